@@ -1,0 +1,99 @@
+//! What is said to people about their files: spans, source files and messages that point into them.
+//!
+//! Libraries make a [`Diagnostic`]; only `cli` renders it.
+
+mod source_file;
+mod span;
+
+use std::sync::Arc;
+
+pub use source_file::SourceFile;
+pub use span::{Span, Spanned};
+
+/// How bad a diagnostic is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// The build goes on.
+    Warning,
+    /// The build cannot go on.
+    Error,
+}
+
+/// A message about a source file, with the places it speaks of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// A lower-case fragment without a full stop; literals in backticks.
+    pub message: String,
+    /// The file that the labels point into.
+    pub source: Option<Arc<SourceFile>>,
+    /// Places in the source; the first is the primary one.
+    pub labels: Vec<Label>,
+    /// Further facts, one a line.
+    pub notes: Vec<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// A place in the source and what is the matter there (may be empty).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Label {
+    /// Where.
+    pub span: Span,
+    /// What; empty for a bare caret.
+    pub text: String,
+}
+
+impl Diagnostic {
+    /// Makes an error that points nowhere yet.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            source: None,
+            labels: Vec::new(),
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Makes a warning that points nowhere yet.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(message)
+        }
+    }
+
+    /// Points at a place.
+    #[must_use]
+    pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label {
+            span,
+            text: text.into(),
+        });
+        self
+    }
+
+    /// Says into which file the labels point.
+    #[must_use]
+    pub fn in_file(mut self, source: &Arc<SourceFile>) -> Self {
+        self.source = Some(Arc::clone(source));
+        self
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}

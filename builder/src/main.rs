@@ -1,0 +1,3 @@
+//! The `croze` command.
+
+fn main() {}

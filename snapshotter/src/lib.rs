@@ -1,0 +1,1 @@
+//! Directories, mounts and layer archives: snapshots on disk.
