@@ -7,3 +7,5 @@ pub mod diagnostic;
 pub mod progress;
 pub mod dockerfile;
 pub mod op;
+pub mod image;
+pub mod cli;

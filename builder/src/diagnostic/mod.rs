@@ -90,6 +90,17 @@ impl Diagnostic {
         self
     }
 
+    /// Adds why an error came about, from its own message down to its first cause.
+    #[must_use]
+    pub fn because(mut self, error: &dyn std::error::Error) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            self.notes.push(format!("because: {error}"));
+            cause = error.source();
+        }
+        self
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

@@ -1,0 +1,153 @@
+//! How a command fails: one kind for each exit code, and what is said about it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::diagnostic::Diagnostic;
+
+/// The table of exit codes. It is part of every `--help`; a test keeps the two equal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A bug in croze.
+    Bug,
+    /// The command line is wrong.
+    Usage,
+    /// The Dockerfile is wrong.
+    Dockerfile,
+    /// A `RUN` failed.
+    Run,
+    /// A context, file, secret or stage is missing.
+    Input,
+    /// A registry or the network failed, retries spent.
+    Network,
+    /// A registry refused who we are.
+    Auth,
+    /// Bytes are not what they claim to be.
+    Integrity,
+    /// This machine lacks something.
+    Environment,
+    /// Disk, memory or file descriptors ran out.
+    Resource,
+    /// A check failed, or a plan has misses.
+    Check,
+    /// A lock is held, or time ran out.
+    Lock,
+    /// ^C.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+    /// The code of the `RUN` that failed: `--exit-code=run`.
+    Passed(u8),
+}
+
+impl Kind {
+    /// Returns the process exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Bug => 1,
+            Self::Usage => 2,
+            Self::Dockerfile => 3,
+            Self::Run => 4,
+            Self::Input => 5,
+            Self::Network => 6,
+            Self::Auth => 7,
+            Self::Integrity => 8,
+            Self::Environment => 9,
+            Self::Resource => 10,
+            Self::Check => 11,
+            Self::Lock => 12,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+            Self::Passed(code) => code,
+        }
+    }
+}
+
+impl From<Kind> for ExitCode {
+    fn from(kind: Kind) -> Self {
+        Self::from(kind.code())
+    }
+}
+
+/// A command that failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Which exit code.
+    pub kind: Kind,
+    /// What to say, in order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The end of a failed step's log, shown above the diagnostics.
+    pub tail: Option<LogTail>,
+}
+
+/// The end of a failed step's log.
+#[derive(Clone, Debug)]
+pub struct LogTail {
+    /// The step's name.
+    pub step: String,
+    /// Its last lines, neutralised.
+    pub lines: Vec<String>,
+    /// Where the full log is.
+    pub path: Option<PathBuf>,
+}
+
+impl Failure {
+    /// Makes a failure with one message.
+    pub fn new(kind: Kind, diagnostic: Diagnostic) -> Self {
+        Self {
+            kind,
+            diagnostics: vec![diagnostic],
+            tail: None,
+        }
+    }
+
+    /// Makes a failure of an error and its causes.
+    pub fn because(kind: Kind, error: &dyn std::error::Error) -> Self {
+        let diagnostic = Diagnostic::error(error.to_string());
+        let diagnostic = match error.source() {
+            Some(cause) => diagnostic.because(cause),
+            None => diagnostic,
+        };
+        Self::new(kind, diagnostic)
+    }
+
+    /// Says what to do, on the last message.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        if let Some(last) = self.diagnostics.pop() {
+            self.diagnostics.push(last.help(help));
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::EXIT_CODES;
+
+    #[test]
+    fn the_help_lists_every_exit_code() {
+        let kinds = [
+            Kind::Bug,
+            Kind::Usage,
+            Kind::Dockerfile,
+            Kind::Run,
+            Kind::Input,
+            Kind::Network,
+            Kind::Auth,
+            Kind::Integrity,
+            Kind::Environment,
+            Kind::Resource,
+            Kind::Check,
+            Kind::Lock,
+            Kind::Interrupted,
+            Kind::Terminated,
+        ];
+        for kind in kinds {
+            let code = kind.code().to_string();
+            let listed = EXIT_CODES.split(|c: char| !c.is_ascii_digit()).any(|word| word == code);
+            assert!(listed, "{kind:?} = {code} is not in the help");
+        }
+    }
+}
