@@ -1,9 +1,9 @@
 //! How a command fails: one kind for each exit code, and what is said about it.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::diagnostic::Diagnostic;
+use crate::progress::Tail;
 
 /// The table of exit codes. It is part of every `--help`; a test keeps the two equal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,18 +77,7 @@ pub struct Failure {
     /// What to say, in order.
     pub diagnostics: Vec<Diagnostic>,
     /// The end of a failed step's log, shown above the diagnostics.
-    pub tail: Option<LogTail>,
-}
-
-/// The end of a failed step's log.
-#[derive(Clone, Debug)]
-pub struct LogTail {
-    /// The step's name.
-    pub step: String,
-    /// Its last lines, neutralised.
-    pub lines: Vec<String>,
-    /// Where the full log is.
-    pub path: Option<PathBuf>,
+    pub tail: Option<Tail>,
 }
 
 impl Failure {

@@ -2,8 +2,9 @@
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::failure::{Failure, LogTail};
+use super::failure::Failure;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::progress::Tail;
 
 /// Renders everything a failure says.
 pub fn failure(failure: &Failure, colored: bool) -> String {
@@ -57,7 +58,7 @@ pub fn diagnostic(diagnostic: &Diagnostic, colored: bool) -> String {
 }
 
 /// Renders the end of a failed step's log.
-fn log_tail(tail: &LogTail) -> String {
+fn log_tail(tail: &Tail) -> String {
     let mut text = format!("------\n > {}:\n", printable(&tail.step));
     for line in &tail.lines {
         text.push_str(line);
