@@ -9,3 +9,4 @@
 //! - [`client`]: resolving, pulling and pushing.
 
 pub mod oci;
+pub mod content;
