@@ -7,3 +7,6 @@ pub mod diagnostic;
 pub mod progress;
 pub mod dockerfile;
 pub mod op;
+pub mod graph;
+pub mod cache;
+pub mod solver;

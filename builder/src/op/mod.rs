@@ -4,6 +4,7 @@
 //! is decided in one place, `op::key`.
 
 mod copy;
+pub mod key;
 mod run;
 
 pub use copy::{Chmod, CopyOp, CopySource, InlineFile};
