@@ -1,11 +1,15 @@
 //! From a Dockerfile to an OCI image, without root and without a daemon.
 //!
 //! Modules are ordered bottom-up and may use only those above their own line here
-//! (`tests/layering.rs` checks it); `ARCHITECTURE.md` tells the path of a build through them.
+//! (`tests/it/architecture.rs` checks it); `ARCHITECTURE.md` tells the path of a build through them.
 
 pub mod diagnostic;
 pub mod progress;
 pub mod dockerfile;
 pub mod op;
+pub mod graph;
+pub mod cache;
+pub mod solver;
 pub mod image;
+pub mod ops;
 pub mod cli;

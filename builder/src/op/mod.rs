@@ -5,6 +5,7 @@
 
 mod chmod;
 mod copy;
+pub mod key;
 mod run;
 
 pub use chmod::{Chmod, ChmodError, SymbolicMode};

@@ -1,0 +1,87 @@
+//! How the keys of a vertex are computed; the module's documentation has the table.
+
+use registry::oci::Digest;
+
+use crate::cache::{Lineage, Reading};
+use crate::graph::{Vertex, VertexId};
+use crate::op::key::{CacheKey, Define, KeyHasher};
+
+/// What stands for an input in a key.
+enum Part {
+    Key(CacheKey),
+    Content(Digest),
+}
+
+/// Returns the key of what was asked for.
+pub(super) fn definition_key(lineage: &Lineage) -> CacheKey {
+    let parts = lineage.inputs.iter().map(|input| match *input {
+        Reading::Whole { key } | Reading::Unread { key } | Reading::Files { key: Some(key), .. } => Part::Key(key),
+        Reading::Files { key: None, content } => Part::Content(content),
+    });
+    vertex_key(lineage.operation, &parts.collect::<Vec<_>>())
+}
+
+/// Returns the key of what would be read, once everything is; `None` also if nothing is read by content, for
+/// it would be no other key.
+pub(super) fn content_key(lineage: &Lineage) -> Option<CacheKey> {
+    let by_content = |input: &Reading| matches!(input, Reading::Files { .. });
+    if !lineage.is_complete() || !lineage.inputs.iter().any(by_content) {
+        return None;
+    }
+    let parts = lineage.inputs.iter().map(|input| match *input {
+        Reading::Whole { key } | Reading::Unread { key } => Part::Key(key),
+        Reading::Files { content, .. } => Part::Content(content),
+    });
+    Some(vertex_key(lineage.operation, &parts.collect::<Vec<_>>()))
+}
+
+fn vertex_key(operation: Digest, inputs: &[Part]) -> CacheKey {
+    let mut hasher = KeyHasher::new("vertex/1");
+    hasher.digest(operation).list(inputs, |hasher, input| {
+        match input {
+            Part::Key(key) => hasher.choice("key").digest(key.digest()),
+            Part::Content(content) => hasher.choice("content").digest(*content),
+        };
+    });
+    hasher.finish()
+}
+
+/// Returns the canonical key of a pinned source.
+pub(super) fn source_key(operation: Digest, identity: Digest) -> CacheKey {
+    let mut hasher = KeyHasher::new("source/1");
+    hasher.digest(operation).digest(identity);
+    hasher.finish()
+}
+
+/// Returns the key of a source without identity, for those who use it whole: nothing outside this build has it.
+pub(super) fn nameless_key(operation: Digest, build: &str, vertex: VertexId) -> CacheKey {
+    let mut hasher = KeyHasher::new("nameless/1");
+    hasher.digest(operation).text(build).number(vertex.index() as u64);
+    hasher.finish()
+}
+
+/// Returns the canonical key of a value that this build makes without asking the cache.
+pub(super) fn forced_key(definition: CacheKey, build: &str) -> CacheKey {
+    let mut hasher = KeyHasher::new("forced/1");
+    hasher.digest(definition.digest()).text(build);
+    hasher.finish()
+}
+
+/// The keys under which the last record of a vertex's place is found again, to compare a miss with: first by
+/// the operation itself, which finds it though other instructions came before it, then by its position among
+/// the operations of its kind in the stage, which finds it though it was edited.
+pub(super) fn place_keys<O: Define>(scope: &str, vertex: &Vertex<O>, position: usize) -> [CacheKey; 2] {
+    let start = || {
+        let mut hasher = KeyHasher::new("place/1");
+        hasher.text(scope).text(&vertex.meta.stage);
+        hasher
+    };
+    let mut by_operation = start();
+    by_operation.choice("operation").digest(vertex.op.operation());
+    let mut by_position = start();
+    by_position
+        .choice("position")
+        .text(vertex.op.kind())
+        .number(position as u64);
+    [by_operation.finish(), by_position.finish()]
+}
