@@ -1,0 +1,17 @@
+//! Runs one process in one root file system.
+//!
+//! A [`Process`] is compiled to a list of [`SetupStep`]s, a pure function with golden tests; a re-executed,
+//! single-threaded croze performs them and becomes the step. Three processes take part:
+//!
+//! ```text
+//! croze ── control socket ── monitor ── pid 1 of the step's pid namespace
+//! ```
+//!
+//! The monitor kills the step as soon as the control socket ends, however croze died; the step asks the kernel to be
+//! killed when the monitor dies; the pid namespace takes everything the step has started along.
+
+mod exit;
+mod process;
+
+pub use exit::{Exit, GRACE, Stop};
+pub use process::{Content, Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Process, Tree};
