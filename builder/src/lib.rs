@@ -5,13 +5,14 @@
 
 pub mod sys;
 pub mod diagnostic;
-pub mod rootless;
 pub mod progress;
+pub mod rootless;
 pub mod dockerfile;
 pub mod op;
 pub mod graph;
 pub mod cache;
 pub mod solver;
+pub mod executor;
 pub mod image;
 pub mod ops;
 pub mod cli;
