@@ -14,5 +14,4 @@ pub mod cache;
 pub mod solver;
 pub mod executor;
 pub mod image;
-pub mod ops;
 pub mod cli;

@@ -71,6 +71,12 @@ impl Rootfs {
         Overlay { lower: self.lower(snapshots), upper: None }
     }
 
+    /// Returns what tells it from other file systems.
+    pub fn identity(&self) -> String {
+        let top = self.layers.last().map(|layer| layer.snapshot.to_string());
+        top.or_else(|| self.base.as_ref()?.chain_id().map(|chain| chain.0.to_string())).unwrap_or_default()
+    }
+
     /// Returns what a record keeps.
     pub fn stored(&self) -> Stored {
         Stored {
