@@ -10,3 +10,4 @@
 
 pub mod oci;
 pub mod content;
+pub mod compress;

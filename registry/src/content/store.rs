@@ -141,7 +141,7 @@ impl ContentStore {
         Ok(())
     }
 
-    pub(super) fn scratch(&self) -> &Path {
+    pub(crate) fn scratch(&self) -> &Path {
         &self.scratch
     }
 

@@ -1,0 +1,23 @@
+//! zstd in blocks: one frame for each (RFC 8878 lets frames follow each other).
+
+use std::io;
+
+use super::pipeline::BlockCodec;
+
+/// Makes a block a frame of its own, with its size and a checksum.
+#[derive(Clone)]
+pub(super) struct ZstdFrame {
+    pub(super) level: i32,
+}
+
+impl BlockCodec for ZstdFrame {
+    const BLOCK: usize = 4 << 20;
+    const HISTORY: usize = 0;
+    const IN_FLIGHT: usize = 5;
+
+    fn compress(&self, _history: &[u8], block: &[u8], _last: bool) -> io::Result<Vec<u8>> {
+        let mut compressor = zstd::bulk::Compressor::new(self.level)?;
+        compressor.include_checksum(true)?;
+        compressor.compress(block)
+    }
+}
