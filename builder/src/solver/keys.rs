@@ -21,18 +21,18 @@ pub(super) fn definition_key(lineage: &Lineage) -> CacheKey {
     vertex_key(lineage.operation, &parts.collect::<Vec<_>>())
 }
 
-/// Returns the key of what would be read, once everything is; `None` also if nothing is read by content, for
-/// it would be no other key.
+/// Returns the key of what would be read; `None` as long as some of it is not known, or if it is no other key
+/// than that of the definition.
 pub(super) fn content_key(lineage: &Lineage) -> Option<CacheKey> {
-    let by_content = |input: &Reading| matches!(input, Reading::Files { .. });
-    if !lineage.is_complete() || !lineage.inputs.iter().any(by_content) {
+    if !lineage.is_complete() {
         return None;
     }
     let parts = lineage.inputs.iter().map(|input| match *input {
         Reading::Whole { key } | Reading::Unread { key } => Part::Key(key),
         Reading::Files { content, .. } => Part::Content(content),
     });
-    Some(vertex_key(lineage.operation, &parts.collect::<Vec<_>>()))
+    let key = vertex_key(lineage.operation, &parts.collect::<Vec<_>>());
+    (key != definition_key(lineage)).then_some(key)
 }
 
 fn vertex_key(operation: Digest, inputs: &[Part]) -> CacheKey {

@@ -20,8 +20,15 @@ pub struct Plan<V> {
     pub(super) values: HashMap<VertexId, V>,
     pub(super) known: Known,
     pub(super) places: Places,
-    /// Links to be written when the plan is executed: content hits, under their new definition.
-    pub(super) links: Vec<(CacheKey, CacheKey)>,
+    pub(super) links: Vec<Link>,
+}
+
+/// A further key of a record that a vertex was found by its content, to be written when the plan is executed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) vertex: VertexId,
+    pub(super) alias: CacheKey,
+    pub(super) key: CacheKey,
 }
 
 /// What is to be done about one vertex, and under which keys.
@@ -124,7 +131,7 @@ struct Planner<'a, E: Evaluator> {
     found: HashMap<VertexId, Record>,
     /// Vertices whose record could not be loaded.
     refused: BTreeSet<VertexId>,
-    links: Vec<(CacheKey, CacheKey)>,
+    links: Vec<Link>,
     places: Places,
 }
 
@@ -211,9 +218,12 @@ impl<E: Evaluator> Planner<'_, E> {
                     .filter(|&key| key != definition)
                     .and_then(|key| cache.lookup(key));
                 if let Some(record) = &found {
-                    let places = self.places.keys(vertex).into_iter();
-                    self.links
-                        .extend(places.chain([definition]).map(|alias| (alias, record.key)));
+                    let aliases = self.places.keys(vertex).into_iter().chain([definition]);
+                    self.links.extend(aliases.map(|alias| Link {
+                        vertex: vertex.id,
+                        alias,
+                        key: record.key,
+                    }));
                 }
             }
             found.as_ref().map_or(definition, |record| record.key)
