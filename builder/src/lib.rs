@@ -14,4 +14,6 @@ pub mod cache;
 pub mod solver;
 pub mod executor;
 pub mod image;
+pub mod ops;
+pub mod build;
 pub mod cli;

@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use registry::compress::{Compression, Encoder};
-use registry::content::{ContentError, ContentStore, DigestWriter};
+use registry::compress::{Compression, LayerIngest};
+use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, DiffId, MediaType};
 use serde::{Deserialize, Serialize};
 use snapshotter::layer::{PackError, PackOptions, TreeForm, pack};
@@ -52,9 +52,6 @@ pub enum LayerError {
     /// The archive could not be made or written.
     #[error("cannot pack the layer")]
     Pack(#[from] PackError),
-    /// The compressed stream could not be ended.
-    #[error("cannot compress the layer")]
-    Compress(#[source] io::Error),
     /// The blob could not be stored.
     #[error("cannot store the layer")]
     Store(#[from] ContentError),
@@ -77,15 +74,12 @@ impl LayerPacker {
             return Ok(known);
         }
         let tree = Root::open(&self.snapshots.fs_dir(snapshot))?;
-        let encoder = Encoder::new(self.content.ingest()?, format.compression, self.threads).map_err(LayerError::Compress)?;
-        let mut tar = DigestWriter::new(encoder);
-        pack(&tree, TreeForm::OverlayUpper, &PackOptions { clamp_mtime: format.clamp_mtime }, &mut tar)?;
-        let (encoder, uncompressed) = tar.finish();
-        let ingest = encoder.finish().map_err(LayerError::Compress)?;
-        let (digest, size) = ingest.commit(None)?;
+        let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
+        pack(&tree, TreeForm::OverlayUpper, &PackOptions { clamp_mtime: format.clamp_mtime }, &mut ingest)?;
+        let made = ingest.commit()?;
         let blob = LayerBlob {
-            descriptor: Descriptor::new(format.media_type(), digest, size),
-            diff_id: DiffId(uncompressed.digest),
+            descriptor: Descriptor::new(format.media_type(), made.digest, made.size),
+            diff_id: made.diff_id,
         };
         self.remember(&record, &blob);
         Ok(blob)

@@ -1,0 +1,80 @@
+//! A build as meant: everything about the command line, checked, with paths absolute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use registry::compress::Compression;
+use registry::oci::{Platform, Reference};
+
+use crate::diagnostic::SourceFile;
+use crate::export::OutputSpec;
+use crate::frontend::{Entitlement, NamedContext, NoCache};
+use crate::op::Network;
+use crate::ops::Secrets;
+
+/// A build.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The Dockerfile.
+    pub dockerfile: Arc<SourceFile>,
+    /// Directories of files by the name that the graph knows them by; `context` is the main one.
+    pub directories: BTreeMap<String, LocalDirectory>,
+    /// What `--build-context` names stand for.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--build-arg`s.
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`s.
+    pub labels: BTreeMap<String, String>,
+    /// `--annotation`s.
+    pub annotations: Annotations,
+    /// For which platforms; empty for this machine's.
+    pub platforms: Vec<Platform>,
+    /// `-t`.
+    pub tags: Vec<Reference>,
+    /// `-o` and `--push`.
+    pub outputs: Vec<OutputSpec>,
+    /// How new layers are compressed.
+    pub compression: Compression,
+    /// `--no-cache`, `--no-cache-filter`.
+    pub no_cache: NoCache,
+    /// Whether registries are asked about images that the store has under their tag.
+    pub pull: bool,
+    /// `--network`.
+    pub network: Network,
+    /// `--allow`.
+    pub allow: BTreeSet<Entitlement>,
+    /// `--add-host`: address and name.
+    pub add_hosts: Vec<(String, String)>,
+    /// Bytes of `/dev/shm`.
+    pub shm_size: u64,
+    /// `--secret` and `--ssh`.
+    pub secrets: Secrets,
+    /// How many steps run at once; `None` for all that are ready.
+    pub jobs: Option<NonZeroUsize>,
+    /// `SOURCE_DATE_EPOCH`: seconds since 1970.
+    pub source_date_epoch: Option<i64>,
+    /// Content of `/etc/resolv.conf` for steps.
+    pub resolv_conf: String,
+}
+
+/// A directory whose files a build may read.
+#[derive(Clone, Debug)]
+pub struct LocalDirectory {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The ignore file that applies to it.
+    pub ignore: Option<Arc<SourceFile>>,
+}
+
+/// `--annotation`s by what they are put on.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Annotations {
+    /// On each manifest.
+    pub manifest: BTreeMap<String, String>,
+    /// On the index.
+    pub index: BTreeMap<String, String>,
+}
