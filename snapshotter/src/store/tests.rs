@@ -1,0 +1,1 @@
+//! Snapshots appear whole, once, and leave nothing behind.
