@@ -21,9 +21,9 @@ pub(super) struct Deflate {
 impl BlockCodec for Deflate {
     const BLOCK: usize = 1 << 20;
     const HISTORY: usize = 32 << 10;
-    const IN_FLIGHT: usize = 16;
+    const IN_FLIGHT: usize = 8;
 
-    fn compress(&self, history: &[u8], block: &[u8], last: bool) -> io::Result<Vec<u8>> {
+    fn compress(&self, history: &[u8], block: &[u8], last: bool, out: &mut Vec<u8>) -> io::Result<()> {
         // A fresh one each time: a reset zlib-rs stream gives other bytes than a new one.
         let mut stream = Compress::new(flate2::Compression::new(self.level), false);
         if !history.is_empty() {
@@ -36,14 +36,14 @@ impl BlockCodec for Deflate {
         };
         // Room for the worst case (level 1 may expand by an eighth), so that one call is enough: a second
         // sync flush would add bytes that depend on the room.
-        let mut out = Vec::with_capacity(block.len() + block.len() / 8 + 1024);
-        let status = stream.compress_vec(block, &mut out, flush).map_err(io::Error::other)?;
+        out.reserve_exact(block.len() + block.len() / 8 + 1024);
+        let status = stream.compress_vec(block, out, flush).map_err(io::Error::other)?;
         let complete = match status {
             Status::StreamEnd => last,
             Status::Ok | Status::BufError => !last && out.len() < out.capacity(),
         };
         match complete && stream.total_in() == block.len() as u64 {
-            true => Ok(out),
+            true => Ok(()),
             false => Err(io::Error::other("deflate left a part of a block")),
         }
     }

@@ -16,8 +16,8 @@ pub(super) trait BlockCodec: Clone + Send + 'static {
     /// Blocks that may be in memory at once, beside the one being filled.
     const IN_FLIGHT: usize;
 
-    /// Compresses a block; `last` says that nothing follows.
-    fn compress(&self, history: &[u8], block: &[u8], last: bool) -> io::Result<Vec<u8>>;
+    /// Compresses a block into `out`, which comes empty; `last` says that nothing follows.
+    fn compress(&self, history: &[u8], block: &[u8], last: bool, out: &mut Vec<u8>) -> io::Result<()>;
 }
 
 /// A stream on its way through a codec.
@@ -26,21 +26,25 @@ pub(super) struct Pipeline<C> {
     threads: usize,
     workers: Vec<Worker>,
     filling: Block,
+    /// Blocks whose buffers can be used again: what is allocated stays what is in flight, whereas one
+    /// allocator arena for each thread would keep several times as much.
+    spare: Vec<Block>,
     sent: usize,
     received: usize,
 }
 
-/// A block and, before it in the same buffer, its history.
+/// A block on its way: its content and, before that in the same buffer, its history; then its result.
 #[derive(Default)]
 struct Block {
     buffer: Vec<u8>,
     history: usize,
     last: bool,
+    compressed: Vec<u8>,
 }
 
 struct Worker {
     blocks: Sender<Block>,
-    results: Receiver<io::Result<Vec<u8>>>,
+    results: Receiver<io::Result<Block>>,
 }
 
 impl<C: BlockCodec> Pipeline<C> {
@@ -51,6 +55,7 @@ impl<C: BlockCodec> Pipeline<C> {
             threads: threads.min(C::IN_FLIGHT),
             workers: Vec::new(),
             filling: Block::default(),
+            spare: Vec::new(),
             sent: 0,
             received: 0,
         }
@@ -84,30 +89,28 @@ impl<C: BlockCodec> Pipeline<C> {
 
     /// Takes the block that is being filled and starts another one behind it.
     fn next_block(&mut self) -> Block {
+        let mut next = self.spare.pop().unwrap_or_default();
         let full = &self.filling.buffer;
-        let history = full.len().min(C::HISTORY);
-        let mut buffer = Vec::with_capacity(C::HISTORY + C::BLOCK);
-        buffer.extend_from_slice(&full[full.len() - history..]);
-        let next = Block {
-            buffer,
-            history,
-            last: false,
-        };
+        next.history = full.len().min(C::HISTORY);
+        next.buffer.clear();
+        next.buffer.reserve_exact(C::HISTORY + C::BLOCK);
+        next.buffer.extend_from_slice(&full[full.len() - next.history..]);
         std::mem::replace(&mut self.filling, next)
     }
 
-    fn compress(&mut self, block: Block, out: &mut impl Write) -> io::Result<()> {
+    fn compress(&mut self, mut block: Block, out: &mut impl Write) -> io::Result<()> {
         let worth_a_thread = self.threads >= 2 && !block.last;
         let on_threads = !self.workers.is_empty() || worth_a_thread;
         if !on_threads || !self.worker_for_next() {
-            return out.write_all(&block.compress(&self.codec)?);
-        }
-        if self.sent - self.received >= C::IN_FLIGHT.min(2 * self.workers.len()) {
-            self.receive(out)?;
+            block.compress(&self.codec)?;
+            return self.write_out(block, out);
         }
         let worker = &self.workers[self.sent % self.workers.len()];
         worker.blocks.send(block).map_err(|_| died())?;
         self.sent += 1;
+        if self.sent - self.received >= C::IN_FLIGHT.min(2 * self.threads) {
+            self.receive(out)?;
+        }
         Ok(())
     }
 
@@ -125,9 +128,15 @@ impl<C: BlockCodec> Pipeline<C> {
 
     fn receive(&mut self, out: &mut impl Write) -> io::Result<()> {
         let worker = &self.workers[self.received % self.workers.len()];
-        let compressed = worker.results.recv().map_err(|_| died())??;
+        let block = worker.results.recv().map_err(|_| died())??;
         self.received += 1;
-        out.write_all(&compressed)
+        self.write_out(block, out)
+    }
+
+    fn write_out(&mut self, block: Block, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&block.compressed)?;
+        self.spare.push(block);
+        Ok(())
     }
 }
 
@@ -136,9 +145,10 @@ impl Block {
         self.buffer.len() - self.history
     }
 
-    fn compress(&self, codec: &impl BlockCodec) -> io::Result<Vec<u8>> {
+    fn compress(&mut self, codec: &impl BlockCodec) -> io::Result<()> {
         let (history, block) = self.buffer.split_at(self.history);
-        codec.compress(history, block, self.last)
+        self.compressed.clear();
+        codec.compress(history, block, self.last, &mut self.compressed)
     }
 }
 
@@ -147,8 +157,9 @@ impl Worker {
         let (blocks, inbox) = channel::<Block>();
         let (outbox, results) = channel();
         let run = move || {
-            for block in inbox {
-                if outbox.send(block.compress(&codec)).is_err() {
+            for mut block in inbox {
+                let result = block.compress(&codec).map(|()| block);
+                if outbox.send(result).is_err() {
                     break; // The encoder was dropped.
                 }
             }

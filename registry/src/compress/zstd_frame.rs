@@ -13,11 +13,13 @@ pub(super) struct ZstdFrame {
 impl BlockCodec for ZstdFrame {
     const BLOCK: usize = 4 << 20;
     const HISTORY: usize = 0;
-    const IN_FLIGHT: usize = 5;
+    const IN_FLIGHT: usize = 4;
 
-    fn compress(&self, _history: &[u8], block: &[u8], _last: bool) -> io::Result<Vec<u8>> {
+    fn compress(&self, _history: &[u8], block: &[u8], _last: bool, out: &mut Vec<u8>) -> io::Result<()> {
         let mut compressor = zstd::bulk::Compressor::new(self.level)?;
         compressor.include_checksum(true)?;
-        compressor.compress(block)
+        out.reserve_exact(zstd::zstd_safe::compress_bound(block.len()));
+        compressor.compress_to_buffer(block, out)?;
+        Ok(())
     }
 }
