@@ -1,3 +1,7 @@
 //! The integration tests of the workspace, in one binary.
 
 mod architecture;
+mod failures;
+mod harness;
+mod main_job;
+mod outputs;

@@ -74,14 +74,15 @@ impl Lab {
 
     /// Runs `croze` with these words as the building user and waits for it.
     pub fn croze(&self, words: &[&str]) -> Outcome {
-        let output = self.command(words).stdin(Stdio::null()).output().expect("runuser runs");
+        let output = self.command(words).stdin(Stdio::null()).output().expect("setpriv runs");
         Outcome::of(output)
     }
 
     /// Returns the command that runs `croze` as the building user, with a clean environment.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new("runuser");
-        command.args(["-u", USER, "--", "env", "-i"]);
+        // `setpriv` becomes croze instead of waiting for it, so the child's pid is croze's.
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", USER, "--regid", USER, "--init-groups", "--inh-caps=-all", "--", "env", "-i"]);
         command.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.arg(format!("HOME={}", self.path().join("home").display()));
         command.arg(format!("CROZE_ROOT={}", self.path().join("state").display()));
