@@ -5,5 +5,6 @@
 
 pub mod diagnostic;
 pub mod progress;
+pub mod attributes;
 pub mod dockerfile;
 pub mod op;
