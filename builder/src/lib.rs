@@ -6,6 +6,7 @@
 pub mod sys;
 pub mod diagnostic;
 pub mod progress;
+pub mod attributes;
 pub mod rootless;
 pub mod dockerfile;
 pub mod op;

@@ -31,7 +31,7 @@ use crate::name::SnapshotName;
 use crate::root::Root;
 
 pub use active::ActiveSnapshot;
-pub use usage::Usage;
+pub use usage::{Usage, measure};
 
 /// Directory of the snapshots being made.
 const ACTIVE: &str = "_active";

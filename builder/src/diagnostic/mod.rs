@@ -4,11 +4,13 @@
 
 mod source_file;
 mod span;
+mod suggest;
 
 use std::sync::Arc;
 
 pub use source_file::SourceFile;
 pub use span::{Span, Spanned};
+pub use suggest::{did_you_mean, nearest};
 
 /// How bad a diagnostic is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

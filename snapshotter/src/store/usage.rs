@@ -35,8 +35,8 @@ pub(super) fn names(root: &Root, path: &Path) -> Result<Vec<OsString>, FsError> 
     Ok(list.0)
 }
 
-/// Adds up a tree.
-pub(super) fn measure(dir: OwnedFd) -> Result<Usage, FsError> {
+/// Adds up what lies in a directory, not the directory itself.
+pub fn measure(dir: OwnedFd) -> Result<Usage, FsError> {
     let mut sum = Sum {
         usage: Usage::default(),
         linked: HashSet::new(),
