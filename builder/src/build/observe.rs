@@ -1,6 +1,6 @@
 //! Between the solver and everything that hears of it: the display, and the layers that can be packed early.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::solver::{MissReason, Observer};
 /// Hears of vertices while a plan is executed.
 pub(super) struct BuildObserver {
     pub(super) progress: Progress,
-    /// The displayed step of each vertex, by its position in the graph.
-    pub(super) steps: Vec<StepId>,
+    /// The displayed steps.
+    pub(super) steps: HashMap<VertexId, StepId>,
     /// The vertices whose changes are layers of a wanted image.
     pub(super) layers: HashSet<VertexId>,
     /// Where those are packed; `None` if no output needs blobs.
@@ -27,7 +27,7 @@ pub(super) struct BuildObserver {
 
 impl BuildObserver {
     fn step(&self, vertex: VertexId) -> Option<StepId> {
-        self.steps.get(vertex.index()).copied()
+        self.steps.get(&vertex).copied()
     }
 }
 

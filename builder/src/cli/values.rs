@@ -110,10 +110,9 @@ pub fn secret(
     const OPTION: &str = "--secret";
     let error = |problem: String| ValueError::new(OPTION, text, problem);
     let mut attributes = Attributes::parse(text).map_err(|e| error(e.to_string()))?;
-    let id = attributes.take(&["id"]);
-    let file = attributes.take(&["src", "source"]);
-    let name = attributes.take(&["env"]);
-    let kind = attributes.take(&["type"]);
+    let mut take = |key: &str| attributes.take(key).map_err(|e| error(e.to_string()));
+    let (id, name, kind) = (take("id")?, take("env")?, take("type")?);
+    let file = take("src")?.or(take("source")?);
     attributes.finish().map_err(|e| error(e.to_string()))?;
     let id = id
         .or_else(|| file.clone())

@@ -8,7 +8,7 @@ mod run;
 mod secrets;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use registry::oci::Digest;
@@ -16,7 +16,7 @@ use snapshotter::{Root, SnapshotName, SnapshotStore};
 
 use crate::cache::Record;
 use crate::context::Context;
-use crate::graph::Vertex;
+use crate::graph::{Vertex, VertexId};
 use crate::image::BaseImages;
 use crate::op::Op;
 use crate::op::key::CacheKey;
@@ -45,8 +45,8 @@ pub struct Ops {
     pub surroundings: Surroundings,
     /// Where to tell what happens.
     pub progress: Progress,
-    /// The displayed step of each vertex, by its position in the graph.
-    pub steps: Vec<StepId>,
+    /// The displayed steps.
+    pub steps: HashMap<VertexId, StepId>,
 }
 
 /// What `RUN` steps get of the machine; none of it enters a key.
@@ -128,7 +128,7 @@ impl Evaluator for Ops {
 impl Ops {
     /// Returns the displayed step of a vertex.
     fn step(&self, vertex: &Vertex<Op>) -> Option<StepId> {
-        self.steps.get(vertex.id.index()).copied()
+        self.steps.get(&vertex.id).copied()
     }
 
     /// Pulls the base of a value whose files are about to be seen.
