@@ -8,4 +8,9 @@
 //! - [`auth`]: credentials and challenges.
 //! - [`client`]: resolving, pulling and pushing.
 
+#![forbid(unsafe_code)]
+
+mod text;
 pub mod oci;
+pub mod auth;
+pub mod client;
