@@ -6,5 +6,6 @@
 pub mod diagnostic;
 pub mod progress;
 pub mod attributes;
+pub mod state_dir;
 pub mod dockerfile;
 pub mod op;
