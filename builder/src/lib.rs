@@ -7,6 +7,7 @@ pub mod sys;
 pub mod diagnostic;
 pub mod progress;
 pub mod attributes;
+pub mod state_dir;
 pub mod rootless;
 pub mod dockerfile;
 pub mod op;
