@@ -3,8 +3,8 @@
 use registry::oci::Digest;
 
 use crate::cache::{Lineage, Reading};
-use crate::graph::{Vertex, VertexId};
-use crate::op::key::{CacheKey, Define, KeyHasher};
+use crate::graph::VertexId;
+use crate::op::key::{CacheKey, KeyHasher};
 
 /// What stands for an input in a key.
 enum Part {
@@ -65,23 +65,4 @@ pub(super) fn forced_key(definition: CacheKey, build: &str) -> CacheKey {
     let mut hasher = KeyHasher::new("forced/1");
     hasher.digest(definition.digest()).text(build);
     hasher.finish()
-}
-
-/// The keys under which the last record of a vertex's place is found again, to compare a miss with: first by
-/// the operation itself, which finds it though other instructions came before it, then by its position among
-/// the operations of its kind in the stage, which finds it though it was edited.
-pub(super) fn place_keys<O: Define>(scope: &str, vertex: &Vertex<O>, position: usize) -> [CacheKey; 2] {
-    let start = || {
-        let mut hasher = KeyHasher::new("place/1");
-        hasher.text(scope).text(&vertex.meta.stage);
-        hasher
-    };
-    let mut by_operation = start();
-    by_operation.choice("operation").digest(vertex.op.operation());
-    let mut by_position = start();
-    by_position
-        .choice("position")
-        .text(vertex.op.kind())
-        .number(position as u64);
-    [by_operation.finish(), by_position.finish()]
 }
