@@ -2,6 +2,7 @@
 
 mod execution;
 mod failing;
+mod oracle;
 mod planning;
 mod reasons;
 mod reuse;
