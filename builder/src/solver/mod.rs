@@ -33,9 +33,12 @@ mod failure;
 mod keys;
 mod known;
 mod observer;
+mod places;
 mod plan;
 mod problem;
 mod reason;
+#[cfg(test)]
+mod tests;
 
 pub use decision::{Decision, Input, MissReason};
 pub use evaluator::{Evaluator, Made, Pinned, Work};

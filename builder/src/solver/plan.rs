@@ -5,7 +5,8 @@ use std::fmt;
 
 use futures_util::future::try_join_all;
 
-use super::known::{Identity, Known, Places};
+use super::known::{Identity, Known};
+use super::places::Places;
 use super::reason::miss_reason;
 use super::{Decision, Evaluator, Failure, MissReason, Problem, keys};
 use crate::cache::Record;
@@ -76,7 +77,7 @@ struct Printed<'a, V, O> {
 impl<V, O> fmt::Display for Printed<'_, V, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (id, planned) in self.plan.iter() {
-            let name = &self.graph.vertex(id).meta.name;
+            let name = self.graph.vertex(id).meta.name.replace(char::is_control, " ");
             match &planned.decision {
                 Decision::Source => writeln!(f, "source    {name}")?,
                 Decision::Hit => writeln!(f, "hit       {name}")?,
@@ -103,7 +104,7 @@ pub async fn plan<E: Evaluator>(problem: &Problem<E>) -> Result<Plan<E::Value>, 
         found: HashMap::new(),
         refused: BTreeSet::new(),
         links: Vec::new(),
-        places: Places::new(&problem.scope, problem.graph.iter()),
+        places: Places::new(&problem.scope, &problem.graph),
     };
     planner.pin(&needed).await?;
     planner.read_nameless(&needed).await?;

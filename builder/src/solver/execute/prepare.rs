@@ -9,7 +9,7 @@ use super::coordinator::Coordinator;
 use crate::cache::Record;
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
-use crate::solver::known::Places;
+use crate::solver::places::Places;
 use crate::solver::{Decision, Evaluator, MissReason, keys};
 
 /// A vertex on its way to a value.
@@ -40,7 +40,7 @@ impl Draft {
     }
 
     /// Returns the keys to link to the value's record: also the place, for later misses to be compared.
-    pub(super) fn aliases<O: Define>(&self, places: &Places, vertex: &Vertex<O>) -> Vec<CacheKey> {
+    pub(super) fn aliases<O>(&self, places: &Places, vertex: &Vertex<O>) -> Vec<CacheKey> {
         let keys = [self.definition].into_iter().chain(self.content);
         keys.chain(places.keys(vertex)).collect()
     }
