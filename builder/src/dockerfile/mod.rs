@@ -3,8 +3,10 @@
 //! The grammar is BuildKit 0.32's, trap for trap; `testdata/` holds what that means.
 
 mod instruction;
+mod suggest;
 
 pub use instruction::{
     AddOptions, ArgDefinition, CommandForm, CopyOptions, Dockerfile, FileSource, HealthcheckTest, Heredoc, Instruction,
     InstructionKind, KeyValue, MountKind, MountOption, RunMount, Sharing, Stage,
 };
+pub use suggest::nearest;
