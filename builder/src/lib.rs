@@ -14,6 +14,7 @@ pub mod op;
 pub mod graph;
 pub mod cache;
 pub mod solver;
+pub mod identity;
 pub mod executor;
 pub mod image;
 pub mod ops;
