@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use registry::client::{ClientError, ErrorKind};
+use rustix::io::Errno;
+
 use crate::diagnostic::Diagnostic;
 use crate::progress::Tail;
 
@@ -100,6 +103,22 @@ impl Failure {
         Self::new(kind, diagnostic)
     }
 
+    /// Makes a failure of what a registry client says.
+    pub fn of_client(error: &ClientError) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Network | ErrorKind::Registry => Kind::Network,
+            ErrorKind::Auth => Kind::Auth,
+            ErrorKind::Integrity => Kind::Integrity,
+            ErrorKind::NotFound => Kind::Input,
+            ErrorKind::Local => resource_or(error, Kind::Environment),
+        };
+        let failure = Self::because(kind, error);
+        match error.hint() {
+            Some(hint) => failure.help(hint),
+            None => failure,
+        }
+    }
+
     /// Says what to do, on the last message.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -108,6 +127,19 @@ impl Failure {
         }
         self
     }
+}
+
+/// Returns [`Kind::Resource`] if some cause of an error is that disk, memory or descriptors ran out, else `kind`.
+pub fn resource_or(error: &(dyn std::error::Error + 'static), kind: Kind) -> Kind {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let errno = error.downcast_ref::<std::io::Error>().and_then(rustix::io::Errno::from_io_error);
+        if matches!(errno, Some(Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::FBIG)) {
+            return Kind::Resource;
+        }
+        cause = error.source();
+    }
+    kind
 }
 
 #[cfg(test)]

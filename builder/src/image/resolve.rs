@@ -32,7 +32,7 @@ pub struct BaseImages {
     /// Images that the store has under their tags; they come before the registry's.
     local: HashMap<Reference, Descriptor>,
     named: Mutex<HashMap<(Reference, Platform), Arc<OnceCell<Arc<BaseImage>>>>>,
-    by_chain: Mutex<HashMap<ChainId, Arc<BaseImage>>>,
+    found: Mutex<Vec<Arc<BaseImage>>>,
 }
 
 impl BaseImages {
@@ -54,7 +54,7 @@ impl BaseImages {
             records,
             local,
             named: Mutex::default(),
-            by_chain: Mutex::default(),
+            found: Mutex::default(),
         }
     }
 
@@ -73,7 +73,17 @@ impl BaseImages {
 
     /// Returns an image of this build by the identity of its files.
     pub fn by_chain(&self, chain: ChainId) -> Option<Arc<BaseImage>> {
-        self.by_chain.lock().unwrap_or_else(PoisonError::into_inner).get(&chain).cloned()
+        self.found_where(|base| base.chain_id() == Some(chain))
+    }
+
+    /// Returns an image of this build by its manifest.
+    pub fn by_manifest(&self, manifest: Digest) -> Option<Arc<BaseImage>> {
+        self.found_where(|base| base.manifest.digest == manifest)
+    }
+
+    fn found_where(&self, is_wanted: impl Fn(&BaseImage) -> bool) -> Option<Arc<BaseImage>> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.iter().find(|base| is_wanted(base)).cloned()
     }
 
     async fn find(&self, reference: &Reference, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
@@ -87,15 +97,13 @@ impl BaseImages {
         };
         let base = match self.recorded(reference, named, platform) {
             Some(base) => base,
-            None => self.fetch(reference, named, platform).await?,
+            None => self.fetch_documents(reference, named, platform).await?,
         };
-        if let Some(chain) = base.chain_id() {
-            self.by_chain.lock().unwrap_or_else(PoisonError::into_inner).insert(chain, Arc::clone(&base));
-        }
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&base));
         Ok(base)
     }
 
-    async fn fetch(&self, reference: &Reference, named: Digest, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
+    async fn fetch_documents(&self, reference: &Reference, named: Digest, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
         let image = self.client.image(&reference.with_digest(named), platform).await?;
         self.content.put(&image.manifest_bytes)?;
         self.content.put(&image.config_bytes)?;

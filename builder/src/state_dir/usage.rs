@@ -13,6 +13,8 @@ pub enum Class {
     Records,
     /// Which blob holds which snapshot.
     Layers,
+    /// What the digest of an index means for a platform.
+    Images,
     /// Unpacked layers and results of steps.
     Snapshots,
     /// Names of images.
@@ -32,9 +34,10 @@ pub type UsageByClass = BTreeMap<Class, Usage>;
 
 impl Class {
     /// Every class, in the order in which content may be removed: what names comes before what is named.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Records,
         Self::Layers,
+        Self::Images,
         Self::Snapshots,
         Self::Tags,
         Self::Blobs,
@@ -48,6 +51,7 @@ impl Class {
         match self {
             Self::Records => "index",
             Self::Layers => "layers",
+            Self::Images => "images",
             Self::Snapshots => "snap",
             Self::Tags => "tags",
             Self::Blobs => "blobs",
