@@ -4,7 +4,6 @@
 //! deletions as empty files whose names start with `.wh.`. The archive is the same whatever machine, user and file
 //! system it is made on.
 
-mod xattr;
 mod archive;
 mod pack;
 mod unpack;

@@ -15,6 +15,7 @@ mod escape;
 mod error;
 mod attributes;
 mod root;
+pub mod xattr;
 pub mod walk;
 mod remove;
 mod name;

@@ -35,7 +35,10 @@ pub enum UnpackMode {
     Merged,
     /// A user's archive (`ADD x.tar`) into any directory: names that start with `.wh.` are ordinary, and the
     /// directory itself keeps its owner, mode and time.
-    Archive,
+    Archive {
+        /// User and group that everything is given (`--chown`); those of the archive when absent.
+        owner: Option<(u32, u32)>,
+    },
 }
 
 /// Where unpacking gives up.
@@ -91,7 +94,10 @@ pub fn unpack(tar: &mut dyn Read, into: &Root, mode: UnpackMode, limits: &Limits
     let mut writer = Writer::new(into, mode).map_err(|error| fail(1, Vec::new(), error.into()))?;
     loop {
         match archive.next() {
-            Ok(Some(entry)) => {
+            Ok(Some(mut entry)) => {
+                if let UnpackMode::Archive { owner: Some(owner) } = mode {
+                    (entry.uid, entry.gid) = owner;
+                }
                 if let Err(cause) = writer.write(&entry, &mut archive) {
                     return Err(fail(archive.entries(), entry.path, cause));
                 }
