@@ -9,3 +9,4 @@ pub mod rootless;
 pub mod progress;
 pub mod dockerfile;
 pub mod op;
+pub mod executor;
