@@ -17,4 +17,6 @@ pub mod solver;
 pub mod identity;
 pub mod executor;
 pub mod image;
+pub mod ops;
+pub mod build;
 pub mod cli;

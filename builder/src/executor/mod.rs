@@ -12,6 +12,17 @@
 
 mod exit;
 mod process;
+mod plan;
+mod setup_error;
+mod wire;
+mod seccomp;
+mod init;
+mod own_program;
+mod run;
 
 pub use exit::{Exit, GRACE, Stop};
+pub use init::init_main_if_asked;
+pub use plan::{DEFAULT_PATH, MountIndex, SetupStep, Source, plan};
 pub use process::{Content, Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Process, Tree};
+pub use run::{Executor, RunError};
+pub use setup_error::{SetupError, SystemError};
