@@ -17,6 +17,4 @@ pub mod solver;
 pub mod identity;
 pub mod executor;
 pub mod image;
-pub mod ops;
-pub mod build;
 pub mod cli;

@@ -8,7 +8,7 @@ use super::cache_mount::CacheMountError;
 use super::secrets::SecretError;
 use crate::context::ContextError;
 use crate::copy::CopyError;
-use crate::executor::{ExecError, Exit};
+use crate::executor::{Exit, RunError};
 use crate::identity::IdentityError;
 use crate::image::PullError;
 
@@ -30,7 +30,7 @@ pub enum OpError {
         command: String,
         /// Why.
         #[source]
-        source: ExecError,
+        source: RunError,
     },
     /// An image could not be resolved or pulled.
     #[error(transparent)]

@@ -9,13 +9,16 @@ mod secrets;
 mod value;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use registry::oci::Digest;
 use snapshotter::{Root, SnapshotName, SnapshotStore};
+use tokio_util::sync::CancellationToken;
 
 use crate::cache::Record;
 use crate::context::Context;
+use crate::executor::{Executor, RunError};
 use crate::graph::{Vertex, VertexId};
 use crate::image::BaseImages;
 use crate::op::Op;
@@ -32,7 +35,7 @@ use value::Stored;
 /// Performs the operations of one build.
 pub struct Ops {
     /// Where everything is kept.
-    pub state: Arc<StateDir>,
+    pub state: StateDir,
     /// Snapshots in it.
     pub snapshots: Arc<SnapshotStore>,
     /// Images that the build names.
@@ -47,6 +50,12 @@ pub struct Ops {
     pub progress: Progress,
     /// The displayed steps.
     pub steps: HashMap<VertexId, StepId>,
+    /// Cancelled when running processes are to be killed at once instead of being asked to end.
+    pub kill: CancellationToken,
+    /// Runs processes; made when the first one runs.
+    pub executor: OnceLock<Executor>,
+    /// An empty directory for the executor.
+    pub mount_point: PathBuf,
 }
 
 /// What `RUN` steps get of the machine; none of it enters a key.
@@ -129,6 +138,16 @@ impl Ops {
     /// Returns the displayed step of a vertex.
     fn step(&self, vertex: &Vertex<Op>) -> Option<StepId> {
         self.steps.get(&vertex.id).copied()
+    }
+
+    /// Returns what runs processes.
+    fn executor(&self) -> Result<&Executor, RunError> {
+        if let Some(executor) = self.executor.get() {
+            return Ok(executor);
+        }
+        // Two steps may come here at once; the copy of the one that loses is dropped.
+        let executor = Executor::new(&self.mount_point)?;
+        Ok(self.executor.get_or_init(|| executor))
     }
 
     /// Pulls the base of a value whose files are about to be seen.

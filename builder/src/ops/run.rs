@@ -1,9 +1,13 @@
 //! `RUN`: a process in a new snapshot.
 
+use std::convert::Infallible;
+
 use snapshotter::{Overlay, Upper};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name, view};
-use crate::executor::{self, Content, Credentials, Mount, MountSource, Process};
+use crate::executor::{self, Content, Credentials, Mount, MountSource, Process, Stop};
 use crate::graph::Vertex;
 use crate::identity::{self, Identity};
 use crate::op::{Network, Op, RunOp};
@@ -41,15 +45,19 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     };
     let command = || op.args.join(" ");
     let step = ops.step(vertex);
-    let progress = ops.progress.clone();
-    let output = move |stream, bytes| {
+    let output = |stream, bytes| {
         if let Some(step) = step {
-            progress.log(step, stream, bytes);
+            ops.progress.log(step, stream, bytes);
         }
     };
-    let exit = executor::run(&process, output, &work.cancel)
-        .await
-        .map_err(|source| OpError::Exec { command: command(), source })?;
+    let failed = |source| OpError::Exec { command: command(), source };
+    let executor = ops.executor().map_err(failed)?;
+    let (stop, stopped) = watch::channel(Stop::No);
+    let exit = tokio::select! {
+        exit = executor.run(&process, output, stopped) => exit,
+        never = pass_on(&work.cancel, &ops.kill, &stop) => match never {},
+    };
+    let exit = exit.map_err(failed)?;
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }
@@ -59,6 +67,15 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     let name = snapshot_name(work.key)?;
     active.commit(&name)?;
     Ok(files.with(made_now(name)))
+}
+
+/// Asks the step to end when the build is cancelled, and kills it when the user has no patience left.
+async fn pass_on(cancel: &CancellationToken, kill: &CancellationToken, stop: &watch::Sender<Stop>) -> Infallible {
+    cancel.cancelled().await;
+    stop.send_replace(Stop::Gently);
+    kill.cancelled().await;
+    stop.send_replace(Stop::Now);
+    std::future::pending().await
 }
 
 /// Returns the environment: the Dockerfile's, then what only this run has. `HOME` is the user's unless set.
