@@ -7,3 +7,6 @@ pub mod diagnostic;
 pub mod progress;
 pub mod dockerfile;
 pub mod op;
+pub mod identity;
+pub mod context;
+pub mod copy;
