@@ -20,5 +20,4 @@ pub mod copy;
 pub mod executor;
 pub mod image;
 pub mod ops;
-pub mod build;
 pub mod cli;

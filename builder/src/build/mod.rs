@@ -21,7 +21,7 @@ pub use error::BuildError;
 pub use finish::{Built, Finished};
 pub use layers::ShipError;
 pub use plan::{PlanReport, PlannedStep};
-pub use request::{Annotations, BuildRequest, LocalDirectory};
+pub use request::{Annotations, BuildRequest};
 pub use services::Services;
 
 use crate::context::Context;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::compress::Compression;
@@ -12,7 +11,7 @@ use crate::diagnostic::SourceFile;
 use crate::export::OutputSpec;
 use crate::frontend::{Entitlement, NamedContext, NoCache};
 use crate::op::Network;
-use crate::ops::Secrets;
+use crate::ops::{LocalDirectory, Secrets};
 
 /// A build.
 #[derive(Clone, Debug)]
@@ -59,15 +58,6 @@ pub struct BuildRequest {
     pub source_date_epoch: Option<i64>,
     /// Content of `/etc/resolv.conf` for steps.
     pub resolv_conf: String,
-}
-
-/// A directory whose files a build may read.
-#[derive(Clone, Debug)]
-pub struct LocalDirectory {
-    /// Where it is.
-    pub path: PathBuf,
-    /// The ignore file that applies to it.
-    pub ignore: Option<Arc<SourceFile>>,
 }
 
 /// `--annotation`s by what they are put on.

@@ -63,7 +63,7 @@ impl Tree {
     }
 
     /// Returns whether something below a hidden directory may be seen.
-    pub(super) fn may_show_below(&self, dir: &Path) -> bool {
+    pub fn may_show_below(&self, dir: &Path) -> bool {
         self.ignored
             .as_ref()
             .is_none_or(|ignored| ignored.may_spare_below(&dir.to_string_lossy()))

@@ -6,7 +6,7 @@ use snapshotter::{FsError, InvalidSnapshotName, MountError};
 
 use super::cache_mount::CacheMountError;
 use super::secrets::SecretError;
-use crate::context::ContextError;
+use crate::context::SelectError;
 use crate::copy::CopyError;
 use crate::executor::{Exit, RunError};
 use crate::identity::IdentityError;
@@ -37,7 +37,7 @@ pub enum OpError {
     Pull(#[from] PullError),
     /// A context could not be read, or lacks a file.
     #[error(transparent)]
-    Context(#[from] ContextError),
+    Context(#[from] SelectError),
     /// Files could not be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),

@@ -3,6 +3,7 @@
 mod cache_mount;
 mod error;
 mod files;
+mod local;
 mod mounts;
 mod run;
 mod secrets;
@@ -10,14 +11,14 @@ mod value;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use registry::oci::Digest;
 use snapshotter::{Root, SnapshotName, SnapshotStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Record;
-use crate::context::Context;
+use crate::context::Selection;
 use crate::executor::{Executor, RunError};
 use crate::graph::{Vertex, VertexId};
 use crate::image::BaseImages;
@@ -28,6 +29,7 @@ use crate::solver::{Evaluator, Made, Pinned, Work};
 use crate::state_dir::StateDir;
 
 pub use error::OpError;
+pub use local::{LocalContext, LocalDirectory};
 pub use secrets::{SecretError, SecretSource, Secrets};
 pub use value::{Rootfs, StepLayer, Value};
 use value::Stored;
@@ -41,7 +43,7 @@ pub struct Ops {
     /// Images that the build names.
     pub images: Arc<BaseImages>,
     /// Context directories by name.
-    pub contexts: BTreeMap<String, Arc<Context>>,
+    pub contexts: BTreeMap<String, Arc<LocalContext>>,
     /// What the command line gave for mounts.
     pub secrets: Secrets,
     /// What `RUN` steps get of the machine.
@@ -56,6 +58,8 @@ pub struct Ops {
     pub executor: OnceLock<Executor>,
     /// An empty directory for the executor.
     pub mount_point: PathBuf,
+    /// What was digested for the key of a copy, by vertex and input, until it is copied.
+    pub selected: Mutex<HashMap<(VertexId, usize), Vec<Selection>>>,
 }
 
 /// What `RUN` steps get of the machine; none of it enters a key.
@@ -109,7 +113,15 @@ impl Evaluator for Ops {
     async fn content(&self, vertex: &Vertex<Op>, input: usize, value: &Value) -> Result<Digest, OpError> {
         self.ensure_unpacked(vertex, value).await?;
         let (op, value, snapshots) = (vertex.op.clone(), value.clone(), Arc::clone(&self.snapshots));
-        blocking(move || files::content(&snapshots, &op, input, &value)).await
+        let (digest, selections) = blocking(move || {
+            let selections = files::selections(&snapshots, &op, input, &value)?;
+            Ok((files::digest(&op, &value, &selections), selections))
+        })
+        .await?;
+        if matches!(vertex.op, Op::Copy(_)) {
+            self.selected.lock().unwrap_or_else(PoisonError::into_inner).insert((vertex.id, input), selections);
+        }
+        Ok(digest)
     }
 
     async fn run(&self, vertex: &Vertex<Op>, work: Work<Value>) -> Result<Made<Value>, OpError> {
@@ -120,7 +132,8 @@ impl Evaluator for Ops {
             Op::Run(op) => run::run(self, vertex, op, &work).await?,
             Op::Copy(op) => {
                 let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
-                blocking(move || files::copy(&snapshots, &op, &inputs, work.key)).await?
+                let mut selected = self.take_selected(vertex);
+                blocking(move || files::copy(&snapshots, &op, &inputs, |input| selected.remove(&input), work.key)).await?
             }
             Op::Workdir(op) => {
                 let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
@@ -138,6 +151,13 @@ impl Ops {
     /// Returns the displayed step of a vertex.
     fn step(&self, vertex: &Vertex<Op>) -> Option<StepId> {
         self.steps.get(&vertex.id).copied()
+    }
+
+    /// Takes what was digested for the key of a vertex: its copy must give just that.
+    fn take_selected(&self, vertex: &Vertex<Op>) -> HashMap<usize, Vec<Selection>> {
+        let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        let inputs = 0..vertex.inputs.len();
+        inputs.filter_map(|input| Some((input, selected.remove(&(vertex.id, input))?))).collect()
     }
 
     /// Returns what runs processes.

@@ -11,6 +11,7 @@ use crate::dockerfile::Sharing;
 use crate::executor::{Content, Mount, MountSource, Tree};
 use crate::op::{self, RunOp};
 use crate::solver::Work;
+use crate::state_dir::Class;
 
 /// Mounts that are ready, with what must live as long as the step.
 pub(super) struct Prepared {
@@ -41,7 +42,7 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
         let target = PathBuf::from(&mount.target);
         let source = match &mount.source {
             op::MountSource::Bind { input, path, writable } => {
-                let mut tree = input_tree(ops, work, *input).await?;
+                let mut tree = input_tree(ops, work, *input, &mut scratch).await?;
                 if *writable {
                     let thrown_away = ops.snapshots.prepare()?;
                     let (dir, work) = (thrown_away.upper().to_owned(), thrown_away.work().to_owned());
@@ -96,20 +97,28 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
 }
 
 /// Returns the stack that shows an input; no input is an empty file system.
-async fn input_tree(ops: &Ops, work: &Work<Value>, input: Option<usize>) -> Result<Overlay, OpError> {
+async fn input_tree(
+    ops: &Ops,
+    work: &Work<Value>,
+    input: Option<usize>,
+    scratch: &mut Vec<ActiveSnapshot>,
+) -> Result<Overlay, OpError> {
     match input.and_then(|input| work.inputs.get(input)) {
         None => Ok(Overlay::default()),
         Some(Value::Files(files)) => Ok(files.view(&ops.snapshots)),
         Some(Value::Context(context)) => {
-            let (context, state) = (context.clone(), ops.state.clone());
-            blocking(move || files::context_tree(&context, &state)).await
+            let veil = context.has_patterns.then(|| ops.snapshots.prepare()).transpose()?;
+            let context = context.clone();
+            let (tree, veil) = blocking(move || Ok((files::context_tree(&context, veil.as_ref())?, veil))).await?;
+            scratch.extend(veil);
+            Ok(tree)
         }
     }
 }
 
 /// Takes a cache, filled first if it is new and comes from somewhere.
 async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLease, OpError> {
-    let (mounts, snapshots, cancel) = (ops.state.mounts(), ops.snapshots.clone(), work.cancel.clone());
+    let (mounts, snapshots, cancel) = (ops.state.path(Class::Mounts), ops.snapshots.clone(), work.cancel.clone());
     blocking(move || {
         let Wanted { id, sharing, filling, mode, uid, gid } = wanted;
         let filled_from = filling.as_ref().map(|(files, path)| (files.identity(), path.clone()));

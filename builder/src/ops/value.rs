@@ -7,7 +7,7 @@ use registry::oci::ChainId;
 use serde::{Deserialize, Serialize};
 use snapshotter::{Overlay, SnapshotName, SnapshotStore};
 
-use crate::context::Context;
+use super::LocalContext;
 use crate::image::BaseImage;
 
 /// The result of a vertex.
@@ -16,7 +16,7 @@ pub enum Value {
     /// A root file system.
     Files(Rootfs),
     /// A directory of the host.
-    Context(Arc<Context>),
+    Context(Arc<LocalContext>),
 }
 
 /// A root file system: the layers of a base image under those of the build's steps.
