@@ -1,0 +1,7 @@
+//! The Dockerfile language against what BuildKit makes of real files, and against other parsers.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod corpus;
+mod projection;
+mod shared;
