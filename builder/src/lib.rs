@@ -10,3 +10,4 @@ pub mod op;
 pub mod graph;
 pub mod cache;
 pub mod solver;
+pub mod frontend;
