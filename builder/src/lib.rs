@@ -19,5 +19,7 @@ pub mod context;
 pub mod copy;
 pub mod executor;
 pub mod image;
+pub mod frontend;
 pub mod ops;
+pub mod build;
 pub mod cli;
