@@ -9,3 +9,4 @@ pub mod attributes;
 pub mod state_dir;
 pub mod dockerfile;
 pub mod op;
+pub mod export;
