@@ -21,5 +21,6 @@ pub mod executor;
 pub mod image;
 pub mod frontend;
 pub mod ops;
+pub mod export;
 pub mod build;
 pub mod cli;
