@@ -1,20 +1,19 @@
 //! Why a build failed, typed so that the command line can choose the exit code and point into the Dockerfile.
 
-use std::io;
 use std::sync::Arc;
 
 use registry::client::ClientError;
 use registry::content::ContentError;
-use snapshotter::{FsError, MountError};
+use snapshotter::FsError;
 
 use super::layers::ShipError;
-use crate::context::ContextError;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::StepId;
-use crate::state_dir::StateError;
+use crate::image::LayerError;
+use crate::state_dir::StateDirError;
 
 /// Why a build failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,24 +51,24 @@ pub enum BuildError {
         /// What the panic said.
         message: String,
     },
-    /// A context cannot be opened.
-    #[error(transparent)]
-    Context(#[from] ContextError),
+    /// An ignore file is wrong.
+    #[error("the ignore file has errors")]
+    IgnoreFile(Vec<Diagnostic>),
     /// The state directory cannot be used.
     #[error(transparent)]
-    State(#[from] StateError),
+    State(#[from] StateDirError),
     /// The content store cannot be used.
     #[error(transparent)]
     Content(#[from] ContentError),
     /// The snapshots cannot be used.
     #[error(transparent)]
     Snapshots(#[from] FsError),
-    /// The result could not be mounted to be written out.
-    #[error(transparent)]
-    Mount(#[from] MountError),
     /// A layer could not be packed or pushed.
     #[error(transparent)]
     Layer(#[from] Arc<ShipError>),
+    /// A base's layer could not be compressed anew.
+    #[error(transparent)]
+    Recompress(#[from] LayerError),
     /// A base's layer could not be fetched.
     #[error(transparent)]
     Pull(#[from] PullError),
@@ -88,10 +87,14 @@ pub enum BuildError {
     /// A document could not be written as JSON.
     #[error("cannot write the image's config or manifest")]
     Json(#[from] serde_json::Error),
-    /// A thread could not be had.
-    #[error("cannot start a thread")]
-    Thread(#[source] io::Error),
     /// The build was interrupted.
     #[error("the build was cancelled")]
     Cancelled,
+}
+
+impl BuildError {
+    /// Wraps the end of a thread that was doing `name`.
+    pub(super) fn panicked(name: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
+        move |panic| Self::Panicked { name: name.to_owned(), message: panic.to_string() }
+    }
 }

@@ -15,9 +15,8 @@ use crate::image::{LayerBlob, LayerError, LayerFormat, LayerPacker};
 /// Packs and pushes each layer of a build once.
 pub(super) struct LayerTasks {
     packer: LayerPacker,
-    format: LayerFormat,
-    /// Where layers go at once; empty if nothing is pushed.
-    destinations: Vec<Reference>,
+    /// In which formats layers are wanted, and where each goes at once: nowhere if it is not pushed.
+    formats: Vec<(LayerFormat, Vec<Reference>)>,
     client: Client,
     running: Mutex<Running>,
 }
@@ -27,7 +26,7 @@ type Outcome = Option<Result<LayerBlob, Arc<ShipError>>>;
 #[derive(Default)]
 struct Running {
     tasks: JoinSet<()>,
-    outcomes: HashMap<SnapshotName, watch::Receiver<Outcome>>,
+    outcomes: HashMap<(SnapshotName, LayerFormat), watch::Receiver<Outcome>>,
 }
 
 /// Why a layer did not get out.
@@ -45,34 +44,45 @@ pub enum ShipError {
 }
 
 impl LayerTasks {
-    pub(super) fn new(packer: LayerPacker, format: LayerFormat, destinations: Vec<Reference>, client: Client) -> Self {
-        Self { packer, format, destinations, client, running: Mutex::default() }
+    pub(super) fn new(packer: LayerPacker, formats: Vec<(LayerFormat, Vec<Reference>)>, client: Client) -> Self {
+        Self { packer, formats, client, running: Mutex::default() }
     }
 
-    /// Begins with a layer, unless it has begun.
-    pub(super) fn begin(&self, snapshot: &SnapshotName) -> watch::Receiver<Outcome> {
+    /// Begins with a layer in all formats, unless it has begun.
+    pub(super) fn begin(&self, snapshot: &SnapshotName) {
+        for (format, destinations) in &self.formats {
+            self.begin_format(snapshot, *format, destinations);
+        }
+    }
+
+    /// Waits for a layer in a format, begun now if it was not.
+    pub(super) async fn finish(&self, snapshot: &SnapshotName, format: LayerFormat) -> Result<LayerBlob, Arc<ShipError>> {
+        let mut outcome = self.begin_format(snapshot, format, &[]);
+        match outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(Arc::new(ShipError::Lost))),
+            Err(_gone) => Err(Arc::new(ShipError::Lost)),
+        }
+    }
+
+    fn begin_format(
+        &self,
+        snapshot: &SnapshotName,
+        format: LayerFormat,
+        destinations: &[Reference],
+    ) -> watch::Receiver<Outcome> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(outcome) = running.outcomes.get(snapshot) {
+        if let Some(outcome) = running.outcomes.get(&(snapshot.clone(), format)) {
             return outcome.clone();
         }
         let (sender, receiver) = watch::channel(None);
-        running.outcomes.insert(snapshot.clone(), receiver.clone());
-        let (packer, format, snapshot) = (self.packer.clone(), self.format, snapshot.clone());
-        let (client, destinations) = (self.client.clone(), self.destinations.clone());
+        running.outcomes.insert((snapshot.clone(), format), receiver.clone());
+        let (packer, snapshot) = (self.packer.clone(), snapshot.clone());
+        let (client, destinations) = (self.client.clone(), destinations.to_vec());
         running.tasks.spawn(async move {
             let outcome = ship(packer, format, snapshot, client, destinations).await;
             sender.send_replace(Some(outcome.map_err(Arc::new)));
         });
         receiver
-    }
-
-    /// Waits for a layer, begun now if it was not.
-    pub(super) async fn finish(&self, snapshot: &SnapshotName) -> Result<LayerBlob, Arc<ShipError>> {
-        let mut outcome = self.begin(snapshot);
-        match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(Arc::new(ShipError::Lost))),
-            Err(_gone) => Err(Arc::new(ShipError::Lost)),
-        }
     }
 }
 

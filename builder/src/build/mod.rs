@@ -5,12 +5,14 @@ mod finish;
 mod layers;
 mod names;
 mod observe;
-mod plan;
+mod outputs;
 mod request;
 mod services;
+mod variant;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use futures_util::future::try_join_all;
 use registry::oci::{Digest, Platform, Reference};
@@ -18,25 +20,33 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub use error::BuildError;
-pub use finish::{Built, Finished};
+pub use finish::Finished;
 pub use layers::ShipError;
-pub use plan::{PlanReport, PlannedStep};
 pub use request::{Annotations, BuildRequest};
 pub use services::Services;
 
-use crate::context::Context;
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile;
-use crate::export::OutputSpec;
 use crate::frontend::{self, Lowered, LowerError, ResolveError, ResolveImage, ResolvedImage, TargetPlatform};
 use crate::graph::{Graph, GraphBuilder, VertexId};
-use crate::image::{BaseImages, PullError};
+use crate::image::{BaseImages, LayerFormat, PullError};
 use crate::op::Op;
-use crate::ops::{Ops, Surroundings};
+use crate::ops::{LocalContext, Ops, Surroundings};
 use crate::progress::Progress;
 use crate::solver::{self, Plan, Problem};
+use crate::state_dir::Class;
 use layers::LayerTasks;
 use observe::BuildObserver;
+use variant::Variant;
+
+/// How a running build is told to end.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    /// Ends it: running processes are asked to end.
+    pub cancel: CancellationToken,
+    /// Ends it at once: running processes are killed.
+    pub kill: CancellationToken,
+}
 
 /// A build whose plan is made: nothing has run.
 pub struct Planned {
@@ -53,14 +63,19 @@ pub struct Planned {
 ///
 /// # Errors
 /// If the Dockerfile is wrong, or an image or context cannot be had.
-pub async fn plan(request: BuildRequest, services: Services, progress: Progress) -> Result<Planned, BuildError> {
+pub async fn plan(
+    request: BuildRequest,
+    services: Services,
+    progress: Progress,
+    interrupt: &Interrupt,
+) -> Result<Planned, BuildError> {
     let dockerfile = load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
     let (lowered, graph) = lower(&request, dockerfile, &images, &progress).await?;
     let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
     let contexts = contexts(&request, &services, &graph)?;
     let ops = Ops {
-        state: Arc::clone(&services.state),
+        state: services.state.clone(),
         snapshots: Arc::clone(&services.snapshots),
         images: Arc::clone(&images),
         contexts,
@@ -68,6 +83,10 @@ pub async fn plan(request: BuildRequest, services: Services, progress: Progress)
         surroundings: Surroundings { resolv_conf: request.resolv_conf.clone(), shm_size: request.shm_size },
         progress: progress.clone(),
         steps: names::declare(&progress, &graph, &targets),
+        kill: interrupt.kill.clone(),
+        executor: OnceLock::new(),
+        mount_point: services.mount_point()?,
+        selected: Mutex::default(),
     };
     let problem = Problem {
         graph: Arc::new(graph),
@@ -82,55 +101,73 @@ pub async fn plan(request: BuildRequest, services: Services, progress: Progress)
 }
 
 impl Planned {
-    /// Returns what would run, and why.
-    pub fn report(&self) -> PlanReport {
-        PlanReport::new(&self.problem.graph, &self.plan)
+    /// Returns whether nothing would run.
+    pub fn is_complete(&self) -> bool {
+        self.plan.is_complete()
     }
 
     /// Carries the plan out and brings the result where the request wants it.
     ///
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
-    pub async fn execute(self, cancel: CancellationToken) -> Result<Finished, BuildError> {
-        let tasks = self.needs_blobs().then(|| Arc::new(self.layer_tasks()));
+    pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
+        let variants = Variant::of_request(&self.request);
+        let tasks = Arc::new(self.layer_tasks(&variants));
         let layers = self.lowered.iter().flat_map(|(_, lowered)| &lowered.history).filter_map(|entry| entry.layer);
-        let steps = self.problem.evaluator.steps.clone();
         let mut observer = BuildObserver {
             progress: self.progress.clone(),
-            steps,
+            steps: self.problem.evaluator.steps.clone(),
             layers: layers.collect::<HashSet<_>>(),
-            tasks: tasks.clone(),
+            tasks: Arc::clone(&tasks),
         };
-        let jobs = self.request.jobs;
-        let outcome = solver::execute(&self.problem, self.plan, jobs, cancel, &mut observer).await;
-        let solution = outcome.map_err(|failure| step_error(&self.problem, failure))?;
+        let limits = solver::Limits { jobs: self.request.jobs, cancel: interrupt.cancel.clone() };
+        let solved = solver::execute(&self.problem, self.plan, limits, &mut observer).await;
+        let solved = solved.map_err(|failure| step_error(&self.problem, failure))?;
+        let remembered = self.problem.evaluator.contexts.values().map(|context| context.remembered.save());
+        for error in remembered.filter_map(Result::err) {
+            self.progress.warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
+        }
         let finish = finish::Finish {
             request: &self.request,
             services: &self.services,
             progress: &self.progress,
             images: &self.images,
-            tasks,
+            variants: &variants,
+            tasks: &tasks,
         };
-        finish.run(&self.lowered, |vertex| solution.value(vertex)).await
+        let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());
+        tokio::select! {
+            finished = finish.run(&self.lowered, value) => finished,
+            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
+        }
     }
 
-    /// Whether any output needs compressed layers, and not just files.
-    fn needs_blobs(&self) -> bool {
-        self.request.outputs.is_empty() || self.request.outputs.iter().any(OutputSpec::needs_blobs)
+    fn layer_tasks(&self, variants: &[Variant]) -> LayerTasks {
+        let mut formats: Vec<(LayerFormat, Vec<Reference>)> = Vec::new();
+        for variant in variants {
+            // What is all in the cache is most likely in the registry as well: then the manifest is asked for first.
+            let pushed_early = variant.is_pushed() && !self.plan.is_complete();
+            let destinations = if pushed_early { repositories(&variant.names) } else { Vec::new() };
+            match formats.iter_mut().find(|(format, _)| *format == variant.format) {
+                Some((_, known)) => known.extend(destinations),
+                None => formats.push((variant.format, destinations)),
+            }
+        }
+        LayerTasks::new(self.services.packer(), formats, self.services.client.clone())
     }
+}
 
-    fn layer_tasks(&self) -> LayerTasks {
-        // What is all in the cache is most likely in the registry as well: then the manifest is asked for first.
-        let pushes = self.request.outputs.iter().any(|output| output.is_push());
-        let destinations = if pushes && self.plan.has_misses() { self.request.tags.clone() } else { Vec::new() };
-        LayerTasks::new(self.services.packer(), self.request.layer_format(), repositories(destinations), self.services.client.clone())
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.plan.display(&self.problem.graph).fmt(f)
     }
 }
 
 /// Keeps one reference of each repository.
-fn repositories(references: Vec<Reference>) -> Vec<Reference> {
+fn repositories(references: &[Reference]) -> Vec<Reference> {
     let mut seen = BTreeSet::new();
-    references.into_iter().filter(|r| seen.insert((r.registry().to_owned(), r.repository().to_owned()))).collect()
+    let is_new = |r: &&Reference| seen.insert((r.registry().to_owned(), r.repository().to_owned()));
+    references.iter().filter(is_new).cloned().collect()
 }
 
 /// Parses the Dockerfile, as a step of its own.
@@ -190,9 +227,9 @@ async fn lower(
 fn lower_error(error: LowerError) -> BuildError {
     match error {
         LowerError::Dockerfile(errors) => BuildError::Dockerfile(errors),
-        LowerError::Resolve { error: ResolveError(error), span, .. } => match error.downcast::<PullError>() {
-            Ok(source) => BuildError::Image { origin: Some(span), source: *source },
-            Err(other) => BuildError::Dockerfile(vec![Diagnostic::error(other.to_string())]),
+        LowerError::Image { diagnostic, source: ResolveError(source) } => match source.downcast::<PullError>() {
+            Ok(source) => BuildError::Image { origin: diagnostic.labels.first().map(|label| label.span), source: *source },
+            Err(_) => BuildError::Dockerfile(vec![*diagnostic]),
         },
     }
 }
@@ -202,7 +239,7 @@ fn contexts(
     request: &BuildRequest,
     services: &Services,
     graph: &Graph<Op>,
-) -> Result<BTreeMap<String, Arc<Context>>, BuildError> {
+) -> Result<BTreeMap<String, Arc<LocalContext>>, BuildError> {
     let wanted = graph.iter().filter_map(|vertex| match &vertex.op {
         Op::Local(op) => Some(op.name.clone()),
         _ => None,
@@ -210,7 +247,9 @@ fn contexts(
     let mut contexts = BTreeMap::new();
     for name in wanted.collect::<BTreeSet<_>>() {
         if let Some(directory) = request.directories.get(&name) {
-            contexts.insert(name, Arc::new(services.open_context(directory)?));
+            let ignored = directory.ignore.as_ref().map(ignore_patterns).transpose()?;
+            let memory = services.state.path(Class::Contexts);
+            contexts.insert(name, LocalContext::open(&directory.path, ignored.flatten(), &memory)?);
         }
     }
     Ok(contexts)

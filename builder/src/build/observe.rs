@@ -21,8 +21,8 @@ pub(super) struct BuildObserver {
     pub(super) steps: HashMap<VertexId, StepId>,
     /// The vertices whose changes are layers of a wanted image.
     pub(super) layers: HashSet<VertexId>,
-    /// Where those are packed; `None` if no output needs blobs.
-    pub(super) tasks: Option<Arc<LayerTasks>>,
+    /// Where those are packed.
+    pub(super) tasks: Arc<LayerTasks>,
 }
 
 impl BuildObserver {
@@ -63,9 +63,9 @@ impl Observer<Value> for BuildObserver {
     }
 
     fn ready(&mut self, vertex: VertexId, value: &Value, _key: CacheKey) {
-        if let (true, Some(tasks), Value::Files(files)) = (self.layers.contains(&vertex), &self.tasks, value) {
+        if let (true, Value::Files(files)) = (self.layers.contains(&vertex), value) {
             for layer in files.layers.iter() {
-                tasks.begin(&layer.snapshot);
+                self.tasks.begin(&layer.snapshot);
             }
         }
     }

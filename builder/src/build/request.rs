@@ -9,7 +9,8 @@ use registry::oci::{Platform, Reference};
 
 use crate::diagnostic::SourceFile;
 use crate::export::OutputSpec;
-use crate::frontend::{Entitlement, NamedContext, NoCache};
+use crate::dockerfile::Dockerfile;
+use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
 
@@ -58,6 +59,27 @@ pub struct BuildRequest {
     pub source_date_epoch: Option<i64>,
     /// Content of `/etc/resolv.conf` for steps.
     pub resolv_conf: String,
+}
+
+impl BuildRequest {
+    /// Returns what the frontend is asked for one platform.
+    pub(super) fn for_frontend(&self, dockerfile: Dockerfile, platform: TargetPlatform) -> frontend::Request {
+        frontend::Request {
+            target: self.target.clone(),
+            build_args: self.build_args.clone(),
+            labels: self.labels.clone(),
+            multi_platform: self.platforms.len() > 1,
+            contexts: self.contexts.clone(),
+            no_cache: self.no_cache.clone(),
+            network: self.network,
+            allow: self.allow.clone(),
+            add_hosts: self.add_hosts.clone(),
+            shm_size: Some(self.shm_size),
+            build_platform: Platform::host(),
+            platform: platform.clone(),
+            ..frontend::Request::new(dockerfile, (*platform).clone())
+        }
+    }
 }
 
 /// `--annotation`s by what they are put on.

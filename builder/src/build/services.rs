@@ -1,6 +1,7 @@
 //! The stores and the client that a build works with, opened once.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,9 +9,8 @@ use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
 use snapshotter::SnapshotStore;
 
-use super::{BuildError, BuildRequest, LocalDirectory};
+use super::{BuildError, BuildRequest};
 use crate::cache::{CacheStore, LocalCache};
-use crate::context::Context;
 use crate::image::{BaseImages, LayerPacker};
 use crate::progress::Progress;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
@@ -48,8 +48,12 @@ impl Services {
         let scratch = state.scratch()?;
         let content = state.blobs(&scratch)?;
         let snapshots = Arc::new(state.snapshots()?);
-        let cache = Arc::new(LocalCache::open(&state.path(Class::Index))?);
-        let build_id = scratch.name().to_owned();
+        state.reclaim()?;
+        // A kernel without it (none that is supported) makes records of all boots look alike.
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), boot_id.trim().to_owned());
+        let cache = Arc::new(cache);
+        let build_id = scratch.path().file_name().unwrap_or_default().display().to_string();
         Ok(Self { state, content, snapshots, cache, client: Client::new(client), build_id, scratch, lock })
     }
 
@@ -73,9 +77,5 @@ impl Services {
     pub(super) fn packer(&self) -> LayerPacker {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(COMPRESSION_THREADS));
         LayerPacker::new(self.content.clone(), Arc::clone(&self.snapshots), self.state.path(Class::Layers), threads)
-    }
-
-    pub(super) fn open_context(&self, directory: &LocalDirectory) -> Result<Context, BuildError> {
-        Ok(Context::open(&directory.path, directory.ignore.as_ref(), &self.state.path(Class::Index))?)
     }
 }

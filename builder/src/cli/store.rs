@@ -52,6 +52,7 @@ fn describe(class: Class) -> &'static str {
         Class::Records => "cache records",
         Class::Layers => "notes about packed layers",
         Class::Images => "notes about base images",
+        Class::Contexts => "digests of files in build contexts",
         Class::Snapshots => "unpacked layers and results of steps",
         Class::Tags => "image names",
         Class::Blobs => "manifests, configs and compressed layers",

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use registry::compress::Compression;
-use registry::oci::{MediaType, Platform, Reference};
+use registry::oci::{Platform, Reference};
 
 use super::OutputSpecError;
 use crate::attributes::Attributes;
+use crate::image::MediaTypes;
 
 /// What `--output` may choose about the image itself.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -25,16 +26,6 @@ pub struct ImageOptions {
     pub rewrite_timestamp: bool,
     /// `source-date-epoch` in seconds since 1970, instead of the build argument.
     pub source_date_epoch: Option<i64>,
-}
-
-/// Whose media types a new image has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum MediaTypes {
-    /// OCI's.
-    #[default]
-    Oci,
-    /// Docker's, for registries that know no others.
-    Docker,
 }
 
 /// One `annotation[-TARGET][[PLATFORM]].KEY=VALUE`.
@@ -61,44 +52,6 @@ pub enum AnnotationTarget {
     Index,
     /// The entry of a layout's `index.json` that names the index.
     IndexDescriptor,
-}
-
-impl MediaTypes {
-    /// Returns the media type of an index.
-    pub fn index(self) -> &'static str {
-        match self {
-            Self::Oci => MediaType::INDEX,
-            Self::Docker => MediaType::DOCKER_INDEX,
-        }
-    }
-
-    /// Returns the media type of a manifest.
-    pub fn manifest(self) -> &'static str {
-        match self {
-            Self::Oci => MediaType::MANIFEST,
-            Self::Docker => MediaType::DOCKER_MANIFEST,
-        }
-    }
-
-    /// Returns the media type of a config.
-    pub fn config(self) -> &'static str {
-        match self {
-            Self::Oci => MediaType::CONFIG,
-            Self::Docker => MediaType::DOCKER_CONFIG,
-        }
-    }
-
-    /// Returns the media type of a layer.
-    pub fn layer(self, compression: Compression) -> &'static str {
-        match (self, compression) {
-            (Self::Oci, Compression::None) => MediaType::LAYER,
-            (Self::Oci, Compression::Gzip { .. }) => MediaType::LAYER_GZIP,
-            (Self::Oci, Compression::Zstd { .. }) => MediaType::LAYER_ZSTD,
-            (Self::Docker, Compression::None) => MediaType::DOCKER_LAYER,
-            (Self::Docker, Compression::Gzip { .. }) => MediaType::DOCKER_LAYER_GZIP,
-            (Self::Docker, Compression::Zstd { .. }) => MediaType::DOCKER_LAYER_ZSTD,
-        }
-    }
 }
 
 impl ImageOptions {

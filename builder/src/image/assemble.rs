@@ -5,12 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use registry::oci::{Descriptor, DiffId, History, ImageConfig, Manifest, MediaType, RootFs};
+use registry::oci::{Descriptor, DiffId, History, ImageConfig, Manifest, RootFs};
 
-/// What wrote our history entries, in the field where BuildKit says `buildkit.dockerfile.v0`.
-///
-/// Scanners look for BuildKit's value to tell Dockerfile instructions from other text, so it is kept.
-const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
+use super::MediaTypes;
 
 /// A layer that the build made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,8 +25,8 @@ pub struct NewLayer {
 pub struct NewHistory {
     /// The instruction, in BuildKit's words.
     pub created_by: String,
-    /// `MAINTAINER` at that time.
-    pub author: Option<String>,
+    /// Who wrote the entry.
+    pub comment: &'static str,
     /// The layer; `None` for instructions that change only the config.
     pub layer: Option<NewLayer>,
 }
@@ -58,8 +55,16 @@ pub struct Assembled {
     pub layers: Vec<Descriptor>,
 }
 
-/// Times that the user fixed with `SOURCE_DATE_EPOCH`, RFC 3339; `None` for the layers' own.
-pub type FixedTime<'a> = Option<&'a str>;
+/// What is for the user to choose.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Whose media types.
+    pub media_types: MediaTypes,
+    /// Annotations of the manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// The time of everything, RFC 3339: `SOURCE_DATE_EPOCH`; the layers' own times if `None`.
+    pub epoch: Option<String>,
+}
 
 /// Puts an image together.
 ///
@@ -69,13 +74,12 @@ pub fn assemble(
     base: Option<Base<'_>>,
     config: ImageConfig,
     history: &[NewHistory],
-    annotations: BTreeMap<String, String>,
-    epoch: FixedTime<'_>,
+    choices: &Choices,
 ) -> Result<Assembled, serde_json::Error> {
     let (mut layers, mut diff_ids, mut entries, mut latest) = match base {
         None => (Vec::new(), Vec::new(), Vec::new(), None),
         Some(base) => (
-            base.layers.iter().map(as_oci).collect(),
+            base.layers.to_vec(),
             base.config.rootfs.diff_ids.clone(),
             base.config.history.clone(),
             base.config.created.clone(),
@@ -88,15 +92,15 @@ pub fn assemble(
             latest = Some(layer.created.clone());
         }
         entries.push(History {
-            created: epoch.map(str::to_owned).or_else(|| latest.clone()),
+            created: choices.epoch.clone().or_else(|| latest.clone()),
             created_by: Some(entry.created_by.clone()),
-            author: entry.author.clone(),
-            comment: Some(HISTORY_COMMENT.to_owned()),
+            author: config.author.clone(),
+            comment: Some(entry.comment.to_owned()),
             empty_layer: entry.layer.is_none(),
         });
     }
     let config = ImageConfig {
-        created: epoch.map(str::to_owned).or(latest),
+        created: choices.epoch.clone().or(latest),
         rootfs: RootFs {
             diff_ids,
             ..RootFs::default()
@@ -121,23 +125,9 @@ pub fn assemble(
     })
 }
 
-/// A base made with Docker's media types goes into an OCI manifest under OCI's names for the same bytes.
-fn as_oci(layer: &Descriptor) -> Descriptor {
-    let media_type = match layer.media_type.0.as_str() {
-        MediaType::DOCKER_LAYER => MediaType::LAYER,
-        MediaType::DOCKER_LAYER_GZIP => MediaType::LAYER_GZIP,
-        MediaType::DOCKER_LAYER_ZSTD => MediaType::LAYER_ZSTD,
-        other => other,
-    };
-    Descriptor {
-        media_type: media_type.into(),
-        ..layer.clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use registry::oci::Digest;
+    use registry::oci::{Digest, MediaType};
 
     use super::*;
 
@@ -172,7 +162,7 @@ mod tests {
             entry("RUN x", Some(layer("x", "T1"))),
             entry("CMD y", None),
         ];
-        let image = assemble(None, config(), &history, BTreeMap::new(), None).unwrap();
+        let image = assemble(None, config(), &history, &Choices::default()).unwrap();
         let written: ImageConfig = serde_json::from_slice(&image.config).unwrap();
         let times: Vec<_> = written.history.iter().map(|h| h.created.as_deref()).collect();
         assert_eq!(times, [None, Some("T1"), Some("T1")]);
@@ -200,7 +190,7 @@ mod tests {
             layers: &below,
             config: &base_config,
         };
-        let image = assemble(Some(base), config(), &[entry("CMD", None)], BTreeMap::new(), None).unwrap();
+        let image = assemble(Some(base), config(), &[entry("CMD", None)], &Choices::default()).unwrap();
         assert_eq!(image.layers[0].media_type, MediaType::LAYER_GZIP.into());
         assert_eq!(image.layers[0].digest, below[0].digest);
         let written: ImageConfig = serde_json::from_slice(&image.config).unwrap();
@@ -211,10 +201,11 @@ mod tests {
     #[test]
     fn equal_inputs_give_equal_bytes_and_a_fixed_time_overrides_all() {
         let history = [entry("RUN x", Some(layer("x", "T1")))];
-        let first = assemble(None, config(), &history, BTreeMap::new(), Some("E")).unwrap();
+        let fixed = Choices { epoch: Some("E".to_owned()), ..Choices::default() };
+        let first = assemble(None, config(), &history, &fixed).unwrap();
         assert_eq!(
             first,
-            assemble(None, config(), &history, BTreeMap::new(), Some("E")).unwrap()
+            assemble(None, config(), &history, &fixed).unwrap()
         );
         let written: ImageConfig = serde_json::from_slice(&first.config).unwrap();
         assert_eq!(

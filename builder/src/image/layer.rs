@@ -9,10 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use registry::compress::{Compression, LayerIngest};
+use registry::compress::{Compression, LayerIngest, decoder};
 use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, DiffId, MediaType};
 use serde::{Deserialize, Serialize};
+use super::BaseLayer;
 use snapshotter::layer::{PackError, PackOptions, TreeForm, pack};
 use snapshotter::{FsError, Root, SnapshotName, SnapshotStore};
 
@@ -52,6 +53,9 @@ pub enum LayerError {
     /// The archive could not be made or written.
     #[error("cannot pack the layer")]
     Pack(#[from] PackError),
+    /// A base's layer could not be read or written anew.
+    #[error("cannot compress a base's layer anew")]
+    Recompress(#[source] io::Error),
     /// The blob could not be stored.
     #[error("cannot store the layer")]
     Store(#[from] ContentError),
@@ -76,12 +80,36 @@ impl LayerPacker {
         let tree = Root::open(&self.snapshots.fs_dir(snapshot))?;
         let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
         pack(&tree, TreeForm::OverlayUpper, &PackOptions { clamp_mtime: format.clamp_mtime }, &mut ingest)?;
+        self.finish(ingest, &record, format)
+    }
+
+    /// Returns where the blobs are.
+    pub fn content(&self) -> &ContentStore {
+        &self.content
+    }
+
+    /// Returns a base's layer compressed anew, made now unless it is there already; its blob must be in the
+    /// store. Blocks.
+    ///
+    /// # Errors
+    /// If the blob cannot be read or the new one not be written.
+    pub fn recompressed(&self, layer: &BaseLayer, format: LayerFormat) -> Result<LayerBlob, LayerError> {
+        let record = self.records.join(format!("{}.{}", layer.snapshot, format.label()));
+        if let Some(known) = self.recorded(&record)? {
+            return Ok(known);
+        }
+        let mut blob = self.content.open_blob(&layer.descriptor)?;
+        let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
+        let mut tar = decoder(&mut blob).map_err(LayerError::Recompress)?;
+        io::copy(&mut tar, &mut ingest).map_err(LayerError::Recompress)?;
+        self.finish(ingest, &record, format)
+    }
+
+    fn finish(&self, ingest: LayerIngest, record: &Path, format: LayerFormat) -> Result<LayerBlob, LayerError> {
         let made = ingest.commit()?;
-        let blob = LayerBlob {
-            descriptor: Descriptor::new(format.media_type(), made.digest, made.size),
-            diff_id: made.diff_id,
-        };
-        self.remember(&record, &blob);
+        let descriptor = Descriptor::new(format.media_type(), made.digest, made.size);
+        let blob = LayerBlob { descriptor, diff_id: made.diff_id };
+        self.remember(record, &blob);
         Ok(blob)
     }
 

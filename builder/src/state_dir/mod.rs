@@ -9,6 +9,7 @@
 //!     index/               <k0k1>/<key>: records of the cache
 //!     layers/              <name>: which blob holds which snapshot
 //!     images/              <hash>: which manifest an index means for a platform
+//!     contexts/            <hash>: digests of the files of a build context
 //!     tags/                <registry>/<repository>/:<tag>: descriptors of images that have a name
 //!     mounts/              <id>: what `RUN --mount=type=cache` keeps
 //!     run/                 <process>: scratch space, locked for as long as its process lives

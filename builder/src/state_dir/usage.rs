@@ -15,6 +15,8 @@ pub enum Class {
     Layers,
     /// What the digest of an index means for a platform.
     Images,
+    /// Digests of files in build contexts.
+    Contexts,
     /// Unpacked layers and results of steps.
     Snapshots,
     /// Names of images.
@@ -34,10 +36,11 @@ pub type UsageByClass = BTreeMap<Class, Usage>;
 
 impl Class {
     /// Every class, in the order in which content may be removed: what names comes before what is named.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Records,
         Self::Layers,
         Self::Images,
+        Self::Contexts,
         Self::Snapshots,
         Self::Tags,
         Self::Blobs,
@@ -52,6 +55,7 @@ impl Class {
             Self::Records => "index",
             Self::Layers => "layers",
             Self::Images => "images",
+            Self::Contexts => "contexts",
             Self::Snapshots => "snap",
             Self::Tags => "tags",
             Self::Blobs => "blobs",

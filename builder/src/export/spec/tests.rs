@@ -2,7 +2,8 @@
 
 use registry::compress::Compression;
 
-use super::super::{Annotation, AnnotationTarget, MediaTypes};
+use super::super::{Annotation, AnnotationTarget};
+use crate::image::MediaTypes;
 use super::*;
 
 fn parse(text: &str) -> OutputSpec {
