@@ -45,9 +45,12 @@ pub(super) struct Authorizer {
     /// What registries demanded when last asked.
     demands: Mutex<HashMap<String, Challenge>>,
     /// Credentials by registry and repository: a helper is a process and need not run twice.
-    lookups: Mutex<HashMap<(String, String), Arc<OnceCell<Lookup>>>>,
-    tokens: Mutex<HashMap<(String, ScopeSet), Arc<AsyncMutex<Option<Held>>>>>,
+    lookups: Shared<(String, String), OnceCell<Arc<Lookup>>>,
+    tokens: Shared<(String, ScopeSet), AsyncMutex<Option<Held>>>,
 }
+
+/// Values that tasks share by key; the map is locked only to find one.
+type Shared<K, V> = Mutex<HashMap<K, Arc<V>>>;
 
 /// A token that was given, and for how long it is used.
 #[derive(Debug)]
@@ -113,25 +116,22 @@ impl Authorizer {
         let Some(demand) = bearer.and_then(|at| challenges.into_iter().nth(at)) else {
             return Ok(refused.clone());
         };
-        self.demands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(target.registry.clone(), demand.clone());
-        match demand {
-            Challenge::Basic => Ok(self.basic(target).await),
+        let authorization = match &demand {
+            Challenge::Basic => self.basic(target).await,
             Challenge::Bearer(bearer) => {
-                self.bearer(courier, target, &bearer, scopes, refused.header.as_ref())
-                    .await
+                self.bearer(courier, target, bearer, scopes, refused.header.as_ref())
+                    .await?
             }
-        }
+        };
+        // A demand that cannot be met is not remembered: it may be another one the next time.
+        let mut demands = self.demands.lock().unwrap_or_else(PoisonError::into_inner);
+        demands.insert(target.registry.clone(), demand);
+        Ok(authorization)
     }
 
     async fn basic(&self, target: &Target) -> Authorization {
-        let cell = self.lookup(target).await;
-        let Some(Lookup { found, problems }) = cell.get() else {
-            return Authorization::default();
-        };
-        match found {
+        let lookup = self.lookup(target).await;
+        match &lookup.found {
             Some((Credential::Password { username, password }, source)) => Authorization {
                 header: header("Basic", &Credential::encode(username, password)),
                 credentials: CredentialUse::Used(source.clone()),
@@ -140,7 +140,7 @@ impl Authorizer {
             Some((Credential::IdentityToken(_), _)) | None => Authorization {
                 header: None,
                 credentials: CredentialUse::None {
-                    problems: describe(problems),
+                    problems: describe(&lookup.problems),
                 },
             },
         }
@@ -190,9 +190,8 @@ impl Authorizer {
             registry: target.registry.clone(),
             realm: one_line(&bearer.realm),
         };
-        let cell = self.lookup(target).await;
-        let lookup = cell.get();
-        let found = lookup.and_then(|lookup| lookup.found.as_ref());
+        let lookup = self.lookup(target).await;
+        let found = lookup.found.as_ref();
         if let Some((Credential::RegistryToken(token), source)) = found {
             let use_until = Instant::now() + Duration::from_secs(3600);
             return Ok(Held {
@@ -214,7 +213,7 @@ impl Authorizer {
                 },
             ),
             (_, None) => {
-                let problems = lookup.map(|lookup| describe(&lookup.problems)).unwrap_or_default();
+                let problems = describe(&lookup.problems);
                 (None, CredentialUse::None { problems })
             }
         };
@@ -239,18 +238,14 @@ impl Authorizer {
         })
     }
 
-    async fn lookup(&self, target: &Target) -> Arc<OnceCell<Lookup>> {
+    async fn lookup(&self, target: &Target) -> Arc<Lookup> {
+        let key = (target.registry.clone(), target.repository.clone());
         let cell = {
             let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(
-                lookups
-                    .entry((target.registry.clone(), target.repository.clone()))
-                    .or_default(),
-            )
+            Arc::clone(lookups.entry(key).or_default())
         };
-        cell.get_or_init(|| self.credentials.lookup(&target.registry, &target.repository))
-            .await;
-        cell
+        let search = || async { Arc::new(self.credentials.lookup(&target.registry, &target.repository).await) };
+        Arc::clone(cell.get_or_init(search).await)
     }
 }
 

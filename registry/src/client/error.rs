@@ -153,7 +153,7 @@ pub enum ClientError {
         /// The image.
         reference: String,
         /// The platform that was asked for.
-        wanted: Platform,
+        wanted: Box<Platform>,
         /// Those that are there.
         available: Vec<Platform>,
     },

@@ -20,7 +20,7 @@ pub(super) const ACCEPTED: [&str; 4] = [
 /// What the bytes of a manifest turned out to be.
 #[derive(Debug)]
 pub(super) enum Parsed {
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     Index(Index),
 }
 
@@ -82,7 +82,7 @@ pub(super) fn parse(bytes: &[u8], media_type: &MediaType) -> Result<Parsed, Malf
             .map_err(MalformedError::Json)
     } else {
         serde_json::from_slice(bytes)
-            .map(Parsed::Manifest)
+            .map(|manifest| Parsed::Manifest(Box::new(manifest)))
             .map_err(MalformedError::Json)
     }
 }

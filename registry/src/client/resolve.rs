@@ -105,13 +105,13 @@ impl Client {
             let index = match manifest::parse(&bytes, &descriptor.media_type).map_err(malformed(&reference))? {
                 Parsed::Manifest(manifest) => {
                     let reference = reference.with_digest(descriptor.digest);
-                    return self.with_config(reference, descriptor, bytes, manifest).await;
+                    return self.with_config(reference, descriptor, bytes, *manifest).await;
                 }
                 Parsed::Index(index) => index,
             };
             let chosen = platform::select(&index.manifests, platform).ok_or_else(|| ClientError::NoPlatform {
                 reference: reference.familiar(),
-                wanted: platform.clone(),
+                wanted: Box::new(platform.clone()),
                 available: platform::available(&index.manifests),
             })?;
             reference = reference.with_digest(chosen.digest);

@@ -311,14 +311,7 @@ impl Response {
 fn transport_error(request: RequestLine, error: reqwest::Error) -> ClientError {
     // The URL may hold a signature, and is told by `request` already.
     let error = error.without_url();
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-    let mut is_tls = false;
-    while let Some(error) = cause {
-        // Where TLS fails the I/O error wraps rustls' own, which `source` skips.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        is_tls |= error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>());
-        cause = error.source();
-    }
+    let is_tls = has_tls_cause(&error);
     let is_connect = error.is_connect();
     let source = error.into();
     match (is_tls, is_connect) {
@@ -326,4 +319,13 @@ fn transport_error(request: RequestLine, error: reqwest::Error) -> ClientError {
         (_, true) => ClientError::Connect { request, source },
         _ => ClientError::Broken { request, source },
     }
+}
+
+/// Tells whether TLS is among the causes of an error. Where an I/O error wraps another one, `source` skips the
+/// wrapped one and goes on with its causes.
+fn has_tls_cause(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|wrapped| has_tls_cause(wrapped))
+        || error.source().is_some_and(has_tls_cause)
 }
