@@ -7,6 +7,8 @@
 
 mod construct;
 mod print;
+#[cfg(test)]
+mod tests;
 
 pub use construct::GraphBuilder;
 

@@ -14,7 +14,9 @@ impl<O: Define> fmt::Display for Graph<O> {
             }
             let kind = vertex.op.kind();
             let kind = kind.split_once('/').map_or(kind, |(name, _version)| name);
-            writeln!(f, ": {kind} {}", vertex.meta.name)?;
+            // A name can hold what a Dockerfile holds; a line stays a line, and a terminal is not steered.
+            let name = vertex.meta.name.replace(char::is_control, " ");
+            writeln!(f, ": {kind} {name}")?;
         }
         Ok(())
     }

@@ -41,6 +41,15 @@ impl<E: std::error::Error + 'static> Failure<E> {
         }
     }
 
+    /// Names the vertex whose code panicked.
+    pub(super) fn panicked<O>(vertex: &Vertex<O>, message: String) -> Self {
+        Self::Panicked {
+            vertex: vertex.id,
+            name: vertex.meta.name.clone(),
+            message,
+        }
+    }
+
     /// Returns the vertex that failed, if one did.
     pub fn vertex(&self) -> Option<VertexId> {
         match self {

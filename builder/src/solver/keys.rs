@@ -3,8 +3,8 @@
 use registry::oci::Digest;
 
 use crate::cache::{Lineage, Reading};
-use crate::graph::{Vertex, VertexId};
-use crate::op::key::{CacheKey, Define, KeyHasher};
+use crate::graph::VertexId;
+use crate::op::key::{CacheKey, KeyHasher};
 
 /// What stands for an input in a key.
 enum Part {
@@ -21,18 +21,18 @@ pub(super) fn definition_key(lineage: &Lineage) -> CacheKey {
     vertex_key(lineage.operation, &parts.collect::<Vec<_>>())
 }
 
-/// Returns the key of what would be read, once everything is; `None` also if nothing is read by content, for
-/// it would be no other key.
+/// Returns the key of what would be read; `None` as long as some of it is not known, or if it is no other key
+/// than that of the definition.
 pub(super) fn content_key(lineage: &Lineage) -> Option<CacheKey> {
-    let by_content = |input: &Reading| matches!(input, Reading::Files { .. });
-    if !lineage.is_complete() || !lineage.inputs.iter().any(by_content) {
+    if !lineage.is_complete() {
         return None;
     }
     let parts = lineage.inputs.iter().map(|input| match *input {
         Reading::Whole { key } | Reading::Unread { key } => Part::Key(key),
         Reading::Files { content, .. } => Part::Content(content),
     });
-    Some(vertex_key(lineage.operation, &parts.collect::<Vec<_>>()))
+    let key = vertex_key(lineage.operation, &parts.collect::<Vec<_>>());
+    (key != definition_key(lineage)).then_some(key)
 }
 
 fn vertex_key(operation: Digest, inputs: &[Part]) -> CacheKey {
@@ -67,21 +67,81 @@ pub(super) fn forced_key(definition: CacheKey, build: &str) -> CacheKey {
     hasher.finish()
 }
 
-/// The keys under which the last record of a vertex's place is found again, to compare a miss with: first by
-/// the operation itself, which finds it though other instructions came before it, then by its position among
-/// the operations of its kind in the stage, which finds it though it was edited.
-pub(super) fn place_keys<O: Define>(scope: &str, vertex: &Vertex<O>, position: usize) -> [CacheKey; 2] {
-    let start = || {
-        let mut hasher = KeyHasher::new("place/1");
-        hasher.text(scope).text(&vertex.meta.stage);
-        hasher
-    };
-    let mut by_operation = start();
-    by_operation.choice("operation").digest(vertex.op.operation());
-    let mut by_position = start();
-    by_position
-        .choice("position")
-        .text(vertex.op.kind())
-        .number(position as u64);
-    [by_operation.finish(), by_position.finish()]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lineage() -> Lineage {
+        let key = |name: &str| KeyHasher::new(name).finish();
+        Lineage {
+            operation: Digest::of(b"operation"),
+            inputs: vec![
+                Reading::Whole { key: key("base") },
+                Reading::Files {
+                    key: Some(key("build")),
+                    content: Digest::of(b"files"),
+                },
+                Reading::Files {
+                    key: None,
+                    content: Digest::of(b"context"),
+                },
+            ],
+        }
+    }
+
+    /// Whoever changes these empties every cache.
+    #[test]
+    fn the_keys_of_a_lineage_are_what_they_always_were() {
+        let lineage = lineage();
+        let source = source_key(Digest::of(b"operation"), Digest::of(b"identity"));
+        assert_eq!(
+            [Some(definition_key(&lineage)), content_key(&lineage), Some(source)].map(|key| key.map(|key| key.hex())),
+            [
+                "41c2a3c40d6cdd499ed9700ce4e32aec799cfa8542c9b96122d540a0ba108457",
+                "e7103e9fd27ca04cdc1824d4b525ff9ba94e433eaebd409d070d063e8a23d0ed",
+                "4f3fd48ef245510f449414cf4900d1bfda2f691a069327097923520b99a210fc",
+            ]
+            .map(|key| Some(key.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_content_key_waits_for_all_content_and_is_not_the_definition_key() {
+        let mut unread = lineage();
+        let key = KeyHasher::new("late").finish();
+        unread.inputs.push(Reading::Unread { key });
+        assert_eq!(content_key(&unread), None);
+        let mut plain = lineage();
+        plain.inputs.remove(1);
+        assert_eq!(
+            content_key(&plain),
+            None,
+            "a source without a key enters both by its content"
+        );
+    }
+
+    #[test]
+    fn content_cannot_pass_for_a_key() {
+        let content = Digest::of(b"same");
+        let files = |key| Lineage {
+            operation: content,
+            inputs: vec![Reading::Files { key, content }],
+        };
+        let mut hasher = KeyHasher::new("any");
+        hasher.digest(content);
+        let key = hasher.finish();
+        let whole = Lineage {
+            operation: content,
+            inputs: vec![Reading::Whole { key }],
+        };
+        let as_content = Lineage {
+            operation: content,
+            inputs: vec![Reading::Files {
+                key: None,
+                content: key.digest(),
+            }],
+        };
+        assert_ne!(definition_key(&whole), definition_key(&as_content));
+        assert_eq!(definition_key(&files(Some(key))), definition_key(&whole));
+    }
 }

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use registry::oci::Digest;
 
-use super::keys;
-use crate::cache::{CacheStore, Lineage, Reading, Record};
+use crate::cache::{Lineage, Reading};
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 
@@ -79,38 +78,5 @@ impl Known {
                 vertex.op.reads_by_content(position) && !self.contents.contains_key(&(vertex.id, position))
             })
             .collect()
-    }
-}
-
-/// Finds what to compare a miss with.
-#[derive(Debug)]
-pub(super) struct Places {
-    scope: String,
-    /// By vertex: which one of its kind it is in its stage.
-    positions: Vec<usize>,
-}
-
-impl Places {
-    pub(super) fn new<'a, O: Define + 'a>(scope: &str, vertices: impl Iterator<Item = &'a Vertex<O>>) -> Self {
-        let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
-        let positions = vertices.map(|vertex| {
-            let count = counts.entry((&vertex.meta.stage, vertex.op.kind())).or_default();
-            *count += 1;
-            *count
-        });
-        Self {
-            positions: positions.collect(),
-            scope: scope.to_owned(),
-        }
-    }
-
-    /// Returns the last record that was made in the place of a vertex.
-    pub(super) fn last<O: Define>(&self, cache: &dyn CacheStore, vertex: &Vertex<O>) -> Option<Record> {
-        self.keys(vertex).into_iter().find_map(|key| cache.lookup(key))
-    }
-
-    /// Returns the keys to link to the record of a vertex, so that [`Places::last`] finds it.
-    pub(super) fn keys<O: Define>(&self, vertex: &Vertex<O>) -> [CacheKey; 2] {
-        keys::place_keys(&self.scope, vertex, self.positions[vertex.id.index()])
     }
 }

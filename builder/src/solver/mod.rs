@@ -2,7 +2,7 @@
 //!
 //! A [`Problem`] is a graph, its targets, an [`Evaluator`] and a cache. [`plan()`] pins the sources and decides
 //! for every vertex whether its value is in the cache, must be made, or is not needed; nothing has run then,
-//! and the [`Plan`] can be printed. `execute` follows the plan with everything that is ready in parallel.
+//! and the [`Plan`] can be printed. [`execute()`] follows the plan with everything that is ready in parallel.
 //! Generic over the evaluator: the tests use vertices that add numbers.
 //!
 //! # Keys
@@ -28,16 +28,21 @@
 
 mod decision;
 mod evaluator;
+mod execute;
 mod failure;
 mod keys;
 mod known;
 mod observer;
+mod places;
 mod plan;
 mod problem;
 mod reason;
+#[cfg(test)]
+mod tests;
 
 pub use decision::{Decision, Input, MissReason};
 pub use evaluator::{Evaluator, Made, Pinned, Work};
+pub use execute::{Limits, Solved, execute};
 pub use failure::Failure;
 pub use observer::Observer;
 pub use plan::{Plan, Planned, plan};

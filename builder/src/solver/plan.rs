@@ -5,7 +5,8 @@ use std::fmt;
 
 use futures_util::future::try_join_all;
 
-use super::known::{Identity, Known, Places};
+use super::known::{Identity, Known};
+use super::places::Places;
 use super::reason::miss_reason;
 use super::{Decision, Evaluator, Failure, MissReason, Problem, keys};
 use crate::cache::Record;
@@ -20,8 +21,15 @@ pub struct Plan<V> {
     pub(super) values: HashMap<VertexId, V>,
     pub(super) known: Known,
     pub(super) places: Places,
-    /// Links to be written when the plan is executed: content hits, under their new definition.
-    pub(super) links: Vec<(CacheKey, CacheKey)>,
+    pub(super) links: Vec<Link>,
+}
+
+/// A further key of a record that a vertex was found by its content, to be written when the plan is executed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) vertex: VertexId,
+    pub(super) alias: CacheKey,
+    pub(super) key: CacheKey,
 }
 
 /// What is to be done about one vertex, and under which keys.
@@ -69,7 +77,7 @@ struct Printed<'a, V, O> {
 impl<V, O> fmt::Display for Printed<'_, V, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (id, planned) in self.plan.iter() {
-            let name = &self.graph.vertex(id).meta.name;
+            let name = self.graph.vertex(id).meta.name.replace(char::is_control, " ");
             match &planned.decision {
                 Decision::Source => writeln!(f, "source    {name}")?,
                 Decision::Hit => writeln!(f, "hit       {name}")?,
@@ -96,7 +104,7 @@ pub async fn plan<E: Evaluator>(problem: &Problem<E>) -> Result<Plan<E::Value>, 
         found: HashMap::new(),
         refused: BTreeSet::new(),
         links: Vec::new(),
-        places: Places::new(&problem.scope, problem.graph.iter()),
+        places: Places::new(&problem.scope, &problem.graph),
     };
     planner.pin(&needed).await?;
     planner.read_nameless(&needed).await?;
@@ -124,7 +132,7 @@ struct Planner<'a, E: Evaluator> {
     found: HashMap<VertexId, Record>,
     /// Vertices whose record could not be loaded.
     refused: BTreeSet<VertexId>,
-    links: Vec<(CacheKey, CacheKey)>,
+    links: Vec<Link>,
     places: Places,
 }
 
@@ -211,9 +219,12 @@ impl<E: Evaluator> Planner<'_, E> {
                     .filter(|&key| key != definition)
                     .and_then(|key| cache.lookup(key));
                 if let Some(record) = &found {
-                    let places = self.places.keys(vertex).into_iter();
-                    self.links
-                        .extend(places.chain([definition]).map(|alias| (alias, record.key)));
+                    let aliases = self.places.keys(vertex).into_iter().chain([definition]);
+                    self.links.extend(aliases.map(|alias| Link {
+                        vertex: vertex.id,
+                        alias,
+                        key: record.key,
+                    }));
                 }
             }
             found.as_ref().map_or(definition, |record| record.key)

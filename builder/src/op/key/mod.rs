@@ -3,8 +3,8 @@
 //! A key is the SHA-256 of a framed encoding ([`KeyHasher`]): every value carries its type and its length, so
 //! that two different definitions never encode alike. The kind of the operation comes first and has a version
 //! of its own: whoever changes what enters the key of `RUN` makes `run/1` into `run/2`, and every `COPY` in
-//! every cache stays valid. `tests.rs` holds a golden digest per kind and a table of mutations per field; the
-//! implementations name every field of their operation, so a new field does not compile until it is decided.
+//! every cache stays valid. `tests/operations.rs` holds a golden digest per kind, and for every field whether it
+//! enters. The code names every field of every operation, so a new one does not compile until it is decided.
 //!
 //! # What enters
 //!
@@ -32,6 +32,8 @@
 
 mod define;
 mod hasher;
+#[cfg(test)]
+mod tests;
 
 pub use hasher::{CacheKey, KeyHasher};
 
