@@ -104,6 +104,7 @@ impl<'a> Lowering<'a> {
         let parsed = &table.stages[index];
         let mut stage = base::open(parsed, self)?;
         if parsed.replaced {
+            stage.state.config.config.on_build.clear();
             return Ok(stage.state);
         }
         let triggers = onbuild::take(&mut stage, parsed)?;

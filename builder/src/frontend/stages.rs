@@ -13,8 +13,7 @@ use super::globals::Globals;
 use super::request::Request;
 use super::source::Source;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
-use crate::dockerfile::did_you_mean;
-use crate::dockerfile::{Instruction, InstructionKind, MountKey, RunMount, Stage};
+use crate::dockerfile::{Instruction, InstructionKind, MountKey, RunMount, Stage, did_you_mean};
 
 /// The stages, checked.
 #[derive(Debug)]
@@ -184,7 +183,7 @@ impl<'a> StageTable<'a> {
             return (Vec::new(), Vec::new());
         }
         let base = match stage.base {
-            Source::Stage(base) => self.stages[base].syntax.instructions.as_slice(),
+            Source::Stage(base) if !self.stages[base].replaced => self.stages[base].syntax.instructions.as_slice(),
             _ => &[],
         };
         let triggers = base.iter().filter_map(|instruction| match &instruction.kind {

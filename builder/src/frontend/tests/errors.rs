@@ -153,12 +153,12 @@ fn every_error_says_what_and_on_which_line() {
         (
             "FROM scratch\nCOPY --chmod=64a a /",
             &[],
-            "2: invalid chmod parameter: '64a'. it should be octal string and between 0 and 07777",
+            "2: invalid chmod parameter: '64a'. it should be octal string and between 0 and 07777, or symbolic like `u=rwX,go=rX`",
         ),
         (
             "FROM scratch\nARG m=10000\nADD --chmod=$m a /",
             &[],
-            "3: invalid chmod parameter: '10000'. it should be octal string and between 0 and 07777",
+            "3: invalid chmod parameter: '10000'. it should be octal string and between 0 and 07777, or symbolic like `u=rwX,go=rX`",
         ),
         (
             "FROM scratch\nCOPY --chown=app a /",
