@@ -36,32 +36,44 @@ pub struct PlatformImage {
 
 /// An image for one platform, or for several under an index.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Image {
-    /// One platform, named by its manifest.
-    Single(PlatformImage),
-    /// Several platforms, or one with attestations, named by an index.
-    Index {
-        /// The index.
-        index: Document,
-        /// What it lists, in its order.
-        manifests: Vec<PlatformImage>,
-    },
+pub struct Image {
+    /// Without one there is exactly one manifest.
+    index: Option<Document>,
+    manifests: Vec<PlatformImage>,
 }
 
 impl Image {
-    /// Returns the document that the image's name stands for.
-    pub fn root(&self) -> &Document {
-        match self {
-            Self::Single(image) => &image.manifest,
-            Self::Index { index, .. } => index,
+    /// Makes an image for one platform, which its manifest names.
+    pub fn single(image: PlatformImage) -> Self {
+        Self {
+            index: None,
+            manifests: vec![image],
         }
     }
 
-    /// Returns the image for each platform.
+    /// Makes an image for several platforms, or for one with attestations, from an index and what it lists.
+    pub fn under_index(index: Document, manifests: Vec<PlatformImage>) -> Self {
+        Self {
+            index: Some(index),
+            manifests,
+        }
+    }
+
+    /// Returns the document that the image's name stands for: the index, else the manifest.
+    pub fn root(&self) -> &Document {
+        self.index.as_ref().unwrap_or_else(|| &self.manifests[0].manifest)
+    }
+
+    /// Returns the image for each platform, in the index's order.
     pub fn manifests(&self) -> &[PlatformImage] {
-        match self {
-            Self::Single(image) => std::slice::from_ref(image),
-            Self::Index { manifests, .. } => manifests,
+        &self.manifests
+    }
+
+    /// Returns the only platform's image if no index stands above it.
+    pub fn without_index(&self) -> Option<&PlatformImage> {
+        match self.index {
+            Some(_) => None,
+            None => self.manifests.first(),
         }
     }
 

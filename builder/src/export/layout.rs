@@ -67,7 +67,7 @@ pub(super) fn name_of(descriptor: &Descriptor) -> Option<&String> {
 /// Describes the image itself; a single manifest says for which platform it is.
 pub(super) fn root_descriptor(image: &Image) -> Descriptor {
     let mut descriptor = image.root().descriptor.clone();
-    if let Image::Single(image) = image {
+    if let Some(image) = image.without_index() {
         descriptor.platform = Some(image.platform.clone());
     }
     descriptor

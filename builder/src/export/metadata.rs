@@ -14,7 +14,7 @@ use super::{ExportError, Image, OutputFile};
 /// The digest is that of the index where there is one; only an image for one platform has a config digest.
 pub fn metadata(image: &Image, names: &[Reference]) -> Result<Map<String, Value>, ExportError> {
     let mut metadata = Map::new();
-    if let Image::Single(single) = image {
+    if let Some(single) = image.without_index() {
         let config = single.config.descriptor.digest.to_string();
         metadata.insert("containerimage.config.digest".to_owned(), config.into());
     }
@@ -38,10 +38,8 @@ pub fn write_metadata(path: &Path, metadata: &Map<String, Value>) -> Result<(), 
 
 /// Returns what Docker calls the image's id: the config's digest, or the index's for several platforms.
 pub fn image_id(image: &Image) -> Digest {
-    match image {
-        Image::Single(image) => image.config.descriptor.digest,
-        Image::Index { index, .. } => index.descriptor.digest,
-    }
+    let described = image.without_index().map_or(image.root(), |image| &image.config);
+    described.descriptor.digest
 }
 
 /// Writes the image's id for `--iidfile`, without a line's end, as Docker does.

@@ -44,7 +44,7 @@ impl Fixture {
     }
 
     fn single(&self) -> Image {
-        Image::Single(self.platform("linux/amd64"))
+        Image::single(self.platform("linux/amd64"))
     }
 
     fn several(&self) -> Image {
@@ -55,10 +55,10 @@ impl Fixture {
                 .map(|image| image.manifest.descriptor.clone())
                 .collect(),
         );
-        Image::Index {
-            index: Document::new(MediaType::INDEX, serde_json::to_vec(&index).unwrap()),
+        Image::under_index(
+            Document::new(MediaType::INDEX, serde_json::to_vec(&index).unwrap()),
             manifests,
-        }
+        )
     }
 
     fn archive(&self, image: &Image, names: &[Reference], form: Form) -> Vec<u8> {

@@ -15,12 +15,14 @@ mod decoder;
 mod encoder;
 mod gzip;
 mod layer;
+mod layer_reader;
 mod pipeline;
 mod zstd_frame;
 
 pub use decoder::decoder;
 pub use encoder::Encoder;
 pub use layer::{LayerBlob, LayerIngest};
+pub use layer_reader::read_layer;
 
 /// How a layer is compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::content::ContentStore;
+use crate::content::{ContentError, ContentStore};
 use crate::oci::{Descriptor, Digest, MediaType};
 
 const ALL: [Compression; 6] = [
@@ -208,11 +208,49 @@ fn a_layer_is_named_by_both_of_its_digests() {
         let blob = layer.commit().unwrap();
         assert_eq!((blob.diff_id.0, blob.uncompressed_size), (Digest::of(&tar), 5_000_000));
         let descriptor = Descriptor::new(MediaType::LAYER_GZIP, blob.digest, blob.size);
-        let mut read = Vec::new();
-        let blob = store.open_blob(&descriptor).unwrap();
-        decoder(blob).unwrap().read_to_end(&mut read).unwrap();
-        assert!(read == tar, "{compression:?}");
+        let (read, diff_id) = read_layer(&store, &descriptor, |tar| -> Result<_, ContentError> {
+            let mut read = vec![0; 1000];
+            tar.read_exact(&mut read).unwrap();
+            Ok(read)
+        })
+        .unwrap();
+        assert!(read == tar[..1000] && diff_id == blob.diff_id, "{compression:?}");
     }
     drop(LayerIngest::start(&store, Compression::GZIP, 2).unwrap());
     assert_eq!(std::fs::read_dir(dir.path().join("ingest")).unwrap().count(), 0);
+}
+
+#[test]
+fn damage_is_reported_even_if_the_consumer_fails_over_it() {
+    let dir = TempDir::new().unwrap();
+    let store = ContentStore::open(dir.path()).unwrap();
+    let mut layer = LayerIngest::start(&store, Compression::GZIP, 1).unwrap();
+    layer.write_all(&content(100_000)).unwrap();
+    let blob = layer.commit().unwrap();
+    let descriptor = Descriptor::new(MediaType::LAYER_GZIP, blob.digest, blob.size);
+    let path = store.blob_path(blob.digest);
+    let good = std::fs::read(&path).unwrap();
+    let read = || {
+        let consume = |tar: &mut dyn Read| -> Result<(), ContentError> {
+            io::copy(tar, &mut io::sink()).map_err(ContentError::io("unpack", "/layer"))?;
+            Err(ContentError::io("unpack", "/layer")(io::ErrorKind::StorageFull.into()))
+        };
+        read_layer(&store, &descriptor, consume).unwrap_err()
+    };
+    assert!(
+        read().to_string().contains("cannot unpack"),
+        "the consumer's own failure"
+    );
+    let middle = good.len() / 2;
+    for wrong in [
+        [&good[..middle], &[good[middle] ^ 1], &good[middle + 1..]].concat(),
+        good[..middle].to_vec(),
+        [&good[..], b"x"].concat(),
+        b"no gzip at all".to_vec(),
+    ] {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, wrong).unwrap();
+        let error = read();
+        assert!(error.is_damage(), "{error}");
+    }
 }

@@ -38,11 +38,12 @@ impl<R: Read> DigestReader<R> {
         self.size
     }
 
-    /// Ends where the stream stands.
-    pub(super) fn measured(self) -> Measured {
+    /// Measures up to where the stream stands; what is read later counts as a stream of its own.
+    pub(super) fn measured(&mut self) -> Measured {
+        let hasher = std::mem::replace(&mut self.hasher, StreamHasher::new());
         Measured {
-            digest: self.hasher.finish(),
-            size: self.size,
+            digest: hasher.finish(),
+            size: std::mem::take(&mut self.size),
         }
     }
 }

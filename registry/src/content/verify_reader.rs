@@ -19,8 +19,8 @@ pub struct VerifyReader<R> {
 
 enum State<R> {
     Reading(DigestReader<R>),
-    Verified,
-    Failed,
+    /// At the end of the stream, or at the first byte too many.
+    Ended(Measured),
 }
 
 impl<R: Read> VerifyReader<R> {
@@ -42,12 +42,9 @@ impl<R: Read> VerifyReader<R> {
         drain(&mut self)
     }
 
-    /// Ends: at the end of the stream, or at the first byte too many.
-    fn verify(&mut self) -> Result<(), ContentError> {
-        let State::Reading(reader) = std::mem::replace(&mut self.state, State::Failed) else {
-            return Ok(());
-        };
-        let (expected, found) = (self.expected, reader.measured());
+    /// Compares what was found with what was expected.
+    fn verdict(&self, found: Measured) -> Result<(), ContentError> {
+        let expected = self.expected;
         // A digest covers the size: a stream of another length with the right digest is a wrong descriptor,
         // a stream that is cut or went wrong is damage. With too many bytes the digest is not known.
         if found.digest != expected.digest && found.size <= expected.size {
@@ -56,15 +53,14 @@ impl<R: Read> VerifyReader<R> {
                 found: found.digest,
             });
         }
-        if found.size != expected.size {
-            return Err(ContentError::SizeMismatch {
+        match found.size == expected.size {
+            true => Ok(()),
+            false => Err(ContentError::SizeMismatch {
                 digest: expected.digest,
                 expected: expected.size,
                 found: found.size,
-            });
+            }),
         }
-        self.state = State::Verified;
-        Ok(())
     }
 }
 
@@ -72,8 +68,10 @@ impl<R: Read> Read for VerifyReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let reader = match &mut self.state {
             State::Reading(reader) => reader,
-            State::Verified => return Ok(0),
-            State::Failed => return Err(io::Error::other("the content has already failed to verify")),
+            State::Ended(found) => {
+                let found = *found;
+                return Ok(self.verdict(found).map(|()| 0)?);
+            }
         };
         if buffer.is_empty() {
             return Ok(0);
@@ -81,9 +79,10 @@ impl<R: Read> Read for VerifyReader<R> {
         let allowed = (self.expected.size + 1).saturating_sub(reader.size());
         let length = buffer.len().min(usize::try_from(allowed).unwrap_or(usize::MAX));
         let read = reader.read(&mut buffer[..length])?;
-        let too_many = reader.size() > self.expected.size;
-        if read == 0 || too_many {
-            self.verify()?;
+        if read == 0 || reader.size() > self.expected.size {
+            let found = reader.measured();
+            self.state = State::Ended(found);
+            self.verdict(found)?;
         }
         Ok(read)
     }
