@@ -22,4 +22,5 @@ pub mod image;
 pub mod frontend;
 pub mod ops;
 pub mod export;
+pub mod build;
 pub mod cli;

@@ -103,9 +103,8 @@ impl Finish<'_> {
     /// Makes one form of the image: a manifest for one platform, an index for several.
     async fn image(&self, variant: &Variant, parts: &[Part<'_>], step: StepId) -> Result<Image, BuildError> {
         let mut manifests = try_join_all(parts.iter().map(|part| self.platform_image(variant, part, step))).await?;
-        let is_index = manifests.len() > 1;
-        if let (false, Some(single)) = (is_index, manifests.pop()) {
-            return Ok(Image::Single(single));
+        if manifests.len() == 1 {
+            return Ok(Image::single(manifests.remove(0)));
         }
         let options = &variant.options;
         let entries = manifests.iter().map(|image| {
@@ -118,7 +117,7 @@ impl Finish<'_> {
         let media_type = options.media_types.index();
         let index = Index { media_type: Some(media_type.into()), annotations, ..Index::new(entries.collect()) };
         let index = Document::new(media_type, serde_json::to_vec(&index)?);
-        Ok(Image::Index { index, manifests })
+        Ok(Image::under_index(index, manifests))
     }
 
     async fn platform_image(&self, variant: &Variant, part: &Part<'_>, step: StepId) -> Result<PlatformImage, BuildError> {

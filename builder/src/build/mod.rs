@@ -25,7 +25,8 @@ pub use layers::ShipError;
 pub use request::{Annotations, BuildRequest};
 pub use services::Services;
 
-use crate::diagnostic::Diagnostic;
+use crate::context::PathPatterns;
+use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile;
 use crate::frontend::{self, Lowered, LowerError, ResolveError, ResolveImage, ResolvedImage, TargetPlatform};
 use crate::graph::{Graph, GraphBuilder, VertexId};
@@ -111,7 +112,8 @@ impl Planned {
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
     pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
-        let variants = Variant::of_request(&self.request);
+        let epoch = self.lowered.iter().find_map(|(_, lowered)| lowered.epoch);
+        let variants = Variant::of_request(&self.request, epoch);
         let tasks = Arc::new(self.layer_tasks(&variants));
         let layers = self.lowered.iter().flat_map(|(_, lowered)| &lowered.history).filter_map(|entry| entry.layer);
         let mut observer = BuildObserver {
@@ -218,9 +220,6 @@ async fn lower(
     });
     let lowered = lowering.await.map_err(|panic| BuildError::Panicked { name: "lowering".to_owned(), message: panic.to_string() })?;
     let (lowered, graph) = lowered.map_err(lower_error)?;
-    for (_, lowered) in &lowered {
-        lowered.warnings.iter().for_each(|warning| progress.warn(warning.clone()));
-    }
     Ok((lowered, graph))
 }
 
@@ -284,4 +283,13 @@ fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpErr
         solver::Failure::Panicked { name, message, .. } => BuildError::Panicked { name, message },
         solver::Failure::Cancelled => BuildError::Cancelled,
     }
+}
+
+/// Compiles an ignore file; one without patterns hides nothing.
+fn ignore_patterns(file: &Arc<SourceFile>) -> Result<Option<Box<dyn PathPatterns>>, BuildError> {
+    let matcher = dockerfile::ignore::Matcher::parse(file.text()).map_err(|error| {
+        let diagnostic = Diagnostic::error(error.to_string()).in_file(file).at(error.span(), "");
+        BuildError::IgnoreFile(vec![diagnostic])
+    })?;
+    Ok((!matcher.is_empty()).then(|| Box::new(matcher) as Box<dyn PathPatterns>))
 }

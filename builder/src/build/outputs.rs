@@ -106,8 +106,8 @@ impl Outputs<'_> {
             let config = BlobSource::Bytes(built.config.bytes.clone().into());
             client.push_blob(name, &built.config.descriptor, config, &[], &|_| {}).await?;
         }
-        if let Image::Index { manifests, .. } = image {
-            for built in manifests {
+        if image.without_index().is_none() {
+            for built in image.manifests() {
                 let (descriptor, bytes) = (&built.manifest.descriptor, built.manifest.bytes.clone());
                 client.push_manifest(&name.untagged(descriptor.digest), &descriptor.media_type, bytes.into()).await?;
             }
@@ -172,7 +172,7 @@ fn write_trees(output: &OutputSpec, views: &[(String, Overlay)], split: bool, sc
             }
             OutputSpec::Local { directory, .. } => {
                 let directory = if split { directory.join(name) } else { directory.clone() };
-                export::write_local(&tree, &directory, Ownership::Caller)?;
+                export::write_local(&tree, &directory, Ownership::Mine)?;
             }
             OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => {}
         }

@@ -55,8 +55,6 @@ pub struct BuildRequest {
     pub secrets: Secrets,
     /// How many steps run at once; `None` for all that are ready.
     pub jobs: Option<NonZeroUsize>,
-    /// `SOURCE_DATE_EPOCH`: seconds since 1970.
-    pub source_date_epoch: Option<i64>,
     /// Content of `/etc/resolv.conf` for steps.
     pub resolv_conf: String,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::SnapshotStore;
+use snapshotter::{DirAttributes, Root, SnapshotStore};
 
 use super::{BuildError, BuildRequest};
 use crate::cache::{CacheStore, LocalCache};
@@ -55,6 +55,13 @@ impl Services {
         let cache = Arc::new(cache);
         let build_id = scratch.path().file_name().unwrap_or_default().display().to_string();
         Ok(Self { state, content, snapshots, cache, client: Client::new(client), build_id, scratch, lock })
+    }
+
+    /// Makes the empty directory that steps mount over.
+    pub(super) fn mount_point(&self) -> Result<PathBuf, BuildError> {
+        const NAME: &str = "rootfs";
+        Root::open(self.scratch.path())?.make_dirs(Path::new(NAME), &DirAttributes::default())?;
+        Ok(self.scratch.path().join(NAME))
     }
 
     /// Returns the directory for the logs of this build.

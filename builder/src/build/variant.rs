@@ -23,19 +23,19 @@ pub(super) struct Variant {
 }
 
 impl Variant {
-    /// Returns the images that a request wants; none if it wants only files.
-    pub(super) fn of_request(request: &BuildRequest) -> Vec<Self> {
+    /// Returns the images that a request wants; none if it wants only files. `epoch` is `SOURCE_DATE_EPOCH`.
+    pub(super) fn of_request(request: &BuildRequest, epoch: Option<i64>) -> Vec<Self> {
         let wanted = request.outputs.iter().filter_map(|output| match output {
             OutputSpec::Image(image) => Some((image.options.clone(), Some(output))),
             OutputSpec::Layout { options, .. } => Some((options.clone(), Some(output))),
             OutputSpec::Tar { .. } | OutputSpec::Local { .. } | OutputSpec::CacheOnly => None,
         });
         let kept = request.outputs.is_empty().then(|| (ImageOptions::default(), None));
-        wanted.chain(kept).map(|(options, output)| Self::new(request, options, output.cloned())).collect()
+        wanted.chain(kept).map(|(options, output)| Self::new(request, epoch, options, output.cloned())).collect()
     }
 
-    fn new(request: &BuildRequest, options: ImageOptions, output: Option<OutputSpec>) -> Self {
-        let epoch = options.source_date_epoch.or(request.source_date_epoch);
+    fn new(request: &BuildRequest, epoch: Option<i64>, options: ImageOptions, output: Option<OutputSpec>) -> Self {
+        let epoch = options.source_date_epoch.or(epoch);
         let compression: Compression = options.compression.unwrap_or(request.compression);
         let names = request.tags.iter().chain(&options.names).cloned().collect();
         let format = LayerFormat { compression, clamp_mtime: epoch.filter(|_| options.rewrite_timestamp) };

@@ -100,11 +100,11 @@ async fn interruptible(
             return Ok(Outcome::Planned(PlanText { text, is_complete: planned.is_complete() }));
         }
         let finished = planned.execute(&interrupt).await?;
-        if let (Some(path), Some(metadata_of)) = (&metadata.0, &finished.image) {
-            export::write_metadata(path, &metadata_of.descriptor, metadata_of.id, &finished.tags)?;
+        if let (Some(path), Some(image)) = (&metadata.0, &finished.image) {
+            export::write_metadata(path, &export::metadata(image, &finished.names)?)?;
         }
         if let (Some(path), Some(image)) = (&metadata.1, &finished.image) {
-            export::write_iid(path, image.id)?;
+            export::write_image_id(path, image)?;
         }
         Ok(Outcome::Built(Box::new(finished)))
     };
@@ -158,7 +158,7 @@ fn join(display: JoinHandle<Recorder>) -> Option<Recorder> {
 
 fn report(args: &BuildArgs, finished: &Finished) -> Result<ExitCode, Failure> {
     if let (true, Some(image)) = (args.quiet, &finished.image) {
-        print(&format!("{}\n", image.id))?;
+        print(&format!("{}\n", export::image_id(image)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

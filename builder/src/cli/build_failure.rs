@@ -30,6 +30,7 @@ impl Fixed {
                 let in_file = |d: Diagnostic| if d.source.is_none() { d.in_file(&self.dockerfile) } else { d };
                 Failure { kind: Kind::Dockerfile, diagnostics: diagnostics.into_iter().map(in_file).collect(), tail: None }
             }
+            BuildError::IgnoreFile(diagnostics) => Failure { kind: Kind::Dockerfile, diagnostics, tail: None },
             BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
             BuildError::Step { name, origin, step, source } => {
                 let mut failure = self.at(origin, self.step_failure(&source));
@@ -41,7 +42,6 @@ impl Fixed {
                 }
                 failure
             }
-            BuildError::Context(error) => context_failure(&error),
             BuildError::State(error) => state_failure(error),
             BuildError::Pull(error) => pull_failure(&error),
             BuildError::Push { reference, source } => {

@@ -12,14 +12,13 @@ use super::args::{BuildArgs, NetworkArg};
 use super::environment::{Environment, absolute};
 use super::failure::{Failure, Kind};
 use super::values::{self, ValueError};
-use crate::build::{Annotations, BuildRequest, LocalDirectory};
-use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::dockerfile::suggest;
+use crate::build::{Annotations, BuildRequest};
+use crate::diagnostic::{Diagnostic, SourceFile, nearest};
 use crate::executor::DEFAULT_SHM_SIZE;
 use crate::export::OutputSpec;
 use crate::frontend::{Entitlement, NamedContext, NoCache};
 use crate::op::Network;
-use crate::ops::Secrets;
+use crate::ops::{LocalDirectory, Secrets};
 
 /// The longest Dockerfile or ignore file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -71,7 +70,6 @@ pub fn build_request(args: &BuildArgs, environment: &Environment) -> Result<Buil
         shm_size: shm_size.map_err(usage)?.unwrap_or(DEFAULT_SHM_SIZE),
         secrets: secrets(args, environment)?,
         jobs: args.jobs,
-        source_date_epoch: source_date_epoch(args, environment)?,
         resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
     })
 }
@@ -155,7 +153,7 @@ fn near(path: &Path) -> Option<String> {
     let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty())?;
     let entries = fs::read_dir(beside).ok()?.flatten();
     let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    suggest::closest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
+    nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Reads `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
@@ -284,17 +282,7 @@ fn entitlements(args: &BuildArgs) -> Result<BTreeSet<Entitlement>, Failure> {
 }
 
 fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Secrets, Failure> {
-    use std::os::unix::ffi::OsStringExt as _;
-    let variable = |name: &str| environment.get(name).map(OsStringExt::into_vec);
+    let variable = |name: &str| environment.get(name).map(std::os::unix::ffi::OsStringExt::into_vec);
     let secrets = args.secrets.iter().map(|text| values::secret(text, variable)).collect::<Result<_, _>>();
     Ok(Secrets { secrets: secrets.map_err(usage)?, agents: BTreeMap::new() })
-}
-
-/// Reads `SOURCE_DATE_EPOCH`, given as a build argument or in the environment.
-fn source_date_epoch(args: &BuildArgs, environment: &Environment) -> Result<Option<i64>, Failure> {
-    let Some(text) = build_args(args, environment)?.remove("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    let problem = "expected seconds since 1970";
-    text.parse().map(Some).map_err(|_| usage(ValueError::new("SOURCE_DATE_EPOCH", &text, problem)))
 }

@@ -5,7 +5,6 @@
 //! flags and arguments, reads heredoc bodies from the lines that follow, and applies the instruction's own rules.
 //! Variables are replaced much later, by [`words`]; [`ignore`] and [`wildcard`] are the two pattern dialects.
 
-mod suggest;
 mod keyword;
 mod instruction;
 mod mapped;
@@ -32,4 +31,4 @@ pub use keyword::Keyword;
 pub use mount::{Expander, Mount};
 pub use parse::{parse, parse_trigger};
 pub use print::print;
-pub use suggest::{did_you_mean, nearest};
+pub use crate::diagnostic::{did_you_mean, nearest};

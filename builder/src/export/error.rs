@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use registry::content::ContentError;
 use registry::oci::Digest;
-use snapshotter::FsError;
+use snapshotter::{FsError, MountError};
 use snapshotter::layer::PackError;
 
 /// Why an image cannot be exported.
@@ -73,13 +73,16 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
     },
+    /// The root file system could not be mounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// A document of our own could not be written as JSON.
     #[error("cannot write a document as JSON")]
     Json(#[source] serde_json::Error),
 }
 
 impl ExportError {
-    pub(super) fn io(verb: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(verb: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { verb, path, source }
     }

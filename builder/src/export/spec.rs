@@ -151,6 +151,16 @@ impl OutputSpec {
         Ok(spec)
     }
 
+    /// Returns a push of the image under its names: `--push`.
+    pub fn registry() -> Self {
+        Self::Image(ImageOutput { push: true, by_digest: false, insecure: false, options: ImageOptions::default() })
+    }
+
+    /// Returns whether the image goes to registries.
+    pub fn is_push(&self) -> bool {
+        matches!(self, Self::Image(ImageOutput { push: true, .. }))
+    }
+
     fn local(attributes: &mut Attributes) -> Result<Self, OutputSpecError> {
         let directory = attributes.require("dest")?;
         if directory == "-" {

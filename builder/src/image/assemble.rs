@@ -109,13 +109,15 @@ pub fn assemble(
         ..config
     };
     let config = serde_json::to_vec(&config)?;
-    let config_descriptor = Descriptor::of(MediaType::CONFIG, &config);
+    let config_descriptor = Descriptor::of(choices.media_types.config(), &config);
+    let layers: Vec<Descriptor> = layers.iter().map(|layer| choices.media_types.layer(layer)).collect();
     let manifest = Manifest {
-        annotations,
+        media_type: Some(choices.media_types.manifest().into()),
+        annotations: choices.annotations.clone(),
         ..Manifest::new(config_descriptor.clone(), layers.clone())
     };
     let manifest = serde_json::to_vec(&manifest)?;
-    let manifest_descriptor = Descriptor::of(MediaType::MANIFEST, &manifest);
+    let manifest_descriptor = Descriptor::of(choices.media_types.manifest(), &manifest);
     Ok(Assembled {
         config,
         config_descriptor,
