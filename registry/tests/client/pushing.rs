@@ -170,23 +170,32 @@ async fn a_broken_chunk_goes_on_from_the_registrys_count() {
     registry.fail(Method::PATCH, "/uploads/", 1, Fault::Swallow);
     assert_eq!(push(&client(), &registry, &bytes, &[]).await.unwrap(), Pushed::Uploaded);
     assert!(registry.blob("app", layer(&bytes).digest).unwrap() == bytes);
-    let patches: Vec<_> = registry
-        .seen()
-        .into_iter()
-        .filter(|seen| seen.method == Method::PATCH)
-        .collect();
-    let starts: Vec<&str> = patches
-        .iter()
-        .map(|seen| {
-            seen.headers["content-range"]
-                .to_str()
-                .unwrap()
-                .split('-')
-                .next()
-                .unwrap()
-        })
-        .collect();
-    assert_eq!(starts, ["0", "1000000", "1000000", "17777216", "34554432"]);
+    assert_eq!(starts(&registry), ["0", "1000000", "1000000", "17777216", "34554432"]);
+}
+
+#[tokio::test]
+async fn the_registrys_count_is_believed_and_asked_for_after_a_conflict() {
+    let (registry, bytes) = (FaultRegistry::start().await, long());
+    registry.fail(Method::PUT, "/uploads/", 1, Fault::status(413));
+    // It says that it took less than it did, and then will not have the same bytes twice.
+    registry.fail(
+        Method::PATCH,
+        "/uploads/",
+        1,
+        Fault::Header("range", "0-999999".to_owned()),
+    );
+    assert_eq!(push(&client(), &registry, &bytes, &[]).await.unwrap(), Pushed::Uploaded);
+    assert!(registry.blob("app", layer(&bytes).digest).unwrap() == bytes);
+    assert_eq!(starts(&registry), ["0", "1000000", "16777216", "33554432"]);
+}
+
+/// Returns where the chunks began.
+fn starts(registry: &FaultRegistry) -> Vec<String> {
+    let patches = registry.seen().into_iter().filter(|seen| seen.method == Method::PATCH);
+    let start = |range: &str| range.split('-').next().unwrap().to_owned();
+    patches
+        .map(|seen| start(seen.headers["content-range"].to_str().unwrap()))
+        .collect()
 }
 
 #[tokio::test]
