@@ -10,7 +10,9 @@
 
 #![forbid(unsafe_code)]
 
-mod text;
 pub mod oci;
+pub mod content;
+pub mod compress;
+mod text;
 pub mod auth;
 pub mod client;

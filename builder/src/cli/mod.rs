@@ -1,0 +1,5 @@
+//! The command line: the only place that prints, exits, or reads the environment.
+
+pub mod args;
+pub mod failure;
+pub mod render;

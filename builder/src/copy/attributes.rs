@@ -1,0 +1,129 @@
+//! What a copied file is given besides its content.
+//!
+//! The order is owner, mode, extended attributes, time: changing the owner clears set-id bits and capabilities, and
+//! everything before the last changes the time.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{
+    AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid, chmodat, chownat, fchmod, fchown, futimens,
+    utimensat,
+};
+use rustix::io::Errno;
+use snapshotter::Timestamp;
+use snapshotter::xattr::Xattr;
+
+use super::dirs::Dir;
+use crate::identity::Owner;
+
+/// Owner, mode and time of a new file.
+#[derive(Clone, Copy)]
+pub(super) struct Attributes {
+    pub(super) owner: Owner,
+    pub(super) mode: u32,
+    /// The present when absent.
+    pub(super) mtime: Option<Timestamp>,
+}
+
+/// Gives files their attributes, and counts what the file system cannot keep.
+pub(super) struct Dresser {
+    /// Whom new files belong to by themselves.
+    process: Owner,
+    /// Number of extended attributes left out.
+    pub(super) xattrs_skipped: u64,
+}
+
+impl Dresser {
+    pub(super) fn new() -> Self {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        Self {
+            process: Owner {
+                uid: uid.as_raw(),
+                gid: gid.as_raw(),
+            },
+            xattrs_skipped: 0,
+        }
+    }
+
+    /// Dresses an open file that was just made in `dir`.
+    pub(super) fn new_file(
+        &mut self,
+        file: BorrowedFd<'_>,
+        dir: Dir<'_>,
+        attributes: &Attributes,
+        xattrs: &[Xattr],
+    ) -> Result<(), Errno> {
+        if dir.gives_group || attributes.owner != self.process {
+            set_owner(file, attributes.owner)?;
+        }
+        fchmod(file, Mode::from_raw_mode(attributes.mode))?;
+        self.set_xattrs(file, xattrs)?;
+        futimens(file, &times(attributes.mtime))
+    }
+
+    /// Dresses an open directory, after everything in it was made.
+    pub(super) fn directory(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        attributes: &Attributes,
+        xattrs: &[Xattr],
+    ) -> Result<(), Errno> {
+        set_owner(directory, attributes.owner)?;
+        fchmod(directory, Mode::from_raw_mode(attributes.mode))?;
+        self.set_xattrs(directory, xattrs)?;
+        futimens(directory, &times(attributes.mtime))
+    }
+
+    /// Dresses what was just made in `dir` and cannot be opened. `mode` is `None` for a link, which has none.
+    pub(super) fn by_name(
+        &self,
+        dir: Dir<'_>,
+        name: &[u8],
+        owner: Owner,
+        mode: Option<u32>,
+        mtime: Timestamp,
+    ) -> Result<(), Errno> {
+        if dir.gives_group || owner != self.process {
+            let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
+            chownat(dir.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        if let Some(mode) = mode {
+            chmodat(dir.fd, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+        }
+        utimensat(dir.fd, name, &times(Some(mtime)), AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn set_xattrs(&mut self, file: BorrowedFd<'_>, xattrs: &[Xattr]) -> Result<(), Errno> {
+        for xattr in xattrs {
+            match xattr.set(file) {
+                Err(Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL) => self.xattrs_skipped += 1,
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn set_owner(file: impl AsFd, Owner { uid, gid }: Owner) -> Result<(), Errno> {
+    fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+}
+
+/// Returns the argument that sets the modification time and leaves the access time alone.
+fn times(mtime: Option<Timestamp>) -> Timestamps {
+    Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: match mtime {
+            Some(mtime) => Timespec {
+                tv_sec: mtime.seconds,
+                tv_nsec: mtime.nanos.into(),
+            },
+            None => Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_NOW,
+            },
+        },
+    }
+}

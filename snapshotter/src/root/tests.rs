@@ -1,0 +1,1 @@
+//! Nothing resolves out of a root, whoever resolves.
