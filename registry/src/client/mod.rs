@@ -1,8 +1,8 @@
 //! The registry client: resolving, pulling and pushing (distribution-spec v1.1).
 //!
-//! Bottom-up: [`redirect`], [`retry`] and [`refusal`] are rules without I/O; [`transport`] sends one request
-//! ([`tls`], [`body`]); [`endpoint`] and [`authorize`] know each registry; [`session`] joins them to a request
-//! as the protocol means it; [`resolve`], [`pull`], [`push`] and [`upload`] are what callers want.
+//! Bottom-up: `redirect`, `retry` and `refusal` are rules without I/O; `transport` sends one request
+//! (`tls`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
+//! as the protocol means it; `resolve`, `pull`, `push` and `upload` are what callers want.
 //!
 //! Three rules hold everywhere: received bytes are believed only when their own digest is right; a credential
 //! goes to the registry's origin and its own token service only; every read is bounded, every wait ends.

@@ -13,5 +13,6 @@ mod helpers;
 mod peer;
 mod pulling;
 mod pushing;
+mod pushing_manifests;
 mod retrying;
 mod strangers;
