@@ -1,7 +1,7 @@
 //! What the crate does to real files, real mounts and the archives of strangers.
 //!
-//! The tests mount, so they need a user that may: root, or anybody inside `unshare --map-auto --map-root-user
-//! --mount`. Without that they fail; none of them is skipped.
+//! The tests mount and make user namespaces with many ids, so they run as root. As anybody else they fail; none of
+//! them is skipped.
 
 mod evil;
 mod rerun;

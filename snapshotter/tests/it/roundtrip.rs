@@ -220,6 +220,6 @@ proptest! {
         }
         let target = seen(&mount.path());
         drop(mount);
-        prop_assert_eq!(stage.apply("again", &stage.pack(&upper.dir), &[base]), target);
+        prop_assert_eq!(stage.apply_packed("again", &stage.pack(&upper.dir), &[base]), target);
     }
 }
