@@ -73,7 +73,10 @@ pub struct Pinned<V> {
 /// What an operation gets to work with.
 #[derive(Clone, Debug)]
 pub struct Work<V> {
-    /// The canonical key that the value will be saved under, unique to it: fit to name a snapshot.
+    /// The canonical key that the value will be saved under.
+    ///
+    /// It names the value, not this run: content that is stored under it alone might be left over from another
+    /// run, whose record was lost and whose inputs may have been others. Store under the key and the build.
     pub key: CacheKey,
     /// The values of the inputs, in order.
     pub inputs: Vec<V>,

@@ -215,9 +215,7 @@ impl<E: Evaluator> Planner<'_, E> {
             if found.is_none() {
                 self.read_local(vertex).await?;
                 let content = keys::content_key(&self.known.lineage(vertex));
-                found = content
-                    .filter(|&key| key != definition)
-                    .and_then(|key| cache.lookup(key));
+                found = content.and_then(|key| cache.lookup(key));
                 if let Some(record) = &found {
                     let aliases = self.places.keys(vertex).into_iter().chain([definition]);
                     self.links.extend(aliases.map(|alias| Link {

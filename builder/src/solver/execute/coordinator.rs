@@ -92,21 +92,11 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
 
     pub(super) async fn execute(mut self) -> Result<HashMap<VertexId, Solved<E::Value>>, Failure<E::Error>> {
         self.begin();
-        let cancel = self.limits.cancel.clone();
-        loop {
+        self.proceed();
+        // The tasks hear of a cancellation themselves and end.
+        while let Some((id, report)) = self.tasks.next().await {
+            self.ended(id, report);
             self.proceed();
-            let ended = tokio::select! {
-                biased;
-                ended = self.tasks.next() => ended,
-                () = cancel.cancelled(), if self.failure.is_none() => {
-                    self.fail(Failure::Cancelled);
-                    continue;
-                }
-            };
-            match ended {
-                Some((id, report)) => self.ended(id, report),
-                None => break,
-            }
         }
         match self.failure.take() {
             Some(failure) => Err(failure),
@@ -198,13 +188,13 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     fn ended(&mut self, id: VertexId, report: Report<E>) {
         match report {
             Report::Ran(Ok(made)) => self.completed(id, made),
-            Report::Abandoned => {}
             // What follows from the first failure is not worth a word of its own.
             _ if self.failure.is_some() => self.cancelled(id),
             Report::Ran(Err(_)) if self.limits.cancel.is_cancelled() => {
                 self.fail(Failure::Cancelled);
                 self.cancelled(id);
             }
+            Report::Abandoned => self.fail(Failure::Cancelled),
             Report::Ran(Err(error)) | Report::Read(Err(error)) => {
                 self.running.remove(&id);
                 self.observer.failed(id, &error);

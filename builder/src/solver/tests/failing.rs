@@ -2,8 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::toy::Toy::{Add, Context, Copy, Fail, Image, Panic, Sleep};
-use super::toy::{Number, ToyError};
+use super::toy::Toy::{Add, Context, Copy, Fail, Image, Panic, Sleep, Stubborn};
+use super::toy::{NAP, Number, SLOW, ToyError};
 use super::workshop::{Sketch, Workshop, jobs};
 use crate::cache::{CacheError, CacheStore, Record};
 use crate::graph::VertexId;
@@ -99,6 +99,18 @@ async fn what_was_made_before_a_failure_is_not_lost() {
 }
 
 #[tokio::test]
+async fn what_is_completed_after_a_failure_is_not_lost_either() {
+    let workshop = Workshop::new(&[]);
+    let sketch = Sketch::new(&[
+        ("stubborn", Stubborn, &[]),
+        ("wrong", Fail, &[]),
+        ("sum", Add(0), &["stubborn", "wrong"]),
+    ]);
+    workshop.solve(&sketch, &["sum"]).await.unwrap_err();
+    assert_eq!(workshop.rebuild(&sketch, &["stubborn"]).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn after_a_failure_nothing_new_begins() {
     let workshop = Workshop::new(&[("base", 1)]);
     let sketch = Sketch::new(&[
@@ -116,8 +128,8 @@ async fn after_a_failure_nothing_new_begins() {
 
 #[tokio::test]
 async fn a_cancelled_build_ends_at_once_and_says_so() {
-    let workshop = Workshop::new(&[("base", 1)]);
-    let sketch = beside(Add(1));
+    let workshop = Workshop::new(&[]);
+    let sketch = Sketch::new(&[("sleep", Sleep(0), &[]), ("user", Add(1), &["sleep"])]);
     let mut notes = Notes {
         cancel_at: Some(sketch.id("sleep")),
         ..Notes::default()
@@ -126,9 +138,9 @@ async fn a_cancelled_build_ends_at_once_and_says_so() {
         cancel: notes.cancel.clone(),
         ..Limits::default()
     };
-    let result = workshop.solve_within(&sketch, &["sum"], limits, &mut notes).await;
+    let result = workshop.solve_within(&sketch, &["user"], limits, &mut notes).await;
     assert!(matches!(result, Err(Failure::Cancelled)));
-    assert!(notes.cancelled.contains(&sketch.id("sleep")));
+    assert_eq!(notes.cancelled, [sketch.id("sleep")]);
     assert_eq!(notes.failed, []);
     assert_eq!(workshop.world.running(), 0);
     assert!(!workshop.world.done().contains(&"ran sleep".to_owned()));
@@ -147,6 +159,26 @@ async fn a_build_that_is_cancelled_before_it_begins_runs_nothing() {
     // Nothing is left to be cancelled if there is nothing to do.
     let base = workshop.solve_within(&beside(Add(1)), &["base"], limits, &mut ()).await;
     assert!(base.is_ok());
+}
+
+#[tokio::test]
+async fn a_build_that_only_reads_can_be_cancelled_too() {
+    let workshop = Workshop::new(&[("base", 0)]);
+    let sketch = Sketch::new(&[
+        ("base", Image("base"), &[]),
+        ("make", Add(SLOW), &["base"]),
+        ("copy", Copy, &["base", "make"]),
+    ]);
+    let limits = Limits::default();
+    let cancel = limits.cancel.clone();
+    let mut notes = Notes::default();
+    let (result, ()) = tokio::join!(workshop.solve_within(&sketch, &["copy"], limits, &mut notes), async {
+        tokio::time::sleep(NAP / 4).await;
+        cancel.cancel();
+    });
+    assert!(matches!(result, Err(Failure::Cancelled)));
+    assert_eq!(workshop.world.ran(), ["make"]);
+    assert_eq!((notes.failed, notes.cancelled), (vec![], vec![]));
 }
 
 #[tokio::test]

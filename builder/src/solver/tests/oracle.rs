@@ -44,14 +44,12 @@ fn name(vertex: usize) -> &'static str {
     SOURCES.iter().chain(&STEPS).nth(vertex).unwrap()
 }
 
-/// The vertices before a step that it uses: one for what adds, two for what copies.
+/// The vertices before a step that it uses: one for what adds, three for what copies.
 fn inputs(number: usize, (op, _, a, b): Step) -> Vec<usize> {
     let before = SOURCES.len() + number;
-    if op == 1 {
-        vec![a % before, b % before]
-    } else {
-        vec![a % before]
-    }
+    let copied = [b, a.wrapping_add(b)].map(|input| input % before);
+    let copied = copied.into_iter().filter(|_| op == 1);
+    std::iter::once(a % before).chain(copied).collect()
 }
 
 fn sketch(steps: &[Step]) -> Sketch {
@@ -81,7 +79,7 @@ fn oracle(steps: &[Step], sources: &[i64]) -> Vec<i64> {
     for (number, &step) in steps.iter().enumerate() {
         let inputs = inputs(number, step);
         numbers.push(match step.0 {
-            1 => numbers[inputs[0]] + numbers[inputs[1]] / 10 * 10,
+            1 => numbers[inputs[0]] + (numbers[inputs[1]] / 10 + numbers[inputs[2]] / 10) * 10,
             _ => numbers[inputs[0]] + step.1,
         });
     }

@@ -1,7 +1,7 @@
 //! What is made again after a change, and what is not.
 
 use super::toy::Cache;
-use super::toy::Toy::{Add, Again, Context, Copy, Image, Random};
+use super::toy::Toy::{Add, Again, Context, Copy, CopyAgain, Image, Random};
 use super::workshop::{Sketch, Workshop};
 
 /// A stage that compiles a context, and one that copies the result.
@@ -192,6 +192,26 @@ async fn a_gone_result_found_by_content_keeps_its_canonical_key() {
         ["build.compile", "final.copy"]
     );
     assert_eq!(workshop.key(&with_compiler(2), "final.copy").await, copied);
+    workshop.world.evict(copied);
+    assert_eq!(
+        workshop.rebuild(&with_compiler(2), &["final.copy"]).await,
+        ["final.copy"]
+    );
+    assert_eq!(
+        workshop.key(&with_compiler(2), "final.copy").await,
+        copied,
+        "also when planned"
+    );
+}
+
+#[tokio::test]
+async fn a_gone_result_made_without_cache_keeps_its_canonical_key() {
+    let sketch = |op| Sketch::new(&[("base", Image("base"), &[]), ("one", op, &["base"])]);
+    let workshop = Workshop::new(&[("base", 100)]);
+    let key = workshop.key(&sketch(Again(1)), "one").await;
+    workshop.world.evict(key);
+    assert_eq!(workshop.rebuild(&sketch(Add(1)), &["one"]).await, ["one"]);
+    assert_eq!(workshop.key(&sketch(Add(1)), "one").await, key);
 }
 
 #[tokio::test]
@@ -205,6 +225,42 @@ async fn a_vertex_without_cache_runs_each_time() {
     for _ in 0..2 {
         assert_eq!(workshop.rebuild(&sketch, &["user"]).await, ["again", "user"]);
     }
+}
+
+#[tokio::test]
+async fn a_vertex_without_cache_does_not_hit_by_content_either() {
+    let sketch = |flag| {
+        Sketch::new(&[
+            ("base", Image("base"), &[]),
+            ("compile", Add(flag), &["base"]),
+            ("again", CopyAgain, &["base", "compile"]),
+        ])
+    };
+    let workshop = Workshop::new(&[("base", 100)]);
+    workshop.build(&sketch(1), &["again"]).await;
+    assert_eq!(workshop.rebuild(&sketch(1), &["again"]).await, ["again"]);
+    assert_eq!(workshop.rebuild(&sketch(2), &["again"]).await, ["again", "compile"]);
+}
+
+#[tokio::test]
+async fn a_vertex_without_cache_does_not_hit_when_its_input_does_so_late() {
+    let sketch = |flag| {
+        Sketch::new(&[
+            ("base", Image("base"), &[]),
+            ("compile", Add(flag), &["base"]),
+            ("copy", Copy, &["base", "compile"]),
+            ("random", Random(Cache::Off), &["copy"]),
+            ("user", Add(1), &["random"]),
+        ])
+    };
+    let targets = ["random", "user"];
+    let workshop = Workshop::new(&[("base", 100)]);
+    let first = workshop.build(&sketch(1), &targets).await;
+    workshop.world.done();
+    let second = workshop.build(&sketch(2), &targets).await;
+    assert_eq!(workshop.world.ran(), ["compile", "random", "user"]);
+    assert_ne!(second, first);
+    assert_eq!(second[1], second[0] + 1);
 }
 
 /// A vertex that gives another number each time it runs, and a user of it.

@@ -28,6 +28,8 @@ pub(super) enum Toy {
     Copy,
     /// The same operation as `Add`, with the cache off.
     Again(i64),
+    /// The same operation as `Copy`, with the cache off.
+    CopyAgain,
     /// Gives another number each time.
     Random(Cache),
     /// Fails.
@@ -36,10 +38,15 @@ pub(super) enum Toy {
     Panic,
     /// Gives 1 after a [`NAP`], unless cancelled.
     Sleep(u32),
+    /// Gives 1 after a [`NAP`], whatever happens.
+    Stubborn,
 }
 
 /// Long enough for others to begin meanwhile.
 pub(super) const NAP: Duration = Duration::from_millis(200);
+
+/// A number whose content takes a [`NAP`] to read.
+pub(super) const SLOW: i64 = 1313;
 
 /// Whether a vertex asks the cache; enters no key.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -54,11 +61,12 @@ impl Define for Toy {
             Self::Image(_) => "image/1",
             Self::Context(_) => "context/1",
             Self::Add(_) | Self::Again(_) => "add/1",
-            Self::Copy => "copy/1",
+            Self::Copy | Self::CopyAgain => "copy/1",
             Self::Random(_) => "random/1",
             Self::Fail => "fail/1",
             Self::Panic => "panic/1",
             Self::Sleep(_) => "sleep/1",
+            Self::Stubborn => "stubborn/1",
         }
     }
 
@@ -71,7 +79,8 @@ impl Define for Toy {
                 hasher.number(*number);
             }
             // A source's name does not enter, as an image's does not.
-            Self::Image(_) | Self::Context(_) | Self::Copy | Self::Random(_) | Self::Fail | Self::Panic => {}
+            Self::Image(_) | Self::Context(_) => {}
+            Self::Copy | Self::CopyAgain | Self::Random(_) | Self::Fail | Self::Panic | Self::Stubborn => {}
         }
     }
 
@@ -80,11 +89,11 @@ impl Define for Toy {
     }
 
     fn reads_by_content(&self, input: usize) -> bool {
-        matches!(self, Self::Copy) && input > 0
+        matches!(self, Self::Copy | Self::CopyAgain) && input > 0
     }
 
     fn ignores_cache(&self) -> bool {
-        matches!(self, Self::Again(_) | Self::Random(Cache::Off))
+        matches!(self, Self::Again(_) | Self::CopyAgain | Self::Random(Cache::Off))
     }
 }
 
@@ -217,6 +226,9 @@ impl Evaluator for World {
 
     async fn content(&self, vertex: &Vertex<Toy>, _input: usize, value: &Number) -> Result<Digest, ToyError> {
         self.log(format!("read {}", vertex.meta.name));
+        if value.number == SLOW {
+            tokio::time::sleep(NAP).await;
+        }
         tokio::task::yield_now().await;
         if value.number < 0 {
             return Err(ToyError::Unreadable);
@@ -254,9 +266,15 @@ impl World {
         match op {
             Toy::Image(_) | Toy::Context(_) | Toy::Fail => Err(ToyError::Told),
             Toy::Add(number) | Toy::Again(number) => Ok(number + inputs.sum::<i64>()),
-            Toy::Copy => Ok(inputs.next().unwrap_or(0) + inputs.map(|number| number / 10 * 10).sum::<i64>()),
+            Toy::Copy | Toy::CopyAgain => {
+                Ok(inputs.next().unwrap_or(0) + inputs.map(|number| number / 10 * 10).sum::<i64>())
+            }
             Toy::Random(_) => Ok(1000 * (1 + self.sequence.fetch_add(1, Ordering::SeqCst) as i64)),
             Toy::Panic => panic!("a toy panicked"),
+            Toy::Stubborn => {
+                tokio::time::sleep(NAP).await;
+                Ok(1)
+            }
             Toy::Sleep(_) => {
                 let sleep = work.cancel.run_until_cancelled(tokio::time::sleep(NAP));
                 sleep.await.map(|()| 1).ok_or(ToyError::Cancelled)
