@@ -150,7 +150,7 @@ impl<'a> Lines<'a> {
 /// Cuts off a continuation character with the blanks after it, and says whether there was one.
 ///
 /// Two escape characters in a row are none: the first one escapes the second.
-fn without_continuation(line: &str, escape: char) -> (&str, bool) {
+pub(super) fn without_continuation(line: &str, escape: char) -> (&str, bool) {
     let Some(before) = line.trim_end_matches([' ', '\t']).strip_suffix(escape) else {
         return (line, false);
     };

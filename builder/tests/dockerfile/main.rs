@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod corpus;
+mod differential;
+mod ignore;
+mod print;
 mod projection;
 mod shared;

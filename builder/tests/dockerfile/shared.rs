@@ -37,3 +37,21 @@ fn archive() -> PathBuf {
         .find(|archive| archive.exists())
         .unwrap_or_else(|| panic!("no corpus: set CROZE_SHARED to the directory that holds `{NAME}`"))
 }
+
+/// Returns all files below a directory, in order.
+pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}

@@ -11,7 +11,7 @@ mod variables;
 
 use std::sync::Arc;
 
-use self::statement::Statement;
+use self::statement::{Statement, unknown_instruction};
 use super::{
     directive,
     heredoc::{self, Opener},
@@ -100,6 +100,8 @@ struct Parser<'a> {
     errors: Vec<Diagnostic>,
     /// Whether a `FROM`, even a wrong one, has been seen: what follows belongs to a stage.
     seen_from: bool,
+    /// How many lines in a row have been no instructions at all.
+    foreign_lines: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -112,6 +114,7 @@ impl<'a> Parser<'a> {
             empty_continuations: Vec::new(),
             errors: Vec::new(),
             seen_from: false,
+            foreign_lines: 0,
         }
     }
 
@@ -119,8 +122,13 @@ impl<'a> Parser<'a> {
         let mut outside_reported = false;
         while let Some(line) = self.lines.next_logical() {
             self.empty_continuations.extend(&line.empty_lines);
-            let is_from = first_keyword(&line) == Some(Keyword::From);
-            self.seen_from |= is_from;
+            let keyword = Keyword::of(first_word(&line).text());
+            if keyword.is_none() {
+                self.unknown(&line);
+                continue;
+            }
+            self.end_foreign_lines();
+            self.seen_from |= keyword == Some(Keyword::From);
             match self.instruction(&line) {
                 Err(error) => self.errors.push(error),
                 Ok(Parsed::Stage(stage)) => self.stages.push(stage),
@@ -140,17 +148,49 @@ impl<'a> Parser<'a> {
                 },
             }
         }
+        self.end_foreign_lines();
+    }
+
+    /// Reports a line that starts with no keyword; lines after it that are as foreign are only counted, because they
+    /// are most often the rest of a command whose first line lacks its escape character.
+    fn unknown(&mut self, line: &LogicalLine) {
+        let word = first_word(line);
+        let meant = Keyword::near(word.text());
+        if meant.is_none() {
+            self.foreign_lines += 1;
+            if self.foreign_lines > 1 {
+                return;
+            }
+        } else {
+            self.end_foreign_lines();
+        }
+        let error = unknown_instruction(word);
+        self.errors.push(match meant {
+            Some(_) => error,
+            None => error.help(format!(
+                "if this belongs to the instruction above, that must end with `{}`",
+                self.lines.directives.escape
+            )),
+        });
+        if meant.is_some_and(|(keyword, _)| keyword.takes_heredocs()) {
+            self.skip_heredocs(line.text.whole());
+        }
+    }
+
+    fn end_foreign_lines(&mut self) {
+        let more = std::mem::take(&mut self.foreign_lines).saturating_sub(1);
+        if more > 0
+            && let Some(error) = self.errors.pop()
+        {
+            let lines = if more == 1 { "line" } else { "lines" };
+            self.errors
+                .push(error.note(format!("{more} more {lines} after it are no instructions either")));
+        }
     }
 
     fn instruction(&mut self, line: &LogicalLine) -> Result<Parsed, Diagnostic> {
         let whole = line.text.whole();
-        let statement = match Statement::read(whole, self.lines.directives.escape) {
-            Ok(statement) => statement,
-            Err(error) => {
-                self.skip_heredocs(whole);
-                return Err(error);
-            }
-        };
+        let statement = Statement::read(whole, self.lines.directives.escape)?;
         if statement.keyword == Keyword::From {
             return from::stage(&statement, line).map(Parsed::Stage);
         }
@@ -172,24 +212,19 @@ impl<'a> Parser<'a> {
         }))
     }
 
-    /// Skips the bodies of heredocs that a line with a misspelt keyword probably opens.
+    /// Skips the bodies of heredocs that a line with a misspelt keyword opens.
     fn skip_heredocs(&mut self, line: Part<'_>) {
-        let word = split::first_word(line.trim()).map(|(word, _)| word.text());
-        let meant = word.and_then(Keyword::near).map(|(keyword, _)| keyword);
-        if meant.is_some_and(Keyword::takes_heredocs) {
-            for opener in openers(line).unwrap_or_default() {
-                if let Err(error) = heredoc::body(opener, &mut self.lines, self.source, line) {
-                    self.errors.push(error);
-                }
+        for opener in openers(line).unwrap_or_default() {
+            if let Err(error) = heredoc::body(opener, &mut self.lines, self.source, line) {
+                self.errors.push(error);
             }
         }
     }
 }
 
-fn first_keyword(line: &LogicalLine) -> Option<Keyword> {
+fn first_word(line: &LogicalLine) -> Part<'_> {
     let text = line.text.whole().trim();
-    let word = split::first_word(text).map_or(text, |(word, _)| word);
-    Keyword::of(word.text())
+    split::first_word(text).map_or(text, |(word, _)| word)
 }
 
 fn openers(line: Part<'_>) -> Result<Vec<Opener>, Diagnostic> {

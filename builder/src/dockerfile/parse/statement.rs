@@ -107,7 +107,8 @@ impl<'a> Statement<'a> {
     }
 }
 
-fn unknown_instruction(word: Part<'_>) -> Diagnostic {
+/// Makes the error of a line that starts with no keyword.
+pub(super) fn unknown_instruction(word: Part<'_>) -> Diagnostic {
     let text = word.text();
     let suggestion = Keyword::near(text)
         .map(|(_, shown)| format!(" (did you mean {shown}?)"))

@@ -81,6 +81,24 @@ fn a_misspelt_run_does_not_turn_its_heredoc_into_errors() {
 }
 
 #[test]
+fn lines_that_lost_their_instruction_are_one_error() {
+    let errors =
+        file("FROM a\nRUN make &&\n  make test\n  && make install\n  | tee log\nUSER\napt-get x\n").unwrap_err();
+    let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "unknown instruction: make",
+            "USER requires exactly one argument",
+            "unknown instruction: apt-get",
+        ]
+    );
+    assert_eq!(errors[0].notes, ["2 more lines after it are no instructions either"]);
+    assert!(errors[0].help.as_ref().unwrap().contains("must end with `\\`"));
+    assert!(errors[2].notes.is_empty());
+}
+
+#[test]
 fn errors_point_at_what_is_wrong() {
     let cases = [
         (
