@@ -11,7 +11,7 @@
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
 /// Marks a directory of an overlay upper directory as opaque when its value is `y`.
@@ -141,6 +141,17 @@ impl Reader {
         found.xattrs.sort();
         Ok(found)
     }
+}
+
+/// Removes the attributes that travel from a directory that was there before, whose entry says all about it.
+pub(super) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+    for xattr in Reader::new().read(directory)?.xattrs {
+        match fremovexattr(directory, xattr.name.as_slice()) {
+            Ok(()) | Err(Errno::NODATA) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Marks an open directory as opaque.

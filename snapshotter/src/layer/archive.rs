@@ -184,8 +184,7 @@ impl<'a> Archive<'a> {
                 _ => break header,
             }
         };
-        self.entries += 1;
-        if self.entries > self.limits.entries {
+        if self.entries == self.limits.entries {
             return Err(ArchiveError::EntryLimit {
                 limit: self.limits.entries,
             });
@@ -202,6 +201,7 @@ impl<'a> Archive<'a> {
                 });
             }
         }
+        self.entries += 1;
         Ok(Some(entry))
     }
 

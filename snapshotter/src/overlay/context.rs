@@ -87,3 +87,18 @@ impl Context {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Context, MountError};
+
+    #[test]
+    fn a_refusal_says_what_the_kernel_said() {
+        let refused = Context::new("overlay").unwrap().flag("nonsense").unwrap_err();
+        let MountError::Refused { step, log, source, .. } = refused else {
+            panic!("another error")
+        };
+        assert_eq!((step, source.raw_os_error()), ("nonsense", Some(22)));
+        assert_eq!(log, ["overlay: Unknown parameter 'nonsense'"]);
+    }
+}

@@ -142,7 +142,7 @@ impl Writer {
             return Ok(());
         };
         let mut replaced = false;
-        let (fd, may_differ) = loop {
+        let (fd, made, inherits) = loop {
             let parent = self.dirs.open(directory, Missing::Fail)?;
             let made = match mkdirat(parent.fd, name, Mode::RWXU) {
                 Err(Errno::EXIST) if self.clear_unless_directory(directory, name)? => {
@@ -156,14 +156,18 @@ impl Writer {
             let fd = openat(parent.fd, name, DIR_FLAGS, Mode::empty());
             break (
                 fd.on("open directory", display_path(&entry.path))?,
-                parent.may_give_group || !made,
+                made,
+                parent.may_give_group,
             );
         };
         if replaced && self.mode == UnpackMode::Upper {
             // Something else had the name: what a lower layer's directory of this name holds stays hidden.
             xattr::set_opaque(fd.as_fd()).on("mark as opaque", display_path(&entry.path))?;
         }
-        self.dress(fd.as_fd(), entry, may_differ)?;
+        if !made && self.mode == UnpackMode::Merged {
+            xattr::clear(fd.as_fd()).on("remove the extended attributes of", display_path(&entry.path))?;
+        }
+        self.dress(fd.as_fd(), entry, inherits || !made)?;
         self.times.insert(path.as_bytes().to_vec(), entry.mtime);
         self.implied.remove(path.as_bytes());
         self.dirs.push(path.as_bytes(), fd, entry.mode & SET_GROUP_ID != 0);

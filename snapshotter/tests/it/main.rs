@@ -1,0 +1,18 @@
+//! What the crate does to real files, real mounts and the archives of strangers.
+//!
+//! The tests mount and make user namespaces with many ids, so they run as root. As anybody else they fail; none of
+//! them is skipped.
+
+mod evil;
+mod rerun;
+mod tree;
+
+mod archives;
+mod attacks;
+mod differential;
+mod overlay;
+mod pack;
+mod roundtrip;
+mod store;
+mod unpack;
+mod userns;
