@@ -144,8 +144,8 @@ impl Reader {
 }
 
 /// Removes the attributes that travel from a directory that was there before, whose entry says all about it.
-pub(super) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
-    for xattr in Reader::new().read(directory)?.xattrs {
+pub(crate) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+    for xattr in Reader::default().read(directory)?.xattrs {
         match fremovexattr(directory, xattr.name.as_slice()) {
             Ok(()) | Err(Errno::NODATA) => {}
             Err(error) => return Err(error),

@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use snapshotter::Root;
 
 use super::*;
-use crate::context::patterns::compile;
 use crate::context::{Content, Standing, TreeKind};
+use crate::dockerfile::ignore::Matcher;
 
 struct World(tempfile::TempDir);
 
@@ -35,10 +35,9 @@ impl World {
     }
 
     fn tree(&self, kind: TreeKind, ignored: &[&str]) -> Tree {
-        let patterns: Vec<String> = ignored.iter().map(|pattern| (*pattern).to_owned()).collect();
         match kind {
             TreeKind::RootFs => Tree::root_fs(self.root()),
-            TreeKind::Context => Tree::context(self.root(), (!ignored.is_empty()).then(|| compile(&patterns).unwrap())),
+            TreeKind::Context => Tree::context(self.root(), Matcher::parse(&ignored.join("\n")).unwrap()),
         }
     }
 

@@ -9,6 +9,7 @@ use snapshotter::Root;
 
 use super::*;
 use crate::context::{Content, Query, Selection, Tree, Use, select};
+use crate::dockerfile::ignore::Matcher;
 
 /// A point in time at which everything that exists now has long settled.
 fn later() -> SystemTime {
@@ -198,7 +199,7 @@ fn a_record_that_no_build_sees_is_forgotten_in_the_end() {
 }
 
 fn select_all(directory: &Path, cache: Option<&StatCache>) -> Selection {
-    let tree = Tree::context(Root::open(directory).unwrap(), None);
+    let tree = Tree::context(Root::open(directory).unwrap(), Matcher::default());
     select(&tree, Query::Exact("."), cache).unwrap()
 }
 

@@ -15,6 +15,7 @@ use snapshotter::Root;
 
 use super::{Copied, Copier, CopyError};
 use crate::context::{Query, SelectError, Tree, select};
+use crate::dockerfile::ignore::Matcher;
 use crate::identity::Owner;
 use crate::op::{CopyOp, CopySource, InlineFile};
 
@@ -60,7 +61,7 @@ impl World {
     }
 
     fn tree(&self) -> Tree {
-        Tree::context(Root::open(&self.context("")).unwrap(), None)
+        Tree::context(Root::open(&self.context("")).unwrap(), Matcher::default())
     }
 
     /// Performs a copy from the context.
