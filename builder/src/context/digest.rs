@@ -18,6 +18,9 @@
 //!
 //! Every value has its length in front, so that no two selections are written alike.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

@@ -9,17 +9,14 @@ mod digest;
 mod error;
 mod file_digest;
 mod hash;
-mod patterns;
 mod resolve;
 mod select;
 mod selection;
 mod stat_cache;
 mod tree;
-mod wildcard;
 
 pub use digest::Use;
 pub use error::SelectError;
-pub use patterns::PathPatterns;
 pub use select::{Query, select};
 pub use selection::{Content, Entry, FileContent, Match, Selection, Standing};
 pub use stat_cache::StatCache;

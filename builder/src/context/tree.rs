@@ -1,17 +1,17 @@
 //! Trees that files are taken from: a context directory in place, or a root file system.
 
-use std::fmt;
 use std::path::Path;
 
 use snapshotter::Root;
 
-use super::patterns::PathPatterns;
+use crate::dockerfile::ignore::Matcher;
 
 /// Files that can be selected.
+#[derive(Debug)]
 pub struct Tree {
     root: Root,
     kind: TreeKind,
-    ignored: Option<Box<dyn PathPatterns>>,
+    ignored: Matcher,
 }
 
 /// Where the files of a tree come from.
@@ -24,8 +24,8 @@ pub enum TreeKind {
 }
 
 impl Tree {
-    /// Makes a tree of a context directory; what `ignored` matches is not seen.
-    pub fn context(root: Root, ignored: Option<Box<dyn PathPatterns>>) -> Self {
+    /// Makes a tree of a context directory, in which what its ignore file leaves out is not seen.
+    pub fn context(root: Root, ignored: Matcher) -> Self {
         Self {
             root,
             kind: TreeKind::Context,
@@ -38,7 +38,7 @@ impl Tree {
         Self {
             root,
             kind: TreeKind::RootFs,
-            ignored: None,
+            ignored: Matcher::default(),
         }
     }
 
@@ -54,19 +54,19 @@ impl Tree {
 
     /// Returns the line of the ignore file that hides a path, if one does. The top is never hidden.
     pub fn hidden_by(&self, path: &Path) -> Option<usize> {
-        let ignored = self.ignored.as_ref()?;
-        if path.as_os_str().is_empty() {
-            None
-        } else {
-            ignored.matched_by(&path.to_string_lossy())
+        if self.ignored.is_empty() {
+            return None;
         }
+        let decision = self.ignored.decide(path);
+        decision
+            .pattern
+            .filter(|_| decision.ignored)
+            .map(|pattern| pattern.line())
     }
 
     /// Returns whether something below a hidden directory may be seen.
-    pub fn may_show_below(&self, dir: &Path) -> bool {
-        self.ignored
-            .as_ref()
-            .is_none_or(|ignored| ignored.may_spare_below(&dir.to_string_lossy()))
+    pub fn may_show_below(&self, directory: &Path) -> bool {
+        !self.ignored.ignores_all_below(directory)
     }
 }
 
@@ -77,14 +77,5 @@ impl TreeKind {
             Self::Context => "build context",
             Self::RootFs => "file system it is copied from",
         }
-    }
-}
-
-impl fmt::Debug for Tree {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tree")
-            .field("root", &self.root)
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
     }
 }

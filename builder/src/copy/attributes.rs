@@ -74,15 +74,15 @@ impl Dresser {
         futimens(directory, &times(attributes.mtime))
     }
 
-    /// Dresses what was just made in `dir` and cannot be opened. `mode` is `None` for a link, which has none.
+    /// Dresses what was just made in `dir` and cannot be opened; `mode` is `None` for a link, which has none.
     pub(super) fn by_name(
         &self,
         dir: Dir<'_>,
         name: &[u8],
-        owner: Owner,
+        attributes: &Attributes,
         mode: Option<u32>,
-        mtime: Timestamp,
     ) -> Result<(), Errno> {
+        let owner = attributes.owner;
         if dir.gives_group || owner != self.process {
             let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
             chownat(dir.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -90,7 +90,7 @@ impl Dresser {
         if let Some(mode) = mode {
             chmodat(dir.fd, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
         }
-        utimensat(dir.fd, name, &times(Some(mtime)), AtFlags::SYMLINK_NOFOLLOW)
+        utimensat(dir.fd, name, &times(attributes.mtime), AtFlags::SYMLINK_NOFOLLOW)
     }
 
     fn set_xattrs(&mut self, file: BorrowedFd<'_>, xattrs: &[Xattr]) -> Result<(), Errno> {

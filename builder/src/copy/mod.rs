@@ -45,7 +45,7 @@ use crate::identity::Owner;
 use crate::op::{Chmod, CopyOp, InlineFile};
 use archive::Hashing;
 use dirs::Dirs;
-use transfer::{Manner, Transfer};
+use transfer::{Manner, Route, Transfer};
 
 /// Performs one `COPY` or `ADD`.
 pub struct Copier<'a> {
@@ -174,11 +174,14 @@ impl<'a> Copier<'a> {
         let above = matched.origin.parent().unwrap_or(Path::new(""));
         let mut source = Dirs::new(parent, absolute(above))?;
         let manner = self.manner(keep_owner);
+        let (from, to) = (Path::new(&source_name), Path::new(&name));
         self.transfer.entry(
-            &mut source,
-            Path::new(&source_name),
-            &mut target,
-            Path::new(&name),
+            Route {
+                source: &mut source,
+                from,
+                target: &mut target,
+                to,
+            },
             entry,
             &manner,
         )

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, makedev, mknodat, open
 use rustix::io::Errno;
 use snapshotter::layer::Unpacked;
 use snapshotter::xattr::{self, Xattr};
-use snapshotter::{FsError, Stat, Timestamp};
+use snapshotter::{FsError, Stat};
 
 use super::attributes::{Attributes, Dresser};
 use super::dirs::Dirs;
@@ -63,6 +63,14 @@ impl Manner<'_> {
     }
 }
 
+/// From where to where one file goes: two trees, and a path in each.
+pub(super) struct Route<'r> {
+    pub(super) source: &'r mut Dirs,
+    pub(super) from: &'r Path,
+    pub(super) target: &'r mut Dirs,
+    pub(super) to: &'r Path,
+}
+
 /// What all files of a copy share.
 pub(super) struct Transfer {
     pub(super) dresser: Dresser,
@@ -96,23 +104,16 @@ impl Transfer {
         self.copied.devices_skipped += unpacked.devices_skipped;
     }
 
-    /// Copies what is not a directory from path `from` of one tree to path `to` of another.
-    pub(super) fn entry(
-        &mut self,
-        source: &mut Dirs,
-        from: &Path,
-        target: &mut Dirs,
-        to: &Path,
-        entry: &Entry,
-        manner: &Manner<'_>,
-    ) -> Result<(), CopyError> {
+    /// Copies what is not a directory.
+    pub(super) fn entry(&mut self, route: Route<'_>, entry: &Entry, manner: &Manner<'_>) -> Result<(), CopyError> {
         self.copied.files += 1;
         let attributes = manner.attributes(&entry.stat);
+        let Route { target, to, .. } = route;
         match &entry.content {
-            Content::File(content) => self.file(source, from, target, to, &entry.stat, content, &attributes),
+            Content::File(content) => self.file(Route { target, to, ..route }, &entry.stat, content, &attributes),
             Content::Link(link) => {
                 replace(target, to, |dir, name| symlinkat(link.as_path(), dir, name)).named("make link", target, to)?;
-                self.dress_name(target, to, &attributes, None, entry.stat.mtime)
+                self.dress_name(target, to, &attributes, None)
             }
             Content::Nothing if entry.stat.file_type == FileType::Socket => {
                 let file = create(target, to)?;
@@ -124,22 +125,24 @@ impl Transfer {
                     mknodat(dir, name, entry.stat.file_type, UNFINISHED, makedev(major, minor))
                 };
                 replace(target, to, make).named("make special file", target, to)?;
-                self.dress_name(target, to, &attributes, Some(attributes.mode), entry.stat.mtime)
+                self.dress_name(target, to, &attributes, Some(attributes.mode))
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "two places and what is known of the file")]
     fn file(
         &mut self,
-        source: &mut Dirs,
-        from: &Path,
-        target: &mut Dirs,
-        to: &Path,
+        route: Route<'_>,
         stat: &Stat,
         content: &FileContent,
         attributes: &Attributes,
     ) -> Result<(), CopyError> {
+        let Route {
+            source,
+            from,
+            target,
+            to,
+        } = route;
         let shown = source.shown(from);
         let reading = open_source(source, from)?;
         let xattrs = self.read_xattrs(&reading, content, &shown)?;
@@ -219,17 +222,17 @@ impl Transfer {
         Ok(dressed.map_err(|errno| FsError::new("set the attributes of", target.shown(to), errno))?)
     }
 
+    /// Dresses what cannot be opened; `mode` is `None` for a link, which has none.
     fn dress_name(
         &mut self,
         target: &mut Dirs,
         to: &Path,
         attributes: &Attributes,
         mode: Option<u32>,
-        mtime: Timestamp,
     ) -> Result<(), CopyError> {
         let dir = target.open(to.parent().unwrap_or(Path::new("")))?;
         let name = to.file_name().unwrap_or_default().as_bytes();
-        let dressed = self.dresser.by_name(dir, name, attributes.owner, mode, mtime);
+        let dressed = self.dresser.by_name(dir, name, attributes, mode);
         Ok(dressed.map_err(|errno| FsError::new("set the attributes of", target.shown(to), errno))?)
     }
 }

@@ -11,7 +11,7 @@ use snapshotter::{FsError, Stat};
 
 use super::CopyError;
 use super::dirs::Dirs;
-use super::transfer::{Manner, Transfer};
+use super::transfer::{Manner, Route, Transfer};
 use crate::context::{Content, Entry, Standing};
 
 /// Copies all entries but the first, which is the source directory itself.
@@ -66,14 +66,14 @@ impl<'a> Merge<'a> {
             }
             self.first_names.insert(entry.stat.inode(), entry.path.clone());
         }
-        self.transfer.entry(
-            &mut self.source,
-            &entry.path,
-            &mut self.target,
-            &entry.path,
-            entry,
-            self.manner,
-        )
+        let path = &entry.path;
+        let route = Route {
+            source: &mut self.source,
+            from: path,
+            target: &mut self.target,
+            to: path,
+        };
+        self.transfer.entry(route, entry, self.manner)
     }
 
     fn directory(&mut self, entry: &'a Entry) -> Result<(), CopyError> {

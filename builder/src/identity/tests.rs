@@ -66,7 +66,7 @@ fn a_user_has_the_groups_that_buildkit_gives_it() {
     for (spec, uid, gid, groups) in table {
         let identity = resolve(&root, spec).unwrap();
         assert_eq!(
-            (identity.uid, identity.gid, identity.groups.as_slice()),
+            (identity.uid, identity.gid, identity.groups),
             (uid, gid, groups),
             "{spec}"
         );

@@ -14,7 +14,11 @@ use crate::evil::{Header, archive, long, pax};
 use crate::rerun::{self, Mounted};
 use crate::tree::{self, Tree};
 
-const MODES: [UnpackMode; 3] = [UnpackMode::Upper, UnpackMode::Merged, UnpackMode::Archive];
+const MODES: [UnpackMode; 3] = [
+    UnpackMode::Upper,
+    UnpackMode::Merged,
+    UnpackMode::Archive { owner: None },
+];
 
 /// A directory to unpack into, and victims beside it.
 struct Arena {
@@ -120,7 +124,7 @@ fn u1_a_leading_slash_is_the_top_of_the_tree() {
         .unwrap();
     assert_eq!(arena.content(&String::from_utf8(target).unwrap()[1..]), "harmless");
     arena
-        .unpack(UnpackMode::Archive, &[Header::file("a/../b", "b")])
+        .unpack(UnpackMode::Archive { owner: None }, &[Header::file("a/../b", "b")])
         .unwrap();
     assert_eq!(arena.content("b"), "b");
 }
@@ -159,7 +163,7 @@ fn u2_writing_through_a_planted_link_stays_inside() {
 
 #[test]
 fn u2_a_link_from_a_lower_layer_is_no_way_out_either() {
-    for mode in [UnpackMode::Merged, UnpackMode::Archive] {
+    for mode in [UnpackMode::Merged, UnpackMode::Archive { owner: None }] {
         let arena = Arena::new();
         symlink(arena.outside(), arena.tree().join("esc")).unwrap();
         symlink("esc", arena.tree().join("twice")).unwrap();
@@ -232,7 +236,7 @@ fn u3_a_hard_link_reaches_nothing_outside() {
         ("x/../../outside/victim", true),
         (victim, false),
     ] {
-        for mode in [UnpackMode::Merged, UnpackMode::Archive] {
+        for mode in [UnpackMode::Merged, UnpackMode::Archive { owner: None }] {
             let error = arena
                 .unpack(mode, &[long(b'K', target), Header::hard_link("l", "")])
                 .unwrap_err();
@@ -248,7 +252,7 @@ fn u3_a_hard_link_reaches_nothing_outside() {
         Header::symlink("esc", ""),
         Header::hard_link("l", "esc/victim"),
     ];
-    arena.unpack(UnpackMode::Archive, &through).unwrap_err();
+    arena.unpack(UnpackMode::Archive { owner: None }, &through).unwrap_err();
     assert_eq!(fs::metadata(victim).unwrap().nlink(), 1);
 }
 
@@ -262,7 +266,7 @@ fn u3_a_hard_link_to_itself_a_directory_or_a_later_entry_is_refused() {
         vec![Header::hard_link("l", "")],
         vec![Header::hard_link("l", "later"), Header::file("later", "x")],
     ] {
-        arena.unpack(UnpackMode::Archive, &bad).unwrap_err();
+        arena.unpack(UnpackMode::Archive { owner: None }, &bad).unwrap_err();
     }
 }
 
@@ -329,7 +333,11 @@ fn u5_the_top_stays_a_directory_and_takes_a_layers_attributes() {
                 .unwrap();
             let top = &tree::read(&arena.tree())[Path::new("")];
             let applied = (top.mode, top.uid, top.mtime) == (0o700, 3, (1_000_000_000, 0));
-            assert_eq!(applied, mode != UnpackMode::Archive, "{mode:?}: {top:?}");
+            assert_eq!(
+                applied,
+                mode != UnpackMode::Archive { owner: None },
+                "{mode:?}: {top:?}"
+            );
         }
     }
 }
@@ -394,7 +402,7 @@ fn u7_in_a_users_archive_such_names_are_ordinary() {
     fs::write(arena.tree().join("a"), "kept").unwrap();
     arena
         .unpack(
-            UnpackMode::Archive,
+            UnpackMode::Archive { owner: None },
             &[Header::file(".wh.a", "1"), Header::file(".wh..wh..opq", "2")],
         )
         .unwrap();
@@ -473,7 +481,7 @@ fn u12_a_renamer_beside_us_cannot_redirect_writes() {
             let _ = unpack(
                 &mut archive(&members).as_slice(),
                 &Root::open(&arena.tree()).unwrap(),
-                UnpackMode::Archive,
+                UnpackMode::Archive { owner: None },
                 &Limits::default(),
             );
         }

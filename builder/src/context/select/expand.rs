@@ -12,12 +12,12 @@ use snapshotter::{FileType, FsError};
 use crate::context::error::{SelectError, absolute};
 use crate::context::resolve::{ResolveError, resolve};
 use crate::context::tree::Tree;
-use crate::context::wildcard::{Wildcard, is_wildcard};
+use crate::dockerfile::wildcard::{Wildcard, has_wildcards};
 
 /// Returns the paths that match, which can be none.
 pub(super) fn expand(tree: &Tree, pattern: &Path) -> Result<Vec<PathBuf>, SelectError> {
     let names: Vec<String> = pattern.iter().map(|name| name.to_string_lossy().into_owned()).collect();
-    let plain = names.iter().take_while(|name| !is_wildcard(name)).count();
+    let plain = names.iter().take_while(|name| !has_wildcards(name)).count();
     let bad = |_| SelectError::BadPattern {
         pattern: pattern.to_string_lossy().into_owned(),
     };
@@ -63,7 +63,7 @@ impl Visitor for Expander<'_> {
             .iter()
             .filter(|&&byte| byte == b'/')
             .count();
-        if !self.levels[depth].matches(place.name.to_bytes()) {
+        if !self.levels[depth].matches(&place.name.to_string_lossy()) {
             return Ok(Next::Pass);
         }
         let path = self.base.join(place.path);

@@ -7,18 +7,18 @@ use std::path::Path;
 
 use super::clean;
 use crate::context::error::SelectError;
-use crate::context::patterns::{PathPatterns, compile};
-use crate::context::wildcard::{Wildcard, is_wildcard};
+use crate::dockerfile::ignore::Matcher;
+use crate::dockerfile::wildcard::{Wildcard, has_wildcards};
 
 /// What of a match is selected; everything by default.
 #[derive(Default)]
 pub(super) struct Filter {
-    exclude: Option<Box<dyn PathPatterns>>,
+    exclude: Matcher,
     include: Option<Include>,
 }
 
 struct Include {
-    pattern: Box<dyn PathPatterns>,
+    pattern: Matcher,
     /// The leading names of the pattern, up to the first that has `**` in it.
     levels: Vec<Wildcard>,
     /// Whether a name has `**` in it, so that any depth may match.
@@ -30,16 +30,13 @@ struct Include {
 impl Filter {
     /// Makes a filter of `--exclude` patterns and, with `--parents`, of what stands after the pivot.
     pub(super) fn new(exclude: &[String], include: Option<&str>) -> Result<Self, SelectError> {
-        let exclude = if exclude.is_empty() {
-            None
-        } else {
-            Some(compile(exclude)?)
-        };
         let include = include.map(clean).filter(|include| !include.as_os_str().is_empty());
-        let include = include
-            .map(|include| Include::new(&include.to_string_lossy()))
-            .transpose()?;
-        Ok(Self { exclude, include })
+        Ok(Self {
+            exclude: matcher(exclude)?,
+            include: include
+                .map(|include| Include::new(&include.to_string_lossy()))
+                .transpose()?,
+        })
     }
 
     /// Returns the path that must exist below the match, if one is named without a wildcard.
@@ -49,24 +46,21 @@ impl Filter {
 
     /// Returns whether an `--exclude` names the path.
     pub(super) fn excludes(&self, path: &Path) -> bool {
-        self.exclude
-            .as_ref()
-            .is_some_and(|exclude| exclude.matched_by(&path.to_string_lossy()).is_some())
+        !self.exclude.is_empty() && self.exclude.ignores(path)
     }
 
     /// Returns whether the path is selected.
     pub(super) fn selects(&self, path: &Path) -> bool {
-        self.include.as_ref().is_none_or(|include| include.matches(path)) && !self.excludes(path)
+        self.include
+            .as_ref()
+            .is_none_or(|include| include.pattern.ignores(path))
+            && !self.excludes(path)
     }
 
     /// Returns whether something below a directory that is not selected may be.
-    pub(super) fn may_select_below(&self, dir: &Path) -> bool {
-        let spared = |exclude: &dyn PathPatterns| {
-            let dir = dir.to_string_lossy();
-            exclude.matched_by(&dir).is_none() || exclude.may_spare_below(&dir)
-        };
-        self.exclude.as_deref().is_none_or(spared)
-            && self.include.as_ref().is_none_or(|include| include.may_match_below(dir))
+    pub(super) fn may_select_below(&self, directory: &Path) -> bool {
+        let included = |include: &Include| include.may_match_below(directory);
+        !self.exclude.ignores_all_below(directory) && self.include.as_ref().is_none_or(included)
     }
 }
 
@@ -76,27 +70,26 @@ impl Include {
             pattern: pattern.to_owned(),
         };
         let shallow = pattern.split('/').take_while(|name| !name.contains("**"));
-        let levels = shallow.map(Wildcard::parse).collect::<Result<_, _>>().map_err(bad)?;
         Ok(Self {
-            pattern: compile(&[pattern.to_owned()])?,
-            levels,
+            pattern: matcher(&[pattern.to_owned()])?,
+            levels: shallow.map(Wildcard::parse).collect::<Result<_, _>>().map_err(bad)?,
             is_deep: pattern.contains("**"),
-            required: (!is_wildcard(pattern)).then(|| pattern.to_owned()),
+            required: (!has_wildcards(pattern)).then(|| pattern.to_owned()),
         })
     }
 
-    fn matches(&self, path: &Path) -> bool {
-        self.pattern.matched_by(&path.to_string_lossy()).is_some()
+    fn may_match_below(&self, directory: &Path) -> bool {
+        let names = directory.iter().map(|name| name.to_string_lossy());
+        let on_the_way = self.levels.iter().zip(names).all(|(level, name)| level.matches(&name));
+        let may_go_deeper = self.is_deep || directory.iter().count() < self.levels.len();
+        on_the_way && may_go_deeper || self.pattern.ignores(directory)
     }
+}
 
-    fn may_match_below(&self, dir: &Path) -> bool {
-        use std::os::unix::ffi::OsStrExt as _;
-        let depth = dir.iter().count();
-        let on_the_way = self
-            .levels
-            .iter()
-            .zip(dir)
-            .all(|(level, name)| level.matches(name.as_bytes()));
-        on_the_way && (self.is_deep || depth < self.levels.len()) || self.matches(dir)
-    }
+/// Reads patterns; [`Matcher::ignores`] then says whether a path matches.
+fn matcher(patterns: &[String]) -> Result<Matcher, SelectError> {
+    let read = Matcher::from_patterns(patterns.iter().map(String::as_str));
+    read.map_err(|_| SelectError::BadPattern {
+        pattern: patterns.join(" "),
+    })
 }

@@ -20,7 +20,7 @@ use super::resolve::{ResolveError, resolve};
 use super::selection::{Match, Selection};
 use super::stat_cache::StatCache;
 use super::tree::Tree;
-use super::wildcard::is_wildcard;
+use crate::dockerfile::wildcard::has_wildcards;
 use collect::{Drafts, collect};
 use filter::Filter;
 
@@ -74,7 +74,7 @@ pub fn select(tree: &Tree, query: Query<'_>, cache: Option<&StatCache>) -> Resul
         }
     };
     let cleaned = clean(path);
-    let (paths, asked) = if is_wildcard(path) {
+    let (paths, asked) = if has_wildcards(path) {
         (expand::expand(tree, &cleaned)?, Asked::ByWildcard)
     } else {
         (vec![cleaned], Asked::ByName)
