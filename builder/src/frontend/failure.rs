@@ -1,7 +1,7 @@
 //! Why lowering fails.
 
 use super::ResolveError;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Span};
 
 /// Why a Dockerfile could not be lowered.
 #[derive(Debug)]
@@ -9,11 +9,13 @@ pub enum LowerError {
     /// The Dockerfile is wrong: everything that was found, in the order of stages.
     Dockerfile(Vec<Diagnostic>),
     /// An image that it names could not be resolved.
-    Image {
-        /// Where it is named.
+    Resolve {
+        /// What to tell people: which image, and why.
         diagnostic: Box<Diagnostic>,
+        /// Where it is named.
+        span: Span,
         /// Why it could not be resolved.
-        source: ResolveError,
+        error: ResolveError,
     },
 }
 
@@ -22,7 +24,7 @@ impl LowerError {
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
         match self {
             Self::Dockerfile(diagnostics) => diagnostics,
-            Self::Image { diagnostic, .. } => vec![*diagnostic],
+            Self::Resolve { diagnostic, .. } => vec![*diagnostic],
         }
     }
 }
@@ -33,7 +35,11 @@ pub(super) enum Failure {
     /// The Dockerfile is wrong.
     Dockerfile(Box<Diagnostic>),
     /// An image could not be resolved.
-    Image(Box<Diagnostic>, ResolveError),
+    Resolve {
+        diagnostic: Box<Diagnostic>,
+        span: Span,
+        error: ResolveError,
+    },
     /// A stage that it is made from failed, which has been reported.
     Inherited,
 }

@@ -3,7 +3,7 @@
 use registry::oci::ImageConfig;
 
 use super::ResolvedImage;
-use crate::diagnostic::Span;
+use crate::diagnostic::Diagnostic;
 use crate::graph::VertexId;
 
 /// A stage as an image in the making.
@@ -20,19 +20,8 @@ pub struct Lowered {
     pub history: Vec<HistoryEntry>,
     /// `SOURCE_DATE_EPOCH`: the time, in seconds since 1970, that the image and its history should bear.
     pub epoch: Option<i64>,
-    /// Variables that were asked for and that nothing has set: for the linter to warn of.
-    pub undefined: Vec<Undefined>,
-}
-
-/// A variable that was asked for and that nothing has set.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Undefined {
-    /// Its name.
-    pub name: String,
-    /// ` (did you mean X?)`, or nothing.
-    pub suggestion: String,
-    /// The word that asks for it.
-    pub span: Span,
+    /// What is odd but stops nothing, and was not silenced with `# check=skip=…`.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// The image that a build starts from.

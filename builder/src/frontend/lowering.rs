@@ -5,12 +5,13 @@ use std::cell::RefCell;
 use registry::oci::{Platform, Reference};
 
 use super::base;
+use super::check::{Check, Warnings};
 use super::environment::Environment;
 use super::expand::Expander;
 use super::failure::{Failure, LowerError};
 use super::globals::Globals;
 use super::instruction;
-use super::lowered::{Base, Undefined};
+use super::lowered::Base;
 use super::name::StepNames;
 use super::onbuild;
 use super::request::Request;
@@ -28,8 +29,8 @@ pub(super) struct Lowering<'a> {
     pub(super) request: &'a Request,
     pub(super) globals: &'a Globals,
     pub(super) expander: Expander,
-    /// What words have asked for in vain.
-    pub(super) undefined: RefCell<Vec<Undefined>>,
+    /// Shared, because words are expanded while other parts are borrowed.
+    pub(super) warnings: RefCell<Warnings>,
     table: &'a StageTable<'a>,
     images: &'a dyn ResolveImage,
     graph: &'a mut GraphBuilder<Op>,
@@ -49,6 +50,7 @@ impl<'a> Lowering<'a> {
         request: &'a Request,
         table: &'a StageTable<'a>,
         globals: &'a Globals,
+        check: Check,
         images: &'a dyn ResolveImage,
         graph: &'a mut GraphBuilder<Op>,
     ) -> Self {
@@ -56,7 +58,7 @@ impl<'a> Lowering<'a> {
             request,
             globals,
             expander: Expander::new(&request.dockerfile),
-            undefined: RefCell::default(),
+            warnings: RefCell::new(Warnings::new(check)),
             table,
             images,
             graph,
@@ -64,24 +66,35 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Lowers what the target needs and returns the target, with what was asked for in vain on the way.
-    pub(super) fn target(mut self) -> Result<(StageState, Vec<Undefined>), LowerError> {
+    /// Lowers what the target needs and returns the target, with the warnings on the way.
+    pub(super) fn target(mut self) -> Result<(StageState, Vec<Diagnostic>), LowerError> {
+        let source = &self.request.dockerfile.source;
+        let in_file = |error: Diagnostic| error.in_file(source);
         let mut errors = Vec::new();
         for index in self.table.needed() {
             match self.stage(index) {
                 Ok(_) | Err(Failure::Inherited) => {}
-                Err(Failure::Dockerfile(error)) => errors.push(error.in_file(&self.request.dockerfile.source)),
+                Err(Failure::Dockerfile(error)) => errors.push(in_file(*error)),
                 // An image that is not there is told alone: what else is wrong would hide it.
-                Err(Failure::Image(error, source)) => {
-                    return Err(LowerError::Image {
-                        diagnostic: Box::new(error.in_file(&self.request.dockerfile.source)),
-                        source,
+                Err(Failure::Resolve {
+                    diagnostic,
+                    span,
+                    error,
+                }) => {
+                    return Err(LowerError::Resolve {
+                        diagnostic: Box::new(in_file(*diagnostic)),
+                        span,
+                        error,
                     });
                 }
             }
         }
+        let in_file = |found: Vec<Diagnostic>| found.into_iter().map(in_file).collect::<Vec<_>>();
         match self.stages.swap_remove(self.table.target) {
-            Outcome::Lowered(state) if errors.is_empty() => Ok((*state, self.undefined.into_inner())),
+            Outcome::Lowered(state) if errors.is_empty() => match self.warnings.into_inner().finish() {
+                Ok(warnings) => Ok((*state, in_file(warnings))),
+                Err(errors) => Err(LowerError::Dockerfile(in_file(errors))),
+            },
             _ => Err(LowerError::Dockerfile(errors)),
         }
     }
@@ -129,6 +142,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn lower_step(&mut self, index: usize, step: &Step<'_>, stage: &mut OpenStage) -> Result<(), Failure> {
+        self.warnings.get_mut().enter(step.instruction);
         let mut inputs = Vec::new();
         for named in &step.sources {
             inputs.push(match named {
@@ -235,7 +249,11 @@ impl<'a> Lowering<'a> {
                 diagnostic = diagnostic.note(error.to_string());
                 cause = error.source();
             }
-            Failure::Image(Box::new(diagnostic), error)
+            Failure::Resolve {
+                diagnostic: Box::new(diagnostic),
+                span,
+                error,
+            }
         })
     }
 

@@ -25,6 +25,7 @@ mod globals;
 mod stages;
 mod stage;
 mod onbuild;
+mod check;
 mod lowering;
 mod words;
 mod base;
@@ -33,13 +34,14 @@ mod instruction;
 mod tests;
 
 pub use failure::LowerError;
-pub use lowered::{Base, COMMENT, HistoryEntry, Lowered, Undefined};
+pub use lowered::{Base, COMMENT, HistoryEntry, Lowered};
 pub use request::{Entitlement, NamedContext, NoCache, Request, TargetPlatform};
 pub use resolve::{ImageRequest, ResolveError, ResolveImage, ResolvedImage};
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::GraphBuilder;
 use crate::op::Op;
+use check::Check;
 use globals::Globals;
 use lowering::Lowering;
 use source::Source;
@@ -74,8 +76,10 @@ pub fn lower(
     graph: &mut GraphBuilder<Op>,
 ) -> Result<Lowered, LowerError> {
     let (globals, table) = parse(request).map_err(LowerError::Dockerfile)?;
-    let (state, undefined) = Lowering::new(request, &table, &globals, images, graph).target()?;
-    Ok(finish(state, undefined, request, &globals))
+    let check =
+        Check::of(request).map_err(|error| LowerError::Dockerfile(vec![error.in_file(&request.dockerfile.source)]))?;
+    let (state, warnings) = Lowering::new(request, &table, &globals, check, images, graph).target()?;
+    Ok(finish(state, warnings, request, &globals))
 }
 
 fn parse(request: &Request) -> Result<(Globals, StageTable<'_>), Vec<Diagnostic>> {
@@ -87,7 +91,7 @@ fn parse(request: &Request) -> Result<(Globals, StageTable<'_>), Vec<Diagnostic>
 }
 
 /// Applies what the command line says about the image as a whole.
-fn finish(state: StageState, undefined: Vec<Undefined>, request: &Request, globals: &Globals) -> Lowered {
+fn finish(state: StageState, warnings: Vec<Diagnostic>, request: &Request, globals: &Globals) -> Lowered {
     let mut config = state.config;
     let labels = request.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
     config.config.labels.extend(labels);
@@ -109,6 +113,6 @@ fn finish(state: StageState, undefined: Vec<Undefined>, request: &Request, globa
         config,
         history: state.history,
         epoch: globals.epoch(),
-        undefined,
+        warnings,
     }
 }

@@ -22,9 +22,11 @@ impl Trigger {
     pub(super) fn locate(&self, failure: Failure, parsed: &ParsedStage<'_>) -> Failure {
         match failure {
             Failure::Dockerfile(error) => Failure::from(in_trigger(*error, self.source.text(), parsed)),
-            Failure::Image(error, source) => {
-                Failure::Image(Box::new(in_trigger(*error, self.source.text(), parsed)), source)
-            }
+            Failure::Resolve { diagnostic, error, .. } => Failure::Resolve {
+                diagnostic: Box::new(in_trigger(*diagnostic, self.source.text(), parsed)),
+                span: parsed.base_name.span,
+                error,
+            },
             Failure::Inherited => Failure::Inherited,
         }
     }

@@ -196,6 +196,17 @@ fn every_error_says_what_and_on_which_line() {
             &[],
             "3: unsupported mount type \"tmp\" (did you mean tmpfs?)",
         ),
+        // Warnings that are errors.
+        (
+            "# check=error=true\nFROM scratch\nUSER $x",
+            &[],
+            "3: lint violation found for rules: UndefinedVar",
+        ),
+        (
+            "# check=err=true\nFROM scratch",
+            &[],
+            "1: failed to parse check options: invalid check option \"err\"",
+        ),
         // The rest.
         (
             "FROM scratch\nEXPOSE 80/x",
@@ -264,7 +275,12 @@ fn a_circle_marks_every_step_of_it() {
 
 #[test]
 fn a_missing_image_keeps_its_cause_for_the_caller() {
-    let Err(LowerError::Image { source, diagnostic }) = try_build("FROM busybox:nosuchtag", &[]) else {
+    let Err(LowerError::Resolve {
+        error: source,
+        diagnostic,
+        ..
+    }) = try_build("FROM busybox:nosuchtag", &[])
+    else {
         panic!()
     };
     assert_eq!(

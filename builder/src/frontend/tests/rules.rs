@@ -258,13 +258,26 @@ fn the_time_of_the_image_is_given_or_has_a_default() {
 }
 
 #[test]
-fn variables_that_nothing_sets_are_reported_with_a_guess() {
-    let text =
-        "FROM busybox\nARG DECLARED\nENV DIR_ASSETS=/a\nWORKDIR $DIR_ASSET\nCOPY $DECLARED${x:-y} $foo\nRUN $bar";
-    let undefined = build(text, &[]).lowered.undefined;
-    let found: Vec<(&str, &str)> = undefined.iter().map(|use_| (&*use_.name, &*use_.suggestion)).collect();
+fn variables_that_nothing_sets_are_warned_of_unless_silenced() {
+    let warnings = |directive: &str, flags: &[&str]| {
+        let text = format!(
+            "{directive}FROM busybox\nARG DECLARED\nENV DIR_ASSETS=/a\nWORKDIR $DIR_ASSET\n\
+             COPY $DECLARED${{x:-y}} /\n# check=skip=UndefinedVar // known\nCOPY $foo /\nRUN $bar"
+        );
+        let warnings = build(&text, flags).lowered.warnings;
+        warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>()
+    };
+    let both = [
+        "UndefinedVar: Usage of undefined variable '$DIR_ASSET' (did you mean $DIR_ASSETS?)",
+        "UndefinedVar: Usage of undefined variable '$x'",
+    ];
+    assert_eq!(warnings("", &[]), both);
+    assert_eq!(warnings("# check=skip=all\n", &[]), [""; 0]);
     assert_eq!(
-        found,
-        [("DIR_ASSET", " (did you mean DIR_ASSETS?)"), ("x", ""), ("foo", "")]
+        warnings(
+            "# check=skip=all\n",
+            &["--build-arg BUILDKIT_DOCKERFILE_CHECK=skip=Other"]
+        ),
+        both
     );
 }
