@@ -25,8 +25,8 @@ pub use layers::ShipError;
 pub use request::{Annotations, BuildRequest};
 pub use services::Services;
 
-use crate::context::PathPatterns;
 use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::dockerfile::ignore::Matcher;
 use crate::dockerfile;
 use crate::frontend::{self, Lowered, LowerError, ResolveError, ResolveImage, ResolvedImage, TargetPlatform};
 use crate::graph::{Graph, GraphBuilder, VertexId};
@@ -226,8 +226,8 @@ async fn lower(
 fn lower_error(error: LowerError) -> BuildError {
     match error {
         LowerError::Dockerfile(errors) => BuildError::Dockerfile(errors),
-        LowerError::Image { diagnostic, source: ResolveError(source) } => match source.downcast::<PullError>() {
-            Ok(source) => BuildError::Image { origin: diagnostic.labels.first().map(|label| label.span), source: *source },
+        LowerError::Resolve { diagnostic, span, error: ResolveError(error) } => match error.downcast::<PullError>() {
+            Ok(source) => BuildError::Image { origin: Some(span), source: *source },
             Err(_) => BuildError::Dockerfile(vec![*diagnostic]),
         },
     }
@@ -246,9 +246,9 @@ fn contexts(
     let mut contexts = BTreeMap::new();
     for name in wanted.collect::<BTreeSet<_>>() {
         if let Some(directory) = request.directories.get(&name) {
-            let ignored = directory.ignore.as_ref().map(ignore_patterns).transpose()?;
+            let ignored = ignore_patterns(directory.ignore.as_ref())?;
             let memory = services.state.path(Class::Contexts);
-            contexts.insert(name, LocalContext::open(&directory.path, ignored.flatten(), &memory)?);
+            contexts.insert(name, LocalContext::open(&directory.path, ignored, &memory)?);
         }
     }
     Ok(contexts)
@@ -285,11 +285,11 @@ fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpErr
     }
 }
 
-/// Compiles an ignore file; one without patterns hides nothing.
-fn ignore_patterns(file: &Arc<SourceFile>) -> Result<Option<Box<dyn PathPatterns>>, BuildError> {
-    let matcher = dockerfile::ignore::Matcher::parse(file.text()).map_err(|error| {
+/// Compiles an ignore file; none hides nothing.
+fn ignore_patterns(file: Option<&Arc<SourceFile>>) -> Result<Matcher, BuildError> {
+    let Some(file) = file else { return Ok(Matcher::default()) };
+    Matcher::parse(file.text()).map_err(|error| {
         let diagnostic = Diagnostic::error(error.to_string()).in_file(file).at(error.span(), "");
         BuildError::IgnoreFile(vec![diagnostic])
-    })?;
-    Ok((!matcher.is_empty()).then(|| Box::new(matcher) as Box<dyn PathPatterns>))
+    })
 }

@@ -2,8 +2,8 @@
 
 use super::{
     mapped::{Mapped, Part},
-    suggest,
 };
+use crate::diagnostic::did_you_mean;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 
 /// What a flag takes.
@@ -145,7 +145,7 @@ fn not_boolean(name: &str, value: Part<'_>) -> Diagnostic {
 
 fn unknown(name: &str, span: Span, known: &[(&str, Takes)]) -> Diagnostic {
     let names = || known.iter().map(|(name, _)| *name);
-    let suggestion = suggest::did_you_mean(name, names());
+    let suggestion = did_you_mean(name, names());
     let error = Diagnostic::error(format!("unknown flag: --{name}{suggestion}")).at(span, "");
     if known.is_empty() {
         error.help("this instruction has no flags; a `--` before its arguments ends them")

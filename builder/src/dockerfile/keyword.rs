@@ -1,6 +1,6 @@
 //! The eighteen instruction keywords.
 
-use super::suggest;
+use crate::diagnostic::nearest;
 
 /// An instruction keyword; written in any case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +59,7 @@ impl Keyword {
     /// Returns the keyword that a misspelt word probably means, and how the writer would spell it.
     pub fn near(word: &str) -> Option<(Self, String)> {
         let upper = word.to_uppercase();
-        let name = suggest::nearest(&upper, KEYWORDS.iter().map(|(name, _)| *name))?;
+        let name = nearest(&upper, KEYWORDS.iter().map(|(name, _)| *name))?;
         let shown = if word == word.to_lowercase() {
             name.to_lowercase()
         } else {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use registry::oci::Digest;
 use snapshotter::{FsError, Root};
 
-use crate::context::{PathPatterns, StatCache, Tree};
+use crate::context::{StatCache, Tree};
 use crate::diagnostic::SourceFile;
+use crate::dockerfile::ignore::Matcher;
 
 /// A directory of the host that a build reads.
 pub struct LocalContext {
@@ -26,12 +27,12 @@ impl LocalContext {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn open(path: &Path, ignored: Option<Box<dyn PathPatterns>>, memory: &Path) -> Result<Arc<Self>, FsError> {
+    pub fn open(path: &Path, ignored: Matcher, memory: &Path) -> Result<Arc<Self>, FsError> {
         let root = Root::open(path)?;
         let name = Digest::of(path.as_os_str().as_encoded_bytes()).hex();
         Ok(Arc::new(Self {
             path: path.to_owned(),
-            has_patterns: ignored.is_some(),
+            has_patterns: !ignored.is_empty(),
             tree: Tree::context(root, ignored),
             remembered: StatCache::load(&memory.join(name)),
         }))

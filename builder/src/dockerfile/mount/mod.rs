@@ -9,9 +9,9 @@ mod tests;
 use super::{
     instruction::{MountKey, MountKind, MountOption, RunMount},
     mapped::{Mapped, Part},
-    suggest,
     words::{self, Unset},
 };
+use crate::diagnostic::did_you_mean;
 use crate::diagnostic::{Diagnostic, Span};
 
 pub use resolve::{Expander, Mount};
@@ -125,7 +125,7 @@ fn option(field: &Mapped) -> Result<MountOption, Diagnostic> {
     };
     let word = written.text().to_lowercase();
     let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == word) else {
-        let suggestion = suggest::did_you_mean(&word, KEYS.iter().map(|(name, _)| *name));
+        let suggestion = did_you_mean(&word, KEYS.iter().map(|(name, _)| *name));
         return Err(
             Diagnostic::error(format!("unexpected key '{word}' in '{}'{suggestion}", whole.text()))
                 .at(written.span(), ""),

@@ -1,11 +1,11 @@
 //! The meaning of a mount's options, variables replaced.
 
 use super::{KINDS, check_key, kind_of, size};
+use crate::diagnostic::did_you_mean;
 use crate::{
     diagnostic::{Diagnostic, Span, Spanned},
     dockerfile::{
         instruction::{MountKey, MountKind, MountOption, RunMount, Sharing},
-        suggest,
     },
 };
 
@@ -125,7 +125,7 @@ fn given(value: Spanned<String>) -> Option<Spanned<String>> {
 
 fn kind(value: &Spanned<String>) -> Result<MountKind, Diagnostic> {
     kind_of(value).ok_or_else(|| {
-        let suggestion = suggest::did_you_mean(value, KINDS.iter().map(|(name, _)| *name));
+        let suggestion = did_you_mean(value, KINDS.iter().map(|(name, _)| *name));
         Diagnostic::error(format!("unsupported mount type \"{}\"{suggestion}", value.value)).at(value.span, "")
     })
 }
@@ -136,7 +136,7 @@ fn sharing(value: &Spanned<String>) -> Result<Sharing, Diagnostic> {
         "private" => Ok(Sharing::Private),
         "locked" => Ok(Sharing::Locked),
         other => {
-            let suggestion = suggest::did_you_mean(other, ["shared", "private", "locked"]);
+            let suggestion = did_you_mean(other, ["shared", "private", "locked"]);
             Err(
                 Diagnostic::error(format!("unsupported sharing value \"{}\"{suggestion}", value.value))
                     .at(value.span, ""),

@@ -1,12 +1,13 @@
 //! `RUN`.
 
 use super::{command, statement::Statement};
+use crate::diagnostic::did_you_mean;
 use crate::{
     diagnostic::{Diagnostic, Spanned},
     dockerfile::{
         flags::Takes,
         instruction::{Heredoc, InstructionKind},
-        mount, suggest,
+        mount,
     },
 };
 
@@ -38,7 +39,7 @@ pub(super) fn run(statement: &Statement<'_>, heredocs: Vec<Heredoc>) -> Result<I
 fn one_of(value: Option<&Spanned<String>>, message: &str, known: &[&str]) -> Result<(), Diagnostic> {
     match value {
         Some(value) if !known.contains(&value.as_str()) => {
-            let suggestion = suggest::did_you_mean(value, known.iter().copied());
+            let suggestion = did_you_mean(value, known.iter().copied());
             Err(Diagnostic::error(format!("{message} \"{}\"{suggestion}", value.value))
                 .at(value.span, "")
                 .help(format!("`{}`", known.join("`, `"))))
