@@ -27,7 +27,7 @@ impl Expander {
 
     /// Expands a word; also returns the variables in it that are not set.
     pub(super) fn word(self, word: &Spanned<String>, env: &Environment) -> Result<(String, Vec<String>), Diagnostic> {
-        let expanded = words::expand(word, self.escape, env).map_err(|error| at(error, word.span))?;
+        let expanded = words::expand(word, self.escape, env).map_err(|error| at(error, word, word.span))?;
         Ok((expanded.text, expanded.unset))
     }
 
@@ -37,7 +37,7 @@ impl Expander {
         word: &Spanned<String>,
         env: &Environment,
     ) -> Result<(Vec<String>, Vec<String>), Diagnostic> {
-        let expanded = words::expand_words(word, self.escape, env).map_err(|error| at(error, word.span))?;
+        let expanded = words::expand_words(word, self.escape, env).map_err(|error| at(error, word, word.span))?;
         Ok((expanded.words, expanded.unset))
     }
 
@@ -46,7 +46,8 @@ impl Expander {
         if !heredoc.expand {
             return Ok((heredoc.body.clone(), Vec::new()));
         }
-        let expanded = words::expand_body(&heredoc.body, env).map_err(|error| at(error, heredoc.span))?;
+        let expanded =
+            words::expand_body(&heredoc.body, env).map_err(|error| at(error, &heredoc.opener, heredoc.span))?;
         Ok((expanded.text, expanded.unset))
     }
 
@@ -61,11 +62,11 @@ impl Expander {
     }
 }
 
-fn at(error: WordError, span: Span) -> Diagnostic {
+fn at(error: WordError, word: &str, span: Span) -> Diagnostic {
     let message = match &error {
         // Its words are the Dockerfile's own.
         WordError::Required { .. } => error.to_string(),
-        _ => format!("failed to process the word: {error}"),
+        _ => format!("failed to process \"{word}\": {error}"),
     };
     Diagnostic::error(message).at(span, "")
 }

@@ -1,5 +1,7 @@
 //! What `FROM` lines may use: the platform arguments and the `ARG`s before the first stage.
 
+use std::collections::BTreeSet;
+
 use registry::oci::Platform;
 
 use super::environment::Environment;
@@ -14,6 +16,8 @@ use crate::dockerfile::did_you_mean;
 #[derive(Clone, Debug)]
 pub(super) struct Globals {
     env: Environment,
+    /// The names of all `ARG`s, with a value or not.
+    declared: BTreeSet<String>,
     expander: Expander,
     epoch: Option<i64>,
 }
@@ -31,7 +35,9 @@ impl Globals {
                 InstructionKind::Arg(definitions) => Some(definitions),
                 _ => None,
             });
+        let mut declared = BTreeSet::new();
         for definition in definitions.flatten() {
+            declared.insert(definition.name.value.clone());
             let value = match (request.build_args.get(&definition.name.value), &definition.default) {
                 (Some(value), _) => value.clone(),
                 (None, Some(default)) => expander.word(default, &env)?.0,
@@ -46,7 +52,12 @@ impl Globals {
                 None => env.remove(epoch::NAME),
             }
         }
-        Ok(Self { env, expander, epoch })
+        Ok(Self {
+            env,
+            declared,
+            expander,
+            epoch,
+        })
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
@@ -68,9 +79,22 @@ impl Globals {
         }
     }
 
-    /// Expands a word of a `FROM` line.
-    pub(super) fn expand(&self, word: &Spanned<String>) -> Result<String, Diagnostic> {
-        Ok(self.expander.word(word, &self.env)?.0)
+    /// Expands the name of a base image, of which something must be left.
+    pub(super) fn base_name(&self, word: &Spanned<String>) -> Result<String, Diagnostic> {
+        let (text, unset) = self.expander.word(word, &self.env)?;
+        if !text.is_empty() {
+            return Ok(text);
+        }
+        let message = format!("base name ({}) should not be blank", word.value);
+        let error = Diagnostic::error(message).at(word.span, "");
+        Err(match unset.first() {
+            None => error,
+            Some(name) if self.declared.contains(name) => error.help(format!("give it with `--build-arg {name}=…`")),
+            Some(name) => {
+                let suggestion = did_you_mean(name, self.env.names());
+                error.help(format!("declare `ARG {name}` before the first FROM{suggestion}"))
+            }
+        })
     }
 
     /// Expands and reads `--platform`.

@@ -49,11 +49,15 @@ impl Source {
                 platform: platform.clone(),
                 context: None,
             })),
-            Err(error) => Err(
-                Diagnostic::error(format!("failed to parse stage name \"{}\"", name.value))
-                    .at(name.span, "")
-                    .note(error.to_string()),
-            ),
+            Err(error) => {
+                let message = format!("failed to parse stage name \"{}\"", name.value);
+                let refused = Diagnostic::error(message).at(name.span, "").note(error.to_string());
+                Err(if name.eq_ignore_ascii_case("scratch") {
+                    refused.help("write `scratch` in lower case")
+                } else {
+                    refused
+                })
+            }
         }
     }
 

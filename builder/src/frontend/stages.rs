@@ -132,11 +132,7 @@ impl<'a> StageTable<'a> {
         request: &Request,
         globals: &Globals,
     ) -> Result<ParsedStage<'a>, Diagnostic> {
-        let base_name = Spanned::new(globals.expand(&stage.base)?, stage.base.span);
-        if base_name.is_empty() {
-            let message = format!("base name ({}) should not be blank", stage.base.value);
-            return Err(Diagnostic::error(message).at(stage.base.span, ""));
-        }
+        let base_name = Spanned::new(globals.base_name(&stage.base)?, stage.base.span);
         let platform = match &stage.platform {
             Some(platform) => globals.platform(platform)?,
             None => (*request.platform).clone(),

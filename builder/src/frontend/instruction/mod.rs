@@ -15,6 +15,8 @@ mod script;
 mod stop_signal;
 mod workdir;
 
+use registry::oci::Healthcheck;
+
 use super::lowering::Lowering;
 use super::stage::OpenStage;
 use super::stages::Step;
@@ -33,7 +35,22 @@ pub(super) fn lower(
     lowering: &mut Lowering<'_>,
 ) -> Result<(), Diagnostic> {
     match &step.instruction.kind {
-        InstructionKind::Run { .. } => run::lower(step, inputs, stage, lowering),
+        InstructionKind::Run {
+            command,
+            mounts,
+            network,
+            security,
+            devices,
+        } => {
+            let run = run::Run {
+                command,
+                mounts,
+                network: network.as_ref(),
+                security: security.as_ref(),
+                devices,
+            };
+            run::lower(&run, step, inputs, stage, lowering)
+        }
         InstructionKind::Copy(copy) => copy::lower_copy(copy, step, inputs, stage, lowering),
         InstructionKind::Add(add) => copy::lower_add(add, step, stage, lowering),
         InstructionKind::Workdir(path) => workdir::lower(path, step, stage, lowering),
@@ -49,6 +66,23 @@ pub(super) fn lower(
         InstructionKind::Shell(shell) => command::shell(shell, stage),
         InstructionKind::Expose(ports) => expose::lower(ports, stage, lowering),
         InstructionKind::StopSignal(signal) => stop_signal::lower(signal, stage, lowering),
-        InstructionKind::Healthcheck { .. } => healthcheck::lower(&step.instruction.kind, stage),
+        InstructionKind::Healthcheck {
+            test,
+            interval,
+            timeout,
+            start_period,
+            start_interval,
+            retries,
+        } => {
+            let check = Healthcheck {
+                test: healthcheck::test(test),
+                interval: *interval,
+                timeout: *timeout,
+                start_period: *start_period,
+                start_interval: *start_interval,
+                retries: *retries,
+            };
+            healthcheck::lower(check, stage)
+        }
     }
 }

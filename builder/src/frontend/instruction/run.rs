@@ -5,8 +5,7 @@ use super::mount::Mounts;
 use super::proxy;
 use super::{Input, script};
 use crate::diagnostic::{Diagnostic, Spanned};
-use crate::dockerfile::InstructionKind;
-use crate::dockerfile::did_you_mean;
+use crate::dockerfile::{CommandForm, RunMount, did_you_mean};
 use crate::frontend::history::run_command;
 use crate::frontend::lowering::Lowering;
 use crate::frontend::name::with_capital_keyword;
@@ -18,40 +17,40 @@ use crate::op::{MountSource, Network, Op, RunOp};
 /// The host name of steps, unless another is asked for.
 const HOSTNAME: &str = "buildkitsandbox";
 
+/// `RUN` as written.
+pub(super) struct Run<'a> {
+    pub(super) command: &'a CommandForm,
+    pub(super) mounts: &'a [RunMount],
+    pub(super) network: Option<&'a Spanned<String>>,
+    pub(super) security: Option<&'a Spanned<String>>,
+    pub(super) devices: &'a [Spanned<String>],
+}
+
 /// Runs a command. `inputs` holds, for each mount, where its `from` has led.
 pub(super) fn lower(
+    run: &Run<'_>,
     step: &Step<'_>,
     inputs: &[Input],
     stage: &mut OpenStage,
     lowering: &mut Lowering<'_>,
 ) -> Result<(), Diagnostic> {
-    let InstructionKind::Run {
-        command,
-        mounts: written,
-        network,
-        security,
-        devices,
-    } = &step.instruction.kind
-    else {
-        return Ok(());
-    };
-    if let Some(device) = devices.first() {
+    if let Some(device) = run.devices.first() {
         return Err(Diagnostic::error("`RUN --device` is not supported")
             .at(device.span, "")
             .help("devices need a daemon that the machine trusts with them"));
     }
-    check_security(security.as_ref(), lowering)?;
-    let network = choose_network(network.as_ref(), lowering)?;
+    check_security(run.security, lowering)?;
+    let network = choose_network(run.network, lowering)?;
 
     let mut mounts = Mounts::new(stage.state.rootfs.into_iter().collect());
-    for (mount, from) in written.iter().zip(inputs) {
+    for (mount, from) in run.mounts.iter().zip(inputs) {
         mounts.add(mount, *from, stage, lowering)?;
     }
     if let Some(size) = lowering.request.shm_size {
         mounts.push("/dev/shm".to_owned(), MountSource::Tmpfs { size: Some(size) });
     }
 
-    let script = script::of(command, step.text);
+    let script = script::of(run.command, step.text);
     let args = match &script.line {
         script::Line::Exec(args) => args.clone(),
         script::Line::Shell(line) => with_shell(&stage.state.config, line),

@@ -295,3 +295,29 @@ fn references_fail_like_lowering() {
     let errors = references(&request("FROM scratch\nCOPY --from=1 a b", &[])).unwrap_err();
     assert_eq!(errors[0].message, "invalid stage index 1");
 }
+
+#[test]
+fn what_can_be_done_is_said() {
+    let help = |text: &str| try_build(text, &[]).err().unwrap().into_diagnostics().remove(0).help;
+    let said = |text: &str| Some(text.to_owned());
+    assert_eq!(help("ARG BASE\nFROM $BASE"), said("give it with `--build-arg BASE=…`"));
+    assert_eq!(
+        help("ARG BASE=x\nFROM $BSAE"),
+        said("declare `ARG BSAE` before the first FROM (did you mean BASE?)")
+    );
+    assert_eq!(help("FROM Scratch"), said("write `scratch` in lower case"));
+    assert_eq!(
+        help("FROM scratch\nCOPY --chown=a b /"),
+        said("use numbers, as in `--chown=1000:1000`")
+    );
+    assert_eq!(
+        help("FROM busybox\nRUN --network=host x"),
+        said("allow it with `--allow network.host`")
+    );
+}
+
+#[test]
+fn a_word_that_cannot_be_expanded_is_quoted() {
+    let wanted = "2: failed to process \"a'b\": unexpected end of statement while looking for matching single-quote";
+    assert_eq!(errors("FROM scratch\nWORKDIR a'b", &[]), [wanted]);
+}
