@@ -9,10 +9,10 @@ use snapshotter::FsError;
 use super::layers::ShipError;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
+use crate::image::LayerError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::StepId;
-use crate::image::LayerError;
 use crate::state_dir::StateDirError;
 
 /// Why a build failed.
@@ -28,7 +28,7 @@ pub enum BuildError {
         origin: Option<Span>,
         /// Why.
         #[source]
-        source: PullError,
+        source: Box<PullError>,
     },
     /// A step failed.
     #[error("`{name}` failed")]
@@ -41,7 +41,7 @@ pub enum BuildError {
         step: Option<StepId>,
         /// Why.
         #[source]
-        source: OpError,
+        source: Box<OpError>,
     },
     /// A part of croze panicked.
     #[error("a bug in croze: `{name}` panicked: {message}")]
@@ -71,7 +71,7 @@ pub enum BuildError {
     Recompress(#[from] LayerError),
     /// A base's layer could not be fetched.
     #[error(transparent)]
-    Pull(#[from] PullError),
+    Pull(Box<PullError>),
     /// The image could not be pushed.
     #[error("cannot push `{reference}`")]
     Push {
@@ -79,7 +79,7 @@ pub enum BuildError {
         reference: String,
         /// Why.
         #[source]
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The image could not be written.
     #[error(transparent)]
@@ -92,9 +92,18 @@ pub enum BuildError {
     Cancelled,
 }
 
+impl From<PullError> for BuildError {
+    fn from(error: PullError) -> Self {
+        Self::Pull(Box::new(error))
+    }
+}
+
 impl BuildError {
     /// Wraps the end of a thread that was doing `name`.
     pub(super) fn panicked(name: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
-        move |panic| Self::Panicked { name: name.to_owned(), message: panic.to_string() }
+        move |panic| Self::Panicked {
+            name: name.to_owned(),
+            message: panic.to_string(),
+        }
     }
 }

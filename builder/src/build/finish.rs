@@ -55,7 +55,8 @@ impl Finish<'_> {
         let step = self.progress.declare(NAME, Digest::of(NAME.as_bytes()), Vec::new());
         self.progress.started(step);
         let outcome = self.finish(lowered, value, step).await;
-        self.progress.completed(step, outcome.as_ref().err().map(ToString::to_string));
+        self.progress
+            .completed(step, outcome.as_ref().err().map(ToString::to_string));
         outcome
     }
 
@@ -75,16 +76,32 @@ impl Finish<'_> {
                 Some(base) => Some(self.base(base, platform).await?),
                 None => None,
             };
-            parts.push(Part { platform, lowered, files, base });
+            parts.push(Part {
+                platform,
+                lowered,
+                files,
+                base,
+            });
         }
-        let outputs = Outputs { services: self.services, progress: self.progress, images: self.images, step };
-        let mut finished = Finished { image: None, names: self.request.tags.clone() };
+        let outputs = Outputs {
+            services: self.services,
+            progress: self.progress,
+            images: self.images,
+            step,
+        };
+        let mut finished = Finished {
+            image: None,
+            names: self.request.tags.clone(),
+        };
         for variant in self.variants {
             let image = self.image(variant, &parts, step).await?;
             self.keep(&image, variant)?;
             outputs.write_image(variant, &image, &parts).await?;
             if finished.image.is_none() || variant.is_pushed() {
-                finished = Finished { image: Some(image), names: variant.names.clone() };
+                finished = Finished {
+                    image: Some(image),
+                    names: variant.names.clone(),
+                };
             }
         }
         for output in &self.request.outputs {
@@ -110,21 +127,38 @@ impl Finish<'_> {
         let entries = manifests.iter().map(|image| {
             let platform = Some(image.platform.clone());
             let annotations = options.annotations_for(AnnotationTarget::ManifestDescriptor, platform.as_ref());
-            Descriptor { platform, annotations, ..image.manifest.descriptor.clone() }
+            Descriptor {
+                platform,
+                annotations,
+                ..image.manifest.descriptor.clone()
+            }
         });
         let mut annotations = self.request.annotations.index.clone();
         annotations.extend(options.annotations_for(AnnotationTarget::Index, None));
         let media_type = options.media_types.index();
-        let index = Index { media_type: Some(media_type.into()), annotations, ..Index::new(entries.collect()) };
+        let index = Index {
+            media_type: Some(media_type.into()),
+            annotations,
+            ..Index::new(entries.collect())
+        };
         let index = Document::new(media_type, serde_json::to_vec(&index)?);
         Ok(Image::under_index(index, manifests))
     }
 
-    async fn platform_image(&self, variant: &Variant, part: &Part<'_>, step: StepId) -> Result<PlatformImage, BuildError> {
+    async fn platform_image(
+        &self,
+        variant: &Variant,
+        part: &Part<'_>,
+        step: StepId,
+    ) -> Result<PlatformImage, BuildError> {
         let blobs = try_join_all(part.files.layers.iter().map(|layer| async {
             let blob = self.tasks.finish(&layer.snapshot, variant.format).await?;
             let created = layer.created.clone();
-            Ok::<_, BuildError>(NewLayer { descriptor: blob.descriptor, diff_id: blob.diff_id, created })
+            Ok::<_, BuildError>(NewLayer {
+                descriptor: blob.descriptor,
+                diff_id: blob.diff_id,
+                created,
+            })
         }));
         let mut blobs = blobs.await?.into_iter();
         let history = part.lowered.history.iter().map(|entry| NewHistory {
@@ -138,10 +172,19 @@ impl Finish<'_> {
             Some(base) => base.descriptors(),
             None => Vec::new(),
         };
-        let below = part.base.as_ref().map(|base| assemble::Base { layers: &layers, config: &base.config });
+        let below = part.base.as_ref().map(|base| assemble::Base {
+            layers: &layers,
+            config: &base.config,
+        });
         let mut annotations = self.request.annotations.manifest.clone();
-        annotations.extend(variant.options.annotations_for(AnnotationTarget::Manifest, Some(part.platform)));
-        let epoch = variant.epoch.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        annotations.extend(
+            variant
+                .options
+                .annotations_for(AnnotationTarget::Manifest, Some(part.platform)),
+        );
+        let epoch = variant
+            .epoch
+            .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
         let choices = Choices {
             media_types: variant.options.media_types,
             annotations,
@@ -150,14 +193,25 @@ impl Finish<'_> {
         let made = assemble(below, part.lowered.config.clone(), &history, &choices)?;
         Ok(PlatformImage {
             platform: part.platform.clone(),
-            manifest: Document { descriptor: made.manifest_descriptor, bytes: made.manifest },
-            config: Document { descriptor: made.config_descriptor, bytes: made.config },
+            manifest: Document {
+                descriptor: made.manifest_descriptor,
+                bytes: made.manifest,
+            },
+            config: Document {
+                descriptor: made.config_descriptor,
+                bytes: made.config,
+            },
             layers: made.layers,
         })
     }
 
     /// Compresses a base's layers as new ones are: `force-compression`.
-    async fn recompress(&self, variant: &Variant, base: &Arc<BaseImage>, step: StepId) -> Result<Vec<Descriptor>, BuildError> {
+    async fn recompress(
+        &self,
+        variant: &Variant,
+        base: &Arc<BaseImage>,
+        step: StepId,
+    ) -> Result<Vec<Descriptor>, BuildError> {
         try_join_all(base.layers.iter().map(|layer| async {
             self.images.ensure_blob(base, layer, Some(step)).await?;
             let (packer, format, layer) = (self.services.packer(), variant.format, layer.clone());
@@ -173,7 +227,10 @@ impl Finish<'_> {
             self.services.content.put(&document.bytes)?;
         }
         for name in &variant.names {
-            self.services.state.tags().set(name, &image.root().descriptor, &self.services.scratch)?;
+            self.services
+                .state
+                .tags()
+                .set(name, &image.root().descriptor, &self.services.scratch)?;
         }
         Ok(())
     }

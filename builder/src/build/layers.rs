@@ -45,7 +45,12 @@ pub enum ShipError {
 
 impl LayerTasks {
     pub(super) fn new(packer: LayerPacker, formats: Vec<(LayerFormat, Vec<Reference>)>, client: Client) -> Self {
-        Self { packer, formats, client, running: Mutex::default() }
+        Self {
+            packer,
+            formats,
+            client,
+            running: Mutex::default(),
+        }
     }
 
     /// Begins with a layer in all formats, unless it has begun.
@@ -56,7 +61,11 @@ impl LayerTasks {
     }
 
     /// Waits for a layer in a format, begun now if it was not.
-    pub(super) async fn finish(&self, snapshot: &SnapshotName, format: LayerFormat) -> Result<LayerBlob, Arc<ShipError>> {
+    pub(super) async fn finish(
+        &self,
+        snapshot: &SnapshotName,
+        format: LayerFormat,
+    ) -> Result<LayerBlob, Arc<ShipError>> {
         let mut outcome = self.begin_format(snapshot, format, &[]);
         match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(Arc::new(ShipError::Lost))),
@@ -94,10 +103,14 @@ async fn ship(
     destinations: Vec<Reference>,
 ) -> Result<LayerBlob, ShipError> {
     let content = packer.content().clone();
-    let blob = tokio::task::spawn_blocking(move || packer.blob(&snapshot, format)).await.map_err(|_| ShipError::Lost)??;
+    let blob = tokio::task::spawn_blocking(move || packer.blob(&snapshot, format))
+        .await
+        .map_err(|_| ShipError::Lost)??;
     for destination in destinations {
         let source = BlobSource::File(content.blob_path(blob.descriptor.digest));
-        client.push_blob(&destination, &blob.descriptor, source, &[], &|_| {}).await?;
+        client
+            .push_blob(&destination, &blob.descriptor, source, &[], &|_| {})
+            .await?;
     }
     Ok(blob)
 }

@@ -26,9 +26,9 @@ pub use request::{Annotations, BuildRequest};
 pub use services::Services;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::dockerfile::ignore::Matcher;
 use crate::dockerfile;
-use crate::frontend::{self, Lowered, LowerError, ResolveError, ResolveImage, ResolvedImage, TargetPlatform};
+use crate::dockerfile::ignore::Matcher;
+use crate::frontend::{self, LowerError, Lowered, ResolveError, ResolveImage, ResolvedImage, TargetPlatform};
 use crate::graph::{Graph, GraphBuilder, VertexId};
 use crate::image::{BaseImages, LayerFormat, PullError};
 use crate::op::Op;
@@ -81,7 +81,10 @@ pub async fn plan(
         images: Arc::clone(&images),
         contexts,
         secrets: request.secrets.clone(),
-        surroundings: Surroundings { resolv_conf: request.resolv_conf.clone(), shm_size: request.shm_size },
+        surroundings: Surroundings {
+            resolv_conf: request.resolv_conf.clone(),
+            shm_size: request.shm_size,
+        },
         progress: progress.clone(),
         steps: names::declare(&progress, &graph, &targets),
         kill: interrupt.kill.clone(),
@@ -97,8 +100,18 @@ pub async fn plan(
         scope: request.dockerfile.name().to_owned(),
         build: services.build_id.clone(),
     };
-    let plan = solver::plan(&problem).await.map_err(|failure| step_error(&problem, failure))?;
-    Ok(Planned { request, services, progress, images, lowered, problem, plan })
+    let plan = solver::plan(&problem)
+        .await
+        .map_err(|failure| step_error(&problem, failure))?;
+    Ok(Planned {
+        request,
+        services,
+        progress,
+        images,
+        lowered,
+        problem,
+        plan,
+    })
 }
 
 impl Planned {
@@ -115,19 +128,32 @@ impl Planned {
         let epoch = self.lowered.iter().find_map(|(_, lowered)| lowered.epoch);
         let variants = Variant::of_request(&self.request, epoch);
         let tasks = Arc::new(self.layer_tasks(&variants));
-        let layers = self.lowered.iter().flat_map(|(_, lowered)| &lowered.history).filter_map(|entry| entry.layer);
+        let layers = self
+            .lowered
+            .iter()
+            .flat_map(|(_, lowered)| &lowered.history)
+            .filter_map(|entry| entry.layer);
         let mut observer = BuildObserver {
             progress: self.progress.clone(),
             steps: self.problem.evaluator.steps.clone(),
             layers: layers.collect::<HashSet<_>>(),
             tasks: Arc::clone(&tasks),
         };
-        let limits = solver::Limits { jobs: self.request.jobs, cancel: interrupt.cancel.clone() };
+        let limits = solver::Limits {
+            jobs: self.request.jobs,
+            cancel: interrupt.cancel.clone(),
+        };
         let solved = solver::execute(&self.problem, self.plan, limits, &mut observer).await;
         let solved = solved.map_err(|failure| step_error(&self.problem, failure))?;
-        let remembered = self.problem.evaluator.contexts.values().map(|context| context.remembered.save());
+        let remembered = self
+            .problem
+            .evaluator
+            .contexts
+            .values()
+            .map(|context| context.remembered.save());
         for error in remembered.filter_map(Result::err) {
-            self.progress.warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
+            self.progress
+                .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
         }
         let finish = finish::Finish {
             request: &self.request,
@@ -149,7 +175,11 @@ impl Planned {
         for variant in variants {
             // What is all in the cache is most likely in the registry as well: then the manifest is asked for first.
             let pushed_early = variant.is_pushed() && !self.plan.is_complete();
-            let destinations = if pushed_early { repositories(&variant.names) } else { Vec::new() };
+            let destinations = if pushed_early {
+                repositories(&variant.names)
+            } else {
+                Vec::new()
+            };
             match formats.iter_mut().find(|(format, _)| *format == variant.format) {
                 Some((_, known)) => known.extend(destinations),
                 None => formats.push((variant.format, destinations)),
@@ -194,8 +224,10 @@ async fn lower(
         [] => vec![TargetPlatform::Implied(Platform::host())],
         chosen => chosen.iter().cloned().map(TargetPlatform::Chosen).collect(),
     };
-    let requests: Vec<frontend::Request> =
-        platforms.into_iter().map(|platform| request.for_frontend(dockerfile.clone(), platform)).collect();
+    let requests: Vec<frontend::Request> = platforms
+        .into_iter()
+        .map(|platform| request.for_frontend(dockerfile.clone(), platform))
+        .collect();
     let mut needed = Vec::new();
     for request in &requests {
         needed.extend(frontend::references(request).map_err(BuildError::Dockerfile)?);
@@ -206,19 +238,31 @@ async fn lower(
         progress.started(step);
         let resolved = images.resolve(&image.reference, &image.platform).await;
         progress.completed(step, resolved.as_ref().err().map(ToString::to_string));
-        resolved.map(drop).map_err(|source| BuildError::Image { origin: Some(image.span), source })
+        resolved.map(drop).map_err(|source| BuildError::Image {
+            origin: Some(image.span),
+            source: Box::new(source),
+        })
     }))
     .await?;
-    let resolver = Resolver { images: Arc::clone(images), runtime: Handle::current() };
+    let resolver = Resolver {
+        images: Arc::clone(images),
+        runtime: Handle::current(),
+    };
     let lowering = tokio::task::spawn_blocking(move || {
         let mut graph = GraphBuilder::new();
         let mut lowered = Vec::new();
         for request in &requests {
-            lowered.push(((*request.platform).clone(), frontend::lower(request, &resolver, &mut graph)?));
+            lowered.push((
+                (*request.platform).clone(),
+                frontend::lower(request, &resolver, &mut graph)?,
+            ));
         }
         Ok::<_, LowerError>((lowered, graph.finish()))
     });
-    let lowered = lowering.await.map_err(|panic| BuildError::Panicked { name: "lowering".to_owned(), message: panic.to_string() })?;
+    let lowered = lowering.await.map_err(|panic| BuildError::Panicked {
+        name: "lowering".to_owned(),
+        message: panic.to_string(),
+    })?;
     let (lowered, graph) = lowered.map_err(lower_error)?;
     Ok((lowered, graph))
 }
@@ -226,8 +270,15 @@ async fn lower(
 fn lower_error(error: LowerError) -> BuildError {
     match error {
         LowerError::Dockerfile(errors) => BuildError::Dockerfile(errors),
-        LowerError::Resolve { diagnostic, span, error: ResolveError(error) } => match error.downcast::<PullError>() {
-            Ok(source) => BuildError::Image { origin: Some(span), source: *source },
+        LowerError::Resolve {
+            diagnostic,
+            span,
+            error: ResolveError(error),
+        } => match error.downcast::<PullError>() {
+            Ok(source) => BuildError::Image {
+                origin: Some(span),
+                source,
+            },
             Err(_) => BuildError::Dockerfile(vec![*diagnostic]),
         },
     }
@@ -278,7 +329,7 @@ fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpErr
             name,
             origin: problem.graph.vertex(vertex).meta.origin,
             step: problem.evaluator.steps.get(&vertex).copied(),
-            source: error,
+            source: Box::new(error),
         },
         solver::Failure::Panicked { name, message, .. } => BuildError::Panicked { name, message },
         solver::Failure::Cancelled => BuildError::Cancelled,
@@ -287,7 +338,9 @@ fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpErr
 
 /// Compiles an ignore file; none hides nothing.
 fn ignore_patterns(file: Option<&Arc<SourceFile>>) -> Result<Matcher, BuildError> {
-    let Some(file) = file else { return Ok(Matcher::default()) };
+    let Some(file) = file else {
+        return Ok(Matcher::default());
+    };
     Matcher::parse(file.text()).map_err(|error| {
         let diagnostic = Diagnostic::error(error.to_string()).in_file(file).at(error.span(), "");
         BuildError::IgnoreFile(vec![diagnostic])

@@ -20,7 +20,11 @@ pub(super) fn declare(progress: &Progress, graph: &Graph<Op>, targets: &[VertexI
             continue;
         }
         let digest = Digest::of(format!("{id} {}", vertex.meta.name).as_bytes());
-        let inputs = vertex.inputs.iter().filter_map(|input| steps.get(input).copied()).collect();
+        let inputs = vertex
+            .inputs
+            .iter()
+            .filter_map(|input| steps.get(input).copied())
+            .collect();
         steps.insert(id, progress.declare(vertex.meta.name.clone(), digest, inputs));
     }
     steps

@@ -47,12 +47,20 @@ impl From<BuildError> for PushError {
 
 impl Outputs<'_> {
     /// Brings an image to where its output wants it.
-    pub(super) async fn write_image(&self, variant: &Variant, image: &Image, parts: &[Part<'_>]) -> Result<(), BuildError> {
+    pub(super) async fn write_image(
+        &self,
+        variant: &Variant,
+        image: &Image,
+        parts: &[Part<'_>],
+    ) -> Result<(), BuildError> {
         match &variant.output {
             Some(OutputSpec::Image(_)) if variant.is_pushed() => self.push(variant, image, parts).await,
             Some(OutputSpec::Layout { form, place, .. }) => {
                 for base in parts.iter().filter_map(|part| part.base.as_ref()) {
-                    let fetched = base.layers.iter().map(|layer| self.images.ensure_blob(base, layer, Some(self.step)));
+                    let fetched = base
+                        .layers
+                        .iter()
+                        .map(|layer| self.images.ensure_blob(base, layer, Some(self.step)));
                     try_join_all(fetched).await?;
                 }
                 let (image, names, form, place) = (image.clone(), variant.names.clone(), *form, place.clone());
@@ -61,7 +69,9 @@ impl Outputs<'_> {
                     let layout = Layout::new(&image, &names, form)?;
                     match &place {
                         LayoutPlace::Directory(directory) => export::write_directory(&layout, &content, directory),
-                        LayoutPlace::Archive(to) => to_destination(to, |out| export::write_archive(&layout, &content, out)),
+                        LayoutPlace::Archive(to) => {
+                            to_destination(to, |out| export::write_archive(&layout, &content, out))
+                        }
                     }
                 })
                 .await
@@ -74,7 +84,10 @@ impl Outputs<'_> {
         try_join_all(variant.names.iter().map(|name| async move {
             let pushed = self.push_to(name, variant, image, parts).await;
             pushed.map_err(|error| match error {
-                PushError::Client(source) => BuildError::Push { reference: name.familiar(), source },
+                PushError::Client(source) => BuildError::Push {
+                    reference: name.familiar(),
+                    source: Box::new(source),
+                },
                 PushError::Other(error) => *error,
             })
         }))
@@ -82,11 +95,25 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    async fn push_to(&self, name: &Reference, variant: &Variant, image: &Image, parts: &[Part<'_>]) -> Result<(), PushError> {
+    async fn push_to(
+        &self,
+        name: &Reference,
+        variant: &Variant,
+        image: &Image,
+        parts: &[Part<'_>],
+    ) -> Result<(), PushError> {
         let client = &self.services.client;
         let root = &image.root().descriptor;
-        let place = if variant.by_digest() { name.untagged(root.digest) } else { name.clone() };
-        if client.head(&place).await?.is_some_and(|there| there.digest == root.digest) {
+        let place = if variant.by_digest() {
+            name.untagged(root.digest)
+        } else {
+            name.clone()
+        };
+        if client
+            .head(&place)
+            .await?
+            .is_some_and(|there| there.digest == root.digest)
+        {
             return Ok(());
         }
         let blobs = parts.iter().zip(image.manifests()).flat_map(|(part, built)| {
@@ -104,26 +131,37 @@ impl Outputs<'_> {
         .await?;
         for built in image.manifests() {
             let config = BlobSource::Bytes(built.config.bytes.clone().into());
-            client.push_blob(name, &built.config.descriptor, config, &[], &|_| {}).await?;
+            client
+                .push_blob(name, &built.config.descriptor, config, &[], &|_| {})
+                .await?;
         }
         if image.without_index().is_none() {
             for built in image.manifests() {
                 let (descriptor, bytes) = (&built.manifest.descriptor, built.manifest.bytes.clone());
-                client.push_manifest(&name.untagged(descriptor.digest), &descriptor.media_type, bytes.into()).await?;
+                client
+                    .push_manifest(&name.untagged(descriptor.digest), &descriptor.media_type, bytes.into())
+                    .await?;
             }
         }
-        client.push_manifest(&place, &root.media_type, image.root().bytes.clone().into()).await?;
+        client
+            .push_manifest(&place, &root.media_type, image.root().bytes.clone().into())
+            .await?;
         Ok(())
     }
 
     /// Pushes a layer of a base: by mount where the registry has it, else from the store, else from where it is.
     async fn push_base_layer(&self, to: &Reference, base: &BaseImage, position: usize) -> Result<(), PushError> {
-        let Some(layer) = base.layers.get(position) else { return Ok(()) };
+        let Some(layer) = base.layers.get(position) else {
+            return Ok(());
+        };
         let from = [base.reference.clone()];
         let is_stored = || matches!(self.services.content.size(layer.descriptor.digest), Ok(Some(_)));
         match self.push_blob(to, &layer.descriptor, &from).await {
             Err(_) if !is_stored() => {
-                self.images.ensure_blob(base, layer, Some(self.step)).await.map_err(BuildError::from)?;
+                self.images
+                    .ensure_blob(base, layer, Some(self.step))
+                    .await
+                    .map_err(BuildError::from)?;
                 Ok(self.push_blob(to, &layer.descriptor, &from).await?)
             }
             pushed => Ok(pushed?),
@@ -133,9 +171,15 @@ impl Outputs<'_> {
     async fn push_blob(&self, to: &Reference, blob: &Descriptor, from: &[Reference]) -> Result<(), ClientError> {
         let source = BlobSource::File(self.services.content.blob_path(blob.digest));
         let name = blob.digest.to_string();
-        let report =
-            |sent| self.progress.transfer(self.step, name.as_str(), sent, Some(blob.size), sent == blob.size);
-        self.services.client.push_blob(to, blob, source, from, &report).await.map(drop)
+        let report = |sent| {
+            self.progress
+                .transfer(self.step, name.as_str(), sent, Some(blob.size), sent == blob.size)
+        };
+        self.services
+            .client
+            .push_blob(to, blob, source, from, &report)
+            .await
+            .map(drop)
     }
 
     /// Writes the files of all platforms, if that is what an output wants.
@@ -150,7 +194,12 @@ impl Outputs<'_> {
             }
         }
         let split = platform_split.unwrap_or(parts.len() > 1);
-        let views = parts.iter().map(|part| (platform_directory(part.platform), part.files.view(&self.services.snapshots)));
+        let views = parts.iter().map(|part| {
+            (
+                platform_directory(part.platform),
+                part.files.view(&self.services.snapshots),
+            )
+        });
         let views: Vec<(String, Overlay)> = views.collect();
         let (output, scratch) = (output.clone(), self.services.scratch.path().to_owned());
         blocking(move || write_trees(&output, &views, split, &scratch)).await
@@ -158,7 +207,12 @@ impl Outputs<'_> {
 }
 
 /// Writes mounted root file systems, each into a directory of its own if they are `split`.
-fn write_trees(output: &OutputSpec, views: &[(String, Overlay)], split: bool, scratch: &Path) -> Result<(), ExportError> {
+fn write_trees(
+    output: &OutputSpec,
+    views: &[(String, Overlay)],
+    split: bool,
+    scratch: &Path,
+) -> Result<(), ExportError> {
     if let (OutputSpec::Tar { destination, .. }, true) = (output, split || views.len() > 1) {
         return to_destination(destination, |out| {
             export::write_tar(&gathered(views, scratch)?, None, out).map(drop)
@@ -213,5 +267,7 @@ fn to_destination(
 }
 
 async fn blocking(work: impl FnOnce() -> Result<(), ExportError> + Send + 'static) -> Result<(), BuildError> {
-    Ok(tokio::task::spawn_blocking(work).await.map_err(BuildError::panicked("export"))??)
+    Ok(tokio::task::spawn_blocking(work)
+        .await
+        .map_err(BuildError::panicked("export"))??)
 }

@@ -8,8 +8,8 @@ use registry::compress::Compression;
 use registry::oci::{Platform, Reference};
 
 use crate::diagnostic::SourceFile;
-use crate::export::OutputSpec;
 use crate::dockerfile::Dockerfile;
+use crate::export::OutputSpec;
 use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};

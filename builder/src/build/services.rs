@@ -51,10 +51,23 @@ impl Services {
         state.reclaim()?;
         // A kernel without it (none that is supported) makes records of all boots look alike.
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), boot_id.trim().to_owned());
+        let cache = LocalCache::new(
+            state.path(Class::Records),
+            scratch.path().to_owned(),
+            boot_id.trim().to_owned(),
+        );
         let cache = Arc::new(cache);
         let build_id = scratch.path().file_name().unwrap_or_default().display().to_string();
-        Ok(Self { state, content, snapshots, cache, client: Client::new(client), build_id, scratch, lock })
+        Ok(Self {
+            state,
+            content,
+            snapshots,
+            cache,
+            client: Client::new(client),
+            build_id,
+            scratch,
+            lock,
+        })
     }
 
     /// Makes the empty directory that steps mount over.
@@ -70,7 +83,11 @@ impl Services {
     }
 
     pub(super) fn images(&self, request: &BuildRequest, progress: &Progress) -> Result<BaseImages, BuildError> {
-        let local = if request.pull { HashMap::new() } else { self.state.tags().list()?.into_iter().collect() };
+        let local = if request.pull {
+            HashMap::new()
+        } else {
+            self.state.tags().list()?.into_iter().collect()
+        };
         Ok(BaseImages::new(
             self.client.clone(),
             self.content.clone(),
@@ -83,6 +100,11 @@ impl Services {
 
     pub(super) fn packer(&self) -> LayerPacker {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(COMPRESSION_THREADS));
-        LayerPacker::new(self.content.clone(), Arc::clone(&self.snapshots), self.state.path(Class::Layers), threads)
+        LayerPacker::new(
+            self.content.clone(),
+            Arc::clone(&self.snapshots),
+            self.state.path(Class::Layers),
+            threads,
+        )
     }
 }

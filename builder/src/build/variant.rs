@@ -31,15 +31,27 @@ impl Variant {
             OutputSpec::Tar { .. } | OutputSpec::Local { .. } | OutputSpec::CacheOnly => None,
         });
         let kept = request.outputs.is_empty().then(|| (ImageOptions::default(), None));
-        wanted.chain(kept).map(|(options, output)| Self::new(request, epoch, options, output.cloned())).collect()
+        wanted
+            .chain(kept)
+            .map(|(options, output)| Self::new(request, epoch, options, output.cloned()))
+            .collect()
     }
 
     fn new(request: &BuildRequest, epoch: Option<i64>, options: ImageOptions, output: Option<OutputSpec>) -> Self {
         let epoch = options.source_date_epoch.or(epoch);
         let compression: Compression = options.compression.unwrap_or(request.compression);
         let names = request.tags.iter().chain(&options.names).cloned().collect();
-        let format = LayerFormat { compression, clamp_mtime: epoch.filter(|_| options.rewrite_timestamp) };
-        Self { format, epoch, names, options, output }
+        let format = LayerFormat {
+            compression,
+            clamp_mtime: epoch.filter(|_| options.rewrite_timestamp),
+        };
+        Self {
+            format,
+            epoch,
+            names,
+            options,
+            output,
+        }
     }
 
     /// Whether the image goes to registries.

@@ -10,7 +10,7 @@ use registry::client::ClientOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{BuildArgs, ExitCodeArg, GlobalArgs, ProgressArg};
+use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::{build_failure, request};
@@ -21,7 +21,12 @@ use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
 use crate::rootless::{self, Caller, id_map};
 
 /// Runs the command; returns the process's exit code.
-pub fn run(args: &BuildArgs, global: &GlobalArgs, root: &Path, environment: &Environment) -> Result<ExitCode, Failure> {
+pub(super) fn run(
+    args: &BuildArgs,
+    global: &GlobalArgs,
+    root: &Path,
+    environment: &Environment,
+) -> Result<ExitCode, Failure> {
     let request = request::build_request(args, environment)?;
     enter_sandbox(global)?;
     let options = ClientOptions {
@@ -30,7 +35,10 @@ pub fn run(args: &BuildArgs, global: &GlobalArgs, root: &Path, environment: &Env
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let fixed = build_failure::Fixed { dockerfile: request.dockerfile.clone(), exit_code: args.exit_code };
+    let fixed = build_failure::Fixed {
+        dockerfile: request.dockerfile.clone(),
+        exit_code: args.exit_code,
+    };
     let services = Services::open(root, options).map_err(|error| fixed.failure(error, None))?;
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -48,9 +56,16 @@ pub fn run(args: &BuildArgs, global: &GlobalArgs, root: &Path, environment: &Env
         Ok(Outcome::Built(finished)) => report(args, &finished),
         Ok(Outcome::Planned(plan)) => {
             print(&plan.text)?;
-            Ok(if plan.is_complete { ExitCode::SUCCESS } else { Kind::Check.into() })
+            Ok(if plan.is_complete {
+                ExitCode::SUCCESS
+            } else {
+                Kind::Check.into()
+            })
         }
-        Err((_, Some(interrupted))) => Err(Failure::new(interrupted, Diagnostic::error("the build was interrupted"))),
+        Err((_, Some(interrupted))) => Err(Failure::new(
+            interrupted,
+            Diagnostic::error("the build was interrupted"),
+        )),
         Err((error, None)) => Err(fixed.failure(error, recorder.as_ref())),
     }
 }
@@ -66,11 +81,14 @@ struct PlanText {
 }
 
 /// Becomes root in a user namespace of its own; must be called before there is a second thread.
-pub fn enter_sandbox(global: &GlobalArgs) -> Result<(), Failure> {
+pub(super) fn enter_sandbox(global: &GlobalArgs) -> Result<(), Failure> {
     let entered = Caller::read().and_then(|caller| id_map::plan(&caller)).and_then(|map| {
         if global.verbose {
             let (ids, writer) = (map.user_count(), map.writer);
-            let _unseen = writeln!(io::stderr(), "sandbox: userns with {ids} ids, map written by {writer:?}");
+            let _unseen = writeln!(
+                io::stderr(),
+                "sandbox: userns with {ids} ids, map written by {writer:?}"
+            );
         }
         rootless::enter(&map)
     });
@@ -90,14 +108,20 @@ async fn interruptible(
     services: Services,
     progress: Progress,
 ) -> Result<Outcome, (build::BuildError, Option<Kind>)> {
-    let interrupt = Interrupt { cancel: CancellationToken::new(), kill: CancellationToken::new() };
+    let interrupt = Interrupt {
+        cancel: CancellationToken::new(),
+        kill: CancellationToken::new(),
+    };
     let (cancel, kill) = (interrupt.cancel.clone(), interrupt.kill.clone());
     let metadata = (args.metadata_file.clone(), args.iidfile.clone());
     let work = async move {
         let planned = build::plan(request, services, progress, &interrupt).await?;
         if args.plan {
             let text = planned.to_string();
-            return Ok(Outcome::Planned(PlanText { text, is_complete: planned.is_complete() }));
+            return Ok(Outcome::Planned(PlanText {
+                text,
+                is_complete: planned.is_complete(),
+            }));
         }
         let finished = planned.execute(&interrupt).await?;
         if let (Some(path), Some(image)) = (&metadata.0, &finished.image) {
@@ -126,9 +150,11 @@ async fn interruptible(
 
 /// Waits for a signal that asks this process to end.
 async fn next_signal() -> Kind {
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -164,15 +190,13 @@ fn report(args: &BuildArgs, finished: &Finished) -> Result<ExitCode, Failure> {
 }
 
 /// Prints data on standard output.
-pub fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout()
+        .write_all(text.as_bytes())
+        .and_then(|()| io::stdout().flush())
+    {
         // Whoever reads has enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.map_err(|error| Failure::because(Kind::Resource, &error)),
     }
-}
-
-/// Returns whether the failed step's own code was asked for.
-pub fn passes_code(exit_code: Option<ExitCodeArg>) -> bool {
-    matches!(exit_code, Some(ExitCodeArg::Run))
 }

@@ -15,7 +15,7 @@ use crate::progress::Recorder;
 const TAIL: usize = 20;
 
 /// What is the same for every failure of one build.
-pub struct Fixed {
+pub(super) struct Fixed {
     /// The Dockerfile that messages point into.
     pub dockerfile: Arc<SourceFile>,
     /// Whose exit code to return when a `RUN` fails.
@@ -24,17 +24,38 @@ pub struct Fixed {
 
 impl Fixed {
     /// Says what went wrong; `recorder` has the logs, if anything ran.
-    pub fn failure(&self, error: BuildError, recorder: Option<&Recorder>) -> Failure {
+    pub(super) fn failure(&self, error: BuildError, recorder: Option<&Recorder>) -> Failure {
         match error {
             BuildError::Dockerfile(diagnostics) => {
-                let in_file = |d: Diagnostic| if d.source.is_none() { d.in_file(&self.dockerfile) } else { d };
-                Failure { kind: Kind::Dockerfile, diagnostics: diagnostics.into_iter().map(in_file).collect(), tail: None }
+                let in_file = |d: Diagnostic| {
+                    if d.source.is_none() {
+                        d.in_file(&self.dockerfile)
+                    } else {
+                        d
+                    }
+                };
+                Failure {
+                    kind: Kind::Dockerfile,
+                    diagnostics: diagnostics.into_iter().map(in_file).collect(),
+                    tail: None,
+                }
             }
-            BuildError::IgnoreFile(diagnostics) => Failure { kind: Kind::Dockerfile, diagnostics, tail: None },
+            BuildError::IgnoreFile(diagnostics) => Failure {
+                kind: Kind::Dockerfile,
+                diagnostics,
+                tail: None,
+            },
             BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
-            BuildError::Step { name, origin, step, source } => {
+            BuildError::Step {
+                name,
+                origin,
+                step,
+                source,
+            } => {
                 let mut failure = self.at(origin, self.step_failure(&source));
-                if let (OpError::Exit { .. } | OpError::Exec { .. }, Some(recorder), Some(step)) = (&source, recorder, step) {
+                if let (OpError::Exit { .. } | OpError::Exec { .. }, Some(recorder), Some(step)) =
+                    (&*source, recorder, step)
+                {
                     let mut tail = recorder.tail(step);
                     tail.step = name;
                     tail.lines.drain(..tail.lines.len().saturating_sub(TAIL));
@@ -50,14 +71,18 @@ impl Fixed {
                     message: format!("cannot push `{reference}`: {}", d.message),
                     ..d
                 });
-                Failure { diagnostics: diagnostics.collect(), ..failure }
+                Failure {
+                    diagnostics: diagnostics.collect(),
+                    ..failure
+                }
             }
             BuildError::Layer(error) => match &*error {
                 ShipError::Push(error) => Failure::of_client(error),
                 ShipError::Pack(_) | ShipError::Lost => out_of(&*error, Kind::Environment),
             },
-            BuildError::Panicked { .. } => Failure::because(Kind::Bug, &error)
-                .help("please report it, with the Dockerfile and what was printed"),
+            BuildError::Panicked { .. } => {
+                Failure::because(Kind::Bug, &error).help("please report it, with the Dockerfile and what was printed")
+            }
             BuildError::Cancelled => Failure::because(Kind::Interrupted, &error),
             BuildError::Export(error) => out_of(&error, Kind::Input),
             other => out_of(&other, Kind::Environment),
@@ -66,10 +91,10 @@ impl Fixed {
 
     /// Points at an instruction.
     fn at(&self, origin: Option<Span>, mut failure: Failure) -> Failure {
-        if let (Some(span), Some(first)) = (origin, failure.diagnostics.first_mut()) {
-            if first.labels.is_empty() {
-                *first = first.clone().in_file(&self.dockerfile).at(span, "");
-            }
+        if let (Some(span), Some(first)) = (origin, failure.diagnostics.first_mut())
+            && first.labels.is_empty()
+        {
+            *first = first.clone().in_file(&self.dockerfile).at(span, "");
         }
         failure
     }
@@ -98,7 +123,11 @@ impl Fixed {
 
 fn copy_failure(error: &crate::copy::CopyError) -> Failure {
     let kind = resource_or(error, Kind::Input);
-    if kind == Kind::Resource { out_of(error, kind) } else { Failure::because(kind, error) }
+    if kind == Kind::Resource {
+        out_of(error, kind)
+    } else {
+        Failure::because(kind, error)
+    }
 }
 
 fn context_failure(error: &crate::context::SelectError) -> Failure {

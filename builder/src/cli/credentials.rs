@@ -14,7 +14,7 @@ use crate::diagnostic::Diagnostic;
 const MAX_PASSWORD: u64 = 64 * 1024;
 
 /// Checks credentials against the registry and keeps them; returns what to say.
-pub async fn login(args: &LoginArgs, environment: &Environment) -> Result<String, Failure> {
+pub(super) async fn login(args: &LoginArgs, environment: &Environment) -> Result<String, Failure> {
     let config = config_path(environment)?;
     let mut password = String::new();
     let read = std::io::stdin().take(MAX_PASSWORD).read_to_string(&mut password);
@@ -22,7 +22,10 @@ pub async fn login(args: &LoginArgs, environment: &Environment) -> Result<String
     let password = password.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         let message = Diagnostic::error("no password on standard input");
-        return Err(Failure::new(Kind::Usage, message.help("pipe it in: `echo \"$TOKEN\" | croze login …`")));
+        return Err(Failure::new(
+            Kind::Usage,
+            message.help("pipe it in: `echo \"$TOKEN\" | croze login …`"),
+        ));
     }
     let credential = Credential::password(args.username.as_str(), password);
     let client = Client::new(ClientOptions {
@@ -31,15 +34,25 @@ pub async fn login(args: &LoginArgs, environment: &Environment) -> Result<String
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     });
-    client.ping(&args.registry).await.map_err(|error| Failure::of_client(&error))?;
-    let kept = auth::login(&config, &args.registry, &credential, None).await.map_err(|e| failed(&e))?;
-    Ok(format!("logged in to {} as {}; kept in {kept}\n", args.registry, args.username))
+    client
+        .ping(&args.registry)
+        .await
+        .map_err(|error| Failure::of_client(&error))?;
+    let kept = auth::login(&config, &args.registry, &credential, None)
+        .await
+        .map_err(|e| failed(&e))?;
+    Ok(format!(
+        "logged in to {} as {}; kept in {kept}\n",
+        args.registry, args.username
+    ))
 }
 
 /// Forgets credentials; returns what to say.
-pub async fn logout(args: &LogoutArgs, environment: &Environment) -> Result<String, Failure> {
+pub(super) async fn logout(args: &LogoutArgs, environment: &Environment) -> Result<String, Failure> {
     let config = config_path(environment)?;
-    let known = auth::logout(&config, &args.registry, None).await.map_err(|e| failed(&e))?;
+    let known = auth::logout(&config, &args.registry, None)
+        .await
+        .map_err(|e| failed(&e))?;
     Ok(if known {
         format!("logged out of {}\n", args.registry)
     } else {

@@ -74,7 +74,7 @@ impl From<Kind> for ExitCode {
 
 /// A command that failed.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// Which exit code.
     pub kind: Kind,
     /// What to say, in order.
@@ -85,7 +85,7 @@ pub struct Failure {
 
 impl Failure {
     /// Makes a failure with one message.
-    pub fn new(kind: Kind, diagnostic: Diagnostic) -> Self {
+    pub(super) fn new(kind: Kind, diagnostic: Diagnostic) -> Self {
         Self {
             kind,
             diagnostics: vec![diagnostic],
@@ -94,7 +94,7 @@ impl Failure {
     }
 
     /// Makes a failure of an error and its causes.
-    pub fn because(kind: Kind, error: &dyn std::error::Error) -> Self {
+    pub(super) fn because(kind: Kind, error: &dyn std::error::Error) -> Self {
         let diagnostic = Diagnostic::error(error.to_string());
         let diagnostic = match error.source() {
             Some(cause) => diagnostic.because(cause),
@@ -104,7 +104,7 @@ impl Failure {
     }
 
     /// Makes a failure of what a registry client says.
-    pub fn of_client(error: &ClientError) -> Self {
+    pub(super) fn of_client(error: &ClientError) -> Self {
         let kind = match error.kind() {
             ErrorKind::Network | ErrorKind::Registry => Kind::Network,
             ErrorKind::Auth => Kind::Auth,
@@ -121,7 +121,7 @@ impl Failure {
 
     /// Says what to do, on the last message.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         if let Some(last) = self.diagnostics.pop() {
             self.diagnostics.push(last.help(help));
         }
@@ -130,11 +130,14 @@ impl Failure {
 }
 
 /// Returns [`Kind::Resource`] if some cause of an error is that disk, memory or descriptors ran out, else `kind`.
-pub fn resource_or(error: &(dyn std::error::Error + 'static), kind: Kind) -> Kind {
+pub(super) fn resource_or(error: &(dyn std::error::Error + 'static), kind: Kind) -> Kind {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        let errno = error.downcast_ref::<std::io::Error>().and_then(rustix::io::Errno::from_io_error);
-        if matches!(errno, Some(Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::FBIG)) {
+        let errno = error.downcast_ref::<std::io::Error>().and_then(Errno::from_io_error);
+        if matches!(
+            errno,
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::FBIG)
+        ) {
             return Kind::Resource;
         }
         cause = error.source();

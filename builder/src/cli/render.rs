@@ -7,14 +7,14 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::progress::Tail;
 
 /// Renders everything a failure says.
-pub fn failure(failure: &Failure, colored: bool) -> String {
+pub(super) fn failure(failure: &Failure, colored: bool) -> String {
     let tail = failure.tail.as_ref().map(log_tail).unwrap_or_default();
     let messages: Vec<String> = failure.diagnostics.iter().map(|d| diagnostic(d, colored)).collect();
     format!("{tail}{}", messages.join("\n"))
 }
 
 /// Renders one diagnostic, with a newline at its end.
-pub fn diagnostic(diagnostic: &Diagnostic, colored: bool) -> String {
+pub(super) fn diagnostic(diagnostic: &Diagnostic, colored: bool) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,

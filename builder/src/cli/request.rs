@@ -27,28 +27,44 @@ const MAX_FILE: u64 = 16 << 20;
 ///
 /// # Errors
 /// Usage for options that contradict themselves, missing input for files that are not there.
-pub fn build_request(args: &BuildArgs, environment: &Environment) -> Result<BuildRequest, Failure> {
+pub(super) fn build_request(args: &BuildArgs, environment: &Environment) -> Result<BuildRequest, Failure> {
     let context = context_directory(&args.context)?;
     let dockerfile = dockerfile(args, &context)?;
     let ignore = ignore_file(args, &context)?;
-    let mut directories =
-        BTreeMap::from([("context".to_owned(), LocalDirectory { path: context, ignore })]);
+    let mut directories = BTreeMap::from([("context".to_owned(), LocalDirectory { path: context, ignore })]);
     let contexts = named_contexts(&args.build_contexts, &mut directories)?;
-    let tags = parse_all("--tag", &args.tags, |text| text.parse::<Reference>().map_err(|e| e.to_string()))?;
+    let tags = parse_all("--tag", &args.tags, |text| {
+        text.parse::<Reference>().map_err(|e| e.to_string())
+    })?;
     if let Some(pinned) = tags.iter().find(|tag| tag.tag().is_none()) {
-        return Err(usage(ValueError::new("--tag", &pinned.familiar(), "a digest cannot be chosen: name a tag")));
+        return Err(usage(ValueError::new(
+            "--tag",
+            &pinned.familiar(),
+            "a digest cannot be chosen: name a tag",
+        )));
     }
     let outputs = outputs(args, &tags)?;
-    let shm_size = args.shm_size.as_deref().map(|text| values::size("--shm-size", text)).transpose();
+    let shm_size = args
+        .shm_size
+        .as_deref()
+        .map(|text| values::size("--shm-size", text))
+        .transpose();
     Ok(BuildRequest {
         dockerfile,
         directories,
         contexts,
         target: args.target.clone(),
         build_args: build_args(args, environment)?,
-        labels: args.labels.iter().map(|text| values::pair("--label", text)).collect::<Result<_, _>>().map_err(usage)?,
+        labels: args
+            .labels
+            .iter()
+            .map(|text| values::pair("--label", text))
+            .collect::<Result<_, _>>()
+            .map_err(usage)?,
         annotations: annotations(&args.annotations)?,
-        platforms: parse_all("--platform", &args.platforms, |text| text.parse::<Platform>().map_err(|e| e.to_string()))?,
+        platforms: parse_all("--platform", &args.platforms, |text| {
+            text.parse::<Platform>().map_err(|e| e.to_string())
+        })?,
         tags,
         outputs,
         compression: values::compression(&args.compression).map_err(usage)?,
@@ -66,7 +82,12 @@ pub fn build_request(args: &BuildArgs, environment: &Environment) -> Result<Buil
             NetworkArg::Host => Network::Host,
         },
         allow: entitlements(args)?,
-        add_hosts: args.add_hosts.iter().map(|text| values::host(text)).collect::<Result<_, _>>().map_err(usage)?,
+        add_hosts: args
+            .add_hosts
+            .iter()
+            .map(|text| values::host(text))
+            .collect::<Result<_, _>>()
+            .map_err(usage)?,
         shm_size: shm_size.map_err(usage)?.unwrap_or(DEFAULT_SHM_SIZE),
         secrets: secrets(args, environment)?,
         jobs: args.jobs,
@@ -93,16 +114,22 @@ fn context_directory(text: &str) -> Result<PathBuf, Failure> {
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => Ok(path),
         Ok(_) => Err(missing(&format!("the build context `{text}` is not a directory"), None)),
-        Err(error) => Err(missing(&format!("cannot read the build context `{text}`"), Some(&error))),
+        Err(error) => Err(missing(
+            &format!("cannot read the build context `{text}`"),
+            Some(&error),
+        )),
     }
 }
 
 fn missing(message: &str, error: Option<&io::Error>) -> Failure {
     let message = Diagnostic::error(message);
-    Failure::new(Kind::Input, match error {
-        Some(error) => message.because(error),
-        None => message,
-    })
+    Failure::new(
+        Kind::Input,
+        match error {
+            Some(error) => message.because(error),
+            None => message,
+        },
+    )
 }
 
 /// Reads the Dockerfile: `-f`, else `Dockerfile` or `dockerfile` of the context.
@@ -117,7 +144,9 @@ fn dockerfile(args: &BuildArgs, context: &Path) -> Result<Arc<SourceFile>, Failu
         Some(file) => (file.to_owned(), absolute(Path::new(file))),
         None => {
             let lower = context.join("dockerfile");
-            let path = Some(context.join("Dockerfile")).filter(|path| path.exists() || !lower.exists()).unwrap_or(lower);
+            let path = Some(context.join("Dockerfile"))
+                .filter(|path| path.exists() || !lower.exists())
+                .unwrap_or(lower);
             (path.file_name().unwrap_or_default().display().to_string(), path)
         }
     };
@@ -152,13 +181,19 @@ fn near(path: &Path) -> Option<String> {
     let wanted = path.file_name()?.to_str()?;
     let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty())?;
     let entries = fs::read_dir(beside).ok()?.flatten();
-    let names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Reads `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
 fn ignore_file(args: &BuildArgs, context: &Path) -> Result<Option<Arc<SourceFile>>, Failure> {
-    let named = args.file.as_deref().filter(|file| *file != "-").map(|file| format!("{file}.dockerignore"));
+    let named = args
+        .file
+        .as_deref()
+        .filter(|file| *file != "-")
+        .map(|file| format!("{file}.dockerignore"));
     let own = named.map(|name| (absolute(Path::new(&name)), name));
     let general = (context.join(".dockerignore"), ".dockerignore".to_owned());
     for (path, name) in own.into_iter().chain([general]) {
@@ -183,9 +218,9 @@ fn named_contexts(
         let context = match value.split_once("://") {
             Some(("docker-image", "scratch")) => NamedContext::Scratch,
             Some(("docker-image", reference)) => NamedContext::Image(
-                reference.parse().map_err(|e: registry::oci::ReferenceError| {
-                    usage(ValueError::new(OPTION, text, e.to_string()))
-                })?,
+                reference
+                    .parse()
+                    .map_err(|e: registry::oci::ReferenceError| usage(ValueError::new(OPTION, text, e.to_string())))?,
             ),
             Some((scheme, _)) => {
                 let problem = format!("`{scheme}://` is not supported: give a directory or `docker-image://REF`");
@@ -194,7 +229,9 @@ fn named_contexts(
             None => {
                 let path = context_directory(&value)?;
                 let ignore = path.join(".dockerignore");
-                let ignore = read_text(&ignore).ok().map(|text| Arc::new(SourceFile::new(format!("{name}: .dockerignore"), text)));
+                let ignore = read_text(&ignore)
+                    .ok()
+                    .map(|text| Arc::new(SourceFile::new(format!("{name}: .dockerignore"), text)));
                 directories.insert(name.clone(), LocalDirectory { path, ignore });
                 NamedContext::Local { name: name.clone() }
             }
@@ -207,9 +244,8 @@ fn named_contexts(
 fn outputs(args: &BuildArgs, tags: &[Reference]) -> Result<Vec<OutputSpec>, Failure> {
     let mut outputs = Vec::new();
     for text in &args.outputs {
-        let output = OutputSpec::parse(text).map_err(|error| {
-            usage(ValueError::new("--output", text, error.to_string()))
-        })?;
+        let output =
+            OutputSpec::parse(text).map_err(|error| usage(ValueError::new("--output", text, error.to_string())))?;
         outputs.push(output);
     }
     if args.push && !outputs.iter().any(OutputSpec::is_push) {
@@ -217,7 +253,10 @@ fn outputs(args: &BuildArgs, tags: &[Reference]) -> Result<Vec<OutputSpec>, Fail
     }
     if outputs.iter().any(OutputSpec::is_push) && tags.is_empty() {
         let message = Diagnostic::error("a tag is needed to push to a registry");
-        return Err(Failure::new(Kind::Usage, message.help("name the image with `-t REGISTRY/NAME:TAG`")));
+        return Err(Failure::new(
+            Kind::Usage,
+            message.help("name the image with `-t REGISTRY/NAME:TAG`"),
+        ));
     }
     Ok(outputs)
 }
@@ -283,6 +322,13 @@ fn entitlements(args: &BuildArgs) -> Result<BTreeSet<Entitlement>, Failure> {
 
 fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Secrets, Failure> {
     let variable = |name: &str| environment.get(name).map(std::os::unix::ffi::OsStringExt::into_vec);
-    let secrets = args.secrets.iter().map(|text| values::secret(text, variable)).collect::<Result<_, _>>();
-    Ok(Secrets { secrets: secrets.map_err(usage)?, agents: BTreeMap::new() })
+    let secrets = args
+        .secrets
+        .iter()
+        .map(|text| values::secret(text, variable))
+        .collect::<Result<_, _>>();
+    Ok(Secrets {
+        secrets: secrets.map_err(usage)?,
+        agents: BTreeMap::new(),
+    })
 }

@@ -11,19 +11,35 @@ use crate::progress::Bytes;
 use crate::state_dir::{Class, PrunePolicy, StateDir, StateDirError, UsageByClass};
 
 /// Returns what the store holds, as text or JSON.
-pub fn usage(root: &Path, args: &FormatArgs) -> Result<String, Failure> {
-    let usage = StateDir::open(root).and_then(|state| state.usage()).map_err(state_failure)?;
+pub(super) fn usage(root: &Path, args: &FormatArgs) -> Result<String, Failure> {
+    let usage = StateDir::open(root)
+        .and_then(|state| state.usage())
+        .map_err(state_failure)?;
     Ok(table(&usage, args.format, "in all"))
 }
 
 /// Removes what the store need not keep, and returns what that freed.
-pub fn prune(root: &Path, args: &PruneArgs) -> Result<String, Failure> {
-    let age = args.older_than.as_deref().map(|text| values::age("--older-than", text)).transpose();
+pub(super) fn prune(root: &Path, args: &PruneArgs) -> Result<String, Failure> {
+    let age = args
+        .older_than
+        .as_deref()
+        .map(|text| values::age("--older-than", text))
+        .transpose();
     let age = age.map_err(|error| Failure::because(Kind::Usage, &error))?;
-    let policy = if args.all { PrunePolicy::all() } else { PrunePolicy::cache() };
-    let policy = PrunePolicy { older_than: age, ..policy };
+    let policy = if args.all {
+        PrunePolicy::all()
+    } else {
+        PrunePolicy::cache()
+    };
+    let policy = PrunePolicy {
+        older_than: age,
+        ..policy
+    };
     let state = StateDir::open(root).map_err(state_failure)?;
-    let freed = state.lock_for_prune().and_then(|lock| state.prune(&lock, &policy)).map_err(state_failure)?;
+    let freed = state
+        .lock_for_prune()
+        .and_then(|lock| state.prune(&lock, &policy))
+        .map_err(state_failure)?;
     Ok(table(&freed, args.format, "freed"))
 }
 
@@ -34,14 +50,20 @@ fn table(usage: &UsageByClass, format: Format, total: &str) -> String {
             let classes: serde_json::Map<_, _> = usage
                 .iter()
                 .map(|(class, usage)| {
-                    (class.directory().to_owned(), json!({ "bytes": usage.bytes, "inodes": usage.inodes }))
+                    (
+                        class.directory().to_owned(),
+                        json!({ "bytes": usage.bytes, "inodes": usage.inodes }),
+                    )
                 })
                 .collect();
             format!("{:#}\n", json!({ "classes": classes, "bytes": bytes }))
         }
         Format::Text => {
             let line = |name: &str, bytes: u64| format!("{:>10}  {name}\n", Bytes(bytes).to_string());
-            let lines: String = usage.iter().map(|(class, usage)| line(describe(*class), usage.bytes)).collect();
+            let lines: String = usage
+                .iter()
+                .map(|(class, usage)| line(describe(*class), usage.bytes))
+                .collect();
             lines + &line(total, bytes)
         }
     }
@@ -63,7 +85,7 @@ fn describe(class: Class) -> &'static str {
 }
 
 /// Chooses the exit code for trouble with the state directory.
-pub fn state_failure(error: StateDirError) -> Failure {
+pub(super) fn state_failure(error: StateDirError) -> Failure {
     let kind = match &error {
         StateDirError::InUse { .. } | StateDirError::BeingPruned { .. } => Kind::Lock,
         StateDirError::NotOwned { .. } | StateDirError::WritableByOthers { .. } => Kind::Environment,

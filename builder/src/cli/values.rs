@@ -11,7 +11,7 @@ use crate::ops::SecretSource;
 /// A value that does not say what its option needs; the text is the whole message.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{option} {value}`: {problem}")]
-pub struct ValueError {
+pub(super) struct ValueError {
     option: &'static str,
     value: String,
     problem: String,
@@ -19,13 +19,17 @@ pub struct ValueError {
 
 impl ValueError {
     /// Says what is wrong with the value of an option.
-    pub fn new(option: &'static str, value: &str, problem: impl Into<String>) -> Self {
-        Self { option, value: value.to_owned(), problem: problem.into() }
+    pub(super) fn new(option: &'static str, value: &str, problem: impl Into<String>) -> Self {
+        Self {
+            option,
+            value: value.to_owned(),
+            problem: problem.into(),
+        }
     }
 }
 
 /// Reads `KEY=VALUE`.
-pub fn pair(option: &'static str, text: &str) -> Result<(String, String), ValueError> {
+pub(super) fn pair(option: &'static str, text: &str) -> Result<(String, String), ValueError> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(ValueError::new(option, text, "expected `KEY=VALUE`")),
@@ -33,8 +37,14 @@ pub fn pair(option: &'static str, text: &str) -> Result<(String, String), ValueE
 }
 
 /// Reads bytes with an optional unit, a power of 1024 as Docker takes it: `64m`, `1g`, `4096`.
-pub fn size(option: &'static str, text: &str) -> Result<u64, ValueError> {
-    let error = || ValueError::new(option, text, "expected bytes, or a number with the unit b, k, m, g or t");
+pub(super) fn size(option: &'static str, text: &str) -> Result<u64, ValueError> {
+    let error = || {
+        ValueError::new(
+            option,
+            text,
+            "expected bytes, or a number with the unit b, k, m, g or t",
+        )
+    };
     let lower = text.to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match &lower[digits.len()..] {
@@ -45,12 +55,22 @@ pub fn size(option: &'static str, text: &str) -> Result<u64, ValueError> {
         "t" | "tb" => 40,
         _ => return Err(error()),
     };
-    digits.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)).ok_or_else(error)
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(1 << shift))
+        .ok_or_else(error)
 }
 
 /// Reads an age: a number with the unit s, m, h, d or w.
-pub fn age(option: &'static str, text: &str) -> Result<Duration, ValueError> {
-    let error = || ValueError::new(option, text, "expected a number with the unit s, m, h, d or w, as in `36h`");
+pub(super) fn age(option: &'static str, text: &str) -> Result<Duration, ValueError> {
+    let error = || {
+        ValueError::new(
+            option,
+            text,
+            "expected a number with the unit s, m, h, d or w, as in `36h`",
+        )
+    };
     let unit = text.chars().last().ok_or_else(error)?;
     let seconds = match unit {
         's' => 1,
@@ -60,31 +80,42 @@ pub fn age(option: &'static str, text: &str) -> Result<Duration, ValueError> {
         'w' => 7 * 86_400,
         _ => return Err(error()),
     };
-    let count = text[..text.len() - unit.len_utf8()].parse::<u64>().map_err(|_| error())?;
+    let count = text[..text.len() - unit.len_utf8()]
+        .parse::<u64>()
+        .map_err(|_| error())?;
     count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(error)
 }
 
 /// Reads `HOST:IP`, `HOST=IP` or `HOST:[IP]` and returns address and name.
-pub fn host(text: &str) -> Result<(String, String), ValueError> {
+pub(super) fn host(text: &str) -> Result<(String, String), ValueError> {
     const OPTION: &str = "--add-host";
     let (name, address) = text
         .split_once('=')
         .or_else(|| text.split_once(':'))
         .ok_or_else(|| ValueError::new(OPTION, text, "expected `HOST:IP`"))?;
-    let address = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
+    let address = address
+        .strip_prefix('[')
+        .and_then(|a| a.strip_suffix(']'))
+        .unwrap_or(address);
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(ValueError::new(OPTION, text, "the host name is not one"));
     }
     if address.parse::<std::net::IpAddr>().is_err() {
-        return Err(ValueError::new(OPTION, text, format!("`{address}` is not an IP address")));
+        return Err(ValueError::new(
+            OPTION,
+            text,
+            format!("`{address}` is not an IP address"),
+        ));
     }
     Ok((address.to_owned(), name.to_owned()))
 }
 
 /// Reads `ALGORITHM[:LEVEL]`.
-pub fn compression(text: &str) -> Result<Compression, ValueError> {
+pub(super) fn compression(text: &str) -> Result<Compression, ValueError> {
     const OPTION: &str = "--compression";
-    let (algorithm, level) = text.split_once(':').map_or((text, None), |(algorithm, level)| (algorithm, Some(level)));
+    let (algorithm, level) = text
+        .split_once(':')
+        .map_or((text, None), |(algorithm, level)| (algorithm, Some(level)));
     let number = |default: i32, range: std::ops::RangeInclusive<i32>| match level {
         None => Ok(default),
         Some(level) => level.parse().ok().filter(|level| range.contains(level)).ok_or_else(|| {
@@ -93,17 +124,25 @@ pub fn compression(text: &str) -> Result<Compression, ValueError> {
         }),
     };
     match algorithm {
-        "gzip" => Ok(Compression::Gzip { level: number(6, 0..=9)?.unsigned_abs() }),
-        "zstd" => Ok(Compression::Zstd { level: number(3, 1..=22)? }),
+        "gzip" => Ok(Compression::Gzip {
+            level: number(6, 0..=9)?.unsigned_abs(),
+        }),
+        "zstd" => Ok(Compression::Zstd {
+            level: number(3, 1..=22)?,
+        }),
         "none" | "uncompressed" if level.is_none() => Ok(Compression::None),
-        _ => Err(ValueError::new(OPTION, text, "expected `gzip`, `zstd` or `none`, with a level as in `zstd:9`")),
+        _ => Err(ValueError::new(
+            OPTION,
+            text,
+            "expected `gzip`, `zstd` or `none`, with a level as in `zstd:9`",
+        )),
     }
 }
 
 /// Reads `id=ID[,src=FILE|,env=VAR][,type=file|env]`; `variable` looks into the environment.
 ///
 /// Without a source the id is the name of a variable if there is one, else of a file, as in BuildKit.
-pub fn secret(
+pub(super) fn secret(
     text: &str,
     variable: impl Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<(String, SecretSource), ValueError> {
@@ -143,7 +182,13 @@ mod tests {
 
     #[test]
     fn sizes_and_ages_are_read_with_their_units() {
-        for (text, bytes) in [("4096", 4096), ("64m", 64 << 20), ("1G", 1 << 30), ("2kb", 2048), ("0", 0)] {
+        for (text, bytes) in [
+            ("4096", 4096),
+            ("64m", 64 << 20),
+            ("1G", 1 << 30),
+            ("2kb", 2048),
+            ("0", 0),
+        ] {
             assert_eq!(size("--shm-size", text), Ok(bytes), "{text}");
         }
         for (text, seconds) in [("10s", 10), ("36h", 129_600), ("7d", 604_800)] {
@@ -157,7 +202,12 @@ mod tests {
 
     #[test]
     fn a_host_has_a_name_and_an_address() {
-        for (text, address) in [("a:10.0.0.1", "10.0.0.1"), ("a=::1", "::1"), ("a:[::1]", "::1"), ("a:::1", "::1")] {
+        for (text, address) in [
+            ("a:10.0.0.1", "10.0.0.1"),
+            ("a=::1", "::1"),
+            ("a:[::1]", "::1"),
+            ("a:::1", "::1"),
+        ] {
             assert_eq!(host(text), Ok((address.to_owned(), "a".to_owned())), "{text}");
         }
         for bad in ["a", "a:b", ":1.2.3.4", "a b:1.2.3.4", "a\n1.1.1.1 evil:1.2.3.4"] {
@@ -190,7 +240,13 @@ mod tests {
         ] {
             assert_eq!(secret(text, variable), Ok((id.to_owned(), source)), "{text}");
         }
-        for bad in ["", "id=a,env=ABSENT", "id=a,src=/f,env=TOKEN", "id=a,type=x", "id=a,sorce=/f"] {
+        for bad in [
+            "",
+            "id=a,env=ABSENT",
+            "id=a,src=/f,env=TOKEN",
+            "id=a,type=x",
+            "id=a,sorce=/f",
+        ] {
             assert!(secret(bad, variable).is_err(), "{bad}");
         }
     }

@@ -1,8 +1,6 @@
 //! `--name=value` between a keyword and its arguments.
 
-use super::{
-    mapped::{Mapped, Part},
-};
+use super::mapped::{Mapped, Part};
 use crate::diagnostic::did_you_mean;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 

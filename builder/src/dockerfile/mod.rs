@@ -22,6 +22,7 @@ mod mount;
 mod parse;
 mod print;
 
+pub use crate::diagnostic::{did_you_mean, nearest};
 pub use directive::{is_own_syntax, syntax};
 pub use instruction::{
     AddOptions, ArgDefinition, CommandForm, CopyOptions, Dockerfile, FileSource, HealthcheckTest, Heredoc, Instruction,
@@ -31,4 +32,3 @@ pub use keyword::Keyword;
 pub use mount::{Expander, Mount};
 pub use parse::{parse, parse_trigger};
 pub use print::print;
-pub use crate::diagnostic::{did_you_mean, nearest};

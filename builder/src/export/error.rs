@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use registry::content::ContentError;
 use registry::oci::Digest;
-use snapshotter::{FsError, MountError};
 use snapshotter::layer::PackError;
+use snapshotter::{FsError, MountError};
 
 /// Why an image cannot be exported.
 #[derive(Debug, thiserror::Error)]

@@ -153,7 +153,12 @@ impl OutputSpec {
 
     /// Returns a push of the image under its names: `--push`.
     pub fn registry() -> Self {
-        Self::Image(ImageOutput { push: true, by_digest: false, insecure: false, options: ImageOptions::default() })
+        Self::Image(ImageOutput {
+            push: true,
+            by_digest: false,
+            insecure: false,
+            options: ImageOptions::default(),
+        })
     }
 
     /// Returns whether the image goes to registries.

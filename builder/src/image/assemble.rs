@@ -144,7 +144,7 @@ mod tests {
     fn entry(created_by: &str, layer: Option<NewLayer>) -> NewHistory {
         NewHistory {
             created_by: created_by.to_owned(),
-            author: None,
+            comment: "test",
             layer,
         }
     }
@@ -203,12 +203,12 @@ mod tests {
     #[test]
     fn equal_inputs_give_equal_bytes_and_a_fixed_time_overrides_all() {
         let history = [entry("RUN x", Some(layer("x", "T1")))];
-        let fixed = Choices { epoch: Some("E".to_owned()), ..Choices::default() };
+        let fixed = Choices {
+            epoch: Some("E".to_owned()),
+            ..Choices::default()
+        };
         let first = assemble(None, config(), &history, &fixed).unwrap();
-        assert_eq!(
-            first,
-            assemble(None, config(), &history, &fixed).unwrap()
-        );
+        assert_eq!(first, assemble(None, config(), &history, &fixed).unwrap());
         let written: ImageConfig = serde_json::from_slice(&first.config).unwrap();
         assert_eq!(
             (written.created.as_deref(), written.history[0].created.as_deref()),

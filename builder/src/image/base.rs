@@ -76,10 +76,21 @@ impl BaseImage {
             let chain_id = ChainId::stack(parent, *diff_id);
             parent = Some(chain_id);
             let snapshot = SnapshotName::new(&format!("layer-{}", chain_id.0.hex()))?;
-            Ok(BaseLayer { descriptor, diff_id: *diff_id, snapshot, chain_id })
+            Ok(BaseLayer {
+                descriptor,
+                diff_id: *diff_id,
+                snapshot,
+                chain_id,
+            })
         });
         let layers = layers.collect::<Result<_, BaseError>>()?;
-        Ok(Arc::new(Self { reference, manifest, config, layers, unpacked: OnceCell::new() }))
+        Ok(Arc::new(Self {
+            reference,
+            manifest,
+            config,
+            layers,
+            unpacked: OnceCell::new(),
+        }))
     }
 
     /// Returns the identity of its files; `None` for an image without layers.
@@ -100,12 +111,24 @@ mod tests {
     use super::*;
 
     fn config(layers: &[&str]) -> ImageConfig {
-        let diff_ids = layers.iter().map(|layer| DiffId(Digest::of(layer.as_bytes()))).collect();
-        ImageConfig { rootfs: RootFs { diff_ids, ..RootFs::default() }, ..ImageConfig::default() }
+        let diff_ids = layers
+            .iter()
+            .map(|layer| DiffId(Digest::of(layer.as_bytes())))
+            .collect();
+        ImageConfig {
+            rootfs: RootFs {
+                diff_ids,
+                ..RootFs::default()
+            },
+            ..ImageConfig::default()
+        }
     }
 
     fn base(blobs: &[&str], config: ImageConfig) -> Result<Arc<BaseImage>, BaseError> {
-        let blobs = blobs.iter().map(|blob| Descriptor::of(MediaType::LAYER_GZIP, blob.as_bytes())).collect();
+        let blobs = blobs
+            .iter()
+            .map(|blob| Descriptor::of(MediaType::LAYER_GZIP, blob.as_bytes()))
+            .collect();
         let manifest = Descriptor::of(MediaType::MANIFEST, b"manifest");
         BaseImage::new("a".parse().unwrap(), manifest, blobs, config)
     }

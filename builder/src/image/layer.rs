@@ -9,11 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::BaseLayer;
 use registry::compress::{Compression, LayerIngest, decoder};
 use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, DiffId, MediaType};
 use serde::{Deserialize, Serialize};
-use super::BaseLayer;
 use snapshotter::layer::{PackError, PackOptions, TreeForm, pack};
 use snapshotter::{FsError, Root, SnapshotName, SnapshotStore};
 
@@ -65,7 +65,12 @@ impl LayerPacker {
     /// Packs snapshots into `content` with `threads` compressing threads for each layer; `records` is the
     /// directory of the notes about what was packed before.
     pub fn new(content: ContentStore, snapshots: Arc<SnapshotStore>, records: PathBuf, threads: usize) -> Self {
-        Self { content, snapshots, records, threads }
+        Self {
+            content,
+            snapshots,
+            records,
+            threads,
+        }
     }
 
     /// Returns the blob of a snapshot, made now unless it is there already. Blocks.
@@ -79,7 +84,14 @@ impl LayerPacker {
         }
         let tree = Root::open(&self.snapshots.fs_dir(snapshot))?;
         let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
-        pack(&tree, TreeForm::OverlayUpper, &PackOptions { clamp_mtime: format.clamp_mtime }, &mut ingest)?;
+        pack(
+            &tree,
+            TreeForm::OverlayUpper,
+            &PackOptions {
+                clamp_mtime: format.clamp_mtime,
+            },
+            &mut ingest,
+        )?;
         self.finish(ingest, &record, format)
     }
 
@@ -108,13 +120,18 @@ impl LayerPacker {
     fn finish(&self, ingest: LayerIngest, record: &Path, format: LayerFormat) -> Result<LayerBlob, LayerError> {
         let made = ingest.commit()?;
         let descriptor = Descriptor::new(format.media_type(), made.digest, made.size);
-        let blob = LayerBlob { descriptor, diff_id: made.diff_id };
+        let blob = LayerBlob {
+            descriptor,
+            diff_id: made.diff_id,
+        };
         self.remember(record, &blob);
         Ok(blob)
     }
 
     fn recorded(&self, record: &Path) -> Result<Option<LayerBlob>, ContentError> {
-        let known = fs::read(record).ok().and_then(|bytes| serde_json::from_slice::<LayerBlob>(&bytes).ok());
+        let known = fs::read(record)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<LayerBlob>(&bytes).ok());
         let Some(known) = known else { return Ok(None) };
         let stored = self.content.size(known.descriptor.digest)?;
         Ok((stored == Some(known.descriptor.size)).then_some(known))

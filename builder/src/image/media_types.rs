@@ -46,12 +46,17 @@ impl MediaTypes {
 
     /// Returns the same layer under this family's name for it; the bytes have only one meaning.
     pub fn layer(self, layer: &Descriptor) -> Descriptor {
-        let known = LAYERS.iter().find(|(oci, docker)| [*oci, *docker].contains(&layer.media_type.0.as_str()));
+        let known = LAYERS
+            .iter()
+            .find(|(oci, docker)| [*oci, *docker].contains(&layer.media_type.0.as_str()));
         let media_type = match (known, self) {
             (Some((oci, _)), Self::Oci) => (*oci).into(),
             (Some((_, docker)), Self::Docker) => (*docker).into(),
             (None, _) => layer.media_type.clone(),
         };
-        Descriptor { media_type, ..layer.clone() }
+        Descriptor {
+            media_type,
+            ..layer.clone()
+        }
     }
 }

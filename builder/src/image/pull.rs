@@ -94,7 +94,10 @@ impl BaseImages {
     /// Returns whether every layer of an image has its snapshot.
     pub fn is_unpacked(&self, base: &BaseImage) -> bool {
         base.unpacked.initialized()
-            || base.layers.iter().all(|layer| matches!(self.snapshots.stat(&layer.snapshot), Ok(Some(_))))
+            || base
+                .layers
+                .iter()
+                .all(|layer| matches!(self.snapshots.stat(&layer.snapshot), Ok(Some(_))))
     }
 
     /// Makes the snapshots of an image, pulling what is missing; shown as `step`.
@@ -109,7 +112,12 @@ impl BaseImages {
     ///
     /// # Errors
     /// If it is not there and cannot be fetched.
-    pub async fn ensure_blob(&self, base: &BaseImage, layer: &BaseLayer, step: Option<StepId>) -> Result<(), PullError> {
+    pub async fn ensure_blob(
+        &self,
+        base: &BaseImage,
+        layer: &BaseLayer,
+        step: Option<StepId>,
+    ) -> Result<(), PullError> {
         if self.content.size(layer.descriptor.digest)?.is_some() {
             return Ok(());
         }
@@ -117,7 +125,10 @@ impl BaseImages {
         let (content, descriptor) = (self.content.clone(), layer.descriptor.clone());
         let keeping = tokio::task::spawn_blocking(move || {
             let mut ingest = content.ingest()?;
-            let mut pieces = Pieces { receiver, piece: Bytes::new() };
+            let mut pieces = Pieces {
+                receiver,
+                piece: Bytes::new(),
+            };
             io::copy(&mut pieces, &mut ingest).map_err(PullError::Keep)?;
             Ok::<_, PullError>(ingest)
         });
@@ -150,13 +161,20 @@ impl BaseImages {
         for position in leaning {
             let (base, content, snapshots) = (Arc::clone(base), self.content.clone(), Arc::clone(&self.snapshots));
             let merged = move || unpack_merged(&content, &snapshots, &base.layers[..=position]);
-            tokio::task::spawn_blocking(merged).await.map_err(|_| PullError::Lost)??;
+            tokio::task::spawn_blocking(merged)
+                .await
+                .map_err(|_| PullError::Lost)??;
         }
         Ok(())
     }
 
     /// Unpacks one layer into a directory of its own, fetching its blob on the way if the store lacks it.
-    async fn unpack_alone(&self, base: &BaseImage, layer: &BaseLayer, step: Option<StepId>) -> Result<Alone, PullError> {
+    async fn unpack_alone(
+        &self,
+        base: &BaseImage,
+        layer: &BaseLayer,
+        step: Option<StepId>,
+    ) -> Result<Alone, PullError> {
         let snapshot = self.snapshots.prepare()?;
         let (content, layer) = (self.content.clone(), layer.clone());
         if content.size(layer.descriptor.digest)?.is_some() {
@@ -169,7 +187,13 @@ impl BaseImages {
         let (mut sender, receiver) = mpsc::channel(QUEUE);
         let descriptor = layer.descriptor.clone();
         let unpacking = tokio::task::spawn_blocking(move || {
-            let mut kept = Kept { pieces: Pieces { receiver, piece: Bytes::new() }, ingest: content.ingest()? };
+            let mut kept = Kept {
+                pieces: Pieces {
+                    receiver,
+                    piece: Bytes::new(),
+                },
+                ingest: content.ingest()?,
+            };
             let alone = unpack_stream(&mut kept, snapshot, &layer)?;
             kept.drain().map_err(PullError::Keep)?;
             kept.ingest.commit(Some(layer.descriptor.digest))?;
@@ -195,7 +219,8 @@ impl BaseImages {
         let (name, total) = (blob.digest.to_string(), Some(blob.size));
         let report = |current| {
             if let Some(step) = step {
-                self.progress.transfer(step, name.as_str(), current, total, current == blob.size);
+                self.progress
+                    .transfer(step, name.as_str(), current, total, current == blob.size);
             }
         };
         Ok(self.client.fetch_blob(&base.reference, blob, sink, &report).await?)
@@ -211,11 +236,26 @@ fn unpack_stream(blob: impl Read + Send, snapshot: ActiveSnapshot, layer: &BaseL
 
 /// Unpacks the topmost of `layers` through a view of those below it.
 fn unpack_merged(content: &ContentStore, snapshots: &SnapshotStore, layers: &[BaseLayer]) -> Result<(), PullError> {
-    let Some((layer, below)) = layers.split_last() else { return Ok(()) };
+    let Some((layer, below)) = layers.split_last() else {
+        return Ok(());
+    };
     let snapshot = snapshots.prepare()?;
-    let lower = below.iter().rev().map(|layer| snapshots.fs_dir(&layer.snapshot)).collect();
-    let upper = Upper { dir: snapshot.upper().to_owned(), work: snapshot.work().to_owned() };
-    let view = Root::from_fd(Overlay { lower, upper: Some(upper) }.mount()?);
+    let lower = below
+        .iter()
+        .rev()
+        .map(|layer| snapshots.fs_dir(&layer.snapshot))
+        .collect();
+    let upper = Upper {
+        dir: snapshot.upper().to_owned(),
+        work: snapshot.work().to_owned(),
+    };
+    let view = Root::from_fd(
+        Overlay {
+            lower,
+            upper: Some(upper),
+        }
+        .mount()?,
+    );
     unpack_checked(content.open_blob(&layer.descriptor)?, &view, UnpackMode::Merged, layer)?;
     drop(view);
     Ok(snapshot.commit(&layer.snapshot)?)
@@ -223,15 +263,24 @@ fn unpack_merged(content: &ContentStore, snapshots: &SnapshotStore, layers: &[Ba
 
 fn unpack_checked(blob: impl Read + Send, into: &Root, mode: UnpackMode, layer: &BaseLayer) -> Result<bool, PullError> {
     let digest = layer.descriptor.digest;
-    let damaged = |source| PullError::Decompress { layer: digest.to_string(), source };
+    let damaged = |source| PullError::Decompress {
+        layer: digest.to_string(),
+        source,
+    };
     let mut blob = blob;
     let mut tar = DigestReader::new(decoder(&mut blob).map_err(damaged)?);
-    let unpacked = unpack(&mut tar, into, mode, &Limits::default())
-        .map_err(|source| PullError::Unpack { layer: digest.to_string(), source })?;
+    let unpacked = unpack(&mut tar, into, mode, &Limits::default()).map_err(|source| PullError::Unpack {
+        layer: digest.to_string(),
+        source,
+    })?;
     let actual = DiffId(tar.finish().map_err(damaged)?.digest);
     if actual != layer.diff_id {
         let (expected, actual) = (layer.diff_id.0.to_string(), actual.0.to_string());
-        return Err(PullError::DiffId { layer: digest.to_string(), expected, actual });
+        return Err(PullError::DiffId {
+            layer: digest.to_string(),
+            expected,
+            actual,
+        });
     }
     Ok(unpacked.needs_merged)
 }

@@ -21,6 +21,9 @@ use crate::progress::Progress;
 /// The longest manifest or config that is read back from the store, in bytes.
 const MAX_DOCUMENT: u64 = 8 << 20;
 
+/// An image that is being asked for, or was; whoever comes second waits for the answer to the first.
+type Asked = Arc<OnceCell<Arc<BaseImage>>>;
+
 /// The images that one build names.
 pub struct BaseImages {
     pub(super) client: Client,
@@ -31,7 +34,7 @@ pub struct BaseImages {
     records: PathBuf,
     /// Images that the store has under their tags; they come before the registry's.
     local: HashMap<Reference, Descriptor>,
-    named: Mutex<HashMap<(Reference, Platform), Arc<OnceCell<Arc<BaseImage>>>>>,
+    named: Mutex<HashMap<(Reference, Platform), Asked>>,
     found: Mutex<Vec<Arc<BaseImage>>>,
 }
 
@@ -99,16 +102,29 @@ impl BaseImages {
             Some(base) => base,
             None => self.fetch_documents(reference, named, platform).await?,
         };
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&base));
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&base));
         Ok(base)
     }
 
-    async fn fetch_documents(&self, reference: &Reference, named: Digest, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
+    async fn fetch_documents(
+        &self,
+        reference: &Reference,
+        named: Digest,
+        platform: &Platform,
+    ) -> Result<Arc<BaseImage>, PullError> {
         let image = self.client.image(&reference.with_digest(named), platform).await?;
         self.content.put(&image.manifest_bytes)?;
         self.content.put(&image.config_bytes)?;
         self.remember(named, platform, &image.manifest_descriptor);
-        let base = BaseImage::new(image.reference, image.manifest_descriptor, image.manifest.layers, image.config)?;
+        let base = BaseImage::new(
+            image.reference,
+            image.manifest_descriptor,
+            image.manifest.layers,
+            image.config,
+        )?;
         Ok(base)
     }
 
@@ -118,10 +134,17 @@ impl BaseImages {
             Some(descriptor) if descriptor.media_type.is_manifest() => descriptor.clone(),
             _ => serde_json::from_slice(&fs::read(self.record(named, platform)).ok()?).ok()?,
         };
-        let manifest: Manifest = serde_json::from_slice(&self.content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
+        let manifest: Manifest =
+            serde_json::from_slice(&self.content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
         let config = self.content.read(manifest.config.digest, MAX_DOCUMENT).ok()?;
         let config: ImageConfig = serde_json::from_slice(&config).ok()?;
-        BaseImage::new(reference.with_digest(descriptor.digest), descriptor, manifest.layers, config).ok()
+        BaseImage::new(
+            reference.with_digest(descriptor.digest),
+            descriptor,
+            manifest.layers,
+            config,
+        )
+        .ok()
     }
 
     /// Notes what a digest means for a platform. A note that cannot be written costs only a request later.
@@ -135,6 +158,7 @@ impl BaseImages {
     }
 
     fn record(&self, named: Digest, platform: &Platform) -> PathBuf {
-        self.records.join(Digest::of(format!("{named} {platform}").as_bytes()).hex())
+        self.records
+            .join(Digest::of(format!("{named} {platform}").as_bytes()).hex())
     }
 }

@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(20);
 
 /// What makes a cache this one and no other.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CacheIdentity<'a> {
+pub(super) struct CacheIdentity<'a> {
     /// The id.
     pub id: &'a str,
     /// Mode of the top directory.
@@ -39,7 +39,7 @@ pub struct CacheIdentity<'a> {
 
 /// A cache in use: hold it while the step runs.
 #[derive(Debug)]
-pub struct CacheLease {
+pub(super) struct CacheLease {
     /// The directory to mount.
     pub directory: PathBuf,
     _lock: File,
@@ -71,7 +71,7 @@ impl CacheIdentity<'_> {
 }
 
 /// What a user of a cache brings along.
-pub struct Usage<'a> {
+pub(super) struct Usage<'a> {
     /// How it shares the cache.
     pub sharing: Sharing,
     /// Fills a new cache; nobody sees the directory before it returns.
@@ -84,7 +84,11 @@ pub struct Usage<'a> {
 ///
 /// # Errors
 /// If its directory or lock cannot be made, it cannot be filled, or the wait was cancelled.
-pub fn acquire(mounts: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -> Result<CacheLease, CacheMountError> {
+pub(super) fn acquire(
+    mounts: &Path,
+    identity: &CacheIdentity<'_>,
+    usage: &Usage<'_>,
+) -> Result<CacheLease, CacheMountError> {
     let cache = mounts.join(identity.directory_name());
     fs::create_dir_all(&cache).map_err(failed("make", &cache))?;
     for number in 0u32.. {
@@ -116,7 +120,9 @@ pub fn acquire(mounts: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -
             return Ok(CacheLease { directory, _lock: lock });
         }
     }
-    Err(failed("find a free directory in", &cache)(io::ErrorKind::ResourceBusy.into()))
+    Err(failed("find a free directory in", &cache)(
+        io::ErrorKind::ResourceBusy.into(),
+    ))
 }
 
 /// Makes the directory, complete under another name first, unless it is there.
@@ -150,15 +156,24 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheMou
 mod tests {
     use super::*;
 
-    const PLAIN: CacheIdentity<'_> =
-        CacheIdentity { id: "../../etc", mode: 0o750, uid: 0, gid: 0, filled_from: None };
+    const PLAIN: CacheIdentity<'_> = CacheIdentity {
+        id: "../../etc",
+        mode: 0o750,
+        uid: 0,
+        gid: 0,
+        filled_from: None,
+    };
 
     fn take(mounts: &Path, identity: &CacheIdentity<'_>, sharing: Sharing) -> PathBuf {
         hold(mounts, identity, sharing).directory
     }
 
     fn hold(mounts: &Path, identity: &CacheIdentity<'_>, sharing: Sharing) -> CacheLease {
-        let usage = Usage { sharing, fill: &|fresh| fs::write(fresh.join("filled"), ""), cancelled: &|| false };
+        let usage = Usage {
+            sharing,
+            fill: &|fresh| fs::write(fresh.join("filled"), ""),
+            cancelled: &|| false,
+        };
         acquire(mounts, identity, &usage).unwrap()
     }
 
@@ -203,7 +218,11 @@ mod tests {
     fn a_cancelled_wait_ends() {
         let mounts = tempfile::tempdir().unwrap();
         let _held = hold(mounts.path(), &PLAIN, Sharing::Locked);
-        let usage = Usage { sharing: Sharing::Locked, fill: &|_| Ok(()), cancelled: &|| true };
+        let usage = Usage {
+            sharing: Sharing::Locked,
+            fill: &|_| Ok(()),
+            cancelled: &|| true,
+        };
         assert!(acquire(mounts.path(), &PLAIN, &usage).is_err());
     }
 
@@ -214,8 +233,14 @@ mod tests {
             PLAIN,
             CacheIdentity { mode: 0o755, ..PLAIN },
             CacheIdentity { uid: 1, ..PLAIN },
-            CacheIdentity { filled_from: filled("/a"), ..PLAIN },
-            CacheIdentity { filled_from: filled("/b"), ..PLAIN },
+            CacheIdentity {
+                filled_from: filled("/a"),
+                ..PLAIN
+            },
+            CacheIdentity {
+                filled_from: filled("/b"),
+                ..PLAIN
+            },
         ]
         .map(|identity| identity.directory_name());
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();

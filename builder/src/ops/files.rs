@@ -32,7 +32,10 @@ pub(super) fn selections(
         Op::Image(_) | Op::Local(_) | Op::Workdir(_) | Op::Merge => Vec::new(),
     };
     with_tree(snapshots, value, |tree, cache| {
-        queries.into_iter().map(|query| Ok(select(tree, query, cache)?)).collect()
+        queries
+            .into_iter()
+            .map(|query| Ok(select(tree, query, cache)?))
+            .collect()
     })
 }
 
@@ -40,12 +43,17 @@ pub(super) fn selections(
 pub(super) fn digest(op: &Op, value: &Value, selections: &[Selection]) -> Digest {
     let keep_owner = matches!(value, Value::Files(_));
     let used = match op {
-        Op::Copy(op) => Use::Copy { chmod: op.chmod.as_ref(), keep_owner },
+        Op::Copy(op) => Use::Copy {
+            chmod: op.chmod.as_ref(),
+            keep_owner,
+        },
         _ => Use::Mount { keep_owner },
     };
     // Digests have one length, so that putting them one behind the other is unambiguous.
     let mut hasher = Hasher::new();
-    selections.iter().for_each(|selection| hasher.update(selection.digest(used).as_bytes()));
+    selections
+        .iter()
+        .for_each(|selection| hasher.update(selection.digest(used).as_bytes()));
     hasher.finish()
 }
 
@@ -58,19 +66,34 @@ fn copy_queries(op: &CopyOp, wanted: usize) -> Vec<Query<'_>> {
 }
 
 fn source_query<'a>(op: &'a CopyOp, path: &'a str) -> Query<'a> {
-    Query::Source { path, parents: op.parents, exclude: &op.exclude }
+    Query::Source {
+        path,
+        parents: op.parents,
+        exclude: &op.exclude,
+    }
 }
 
 fn mount_queries(op: &RunOp, wanted: usize) -> Vec<Query<'_>> {
-    op.mounts.iter().filter_map(|mount| mounted_path(mount, wanted)).map(Query::Exact).collect()
+    op.mounts
+        .iter()
+        .filter_map(|mount| mounted_path(mount, wanted))
+        .map(Query::Exact)
+        .collect()
 }
 
 /// Returns the path that a mount takes from the input `wanted`, if it takes one.
 fn mounted_path(mount: &Mount, wanted: usize) -> Option<&str> {
     match &mount.source {
-        MountSource::Bind { input: Some(input), path, .. } | MountSource::Cache { input: Some(input), path, .. } => {
-            (*input == wanted).then_some(path)
+        MountSource::Bind {
+            input: Some(input),
+            path,
+            ..
         }
+        | MountSource::Cache {
+            input: Some(input),
+            path,
+            ..
+        } => (*input == wanted).then_some(path),
         _ => None,
     }
 }
@@ -96,9 +119,18 @@ struct Working {
 impl Working {
     fn prepare(snapshots: &SnapshotStore, below: &Rootfs) -> Result<Self, OpError> {
         let snapshot = snapshots.prepare()?;
-        let upper = Upper { dir: snapshot.upper().to_owned(), work: snapshot.work().to_owned() };
-        let overlay = Overlay { lower: below.lower(snapshots), upper: Some(upper) };
-        Ok(Self { root: Root::from_fd(overlay.mount()?), snapshot })
+        let upper = Upper {
+            dir: snapshot.upper().to_owned(),
+            work: snapshot.work().to_owned(),
+        };
+        let overlay = Overlay {
+            lower: below.lower(snapshots),
+            upper: Some(upper),
+        };
+        Ok(Self {
+            root: Root::from_fd(overlay.mount()?),
+            snapshot,
+        })
     }
 
     fn commit(self, below: &Rootfs, key: CacheKey) -> Result<Rootfs, OpError> {
@@ -125,9 +157,15 @@ pub(super) fn copy(
     for source in &op.sources {
         match source {
             CopySource::Inline(file) => copier.add_inline(file)?,
-            CopySource::Path { input, path, keep_owner } => {
+            CopySource::Path {
+                input,
+                path,
+                keep_owner,
+            } => {
                 let value = inputs.get(*input).ok_or(OpError::Cancelled)?;
-                let known = waiting.entry(*input).or_insert_with(|| selected(*input).unwrap_or_default().into_iter());
+                let known = waiting
+                    .entry(*input)
+                    .or_insert_with(|| selected(*input).unwrap_or_default().into_iter());
                 let selection = known.next();
                 with_tree(snapshots, value, |tree, remembered| {
                     let selection = match selection {
@@ -168,7 +206,12 @@ pub(super) fn make_workdir(
         let identity = identity::resolve(&working.root, &op.user)?;
         (identity.uid, identity.gid)
     };
-    let attributes = DirAttributes { mode: WORKDIR_MODE, uid, gid, mtime: None };
+    let attributes = DirAttributes {
+        mode: WORKDIR_MODE,
+        uid,
+        gid,
+        mtime: None,
+    };
     working.root.make_dirs(Path::new(&op.path), &attributes)?;
     working.commit(&below, key)
 }
@@ -211,9 +254,15 @@ pub(super) fn context_tree(context: &LocalContext, veil: Option<&ActiveSnapshot>
 
 /// Hides below `dir` what the ignore file hides.
 fn hide(context: &LocalContext, dir: &Path, into: &Root) -> Result<(), OpError> {
-    let failed = |source| OpError::Read { path: context.path.join(dir).display().to_string(), source };
+    let failed = |source| OpError::Read {
+        path: context.path.join(dir).display().to_string(),
+        source,
+    };
     let opened = File::from(context.tree.root().open_dir(dir)?);
-    for entry in rustix::fs::Dir::read_from(opened.as_fd()).map_err(io::Error::from).map_err(failed)? {
+    for entry in rustix::fs::Dir::read_from(opened.as_fd())
+        .map_err(io::Error::from)
+        .map_err(failed)?
+    {
         let entry = entry.map_err(io::Error::from).map_err(failed)?;
         let name = std::os::unix::ffi::OsStrExt::from_bytes(entry.file_name().to_bytes());
         let name: &std::ffi::OsStr = name;
@@ -242,7 +291,12 @@ fn mirror(context: &LocalContext, dir: &Path, into: &Root) -> Result<std::os::fd
     for part in dir.components() {
         path.push(part);
         if let Some(stat) = context.tree.root().stat(&path, false)? {
-            let attributes = DirAttributes { mode: stat.mode & 0o7777, uid: 0, gid: 0, mtime: Some(stat.mtime) };
+            let attributes = DirAttributes {
+                mode: stat.mode & 0o7777,
+                uid: 0,
+                gid: 0,
+                mtime: Some(stat.mtime),
+            };
             made = into.make_dirs(&path, &attributes)?;
         }
     }

@@ -31,8 +31,8 @@ use crate::state_dir::StateDir;
 pub use error::OpError;
 pub use local::{LocalContext, LocalDirectory};
 pub use secrets::{SecretError, SecretSource, Secrets};
-pub use value::{Rootfs, StepLayer, Value};
 use value::Stored;
+pub use value::{Rootfs, StepLayer, Value};
 
 /// Performs the operations of one build.
 pub struct Ops {
@@ -81,12 +81,24 @@ impl Evaluator for Ops {
             Op::Image(op) => {
                 let base = self.images.resolve(&op.reference, &op.platform).await?;
                 let identity = base.chain_id().map_or_else(|| Digest::of(b""), |chain| chain.0);
-                let value = Value::Files(Rootfs { base: Some(base), ..Rootfs::default() });
-                Ok(Pinned { identity: Some(identity), value })
+                let value = Value::Files(Rootfs {
+                    base: Some(base),
+                    ..Rootfs::default()
+                });
+                Ok(Pinned {
+                    identity: Some(identity),
+                    value,
+                })
             }
             Op::Local(op) => {
-                let context = self.contexts.get(&op.name).ok_or_else(|| OpError::NoContext(op.name.clone()))?;
-                Ok(Pinned { identity: None, value: Value::Context(Arc::clone(context)) })
+                let context = self
+                    .contexts
+                    .get(&op.name)
+                    .ok_or_else(|| OpError::NoContext(op.name.clone()))?;
+                Ok(Pinned {
+                    identity: None,
+                    value: Value::Context(Arc::clone(context)),
+                })
             }
             Op::Run(_) | Op::Copy(_) | Op::Workdir(_) | Op::Merge => Err(OpError::NotASource(vertex.meta.name.clone())),
         }
@@ -99,8 +111,16 @@ impl Evaluator for Ops {
             None => None,
             Some(chain) => Some(self.images.by_chain(chain)?),
         };
-        let kept = stored.layers.iter().all(|layer| matches!(self.snapshots.stat(&layer.snapshot), Ok(Some(_))));
-        kept.then(|| Value::Files(Rootfs { base, layers: stored.layers.into() }))
+        let kept = stored
+            .layers
+            .iter()
+            .all(|layer| matches!(self.snapshots.stat(&layer.snapshot), Ok(Some(_))));
+        kept.then(|| {
+            Value::Files(Rootfs {
+                base,
+                layers: stored.layers.into(),
+            })
+        })
     }
 
     fn is_local(&self, value: &Value) -> bool {
@@ -119,7 +139,10 @@ impl Evaluator for Ops {
         })
         .await?;
         if matches!(vertex.op, Op::Copy(_)) {
-            self.selected.lock().unwrap_or_else(PoisonError::into_inner).insert((vertex.id, input), selections);
+            self.selected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert((vertex.id, input), selections);
         }
         Ok(digest)
     }
@@ -133,7 +156,8 @@ impl Evaluator for Ops {
             Op::Copy(op) => {
                 let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
                 let mut selected = self.take_selected(vertex);
-                blocking(move || files::copy(&snapshots, &op, &inputs, |input| selected.remove(&input), work.key)).await?
+                blocking(move || files::copy(&snapshots, &op, &inputs, |input| selected.remove(&input), work.key))
+                    .await?
             }
             Op::Workdir(op) => {
                 let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
@@ -143,7 +167,10 @@ impl Evaluator for Ops {
             Op::Image(_) | Op::Local(_) => return Err(OpError::Source(vertex.meta.name.clone())),
         };
         let payload = serde_json::to_value(files.stored()).map_err(OpError::Record)?;
-        Ok(Made { value: Value::Files(files), payload })
+        Ok(Made {
+            value: Value::Files(files),
+            payload,
+        })
     }
 }
 
@@ -157,7 +184,9 @@ impl Ops {
     fn take_selected(&self, vertex: &Vertex<Op>) -> HashMap<usize, Vec<Selection>> {
         let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
         let inputs = 0..vertex.inputs.len();
-        inputs.filter_map(|input| Some((input, selected.remove(&(vertex.id, input))?))).collect()
+        inputs
+            .filter_map(|input| Some((input, selected.remove(&(vertex.id, input))?)))
+            .collect()
     }
 
     /// Returns what runs processes.
@@ -204,7 +233,10 @@ fn snapshot_name(key: CacheKey) -> Result<SnapshotName, OpError> {
 
 /// Returns the layer that a committed snapshot is, as of now.
 fn made_now(snapshot: SnapshotName) -> StepLayer {
-    StepLayer { snapshot, created: jiff::Timestamp::now().to_string() }
+    StepLayer {
+        snapshot,
+        created: jiff::Timestamp::now().to_string(),
+    }
 }
 
 /// Runs what blocks on a thread that may block.

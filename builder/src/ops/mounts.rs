@@ -19,9 +19,15 @@ pub(super) struct Prepared {
     pub(super) mounts: Vec<Mount>,
     /// Secrets that are variables.
     pub(super) env: Vec<(String, String)>,
-    #[expect(dead_code, reason = "held until the step has ended: dropping a lease lets others use the cache")]
+    #[expect(
+        dead_code,
+        reason = "held until the step has ended: dropping a lease lets others use the cache"
+    )]
     caches: Vec<CacheLease>,
-    #[expect(dead_code, reason = "held until the step has ended: dropping them throws the writes away")]
+    #[expect(
+        dead_code,
+        reason = "held until the step has ended: dropping them throws the writes away"
+    )]
     scratch: Vec<ActiveSnapshot>,
 }
 
@@ -49,22 +55,56 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
                     tree.upper = Some(Upper { dir, work });
                     scratch.push(thrown_away);
                 }
-                MountSource::Bind { tree: Tree::Overlay(tree), path: path.into(), writable: *writable }
+                MountSource::Bind {
+                    tree: Tree::Overlay(tree),
+                    path: path.into(),
+                    writable: *writable,
+                }
             }
-            op::MountSource::Cache { id, sharing, input, path, readonly, mode, uid, gid } => {
+            op::MountSource::Cache {
+                id,
+                sharing,
+                input,
+                path,
+                readonly,
+                mode,
+                uid,
+                gid,
+            } => {
                 let filling = input.map(|input| (rootfs(&work.inputs, input), path.clone()));
                 // Filled from an input, the path was taken there; in an empty cache it is a directory below its top.
-                let below = if filling.is_some() { PathBuf::from("/") } else { PathBuf::from(path) };
-                let wanted =
-                    Wanted { id: id.clone(), sharing: *sharing, filling, mode: *mode, uid: *uid, gid: *gid };
+                let below = if filling.is_some() {
+                    PathBuf::from("/")
+                } else {
+                    PathBuf::from(path)
+                };
+                let wanted = Wanted {
+                    id: id.clone(),
+                    sharing: *sharing,
+                    filling,
+                    mode: *mode,
+                    uid: *uid,
+                    gid: *gid,
+                };
                 let lease = cache(ops, work, wanted).await?;
                 Root::open(&lease.directory)?.make_dirs(&below, &DirAttributes::default())?;
                 let tree = Tree::Directory(lease.directory.clone());
                 caches.push(lease);
-                MountSource::Bind { tree, path: below, writable: !readonly }
+                MountSource::Bind {
+                    tree,
+                    path: below,
+                    writable: !readonly,
+                }
             }
             op::MountSource::Tmpfs { size } => MountSource::Tmpfs { size: *size },
-            op::MountSource::Secret { id, required, mode, uid, gid, env: variable } => {
+            op::MountSource::Secret {
+                id,
+                required,
+                mode,
+                uid,
+                gid,
+                env: variable,
+            } => {
                 let Some(secret) = ops.secrets.get(id)? else {
                     if *required {
                         return Err(SecretError::Missing(id.clone()).into());
@@ -78,7 +118,12 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
                 if mount.target.is_empty() {
                     continue;
                 }
-                MountSource::File { content: Content(secret), mode: *mode, uid: *uid, gid: *gid }
+                MountSource::File {
+                    content: Content(secret),
+                    mode: *mode,
+                    uid: *uid,
+                    gid: *gid,
+                }
             }
             op::MountSource::Ssh { id, required, .. } => {
                 let Some(socket) = ops.secrets.agents.get(id) else {
@@ -93,7 +138,12 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
         };
         mounts.push(Mount { target, source });
     }
-    Ok(Prepared { mounts, env, caches, scratch })
+    Ok(Prepared {
+        mounts,
+        env,
+        caches,
+        scratch,
+    })
 }
 
 /// Returns the stack that shows an input; no input is an empty file system.
@@ -118,16 +168,37 @@ async fn input_tree(
 
 /// Takes a cache, filled first if it is new and comes from somewhere.
 async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLease, OpError> {
-    let (mounts, snapshots, cancel) = (ops.state.path(Class::Mounts), ops.snapshots.clone(), work.cancel.clone());
+    let (mounts, snapshots, cancel) = (
+        ops.state.path(Class::Mounts),
+        ops.snapshots.clone(),
+        work.cancel.clone(),
+    );
     blocking(move || {
-        let Wanted { id, sharing, filling, mode, uid, gid } = wanted;
+        let Wanted {
+            id,
+            sharing,
+            filling,
+            mode,
+            uid,
+            gid,
+        } = wanted;
         let filled_from = filling.as_ref().map(|(files, path)| (files.identity(), path.clone()));
-        let identity = CacheIdentity { id: &id, mode, uid, gid, filled_from };
+        let identity = CacheIdentity {
+            id: &id,
+            mode,
+            uid,
+            gid,
+            filled_from,
+        };
         let fill = |fresh: &Path| match &filling {
             None => Ok(()),
             Some((files, path)) => files::fill(&snapshots, files, path, fresh),
         };
-        let usage = Usage { sharing, fill: &fill, cancelled: &|| cancel.is_cancelled() };
+        let usage = Usage {
+            sharing,
+            fill: &fill,
+            cancelled: &|| cancel.is_cancelled(),
+        };
         Ok(cache_mount::acquire(&mounts, &identity, &usage)?)
     })
     .await

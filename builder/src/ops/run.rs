@@ -25,13 +25,23 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     };
     let mounts = mounts::prepare(ops, op, work).await?;
     let active = ops.snapshots.prepare()?;
-    let upper = Upper { dir: active.upper().to_owned(), work: active.work().to_owned() };
+    let upper = Upper {
+        dir: active.upper().to_owned(),
+        work: active.work().to_owned(),
+    };
     let process = Process {
         args: op.args.clone(),
         env: environment(op, &identity, &mounts.env),
         cwd: op.cwd.clone().into(),
-        credentials: Credentials { uid: identity.uid, gid: identity.gid, groups: identity.groups.clone() },
-        rootfs: Overlay { lower: files.lower(&ops.snapshots), upper: Some(upper) },
+        credentials: Credentials {
+            uid: identity.uid,
+            gid: identity.gid,
+            groups: identity.groups.clone(),
+        },
+        rootfs: Overlay {
+            lower: files.lower(&ops.snapshots),
+            upper: Some(upper),
+        },
         mounts: script(op).into_iter().chain(mounts.mounts.iter().cloned()).collect(),
         network: match op.network {
             Network::Default => executor::Network::Default,
@@ -50,7 +60,10 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
             ops.progress.log(step, stream, bytes);
         }
     };
-    let failed = |source| OpError::Exec { command: command(), source };
+    let failed = |source| OpError::Exec {
+        command: command(),
+        source,
+    };
     let executor = ops.executor().map_err(failed)?;
     let (stop, stopped) = watch::channel(Stop::No);
     let exit = tokio::select! {
@@ -62,7 +75,10 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         return Err(OpError::Cancelled);
     }
     if !exit.is_success() {
-        return Err(OpError::Exit { command: command(), exit });
+        return Err(OpError::Exit {
+            command: command(),
+            exit,
+        });
     }
     let name = snapshot_name(work.key)?;
     active.commit(&name)?;
@@ -80,9 +96,15 @@ async fn pass_on(cancel: &CancellationToken, kill: &CancellationToken, stop: &wa
 
 /// Returns the environment: the Dockerfile's, then what only this run has. `HOME` is the user's unless set.
 fn environment(op: &RunOp, identity: &Identity, secret: &[(String, String)]) -> Vec<(String, String)> {
-    let home = op.env.iter().all(|(name, _)| name != "HOME").then(|| ("HOME".to_owned(), identity.home.clone()));
+    let home = op
+        .env
+        .iter()
+        .all(|(name, _)| name != "HOME")
+        .then(|| ("HOME".to_owned(), identity.home.clone()));
     let own = op.env.iter().cloned().chain(home);
-    own.chain(op.proxy_env.iter().cloned()).chain(secret.iter().cloned()).collect()
+    own.chain(op.proxy_env.iter().cloned())
+        .chain(secret.iter().cloned())
+        .collect()
 }
 
 fn script(op: &RunOp) -> Option<Mount> {

@@ -80,11 +80,18 @@ impl Secrets {
             None => Ok(None),
             Some(SecretSource::Value(value)) => Ok(Some(value.clone())),
             Some(SecretSource::File(path)) => {
-                let unreadable =
-                    |source| SecretError::Unreadable { id: id.to_owned(), path: path.clone(), source };
+                let unreadable = |source| SecretError::Unreadable {
+                    id: id.to_owned(),
+                    path: path.clone(),
+                    source,
+                };
                 let size = fs::metadata(path).map_err(unreadable)?.len();
                 if size > MAX_SIZE {
-                    return Err(SecretError::TooLarge { id: id.to_owned(), path: path.clone(), size });
+                    return Err(SecretError::TooLarge {
+                        id: id.to_owned(),
+                        path: path.clone(),
+                        size,
+                    });
                 }
                 fs::read(path).map(Some).map_err(unreadable)
             }

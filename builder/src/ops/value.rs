@@ -50,31 +50,43 @@ impl Rootfs {
     /// Returns this file system with one more layer on top.
     #[must_use]
     pub fn with(&self, layer: StepLayer) -> Self {
-        Self { base: self.base.clone(), layers: self.layers.iter().cloned().chain([layer]).collect() }
+        Self {
+            base: self.base.clone(),
+            layers: self.layers.iter().cloned().chain([layer]).collect(),
+        }
     }
 
     /// Returns this file system with all layers of another on top.
     #[must_use]
     pub fn stacked(&self, above: &Self) -> Self {
-        Self { base: self.base.clone(), layers: self.layers.iter().chain(above.layers.iter()).cloned().collect() }
+        Self {
+            base: self.base.clone(),
+            layers: self.layers.iter().chain(above.layers.iter()).cloned().collect(),
+        }
     }
 
     /// Returns the directories to mount, the topmost first; the base must have been pulled.
     pub fn lower(&self, snapshots: &SnapshotStore) -> Vec<PathBuf> {
         let steps = self.layers.iter().rev().map(|layer| snapshots.fs_dir(&layer.snapshot));
         let base = self.base.iter().flat_map(|base| base.layers.iter().rev());
-        steps.chain(base.map(|layer| snapshots.fs_dir(&layer.snapshot))).collect()
+        steps
+            .chain(base.map(|layer| snapshots.fs_dir(&layer.snapshot)))
+            .collect()
     }
 
     /// Returns a read-only view; the base must have been pulled.
     pub fn view(&self, snapshots: &SnapshotStore) -> Overlay {
-        Overlay { lower: self.lower(snapshots), upper: None }
+        Overlay {
+            lower: self.lower(snapshots),
+            upper: None,
+        }
     }
 
     /// Returns what tells it from other file systems.
     pub fn identity(&self) -> String {
         let top = self.layers.last().map(|layer| layer.snapshot.to_string());
-        top.or_else(|| self.base.as_ref()?.chain_id().map(|chain| chain.0.to_string())).unwrap_or_default()
+        top.or_else(|| self.base.as_ref()?.chain_id().map(|chain| chain.0.to_string()))
+            .unwrap_or_default()
     }
 
     /// Returns what a record keeps.

@@ -70,7 +70,9 @@ impl StateDir {
         };
         match class {
             Class::Records => victims.remove_below(&dir, 2)?,
-            Class::Layers | Class::Images | Class::Contexts | Class::Mounts | Class::Logs => victims.remove_below(&dir, 1)?,
+            Class::Layers | Class::Images | Class::Contexts | Class::Mounts | Class::Logs => {
+                victims.remove_below(&dir, 1)?
+            }
             Class::Snapshots => {
                 let snapshots = self.snapshots()?;
                 let mut names: Vec<SnapshotName> = Vec::new();

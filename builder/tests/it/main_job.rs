@@ -12,25 +12,41 @@ use crate::harness::{Lab, base_registry, sh, workspace};
 fn application(name: &str) -> (Lab, String) {
     let lab = Lab::new("");
     let source = workspace().join("testdata/app");
-    for file in ["Dockerfile", ".dockerignore", "Makefile", "server.c", "public/index.html"] {
+    for file in [
+        "Dockerfile",
+        ".dockerignore",
+        "Makefile",
+        "server.c",
+        "public/index.html",
+    ] {
         lab.write(file, &fs::read_to_string(source.join(file)).unwrap());
     }
     (lab, format!("{}/{name}:1", base_registry()))
 }
 
 fn build_and_push(lab: &Lab, tag: &str) -> String {
-    lab.build(&["--build-arg", "BASE=BASE/debian", "-t", tag, "--push"]).stderr
+    lab.build(&["--build-arg", "BASE=BASE/debian", "-t", tag, "--push"])
+        .stderr
 }
 
 fn digest(tag: &str) -> String {
-    sh(&format!("skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{tag}"))
+    sh(&format!(
+        "skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{tag}"
+    ))
 }
 
 /// Unpacks an image of a registry with umoci and returns the bundle.
 pub fn unpack(lab: &Lab, tag: &str) -> PathBuf {
     let (layout, bundle) = (lab.path().join("layout"), lab.path().join("bundle"));
-    sh(&format!("skopeo copy -q --src-tls-verify=false docker://{tag} oci:{}:image", layout.display()));
-    sh(&format!("umoci unpack --image {}:image {} 2>&1", layout.display(), bundle.display()));
+    sh(&format!(
+        "skopeo copy -q --src-tls-verify=false docker://{tag} oci:{}:image",
+        layout.display()
+    ));
+    sh(&format!(
+        "umoci unpack --image {}:image {} 2>&1",
+        layout.display(),
+        bundle.display()
+    ));
     bundle
 }
 
@@ -45,7 +61,11 @@ pub fn run(bundle: &Path, script: &str) -> String {
     json["process"]["rlimits"] = serde_json::json!([]);
     json["linux"].as_object_mut().unwrap().remove("resources");
     fs::write(&config, serde_json::to_vec(&json).unwrap()).unwrap();
-    let id = format!("croze-it-{}-{}", std::process::id(), bundle.parent().unwrap().file_name().unwrap().display());
+    let id = format!(
+        "croze-it-{}-{}",
+        std::process::id(),
+        bundle.parent().unwrap().file_name().unwrap().display()
+    );
     sh(&format!(
         "unshare --mount sh -c 'umount -R /sys/fs/cgroup 2> /dev/null; mount -t cgroup2 none /sys/fs/cgroup; \
          exec crun --cgroup-manager=disabled run --bundle {} {id}' 2>&1",
@@ -57,7 +77,10 @@ pub fn run(bundle: &Path, script: &str) -> String {
 fn a_real_application_is_built_by_an_unprivileged_user_pushed_and_run() {
     let (lab, tag) = application("application");
     build_and_push(&lab, &tag);
-    let config: Value = serde_json::from_str(&sh(&format!("skopeo inspect --tls-verify=false --config docker://{tag}"))).unwrap();
+    let config: Value = serde_json::from_str(&sh(&format!(
+        "skopeo inspect --tls-verify=false --config docker://{tag}"
+    )))
+    .unwrap();
     assert_eq!(config["config"]["User"], "web");
     assert_eq!(config["config"]["Entrypoint"][0], "/usr/local/bin/server");
     assert_eq!(config["config"]["Labels"]["org.opencontainers.image.version"], "dev");
@@ -66,11 +89,20 @@ fn a_real_application_is_built_by_an_unprivileged_user_pushed_and_run() {
 
     let bundle = unpack(&lab, &tag);
     let root = bundle.join("rootfs").display().to_string();
-    assert_eq!(sh(&format!("stat -c '%u:%g %a' {root}/usr/local/bin/server")), "10001:10001 555\n");
-    assert!(sh(&format!("getcap {root}/usr/bin/ping")).contains("cap_net_raw"), "a file capability was lost");
+    assert_eq!(
+        sh(&format!("stat -c '%u:%g %a' {root}/usr/local/bin/server")),
+        "10001:10001 555\n"
+    );
+    assert!(
+        sh(&format!("getcap {root}/usr/bin/ping")).contains("cap_net_raw"),
+        "a file capability was lost"
+    );
     assert!(!Path::new(&root).join("srv/public/Dockerfile").exists());
     let printed = run(&bundle, "id -un; server --once & sleep 0.5; server --check");
-    assert!(printed.contains("web") && printed.contains("Built without root"), "{printed}");
+    assert!(
+        printed.contains("web") && printed.contains("Built without root"),
+        "{printed}"
+    );
 
     // The same again does nothing and gives the same image.
     let first = digest(&tag);
@@ -83,7 +115,10 @@ fn a_real_application_is_built_by_an_unprivileged_user_pushed_and_run() {
     let source = fs::read_to_string(lab.context("server.c")).unwrap();
     lab.write("server.c", &source.replace("text/html", "text/plain"));
     let changed = build_and_push(&lab, &tag);
-    assert!(changed.contains("cc -O2") && !changed.contains("Unpacking iputils-ping"), "{changed}");
+    assert!(
+        changed.contains("cc -O2") && !changed.contains("Unpacking iputils-ping"),
+        "{changed}"
+    );
     assert_ne!(digest(&tag), first);
 }
 
@@ -92,11 +127,19 @@ fn what_is_in_the_registry_already_is_not_pulled_or_pushed() {
     let lab = Lab::new("FROM BASE/busybox\nCMD [\"true\"]\n");
     let tag = format!("{}/lazy:1", base_registry());
     lab.build(&["-t", &tag, "--push"]);
-    let blobs = sh(&format!("find {}/state -path '*/blobs/*' -type f -size +100k", lab.path().display()));
+    let blobs = sh(&format!(
+        "find {}/state -path '*/blobs/*' -type f -size +100k",
+        lab.path().display()
+    ));
     assert_eq!(blobs, "", "no step looks into the base, so its layers need not be here");
     assert_eq!(
-        sh(&format!("skopeo inspect --tls-verify=false --format '{{{{.Layers}}}}' docker://{tag}")),
-        sh(&format!("skopeo inspect --tls-verify=false --format '{{{{.Layers}}}}' docker://{}/busybox", base_registry()))
+        sh(&format!(
+            "skopeo inspect --tls-verify=false --format '{{{{.Layers}}}}' docker://{tag}"
+        )),
+        sh(&format!(
+            "skopeo inspect --tls-verify=false --format '{{{{.Layers}}}}' docker://{}/busybox",
+            base_registry()
+        ))
     );
 }
 
@@ -107,7 +150,10 @@ fn an_image_from_scratch_has_just_its_files() {
     let tag = format!("{}/scratch:1", base_registry());
     lab.build(&["-t", &tag, "--push"]);
     let bundle = unpack(&lab, &tag);
-    assert_eq!(sh(&format!("cd {}/rootfs && find . -type f", bundle.display())), "./bin/hello\n");
+    assert_eq!(
+        sh(&format!("cd {}/rootfs && find . -type f", bundle.display())),
+        "./bin/hello\n"
+    );
 }
 
 #[test]
@@ -123,7 +169,9 @@ fn a_stage_takes_files_from_another_and_the_target_ends_the_build() {
 
 #[test]
 fn ten_stages_that_sleep_a_second_take_little_more_than_one() {
-    let stages: String = (0..10).map(|n| format!("FROM BASE/busybox AS s{n}\nRUN sleep 1; echo {n} > /{n}\n")).collect();
+    let stages: String = (0..10)
+        .map(|n| format!("FROM BASE/busybox AS s{n}\nRUN sleep 1; echo {n} > /{n}\n"))
+        .collect();
     let copies: String = (0..10).map(|n| format!("COPY --from=s{n} /{n} /{n}\n")).collect();
     let lab = Lab::new(&format!("{stages}FROM scratch\n{copies}"));
     let begun = std::time::Instant::now();

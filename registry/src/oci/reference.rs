@@ -74,7 +74,10 @@ impl Reference {
 
     /// Returns `digest` in the same repository, without a tag.
     pub fn untagged(&self, digest: Digest) -> Self {
-        Self { tag: None, ..self.with_digest(digest) }
+        Self {
+            tag: None,
+            ..self.with_digest(digest)
+        }
     }
 
     /// Returns the reference as people write it: without `docker.io/` and `library/`.

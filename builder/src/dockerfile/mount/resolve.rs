@@ -4,9 +4,7 @@ use super::{KINDS, check_key, kind_of, size};
 use crate::diagnostic::did_you_mean;
 use crate::{
     diagnostic::{Diagnostic, Span, Spanned},
-    dockerfile::{
-        instruction::{MountKey, MountKind, MountOption, RunMount, Sharing},
-    },
+    dockerfile::instruction::{MountKey, MountKind, MountOption, RunMount, Sharing},
 };
 
 /// A `--mount` with its values read and checked. Defaults that depend on the step are left to the caller.

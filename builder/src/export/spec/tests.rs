@@ -3,8 +3,8 @@
 use registry::compress::Compression;
 
 use super::super::{Annotation, AnnotationTarget};
-use crate::image::MediaTypes;
 use super::*;
+use crate::image::MediaTypes;
 
 fn parse(text: &str) -> OutputSpec {
     OutputSpec::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))

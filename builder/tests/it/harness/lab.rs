@@ -29,9 +29,15 @@ pub struct Outcome {
 impl Lab {
     /// Makes an empty context with this Dockerfile. `BASE` in it becomes the shared registry's host.
     pub fn new(dockerfile: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("croze-it-").tempdir_in("/tmp").expect("a directory");
+        let directory = tempfile::Builder::new()
+            .prefix("croze-it-")
+            .tempdir_in("/tmp")
+            .expect("a directory");
         let id = |option: &str| sh(&format!("id {option} {USER}")).trim().parse().expect("an id");
-        let lab = Self { directory, owner: (id("-u"), id("-g")) };
+        let lab = Self {
+            directory,
+            owner: (id("-u"), id("-g")),
+        };
         lab.own(lab.path());
         for part in ["context", "state", "home"] {
             fs::create_dir(lab.path().join(part)).expect("a directory of the test");
@@ -69,7 +75,11 @@ impl Lab {
 
     /// Replaces `BASE` by the shared registry's host.
     pub fn fill(&self, text: &str) -> String {
-        if text.contains("BASE") { text.replace("BASE", base_registry()) } else { text.to_owned() }
+        if text.contains("BASE") {
+            text.replace("BASE", base_registry())
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Runs `croze` with these words as the building user and waits for it.
@@ -82,7 +92,17 @@ impl Lab {
     pub fn command(&self, words: &[&str]) -> Command {
         // `setpriv` becomes croze instead of waiting for it, so the child's pid is croze's.
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", USER, "--regid", USER, "--init-groups", "--inh-caps=-all", "--", "env", "-i"]);
+        command.args([
+            "--reuid",
+            USER,
+            "--regid",
+            USER,
+            "--init-groups",
+            "--inh-caps=-all",
+            "--",
+            "env",
+            "-i",
+        ]);
         command.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.arg(format!("HOME={}", self.path().join("home").display()));
         command.arg(format!("CROZE_ROOT={}", self.path().join("state").display()));
@@ -132,7 +152,10 @@ impl Outcome {
     pub fn of(output: std::process::Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
         Self {
-            code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            code: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }

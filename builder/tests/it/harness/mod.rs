@@ -26,7 +26,10 @@ pub fn workspace() -> &'static Path {
 /// # Panics
 /// If it fails: with everything that it printed.
 pub fn sh(script: &str) -> String {
-    let output = Command::new("bash").args(["-euo", "pipefail", "-c", script]).output().expect("bash runs");
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .output()
+        .expect("bash runs");
     assert!(
         output.status.success(),
         "`{script}` failed:\n{}{}",
@@ -39,9 +42,13 @@ pub fn sh(script: &str) -> String {
 /// Returns the OCI layout with the base images, made once by `testdata/base-images.sh`.
 pub fn base_images() -> PathBuf {
     static LAYOUT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let layout = std::env::var_os("CROZE_TEST_IMAGES")
-            .map_or_else(|| workspace().join("target/base-images"), PathBuf::from);
-        sh(&format!("{}/testdata/base-images.sh '{}'", workspace().display(), layout.display()));
+        let layout =
+            std::env::var_os("CROZE_TEST_IMAGES").map_or_else(|| workspace().join("target/base-images"), PathBuf::from);
+        sh(&format!(
+            "{}/testdata/base-images.sh '{}'",
+            workspace().display(),
+            layout.display()
+        ));
         layout
     });
     LAYOUT.clone()

@@ -31,10 +31,17 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .expect("`setpriv` and `docker-registry` are installed by testdata/setup.sh");
-        let registry = Self { child, address, _storage: storage };
+        let registry = Self {
+            child,
+            address,
+            _storage: storage,
+        };
         let patience = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < patience, "docker-registry does not answer on {address}");
+            assert!(
+                Instant::now() < patience,
+                "docker-registry does not answer on {address}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         registry
