@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::BuildError;
 pub use finish::Finished;
 pub use layers::ShipError;
-pub use request::{Annotations, BuildRequest};
+pub use request::{Annotations, BuildRequest, Fetching};
 pub use services::Services;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
@@ -79,6 +79,7 @@ pub async fn plan(
         state: services.state.clone(),
         snapshots: Arc::clone(&services.snapshots),
         images: Arc::clone(&images),
+        fetcher: Arc::new(services.fetcher(&request.secrets, &request.fetching)),
         contexts,
         secrets: request.secrets.clone(),
         surroundings: Surroundings {

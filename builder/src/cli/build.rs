@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
@@ -13,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
+use super::locate::{self, Located, Place};
 use super::{build_failure, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::export;
+use crate::fetch::Fetcher;
 use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
 use crate::rootless::{self, Caller, id_map};
 
@@ -27,7 +30,11 @@ pub(super) fn run(
     root: &Path,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
-    let request = request::build_request(args, environment)?;
+    let place = locate::place(args)?;
+    let at_hand = locate::at_hand(args, &place)?;
+    let ready = at_hand.map(|located| request::build_request(args, environment, located));
+    let ready = ready.transpose()?;
+    let secrets = request::secrets(args, environment)?;
     enter_sandbox(global)?;
     let options = ClientOptions {
         credentials: environment.credentials(),
@@ -35,16 +42,26 @@ pub(super) fn run(
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let fixed = build_failure::Fixed {
-        dockerfile: request.dockerfile.clone(),
+    let unread = || Arc::new(SourceFile::new("Dockerfile", String::new()));
+    let fixed = |dockerfile| build_failure::Fixed {
+        dockerfile,
         exit_code: args.exit_code,
     };
-    let services = Services::open(root, options).map_err(|error| fixed.failure(error, None))?;
+    let services = Services::open(root, options).map_err(|error| fixed(unread()).failure(error, None))?;
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::because(Kind::Resource, &error))?;
+    let request = match ready {
+        Some(request) => request,
+        None => {
+            let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
+            let located = runtime.block_on(fetching(args, &place, &services, &fetcher))?;
+            request::build_request(args, environment, located)?
+        }
+    };
+    let fixed = fixed(request.dockerfile.clone());
     let (progress, events) = Progress::channel();
     let display = display(args, environment.colored(global.color)).spawn(events, recorder);
     let display = display.map_err(|error| Failure::because(Kind::Resource, &error))?;
@@ -67,6 +84,14 @@ pub(super) fn run(
             Diagnostic::error("the build was interrupted"),
         )),
         Err((error, None)) => Err(fixed.failure(error, recorder.as_ref())),
+    }
+}
+
+/// Fetches the context; a signal ends that.
+async fn fetching(args: &BuildArgs, place: &Place, services: &Services, fetcher: &Fetcher) -> Result<Located, Failure> {
+    tokio::select! {
+        located = locate::fetch(args, place, services, fetcher) => located,
+        signal = next_signal() => Err(Failure::new(signal, Diagnostic::error("the build was interrupted"))),
     }
 }
 

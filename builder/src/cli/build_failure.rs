@@ -7,6 +7,7 @@ use super::failure::{Failure, Kind, resource_or};
 use super::store::state_failure;
 use crate::build::{BuildError, ShipError};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::Recorder;
@@ -111,6 +112,7 @@ impl Fixed {
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => context_failure(error),
+            OpError::Fetch(error) => fetch_failure(error),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
             OpError::Copy(copy) => copy_failure(copy),
@@ -132,6 +134,26 @@ fn copy_failure(error: &crate::copy::CopyError) -> Failure {
 
 fn context_failure(error: &crate::context::SelectError) -> Failure {
     let failure = Failure::because(resource_or(error, Kind::Input), error);
+    match error.help() {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}
+
+/// Chooses the exit code for trouble with a source on the network.
+pub(super) fn fetch_failure(error: &FetchError) -> Failure {
+    let kind = match error {
+        FetchError::Web { source, .. } => Failure::of_client(source).kind,
+        FetchError::Status { status: 401 | 403, .. } => Kind::Auth,
+        FetchError::Status { status: 500.., .. } | FetchError::Truncated { .. } | FetchError::Git { .. } => {
+            Kind::Network
+        }
+        FetchError::Checksum { .. } | FetchError::Commit { .. } => Kind::Integrity,
+        FetchError::NoGit(_) => Kind::Environment,
+        FetchError::Interrupted => Kind::Interrupted,
+        _ => Kind::Input,
+    };
+    let failure = Failure::because(resource_or(error, kind), error);
     match error.help() {
         Some(help) => failure.help(help),
         None => failure,

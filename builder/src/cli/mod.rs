@@ -3,12 +3,15 @@
 pub mod args;
 mod build;
 mod build_failure;
+mod contexts;
 mod credentials;
 // mod doctor;
 mod environment;
 mod failure;
+mod locate;
 mod render;
 mod request;
+mod ssh;
 mod store;
 mod values;
 

@@ -82,6 +82,7 @@ fn copy() -> CopyOp {
                 input: 1,
                 path: "/*.txt".to_owned(),
                 keep_owner: false,
+                unpack: false,
             },
             CopySource::Inline(InlineFile {
                 name: "motd".to_owned(),
@@ -94,7 +95,6 @@ fn copy() -> CopyOp {
         chmod: Some(Chmod::Octal(0o755)),
         parents: false,
         exclude: vec!["*.md".to_owned()],
-        unpack: false,
     }
 }
 
@@ -274,11 +274,12 @@ fn what_enters_the_key_of_a_mount() {
 
 #[test]
 fn what_enters_the_key_of_a_copy() {
-    fn path(op: &mut CopyOp, input: usize, path: &str, keep_owner: bool) {
+    fn path(op: &mut CopyOp, input: usize, path: &str, [keep_owner, unpack]: [bool; 2]) {
         op.sources[0] = CopySource::Path {
             input,
             path: path.to_owned(),
             keep_owner,
+            unpack,
         };
     }
     fn inline(op: &mut CopyOp, name: &str, content: &str) {
@@ -292,9 +293,10 @@ fn what_enters_the_key_of_a_copy() {
         Op::Copy,
         &[
             ("scratch", |op| op.scratch = true),
-            ("source's input", |op| path(op, 2, "/*.txt", false)),
-            ("source's path", |op| path(op, 1, "/a.txt", false)),
-            ("source's owner", |op| path(op, 1, "/*.txt", true)),
+            ("source's input", |op| path(op, 2, "/*.txt", [false, false])),
+            ("source's path", |op| path(op, 1, "/a.txt", [false, false])),
+            ("source's owner", |op| path(op, 1, "/*.txt", [true, false])),
+            ("source's archives", |op| path(op, 1, "/*.txt", [false, true])),
             ("inline name", |op| inline(op, "issue", "hello\n")),
             ("inline content", |op| inline(op, "motd", "hello")),
             ("sources' order", |op| op.sources.reverse()),
@@ -309,7 +311,6 @@ fn what_enters_the_key_of_a_copy() {
             ("no chmod", |op| op.chmod = None),
             ("parents", |op| op.parents = true),
             ("exclude", |op| op.exclude.push("*.txt".to_owned())),
-            ("unpack", |op| op.unpack = true),
         ],
         &[],
     );
