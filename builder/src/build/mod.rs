@@ -101,9 +101,11 @@ pub async fn plan(
         scope: request.dockerfile.name().to_owned(),
         build: services.build_id.clone(),
     };
-    let plan = solver::plan(&problem)
-        .await
-        .map_err(|failure| step_error(&problem, failure))?;
+    // A plan may wait for the network; dropped, it ends with what it has started.
+    let plan = tokio::select! {
+        plan = solver::plan(&problem) => plan.map_err(|failure| step_error(&problem, failure))?,
+        () = interrupt.cancel.cancelled() => return Err(BuildError::Cancelled),
+    };
     Ok(Planned {
         request,
         services,

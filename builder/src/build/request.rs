@@ -13,6 +13,7 @@ use crate::diagnostic::SourceFile;
 use crate::dockerfile::Dockerfile;
 use crate::export::OutputSpec;
 use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
+use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
 
@@ -27,6 +28,8 @@ pub struct BuildRequest {
     pub directories: BTreeMap<String, LocalDirectory>,
     /// What `--build-context` names stand for.
     pub contexts: BTreeMap<String, NamedContext>,
+    /// Images of layouts on disk that `contexts` name.
+    pub layouts: Vec<LayoutImage>,
     /// `--target`.
     pub target: Option<String>,
     /// `--build-arg`s.

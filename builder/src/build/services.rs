@@ -97,7 +97,8 @@ impl Services {
             progress.clone(),
             self.state.path(Class::Images),
             local,
-        ))
+        )
+        .with_layouts(request.layouts.iter().cloned()))
     }
 
     /// Makes what fetches sources on the network, with credentials out of `secrets`.

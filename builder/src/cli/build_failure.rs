@@ -162,7 +162,7 @@ pub(super) fn fetch_failure(error: &FetchError) -> Failure {
 
 fn pull_failure(error: &PullError) -> Failure {
     match error {
-        PullError::NotFound(_) => Failure::because(Kind::Input, error),
+        PullError::NotFound(_) | PullError::Layout(_) => Failure::because(Kind::Input, error),
         PullError::Client(error) => Failure::of_client(error),
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
         PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),

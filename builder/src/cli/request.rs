@@ -30,7 +30,8 @@ pub(super) fn build_request(
     located: Located,
 ) -> Result<BuildRequest, Failure> {
     let mut directories = BTreeMap::from([("context".to_owned(), located.directory)]);
-    let contexts = contexts::named(&args.build_contexts, &mut directories)?;
+    let mut layouts = Vec::new();
+    let contexts = contexts::named(&args.build_contexts, &mut directories, &mut layouts)?;
     let tags = parse_all("--tag", &args.tags, |text| {
         text.parse::<Reference>().map_err(|e| e.to_string())
     })?;
@@ -52,6 +53,7 @@ pub(super) fn build_request(
         context_time: located.time,
         directories,
         contexts,
+        layouts,
         target: args.target.clone(),
         build_args: build_args(args, environment)?,
         labels: args

@@ -6,3 +6,4 @@ mod failures;
 mod harness;
 mod main_job;
 mod outputs;
+mod remote;

@@ -44,6 +44,7 @@ use transport::Transport;
 
 pub use body::{BlobSource, Progress};
 pub use error::{ClientError, ErrorKind, MalformedError, ProtocolError, RequestLine};
+pub use platform::select as manifest_for;
 pub use pull::BlobSink;
 pub use push::Pushed;
 pub use refusal::{ApiError, CredentialUse, Refusal};

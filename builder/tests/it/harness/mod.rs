@@ -5,9 +5,11 @@
 
 mod lab;
 mod registry;
+mod web;
 
 pub use lab::{Lab, Outcome};
 pub use registry::{Registry, base_registry};
+pub use web::{Asked, Page, WebServer};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
