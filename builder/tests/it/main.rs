@@ -1,6 +1,7 @@
 //! The integration tests of the workspace, in one binary.
 
 mod architecture;
+mod checks;
 mod export;
 mod failures;
 mod harness;
