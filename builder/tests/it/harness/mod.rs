@@ -7,7 +7,7 @@ mod lab;
 mod registry;
 
 pub use lab::{Lab, Outcome};
-pub use registry::{Registry, base_registry};
+pub use registry::base_registry;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
