@@ -121,7 +121,10 @@ fn changes_survive(prepare: impl Fn(&Path), change: impl Fn(&Path)) -> Vec<Strin
     change(&mount.path());
     let target = seen(&mount.path());
     let layer = stage.pack(&upper.dir);
-    assert_eq!(stage.apply_packed("again", &layer, &[lower.clone()]), target);
+    assert_eq!(
+        stage.apply_packed("again", &layer, std::slice::from_ref(&lower)),
+        target
+    );
     assert_eq!(tree::read(&lower), before, "the lower layer has changed");
     let mut names = tar::Archive::new(layer.as_slice());
     let names = names
