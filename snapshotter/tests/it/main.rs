@@ -14,6 +14,7 @@ mod differential;
 mod overlay;
 mod pack;
 mod roundtrip;
+mod source;
 mod store;
 mod unpack;
 mod userns;
