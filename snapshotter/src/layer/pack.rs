@@ -104,7 +104,7 @@ pub fn pack(tree: &Root, form: TreeForm, options: &PackOptions, out: &mut dyn Wr
         clamp_mtime: options.clamp_mtime.unwrap_or(i64::MAX),
         out: Output::new(out),
         header: Vec::new(),
-        xattrs: xattr::Reader::new(),
+        xattrs: xattr::Reader::default(),
         linked: HashMap::new(),
         summary: PackSummary::default(),
     };
