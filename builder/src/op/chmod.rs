@@ -4,6 +4,7 @@
 //! builds it, so `+x` means `a+x`. The set-id bits of a directory stay unless a change names them, as in GNU chmod.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 /// `--chmod`.
@@ -179,6 +180,15 @@ impl fmt::Display for Chmod {
             Self::Octal(mode) => write!(f, "{mode:o}"),
             Self::Symbolic(symbolic) => f.write_str(&symbolic.text),
         }
+    }
+}
+
+impl Deref for SymbolicMode {
+    type Target = str;
+
+    /// Returns the text as it was written.
+    fn deref(&self) -> &str {
+        &self.text
     }
 }
 
