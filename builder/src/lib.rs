@@ -7,3 +7,4 @@ pub mod diagnostic;
 pub mod progress;
 pub mod dockerfile;
 pub mod op;
+pub mod identity;
