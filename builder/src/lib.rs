@@ -8,3 +8,4 @@ pub mod progress;
 pub mod dockerfile;
 pub mod op;
 pub mod identity;
+pub mod context;
