@@ -9,3 +9,4 @@ pub mod dockerfile;
 pub mod op;
 pub mod identity;
 pub mod context;
+pub mod copy;
