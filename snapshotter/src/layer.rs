@@ -12,6 +12,8 @@ pub use archive::ArchiveError;
 pub use pack::{PackError, PackOptions, PackSummary, TreeForm, pack};
 pub use unpack::{Limits, UnpackCause, UnpackError, UnpackMode, Unpacked, unpack};
 
+use crate::xattr;
+
 /// Start of the name of a whiteout.
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
 

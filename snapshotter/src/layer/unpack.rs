@@ -35,10 +35,21 @@ pub enum UnpackMode {
     Merged,
     /// A user's archive (`ADD x.tar`) into any directory: names that start with `.wh.` are ordinary, and the
     /// directory itself keeps its owner, mode and time.
-    Archive {
-        /// User and group that everything is given (`--chown`); those of the archive when absent.
-        owner: Option<(u32, u32)>,
+    Archive,
+    /// As [`Archive`](Self::Archive), with one owner for everything (`ADD --chown`).
+    ArchiveOwnedBy {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
     },
+}
+
+impl UnpackMode {
+    /// Returns whether the archive is no layer, so that no name in it has a meaning.
+    fn is_plain(self) -> bool {
+        matches!(self, Self::Archive | Self::ArchiveOwnedBy { .. })
+    }
 }
 
 /// Where unpacking gives up.
@@ -95,8 +106,8 @@ pub fn unpack(tar: &mut dyn Read, into: &Root, mode: UnpackMode, limits: &Limits
     loop {
         match archive.next() {
             Ok(Some(mut entry)) => {
-                if let UnpackMode::Archive { owner: Some(owner) } = mode {
-                    (entry.uid, entry.gid) = owner;
+                if let UnpackMode::ArchiveOwnedBy { uid, gid } = mode {
+                    (entry.uid, entry.gid) = (uid, gid);
                 }
                 if let Err(cause) = writer.write(&entry, &mut archive) {
                     return Err(fail(archive.entries(), entry.path, cause));

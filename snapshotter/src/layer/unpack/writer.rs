@@ -19,9 +19,9 @@ use super::{UnpackMode, Unpacked, content, display_path};
 use crate::attributes::{Stat, Timestamp};
 use crate::error::{FsError, OnPath as _};
 use crate::layer::archive::{Archive, Entry, Kind};
+use crate::layer::xattr::{self, Xattr};
 use crate::remove::remove_at;
 use crate::root::{DIR_FLAGS, Root, stat_at};
-use crate::xattr::{self, Xattr};
 
 /// Permission bits of a file that is not finished: nobody else reads it.
 const UNFINISHED: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -66,7 +66,7 @@ impl Writer {
         let Some((directory, name)) = path.split() else {
             return self.top(entry);
         };
-        if !matches!(self.mode, UnpackMode::Archive { .. })
+        if !self.mode.is_plain()
             && let Some(hidden) = hidden_by(directory, name)?
         {
             return self.whiteout(directory, hidden, entry);
@@ -125,7 +125,7 @@ impl Writer {
         if entry.kind != Kind::Directory {
             return Err(UnpackCause::TopIsNotADirectory);
         }
-        if !matches!(self.mode, UnpackMode::Archive { .. }) {
+        if !self.mode.is_plain() {
             let top = self
                 .dirs
                 .top()
