@@ -65,7 +65,7 @@ impl Tree {
     }
 
     /// Returns whether something below a hidden directory may be seen.
-    pub(super) fn may_show_below(&self, directory: &Path) -> bool {
+    pub fn may_show_below(&self, directory: &Path) -> bool {
         !self.ignored.ignores_all_below(directory)
     }
 }
