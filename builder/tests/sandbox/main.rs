@@ -3,6 +3,8 @@
 //! The program has three faces. Started by cargo, it runs the tests. A test starts it again, as the user in question, as
 //! a *driver* that enters a user namespace and runs one step. And a step can run it as a *probe*, to try system calls.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod bench;
 mod driver;
 mod entering;

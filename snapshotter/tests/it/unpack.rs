@@ -138,7 +138,7 @@ fn the_later_of_two_entries_wins_whatever_they_are() {
     for mode in [
         UnpackMode::Upper,
         UnpackMode::Merged,
-        UnpackMode::Archive { owner: None },
+        UnpackMode::Archive,
     ] {
         for first in &kinds {
             for second in &kinds {
