@@ -101,8 +101,14 @@ impl Overlay {
         for dir in &self.lower {
             overlay.directory("lowerdir+", dir)?;
         }
-        if self.lower.len() + usize::from(self.upper.is_some()) < 2 {
-            overlay.directory_fd("lowerdir+", &empty()?)?;
+        // Held until the end: a detached mount is gone with its descriptor.
+        let bottom = if self.lower.len() + usize::from(self.upper.is_some()) < 2 {
+            Some(empty()?)
+        } else {
+            None
+        };
+        if let Some(bottom) = &bottom {
+            overlay.directory_fd("lowerdir+", bottom)?;
         }
         overlay.flag("userxattr")?;
         if let Some(upper) = &self.upper {
