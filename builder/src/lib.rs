@@ -10,3 +10,4 @@ pub mod progress;
 pub mod dockerfile;
 pub mod op;
 pub mod executor;
+pub mod doctor;
