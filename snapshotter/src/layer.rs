@@ -4,11 +4,14 @@
 //! deletions as empty files whose names start with `.wh.`. The archive is the same whatever machine, user and file
 //! system it is made on.
 
+mod xattr;
+mod archive;
 mod pack;
 mod unpack;
 
+pub use archive::ArchiveError;
 pub use pack::{PackError, PackOptions, PackSummary, TreeForm, pack};
-pub use unpack::{Limits, UnpackError, UnpackMode, Unpacked, unpack};
+pub use unpack::{Limits, UnpackCause, UnpackError, UnpackMode, Unpacked, unpack};
 
 /// Start of the name of a whiteout.
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
@@ -16,5 +19,5 @@ const WHITEOUT_PREFIX: &[u8] = b".wh.";
 /// The whiteout that hides everything that lower layers have in its directory.
 const OPAQUE_WHITEOUT: &[u8] = b".wh..wh..opq";
 
-/// The extended attribute by which overlay marks a directory that hides what is below it, with the value `y`.
-const OVERLAY_OPAQUE: &std::ffi::CStr = c"user.overlay.opaque";
+/// Size of the unit of a tar archive, in bytes.
+const BLOCK: usize = 512;

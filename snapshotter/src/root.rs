@@ -22,7 +22,6 @@ use crate::attributes::{DirAttributes, Stat};
 use crate::error::{FsError, OnPath as _};
 use crate::remove;
 
-pub(crate) use resolve::MAX_LINKS;
 use resolve::Resolver;
 
 /// A directory whose paths are resolved as if it were `/`.

@@ -16,8 +16,6 @@
 
 mod active;
 mod usage;
-#[cfg(test)]
-mod tests;
 
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};

@@ -20,7 +20,7 @@ use super::{DIR_FLAGS, stat_at};
 use crate::attributes::DirAttributes;
 
 /// Number of links that one path may pass through; the kernel's own number.
-pub(crate) const MAX_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// How often a resolution that raced with a rename (`EAGAIN`) is left to the kernel before the walk takes over.
 const KERNEL_ATTEMPTS: usize = 8;

@@ -1,1 +1,0 @@
-//! Snapshots appear whole, once, and leave nothing behind.
