@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A step's monitor and init are this same program, started again.
     if let Some(code) = builder::executor::init_main_if_asked() {
         return code;
     }
-    ExitCode::SUCCESS
+    builder::cli::main()
 }

@@ -4,7 +4,6 @@
 //! deletions as empty files whose names start with `.wh.`. The archive is the same whatever machine, user and file
 //! system it is made on.
 
-mod xattr;
 mod archive;
 mod pack;
 mod unpack;
@@ -12,6 +11,8 @@ mod unpack;
 pub use archive::ArchiveError;
 pub use pack::{PackError, PackOptions, PackSummary, TreeForm, pack};
 pub use unpack::{Limits, UnpackCause, UnpackError, UnpackMode, Unpacked, unpack};
+
+use crate::xattr;
 
 /// Start of the name of a whiteout.
 const WHITEOUT_PREFIX: &[u8] = b".wh.";

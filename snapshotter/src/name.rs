@@ -3,12 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A name under which a snapshot may be committed: 1 to 100 characters of `a-z`, `0-9`, `-` and `.`, of which the
 /// first is a letter or digit.
 ///
 /// The rule keeps every name one path component that is neither hidden nor special; names with `_` are the
 /// store's own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SnapshotName(String);
 
 /// A string that cannot name a snapshot.
@@ -31,6 +34,20 @@ impl SnapshotName {
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for SnapshotName {
+    type Error = InvalidSnapshotName;
+
+    fn try_from(name: String) -> Result<Self, InvalidSnapshotName> {
+        Self::new(&name)
+    }
+}
+
+impl From<SnapshotName> for String {
+    fn from(name: SnapshotName) -> Self {
+        name.0
     }
 }
 

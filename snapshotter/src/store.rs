@@ -29,7 +29,7 @@ use crate::name::SnapshotName;
 use crate::root::Root;
 
 pub use active::ActiveSnapshot;
-pub use usage::Usage;
+pub use usage::{Usage, measure};
 
 /// Directory of the snapshots being made.
 const ACTIVE: &str = "_active";
@@ -108,7 +108,7 @@ impl SnapshotStore {
 
     /// Returns what a committed snapshot takes on disk.
     pub fn usage(&self, name: &SnapshotName) -> Result<Usage, FsError> {
-        usage::measure(self.root.open_dir(Path::new(name.as_str()))?)
+        measure(self.root.open_dir(Path::new(name.as_str()))?)
     }
 
     /// Deletes what processes that died have left: their active snapshots and whatever is in the trash.

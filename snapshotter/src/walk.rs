@@ -23,19 +23,19 @@ const MAX_OPEN: usize = 64;
 const BUFFER: usize = 32 * 1024;
 
 /// One name that the walk met.
-pub(crate) struct Place<'a> {
+pub struct Place<'a> {
     /// The directory that holds the name.
-    pub(crate) dir: BorrowedFd<'a>,
+    pub dir: BorrowedFd<'a>,
     /// The last component.
-    pub(crate) name: &'a CStr,
+    pub name: &'a CStr,
     /// The components from the start of the walk, without a leading slash.
-    pub(crate) path: &'a Path,
+    pub path: &'a Path,
     /// The type as the directory gives it; some file systems say `Unknown`.
-    pub(crate) file_type: FileType,
+    pub file_type: FileType,
 }
 
 /// What the walk does after a visit.
-pub(crate) enum Next {
+pub enum Next {
     /// Goes on with the next name.
     Pass,
     /// Goes into the directory, which the visitor has opened.
@@ -43,7 +43,7 @@ pub(crate) enum Next {
 }
 
 /// What is done at each name.
-pub(crate) trait Visitor {
+pub trait Visitor {
     /// What can go wrong beside the walk itself.
     type Error: From<FsError>;
 
@@ -57,12 +57,12 @@ pub(crate) trait Visitor {
 }
 
 /// Opens the directory at a place, for [`Next::Enter`].
-pub(crate) fn open_dir(place: &Place<'_>) -> Result<OwnedFd, FsError> {
+pub fn open_dir(place: &Place<'_>) -> Result<OwnedFd, FsError> {
     openat(place.dir, place.name, DIR_FLAGS, Mode::empty()).on("open directory", place.path)
 }
 
 /// Shows everything below `start` to the visitor.
-pub(crate) fn walk<V: Visitor>(start: OwnedFd, visitor: &mut V) -> Result<(), V::Error> {
+pub fn walk<V: Visitor>(start: OwnedFd, visitor: &mut V) -> Result<(), V::Error> {
     let mut stack = Stack {
         path: Vec::new(),
         levels: Vec::new(),

@@ -25,13 +25,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, openat, readlinkat};
 
-use super::xattr::{self, Xattr};
 use super::{OPAQUE_WHITEOUT, WHITEOUT_PREFIX};
 use crate::attributes::Stat;
 use crate::error::{FsError, OnPath as _};
 use crate::escape::Escaped;
 use crate::root::{Root, stat_at};
 use crate::walk::{self, Next, Place, Visitor};
+use crate::xattr::{self, Xattr};
 use header::Member;
 use output::{Output, ReadError};
 use tar::EntryType;
@@ -104,7 +104,7 @@ pub fn pack(tree: &Root, form: TreeForm, options: &PackOptions, out: &mut dyn Wr
         clamp_mtime: options.clamp_mtime.unwrap_or(i64::MAX),
         out: Output::new(out),
         header: Vec::new(),
-        xattrs: xattr::Reader::new(),
+        xattrs: xattr::Reader::default(),
         linked: HashMap::new(),
         summary: PackSummary::default(),
     };

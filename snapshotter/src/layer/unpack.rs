@@ -36,6 +36,20 @@ pub enum UnpackMode {
     /// A user's archive (`ADD x.tar`) into any directory: names that start with `.wh.` are ordinary, and the
     /// directory itself keeps its owner, mode and time.
     Archive,
+    /// As [`Archive`](Self::Archive), with one owner for everything (`ADD --chown`).
+    ArchiveOwnedBy {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+}
+
+impl UnpackMode {
+    /// Returns whether the archive is no layer, so that no name in it has a meaning.
+    fn is_plain(self) -> bool {
+        matches!(self, Self::Archive | Self::ArchiveOwnedBy { .. })
+    }
 }
 
 /// Where unpacking gives up.
@@ -91,7 +105,10 @@ pub fn unpack(tar: &mut dyn Read, into: &Root, mode: UnpackMode, limits: &Limits
     let mut writer = Writer::new(into, mode).map_err(|error| fail(1, Vec::new(), error.into()))?;
     loop {
         match archive.next() {
-            Ok(Some(entry)) => {
+            Ok(Some(mut entry)) => {
+                if let UnpackMode::ArchiveOwnedBy { uid, gid } = mode {
+                    (entry.uid, entry.gid) = (uid, gid);
+                }
                 if let Err(cause) = writer.write(&entry, &mut archive) {
                     return Err(fail(archive.entries(), entry.path, cause));
                 }

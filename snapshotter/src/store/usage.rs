@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::error::{FsError, OnPath as _};
 use crate::root::{Root, stat_at};
 use crate::walk::{self, Next, Place, Visitor};
@@ -35,8 +37,8 @@ pub(super) fn names(root: &Root, path: &Path) -> Result<Vec<OsString>, FsError> 
     Ok(list.0)
 }
 
-/// Adds up a tree.
-pub(super) fn measure(dir: OwnedFd) -> Result<Usage, FsError> {
+/// Adds up what lies in a directory, not the directory itself.
+pub fn measure(dir: OwnedFd) -> Result<Usage, FsError> {
     let mut sum = Sum {
         usage: Usage::default(),
         linked: HashSet::new(),
@@ -55,15 +57,21 @@ impl Visitor for Sum {
     type Error = FsError;
 
     fn visit(&mut self, place: &Place<'_>) -> Result<Next, FsError> {
-        let stat = stat_at(place.dir, place.name).on("stat", place.path)?;
+        let stat = match stat_at(place.dir, place.name) {
+            // Others go on working while the tree is measured.
+            Err(Errno::NOENT) => return Ok(Next::Pass),
+            result => result.on("stat", place.path)?,
+        };
         if stat.is_dir() || stat.nlink == 1 || self.linked.insert(stat.inode()) {
             self.usage.bytes += stat.blocks * 512;
             self.usage.inodes += 1;
         }
-        if stat.is_dir() {
-            Ok(Next::Enter(walk::open_dir(place)?))
-        } else {
-            Ok(Next::Pass)
+        if !stat.is_dir() {
+            return Ok(Next::Pass);
+        }
+        match walk::open_dir(place) {
+            Err(error) if error.errno() == Some(Errno::NOENT) => Ok(Next::Pass),
+            result => result.map(Next::Enter),
         }
     }
 }

@@ -3,7 +3,7 @@
 use tar::{EntryType, Header};
 
 use crate::layer::BLOCK;
-use crate::layer::xattr::Xattr;
+use crate::xattr::Xattr;
 
 /// What precedes the content of one member.
 pub(super) struct Member<'a> {

@@ -14,10 +14,11 @@ use super::writer::{Writer, is_missing};
 use super::{UnpackMode, display_path};
 use crate::error::{FsError, OnPath as _};
 use crate::layer::archive::{Entry, Kind};
-use crate::layer::{OPAQUE_WHITEOUT, WHITEOUT_PREFIX, xattr};
+use crate::layer::{OPAQUE_WHITEOUT, WHITEOUT_PREFIX};
 use crate::remove::remove_at;
 use crate::root::{DIR_FLAGS, stat_at};
 use crate::walk::{self, Next, Place, Visitor};
+use crate::xattr;
 
 /// What AUFS kept about itself; old layers hold it by accident.
 const AUFS_PREFIX: &[u8] = b".wh..wh.";

@@ -66,7 +66,7 @@ impl Writer {
         let Some((directory, name)) = path.split() else {
             return self.top(entry);
         };
-        if self.mode != UnpackMode::Archive
+        if !self.mode.is_plain()
             && let Some(hidden) = hidden_by(directory, name)?
         {
             return self.whiteout(directory, hidden, entry);
@@ -125,7 +125,7 @@ impl Writer {
         if entry.kind != Kind::Directory {
             return Err(UnpackCause::TopIsNotADirectory);
         }
-        if self.mode != UnpackMode::Archive {
+        if !self.mode.is_plain() {
             let top = self
                 .dirs
                 .top()

@@ -1,4 +1,4 @@
-//! Which extended attributes travel in a layer, and in what form.
+//! Which extended attributes travel between trees and layers, and in what form.
 //!
 //! `user.*` and `security.capability` travel. The rest stays: `user.overlay.*` and `trusted.*` steer overlay itself,
 //! so a layer that could set them could show files that no layer holds; labels (`security.selinux`, …) and access
@@ -29,14 +29,16 @@ const CAPABILITY_V2_LEN: usize = 20;
 
 /// An extended attribute as an archive holds it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Xattr {
-    pub(super) name: Vec<u8>,
-    pub(super) value: Vec<u8>,
+pub struct Xattr {
+    /// Name with its namespace, as in `user.note`.
+    pub name: Vec<u8>,
+    /// Value.
+    pub value: Vec<u8>,
 }
 
 impl Xattr {
     /// Returns the attribute in the form that travels, or `None` when it does not.
-    pub(super) fn for_layer(name: &[u8], value: &[u8]) -> Option<Self> {
+    pub fn for_layer(name: &[u8], value: &[u8]) -> Option<Self> {
         let value = if name == CAPABILITY {
             capability_v2(value)?.to_vec()
         } else if name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") {
@@ -51,12 +53,12 @@ impl Xattr {
     }
 
     /// Returns whether only regular files can have it.
-    pub(super) fn is_for_files_only(&self) -> bool {
+    pub fn is_for_files_only(&self) -> bool {
         self.name == CAPABILITY
     }
 
     /// Sets the attribute on an open file or directory.
-    pub(super) fn set(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub fn set(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         fsetxattr(fd, self.name.as_slice(), &self.value, XattrFlags::empty())
     }
 }
@@ -80,31 +82,34 @@ fn capability_v2(value: &[u8]) -> Option<[u8; CAPABILITY_V2_LEN]> {
 
 /// What was found on one file.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub struct Found {
     /// What travels, sorted by name.
-    pub(super) xattrs: Vec<Xattr>,
+    pub xattrs: Vec<Xattr>,
     /// Whether overlay treats the directory as opaque.
-    pub(super) opaque: bool,
+    pub opaque: bool,
     /// Number of attributes that stay.
-    pub(super) skipped: u64,
+    pub skipped: u64,
 }
 
 /// Reads extended attributes; most files have none, which costs one call.
-pub(super) struct Reader {
+pub struct Reader {
     names: Box<[u8]>,
     value: Box<[u8]>,
 }
 
-impl Reader {
-    pub(super) fn new() -> Self {
+impl Default for Reader {
+    /// Makes a reader with buffers for the longest list and value there can be.
+    fn default() -> Self {
         Self {
             names: vec![0; LONGEST].into(),
             value: vec![0; LONGEST].into(),
         }
     }
+}
 
+impl Reader {
     /// Returns what an open file or directory has.
-    pub(super) fn read(&mut self, fd: BorrowedFd<'_>) -> Result<Found, Errno> {
+    pub fn read(&mut self, fd: BorrowedFd<'_>) -> Result<Found, Errno> {
         let mut found = Found::default();
         let length = match flistxattr(fd, &mut *self.names) {
             Err(Errno::OPNOTSUPP) => 0,
@@ -139,8 +144,8 @@ impl Reader {
 }
 
 /// Removes the attributes that travel from a directory that was there before, whose entry says all about it.
-pub(super) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
-    for xattr in Reader::new().read(directory)?.xattrs {
+pub(crate) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+    for xattr in Reader::default().read(directory)?.xattrs {
         match fremovexattr(directory, xattr.name.as_slice()) {
             Ok(()) | Err(Errno::NODATA) => {}
             Err(error) => return Err(error),
@@ -150,7 +155,7 @@ pub(super) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// Marks an open directory as opaque.
-pub(super) fn set_opaque(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(crate) fn set_opaque(directory: BorrowedFd<'_>) -> Result<(), Errno> {
     fsetxattr(directory, OPAQUE, b"y", XattrFlags::empty())
 }
 

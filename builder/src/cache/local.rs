@@ -1,0 +1,151 @@
+//! Records on disk, one small file per key, shared by any number of processes without a lock.
+//!
+//! ```text
+//! index/
+//!   3f/                          first two hex digits of the key
+//!     3f09…c2                    one frame (`frame.rs`): a record, or a link to one
+//! ```
+//!
+//! A file is written under the process's own scratch directory and renamed into place, so a reader sees a
+//! whole file or none; one that is torn all the same (the machine lost power), or that is not ours, is deleted
+//! and counts as a miss. Nothing is synced here. Each file names the boot in which it was written: after
+//! another boot, that its rename survived does not prove that the content it names did.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{CacheError, CacheStore, Record, frame};
+use crate::op::key::CacheKey;
+
+/// How many links may lie between a key and its record; more is a loop made by two processes at once.
+const MOST_LINKS: usize = 8;
+
+/// The records of this machine, in the `index` directory of the state directory.
+#[derive(Debug)]
+pub struct LocalCache {
+    index: PathBuf,
+    scratch: PathBuf,
+    boot_id: String,
+}
+
+/// What a file says.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// The key that the file is named by: a file under another name is not believed.
+    key: CacheKey,
+    /// The boot in which it was written, as in `/proc/sys/kernel/random/boot_id`.
+    boot_id: String,
+    /// What it holds.
+    entry: Entry,
+}
+
+/// A record or the way to one.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Entry {
+    Record(Record),
+    Link(CacheKey),
+}
+
+impl LocalCache {
+    /// Uses `index` for the records and `scratch`, which must be on the same file system and this process's
+    /// own, for files that are not complete. Both must exist. `boot_id` goes into each file that is written.
+    pub fn new(index: PathBuf, scratch: PathBuf, boot_id: String) -> Self {
+        Self {
+            index,
+            scratch,
+            boot_id,
+        }
+    }
+
+    fn path(&self, key: CacheKey) -> PathBuf {
+        let hex = key.hex();
+        self.index.join(&hex[..2]).join(hex)
+    }
+
+    fn read(&self, key: CacheKey) -> Option<Entry> {
+        let path = self.path(key);
+        let bytes = read_small(&path).ok()?;
+        let entry = frame::decode(&bytes)
+            .and_then(|payload| serde_json::from_slice::<Stored>(payload).ok())
+            .filter(|stored| stored.key == key)
+            .map(|stored| stored.entry)
+            .filter(|entry| !matches!(entry, Entry::Record(record) if record.key != key));
+        if entry.is_none() {
+            // Should another process have put a good file here meanwhile, it goes as well: one more miss.
+            let _stays_a_miss = fs::remove_file(&path);
+        }
+        entry
+    }
+
+    fn write(&self, key: CacheKey, entry: Entry) -> Result<(), CacheError> {
+        let stored = Stored {
+            key,
+            boot_id: self.boot_id.clone(),
+            entry,
+        };
+        let payload = serde_json::to_vec(&stored).map_err(CacheError::Encode)?;
+        let bytes = frame::encode(&payload).ok_or(CacheError::TooLarge {
+            bytes: payload.len(),
+            limit: frame::LIMIT,
+        })?;
+        let mut file = tempfile::Builder::new()
+            .prefix("record-")
+            .permissions(Permissions::from_mode(0o400))
+            .tempfile_in(&self.scratch)
+            .map_err(failed("create a file in", &self.scratch))?;
+        file.write_all(&bytes).map_err(failed("write", file.path()))?;
+        let path = self.path(key);
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(failed("create", directory))?;
+        }
+        file.persist(&path)
+            .map_err(|error| failed("rename a file to", &path)(error.error))?;
+        Ok(())
+    }
+}
+
+impl CacheStore for LocalCache {
+    fn lookup(&self, key: CacheKey) -> Option<Record> {
+        let mut key = key;
+        for _ in 0..=MOST_LINKS {
+            match self.read(key)? {
+                Entry::Record(record) => return Some(record),
+                Entry::Link(next) => key = next,
+            }
+        }
+        None
+    }
+
+    fn save(&self, record: &Record) -> Result<(), CacheError> {
+        self.write(record.key, Entry::Record(record.clone()))
+    }
+
+    fn link(&self, alias: CacheKey, key: CacheKey) -> Result<(), CacheError> {
+        if alias == key {
+            return Ok(());
+        }
+        self.write(alias, Entry::Link(key))
+    }
+}
+
+/// Reads a file, but never more than a record can have.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(frame::FILE_LIMIT as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn failed<'a>(verb: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> CacheError + use<'a> {
+    move |source| CacheError::Io {
+        verb,
+        path: path.to_owned(),
+        source,
+    }
+}

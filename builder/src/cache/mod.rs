@@ -1,0 +1,24 @@
+//! What was built before: records by key.
+//!
+//! A [`Record`] says what a step gave and what it was made from; it never holds content, it names it. Stores
+//! of records implement [`CacheStore`] and pass the suite in `conformance.rs`:
+//!
+//! | store | where | for |
+//! |---|---|---|
+//! | [`LocalCache`] | one small file per key in the state directory | every build |
+//! | [`MemoryCache`] | memory, strict about misuse | tests |
+
+mod frame;
+mod local;
+mod memory;
+mod record;
+mod store;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod tests;
+
+pub use local::LocalCache;
+pub use memory::MemoryCache;
+pub use record::{Lineage, Reading, Record};
+pub use store::{CacheError, CacheStore};

@@ -1,0 +1,204 @@
+//! [`Define`] for the operations: the table of the module's documentation, as code.
+//!
+//! Every operation is taken apart without `..`, so that a new field must be decided here before it compiles.
+//! A field bound to `_` does not enter; the table says why.
+
+use registry::oci::Platform;
+
+use super::{Define, KeyHasher};
+use crate::op::{
+    Chmod, CopyOp, CopySource, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op, RunOp, WorkdirOp,
+};
+
+impl Define for Op {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Image(_) => "image/1",
+            Self::Local(_) => "local/1",
+            Self::Run(_) => "run/1",
+            Self::Copy(_) => "copy/1",
+            Self::Workdir(_) => "workdir/1",
+            Self::Merge => "merge/1",
+        }
+    }
+
+    fn define(&self, hasher: &mut KeyHasher) {
+        match self {
+            Self::Image(op) => image(hasher, op),
+            Self::Local(LocalOp { name: _ }) => {}
+            Self::Run(op) => run(hasher, op),
+            Self::Copy(op) => copy(hasher, op),
+            Self::Workdir(WorkdirOp { path, user, scratch }) => {
+                hasher.flag(*scratch).text(path).text(user);
+            }
+            Self::Merge => {}
+        }
+    }
+
+    fn is_source(&self) -> bool {
+        matches!(self, Self::Image(_) | Self::Local(_))
+    }
+
+    fn reads_by_content(&self, input: usize) -> bool {
+        // Input 0 is the root file system that the operation changes: all of it matters, even when the
+        // operation reads from it as well.
+        match self {
+            Self::Run(RunOp { scratch, .. }) | Self::Copy(CopyOp { scratch, .. }) => *scratch || input > 0,
+            Self::Image(_) | Self::Local(_) | Self::Workdir(_) | Self::Merge => false,
+        }
+    }
+
+    fn ignores_cache(&self) -> bool {
+        matches!(self, Self::Run(RunOp { no_cache: true, .. }))
+    }
+}
+
+fn image(hasher: &mut KeyHasher, op: &ImageOp) {
+    let ImageOp { reference: _, platform } = op;
+    let Platform {
+        architecture,
+        os,
+        os_version,
+        variant,
+    } = platform;
+    hasher.text(os).text(architecture);
+    for part in [variant, os_version] {
+        optional_text(hasher, part);
+    }
+}
+
+fn run(hasher: &mut KeyHasher, op: &RunOp) {
+    let RunOp {
+        scratch,
+        args,
+        env,
+        proxy_env: _,
+        cwd,
+        user,
+        mounts,
+        script,
+        network,
+        hostname,
+        extra_hosts: _,
+        no_cache: _,
+    } = op;
+    hasher.flag(*scratch).list(args, |hasher, argument| {
+        hasher.text(argument);
+    });
+    hasher.list(env, |hasher, (name, value)| {
+        hasher.text(name).text(value);
+    });
+    hasher.text(cwd).text(user).list(mounts, mount);
+    hasher.optional(script.as_ref(), |hasher, (name, text)| {
+        hasher.text(name).text(text);
+    });
+    hasher.choice(match network {
+        Network::Default => "default",
+        Network::None => "none",
+        Network::Host => "host",
+    });
+    hasher.text(hostname);
+}
+
+fn mount(hasher: &mut KeyHasher, mount: &Mount) {
+    let Mount { target, source } = mount;
+    hasher.text(target);
+    match source {
+        MountSource::Bind { input, path, writable } => {
+            hasher.choice("bind");
+            optional_input(hasher, *input);
+            hasher.text(path).flag(*writable);
+        }
+        MountSource::Cache {
+            id,
+            sharing: _,
+            input,
+            path,
+            readonly,
+            mode,
+            uid,
+            gid,
+        } => {
+            hasher.choice("cache").text(id);
+            optional_input(hasher, *input);
+            hasher.text(path).flag(*readonly);
+            hasher.number(*mode).number(*uid).number(*gid);
+        }
+        MountSource::Tmpfs { size: _ } => {
+            hasher.choice("tmpfs");
+        }
+        MountSource::Secret {
+            id,
+            required,
+            mode,
+            uid,
+            gid,
+            env,
+        } => {
+            hasher.choice("secret").text(id).flag(*required);
+            hasher.number(*mode).number(*uid).number(*gid);
+            optional_text(hasher, env);
+        }
+        MountSource::Ssh {
+            id,
+            required,
+            mode,
+            uid,
+            gid,
+        } => {
+            hasher.choice("ssh").text(id).flag(*required);
+            hasher.number(*mode).number(*uid).number(*gid);
+        }
+    }
+}
+
+fn copy(hasher: &mut KeyHasher, op: &CopyOp) {
+    let CopyOp {
+        scratch,
+        sources,
+        destination,
+        chown,
+        names_from,
+        chmod,
+        parents,
+        exclude,
+        unpack,
+    } = op;
+    hasher.flag(*scratch).list(sources, |hasher, source| match source {
+        CopySource::Path {
+            input,
+            path,
+            keep_owner,
+        } => {
+            hasher.choice("path").input(*input).text(path).flag(*keep_owner);
+        }
+        CopySource::Inline(InlineFile { name, content }) => {
+            hasher.choice("inline").text(name).text(content);
+        }
+    });
+    hasher.text(destination);
+    optional_text(hasher, chown);
+    optional_input(hasher, *names_from);
+    hasher.optional(chmod.as_ref(), |hasher, chmod| {
+        match chmod {
+            Chmod::Octal(mode) => hasher.choice("octal").number(*mode),
+            Chmod::Symbolic(_) => hasher.choice("symbolic").text(&chmod.to_string()),
+        };
+    });
+    hasher.flag(*parents).list(exclude, |hasher, pattern| {
+        hasher.text(pattern);
+    });
+    hasher.flag(*unpack);
+}
+
+fn optional_text(hasher: &mut KeyHasher, text: &Option<String>) {
+    hasher.optional(text.as_ref(), |hasher, text| {
+        hasher.text(text);
+    });
+}
+
+fn optional_input(hasher: &mut KeyHasher, input: Option<usize>) {
+    hasher.optional(input, |hasher, input| {
+        hasher.input(input);
+    });
+}

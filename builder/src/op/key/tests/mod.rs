@@ -1,0 +1,4 @@
+//! Tests of keys.
+
+mod encoding;
+mod operations;

@@ -1,0 +1,94 @@
+//! The solver's whole view of the world: what an operation is worth, and how to make it.
+
+use std::future::Future;
+
+use registry::oci::Digest;
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::Record;
+use crate::graph::Vertex;
+use crate::op::key::{CacheKey, Define};
+
+/// Evaluates operations for the solver.
+///
+/// # Lifecycle
+/// Sources are *pinned* before anything else, all at once. While planning and executing, values of earlier
+/// builds are *loaded* from their records, the *content* that an operation reads of a value is digested, and
+/// what remains is *run*. All of it happens concurrently; a method that blocks or computes for long must move
+/// that to a blocking thread itself.
+pub trait Evaluator: Send + Sync + 'static {
+    /// What a vertex does.
+    type Op: Define + Send + Sync + 'static;
+    /// What a vertex gives: a handle, cheap to clone.
+    type Value: Clone + Send + Sync + 'static;
+    /// Why an operation failed.
+    type Error: std::error::Error + Send + 'static;
+
+    /// Pins a source: finds out what its name means in this build.
+    fn pin(&self, vertex: &Vertex<Self::Op>) -> impl Future<Output = Result<Pinned<Self::Value>, Self::Error>> + Send;
+
+    /// Returns the value that a record tells of, or `None` if any part of it is gone.
+    ///
+    /// From here until the end of the build the value must stay: this is where a lease is taken.
+    fn load(&self, vertex: &Vertex<Self::Op>, record: &Record) -> impl Future<Output = Option<Self::Value>> + Send;
+
+    /// Returns whether the files of a value can be read without first transferring them.
+    ///
+    /// A plan digests only the content of such values, so that planning pulls nothing; execution digests all.
+    fn is_local(&self, _value: &Self::Value) -> bool {
+        true
+    }
+
+    /// Returns the digest of what the operation reads of its input number `input`: all its selectors together.
+    ///
+    /// Equal files under equal names, owners and modes must give equal digests, whatever the rest.
+    fn content(
+        &self,
+        vertex: &Vertex<Self::Op>,
+        input: usize,
+        value: &Self::Value,
+    ) -> impl Future<Output = Result<Digest, Self::Error>> + Send;
+
+    /// Performs an operation.
+    ///
+    /// When `work.cancel` is cancelled it must end soon, with everything that it started, and return an
+    /// error; a value is returned only for work that was done whole.
+    fn run(
+        &self,
+        vertex: &Vertex<Self::Op>,
+        work: Work<Self::Value>,
+    ) -> impl Future<Output = Result<Made<Self::Value>, Self::Error>> + Send;
+}
+
+/// A source whose meaning is fixed for this build.
+#[derive(Clone, Debug)]
+pub struct Pinned<V> {
+    /// What identifies it between builds (for an image the ChainID of its layers, so that a re-tagged or
+    /// re-configured image with the same files is the same); `None` if only the content that is read of it does.
+    pub identity: Option<Digest>,
+    /// Its value; nothing need have been transferred yet.
+    pub value: V,
+}
+
+/// What an operation gets to work with.
+#[derive(Clone, Debug)]
+pub struct Work<V> {
+    /// The canonical key that the value will be saved under.
+    ///
+    /// It names the value, not this run: content that is stored under it alone might be left over from another
+    /// run, whose record was lost and whose inputs may have been others. Store under the key and the build.
+    pub key: CacheKey,
+    /// The values of the inputs, in order.
+    pub inputs: Vec<V>,
+    /// Cancelled when the build is over for another reason.
+    pub cancel: CancellationToken,
+}
+
+/// What an operation made.
+#[derive(Clone, Debug)]
+pub struct Made<V> {
+    /// The value.
+    pub value: V,
+    /// What [`Evaluator::load`] will need in another build.
+    pub payload: serde_json::Value,
+}

@@ -1,0 +1,320 @@
+//! The coordinator: who waits for whom, what may run, how it ends.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::num::NonZeroUsize;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::prepare::Draft;
+use super::tasks::{Report, Tasks};
+use super::{Limits, Solved};
+use crate::cache::Record;
+use crate::graph::{Vertex, VertexId};
+use crate::op::key::{CacheKey, Define};
+use crate::solver::known::{Identity, Known};
+use crate::solver::places::Places;
+use crate::solver::plan::Link;
+use crate::solver::reason::miss_reason;
+use crate::solver::{Decision, Evaluator, Failure, Made, MissReason, Observer, Plan, Planned, Problem};
+
+/// The only owner of the state of an execution.
+pub(super) struct Coordinator<'a, E: Evaluator> {
+    pub(super) problem: &'a Problem<E>,
+    pub(super) observer: &'a mut dyn Observer<E::Value>,
+    limits: Limits,
+    pub(super) planned: BTreeMap<VertexId, Planned>,
+    pub(super) known: Known,
+    places: Places,
+    links: Vec<Link>,
+    /// Values that the plan had, and those settled since.
+    values: HashMap<VertexId, E::Value>,
+    settled: HashSet<VertexId>,
+    /// Unsettled inputs by vertex.
+    waits_for: HashMap<VertexId, BTreeSet<VertexId>>,
+    /// The same, the other way round.
+    awaited_by: HashMap<VertexId, Vec<VertexId>>,
+    /// Vertices whose inputs are all settled since.
+    pub(super) ready: VecDeque<VertexId>,
+    /// Vertices whose keys are being looked up, or whose content is being read.
+    pub(super) drafts: HashMap<VertexId, Draft>,
+    /// Who makes, or has made, the value of a key in this build.
+    makers: HashMap<CacheKey, VertexId>,
+    /// Vertices that wait for the value of another with an equal key.
+    followers: HashMap<VertexId, Vec<(VertexId, Draft)>>,
+    /// Vertices that must run and wait for a job, in the order of the graph.
+    queue: BTreeMap<VertexId, Draft>,
+    running: HashMap<VertexId, (Instant, Draft)>,
+    /// Vertices that ran in this build.
+    ran: HashSet<VertexId>,
+    pub(super) tasks: Tasks<E>,
+    failure: Option<Failure<E::Error>>,
+}
+
+impl<'a, E: Evaluator> Coordinator<'a, E> {
+    pub(super) fn new(
+        problem: &'a Problem<E>,
+        plan: Plan<E::Value>,
+        limits: Limits,
+        observer: &'a mut dyn Observer<E::Value>,
+    ) -> Self {
+        let Plan {
+            planned,
+            values,
+            known,
+            places,
+            links,
+        } = plan;
+        let tasks = Tasks::new(problem, limits.cancel.child_token());
+        Self {
+            problem,
+            observer,
+            limits,
+            planned,
+            known,
+            places,
+            links,
+            values,
+            settled: HashSet::new(),
+            waits_for: HashMap::new(),
+            awaited_by: HashMap::new(),
+            ready: VecDeque::new(),
+            drafts: HashMap::new(),
+            makers: HashMap::new(),
+            followers: HashMap::new(),
+            queue: BTreeMap::new(),
+            running: HashMap::new(),
+            ran: HashSet::new(),
+            tasks,
+            failure: None,
+        }
+    }
+
+    pub(super) async fn execute(mut self) -> Result<HashMap<VertexId, Solved<E::Value>>, Failure<E::Error>> {
+        self.begin();
+        self.proceed();
+        // The tasks hear of a cancellation themselves and end.
+        while let Some((id, report)) = self.tasks.next().await {
+            self.ended(id, report);
+            self.proceed();
+        }
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(self.solution()),
+        }
+    }
+
+    /// Settles what the plan has already, and finds out who waits for whom.
+    fn begin(&mut self) {
+        for Link { vertex, alias, key } in std::mem::take(&mut self.links) {
+            self.link(vertex, [alias], key);
+        }
+        let graph = &self.problem.graph;
+        let mut have = Vec::new();
+        for (&id, planned) in &self.planned {
+            match planned.decision {
+                Decision::Source | Decision::Hit => have.push(id),
+                Decision::Unneeded { cached: true } if !graph.vertex(id).op.is_source() => {
+                    self.observer.hit(id, planned.key);
+                }
+                Decision::Unneeded { .. } => {}
+                Decision::Run(_) => {
+                    let inputs: BTreeSet<VertexId> = graph.vertex(id).inputs.iter().copied().collect();
+                    for &input in &inputs {
+                        self.awaited_by.entry(input).or_default().push(id);
+                    }
+                    if inputs.is_empty() {
+                        self.ready.push_back(id);
+                    }
+                    self.waits_for.insert(id, inputs);
+                }
+            }
+        }
+        for id in have {
+            let (identity, value) = (self.known.identity(id), self.values[&id].clone());
+            if self.planned[&id].decision == Decision::Hit {
+                self.observer.hit(id, identity.key());
+            }
+            self.settle(id, identity, value);
+        }
+    }
+
+    /// Does all that can be done without waiting.
+    fn proceed(&mut self) {
+        let idle = self.ready.is_empty() && self.queue.is_empty();
+        if !idle && self.failure.is_none() && self.limits.cancel.is_cancelled() {
+            self.fail(Failure::Cancelled);
+        }
+        while self.failure.is_none()
+            && let Some(id) = self.ready.pop_front()
+        {
+            self.prepare(id);
+        }
+        let jobs = self.limits.jobs.map_or(usize::MAX, NonZeroUsize::get);
+        while self.failure.is_none()
+            && self.running.len() < jobs
+            && let Some((id, draft)) = self.queue.pop_first()
+        {
+            self.start(id, draft);
+        }
+    }
+
+    fn start(&mut self, id: VertexId, draft: Draft) {
+        let vertex = self.vertex(id);
+        let reason = self.reason(vertex, &draft);
+        self.observer.started(id, &reason);
+        let inputs = vertex.inputs.iter().map(|input| self.values[input].clone()).collect();
+        self.tasks.run(id, draft.key, inputs);
+        self.running.insert(id, (Instant::now(), draft));
+    }
+
+    fn reason(&self, vertex: &Vertex<E::Op>, draft: &Draft) -> MissReason {
+        if vertex.op.ignores_cache() {
+            return MissReason::Forced;
+        }
+        if draft.refused {
+            return MissReason::Evicted;
+        }
+        let last = self.places.last(&*self.problem.cache, vertex);
+        miss_reason(
+            &self.problem.graph,
+            vertex,
+            &self.known.lineage(vertex),
+            last.as_ref().map(|record| &record.lineage),
+            |input| self.ran.contains(&input),
+        )
+    }
+
+    fn ended(&mut self, id: VertexId, report: Report<E>) {
+        match report {
+            Report::Ran(Ok(made)) => self.completed(id, made),
+            // What follows from the first failure is not worth a word of its own.
+            _ if self.failure.is_some() => self.cancelled(id),
+            Report::Ran(Err(_)) if self.limits.cancel.is_cancelled() => {
+                self.fail(Failure::Cancelled);
+                self.cancelled(id);
+            }
+            Report::Abandoned => self.fail(Failure::Cancelled),
+            Report::Ran(Err(error)) | Report::Read(Err(error)) => {
+                self.running.remove(&id);
+                self.observer.failed(id, &error);
+                self.fail(Failure::operation(self.vertex(id), error));
+            }
+            Report::Panicked(message) => {
+                self.running.remove(&id);
+                let failure = Failure::panicked(self.vertex(id), message);
+                self.observer.failed(id, &failure);
+                self.fail(failure);
+            }
+            Report::Loaded(value) => self.loaded(id, value),
+            Report::Read(Ok(contents)) => self.was_read(id, contents),
+        }
+    }
+
+    fn cancelled(&mut self, id: VertexId) {
+        if self.running.remove(&id).is_some() {
+            self.observer.cancelled(id);
+        }
+    }
+
+    fn fail(&mut self, failure: Failure<E::Error>) {
+        self.failure = Some(failure);
+        self.tasks.cancel();
+    }
+
+    /// Saves what a vertex made, and lets those go on who wait for it.
+    fn completed(&mut self, id: VertexId, made: Made<E::Value>) {
+        let Some((since, draft)) = self.running.remove(&id) else {
+            return;
+        };
+        let vertex = self.vertex(id);
+        let record = Record {
+            key: draft.key,
+            payload: made.payload,
+            created: Timestamp::now().to_string(),
+            lineage: self.known.lineage(vertex),
+        };
+        match self.problem.cache.save(&record) {
+            Ok(()) => self.link(id, draft.aliases(&self.places, vertex), draft.key),
+            Err(error) => self.observer.not_saved(id, &error),
+        }
+        self.ran.insert(id);
+        self.observer.completed(id, since.elapsed());
+        self.settle(id, Identity::Named(draft.key), made.value);
+    }
+
+    /// Makes further keys lead to the record of a vertex.
+    pub(super) fn link(&mut self, id: VertexId, aliases: impl IntoIterator<Item = CacheKey>, key: CacheKey) {
+        for alias in aliases {
+            if let Err(error) = self.problem.cache.link(alias, key) {
+                self.observer.not_saved(id, &error);
+            }
+        }
+    }
+
+    /// Queues a vertex that is not in the cache, unless another one makes the same.
+    pub(super) fn enqueue(&mut self, id: VertexId, draft: Draft) {
+        let keys = draft.keys();
+        let Some(&maker) = keys.iter().find_map(|key| self.makers.get(key)) else {
+            self.makers.extend(keys.into_iter().map(|key| (key, id)));
+            self.queue.insert(id, draft);
+            return;
+        };
+        if self.settled.contains(&maker) {
+            self.follow(id, &draft, maker);
+        } else {
+            self.followers.entry(maker).or_default().push((id, draft));
+        }
+    }
+
+    /// Takes the value of another vertex with an equal key.
+    fn follow(&mut self, id: VertexId, draft: &Draft, maker: VertexId) {
+        let (identity, value) = (self.known.identity(maker), self.values[&maker].clone());
+        self.found(id, draft, identity.key(), value);
+    }
+
+    /// Settles a vertex whose value need not be made.
+    pub(super) fn found(&mut self, id: VertexId, draft: &Draft, key: CacheKey, value: E::Value) {
+        let aliases = draft.aliases(&self.places, self.vertex(id));
+        self.link(id, aliases, key);
+        self.observer.hit(id, key);
+        self.settle(id, Identity::Named(key), value);
+    }
+
+    fn settle(&mut self, id: VertexId, identity: Identity, value: E::Value) {
+        self.observer.ready(id, &value, identity.key());
+        self.known.identify(id, identity);
+        self.values.insert(id, value);
+        self.settled.insert(id);
+        for user in self.awaited_by.remove(&id).unwrap_or_default() {
+            if let Some(inputs) = self.waits_for.get_mut(&user) {
+                inputs.remove(&id);
+                if inputs.is_empty() {
+                    self.ready.push_back(user);
+                }
+            }
+        }
+        for (follower, draft) in self.followers.remove(&id).unwrap_or_default() {
+            self.follow(follower, &draft, id);
+        }
+    }
+
+    pub(super) fn value(&self, id: VertexId) -> E::Value {
+        self.values[&id].clone()
+    }
+
+    pub(super) fn vertex(&self, id: VertexId) -> &'a Vertex<E::Op> {
+        self.problem.graph.vertex(id)
+    }
+
+    fn solution(&self) -> HashMap<VertexId, Solved<E::Value>> {
+        let targets = self.problem.targets.iter().map(|&id| {
+            let solved = Solved {
+                value: self.value(id),
+                key: self.known.identity(id).key(),
+            };
+            (id, solved)
+        });
+        targets.collect()
+    }
+}

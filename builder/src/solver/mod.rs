@@ -1,0 +1,49 @@
+//! Decides what must run, and runs it.
+//!
+//! A [`Problem`] is a graph, its targets, an [`Evaluator`] and a cache. [`plan()`] pins the sources and decides
+//! for every vertex whether its value is in the cache, must be made, or is not needed; nothing has run then,
+//! and the [`Plan`] can be printed. [`execute()`] follows the plan with everything that is ready in parallel.
+//! Generic over the evaluator: the tests use vertices that add numbers.
+//!
+//! # Keys
+//!
+//! | key | made of | says |
+//! |---|---|---|
+//! | *definition key* | operation, canonical keys of the inputs; the content in place of the key for an input that is known only by content | the same was asked for |
+//! | *content key* | operation, canonical keys of inputs used whole, digests of the files read of the others | the same would be read |
+//! | *canonical key* | the key that a value was first saved under: its definition key; for a vertex whose cache is off, that and the build | the same value |
+//!
+//! What of an operation enters is in the table of [`crate::op::key`]. A pinned source has its identity as
+//! canonical key. Look-ups go by the definition key, then, where it differs, by the content key. A content hit
+//! returns the *old* record and with it the old canonical key, so that everything above computes the keys that
+//! it had then and hits too: a change that does not reach the copied files stops at the copy. A vertex that is
+//! run although there is a record (`--no-cache`) gets a canonical key of its own, because its value may differ:
+//! nothing above it can take a result made from the old value for one made from the new.
+//!
+//! # When a content key is known
+//!
+//! While planning, if the files can be read without a transfer: from a pinned source or from a value that is
+//! in the cache. Otherwise when the inputs are done, before the vertex would run: it may still be a hit, and so
+//! may those above it, whose keys are computed again then.
+
+mod decision;
+mod evaluator;
+mod execute;
+mod failure;
+mod keys;
+mod known;
+mod observer;
+mod places;
+mod plan;
+mod problem;
+mod reason;
+#[cfg(test)]
+mod tests;
+
+pub use decision::{Decision, Input, MissReason};
+pub use evaluator::{Evaluator, Made, Pinned, Work};
+pub use execute::{Limits, Solved, execute};
+pub use failure::Failure;
+pub use observer::Observer;
+pub use plan::{Plan, Planned, plan};
+pub use problem::Problem;

@@ -1,0 +1,316 @@
+//! Planning: pins, keys and look-ups, then what of it is needed. Nothing runs and nothing is written.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use futures_util::future::try_join_all;
+
+use super::known::{Identity, Known};
+use super::places::Places;
+use super::reason::miss_reason;
+use super::{Decision, Evaluator, Failure, MissReason, Problem, keys};
+use crate::cache::Record;
+use crate::graph::{Graph, Vertex, VertexId};
+use crate::op::key::{CacheKey, Define};
+
+/// What is to be done, and what was found out to decide it.
+#[derive(Debug)]
+pub struct Plan<V> {
+    pub(super) planned: BTreeMap<VertexId, Planned>,
+    /// Values of all sources, and of all records that were loaded.
+    pub(super) values: HashMap<VertexId, V>,
+    pub(super) known: Known,
+    pub(super) places: Places,
+    pub(super) links: Vec<Link>,
+}
+
+/// A further key of a record that a vertex was found by its content, to be written when the plan is executed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) vertex: VertexId,
+    pub(super) alias: CacheKey,
+    pub(super) key: CacheKey,
+}
+
+/// What is to be done about one vertex, and under which keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Planned {
+    /// What is to be done.
+    pub decision: Decision,
+    /// The definition key; a source has only its canonical key, which stands here too.
+    pub definition: CacheKey,
+    /// The content key, if the operation reads by content and the content is known.
+    pub content: Option<CacheKey>,
+    /// The canonical key; for a vertex that has to run, the expected one.
+    pub key: CacheKey,
+}
+
+impl<V> Plan<V> {
+    /// Returns what is planned for each vertex that the targets are made from, inputs first.
+    pub fn iter(&self) -> impl Iterator<Item = (VertexId, &Planned)> {
+        self.planned.iter().map(|(&id, planned)| (id, planned))
+    }
+
+    /// Returns what is planned for a vertex; `None` if the targets are not made from it.
+    pub fn get(&self, vertex: VertexId) -> Option<&Planned> {
+        self.planned.get(&vertex)
+    }
+
+    /// Returns whether nothing has to run.
+    pub fn is_complete(&self) -> bool {
+        !self
+            .iter()
+            .any(|(_, planned)| matches!(planned.decision, Decision::Run(_)))
+    }
+
+    /// Returns the plan as text, one line per vertex, with names from the graph that was planned.
+    pub fn display<'a, O>(&'a self, graph: &'a Graph<O>) -> impl fmt::Display + 'a {
+        Printed { plan: self, graph }
+    }
+}
+
+struct Printed<'a, V, O> {
+    plan: &'a Plan<V>,
+    graph: &'a Graph<O>,
+}
+
+impl<V, O> fmt::Display for Printed<'_, V, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (id, planned) in self.plan.iter() {
+            let name = self.graph.vertex(id).meta.name.replace(char::is_control, " ");
+            match &planned.decision {
+                Decision::Source => writeln!(f, "source    {name}")?,
+                Decision::Hit => writeln!(f, "hit       {name}")?,
+                Decision::Run(reason) => writeln!(f, "run       {name}: {reason}")?,
+                Decision::Unneeded { .. } => writeln!(f, "unneeded  {name}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Plans how to get the values of the targets.
+///
+/// Dropping the future ends the planning. The look-ups read small files on the calling thread.
+///
+/// # Errors
+/// The first source that cannot be pinned, or content that cannot be read.
+pub async fn plan<E: Evaluator>(problem: &Problem<E>) -> Result<Plan<E::Value>, Failure<E::Error>> {
+    let needed = problem.graph.ancestors(&problem.targets);
+    let mut planner = Planner {
+        problem,
+        known: Known::default(),
+        values: HashMap::new(),
+        found: HashMap::new(),
+        refused: BTreeSet::new(),
+        links: Vec::new(),
+        places: Places::new(&problem.scope, &problem.graph),
+    };
+    planner.pin(&needed).await?;
+    planner.read_nameless(&needed).await?;
+    let mut planned = BTreeMap::new();
+    for &id in &needed {
+        planned.insert(id, planner.look_up(problem.graph.vertex(id)).await?);
+    }
+    planner.decide(&mut planned).await;
+    planner.explain(&mut planned);
+    Ok(Plan {
+        planned,
+        values: planner.values,
+        known: planner.known,
+        places: planner.places,
+        links: planner.links,
+    })
+}
+
+/// The state of a plan in the making.
+struct Planner<'a, E: Evaluator> {
+    problem: &'a Problem<E>,
+    known: Known,
+    values: HashMap<VertexId, E::Value>,
+    /// Records by vertex.
+    found: HashMap<VertexId, Record>,
+    /// Vertices whose record could not be loaded.
+    refused: BTreeSet<VertexId>,
+    links: Vec<Link>,
+    places: Places,
+}
+
+impl<E: Evaluator> Planner<'_, E> {
+    /// Pins all sources at once.
+    async fn pin(&mut self, needed: &BTreeSet<VertexId>) -> Result<(), Failure<E::Error>> {
+        let sources = needed.iter().map(|&id| self.problem.graph.vertex(id));
+        let pins = sources.filter(|vertex| vertex.op.is_source()).map(async |vertex| {
+            let pinned = self.problem.evaluator.pin(vertex).await;
+            pinned
+                .map(|pinned| (vertex, pinned))
+                .map_err(|error| Failure::operation(vertex, error))
+        });
+        for (vertex, pinned) in try_join_all(pins).await? {
+            let operation = vertex.op.operation();
+            let identity = match pinned.identity {
+                Some(identity) => Identity::Named(keys::source_key(operation, identity)),
+                None => Identity::Nameless(keys::nameless_key(operation, &self.problem.build, vertex.id)),
+            };
+            self.known.identify(vertex.id, identity);
+            self.values.insert(vertex.id, pinned.value);
+        }
+        Ok(())
+    }
+
+    /// Digests, all at once, what is read of sources that are known only by content: no key can do without.
+    async fn read_nameless(&mut self, needed: &BTreeSet<VertexId>) -> Result<(), Failure<E::Error>> {
+        let readers = needed.iter().map(|&id| self.problem.graph.vertex(id));
+        let nameless = readers.flat_map(|vertex| {
+            let unread = self.known.unread(vertex).into_iter();
+            unread
+                .filter(|&(_, input)| self.is_nameless(input))
+                .map(move |(position, input)| (vertex, position, input))
+        });
+        let nameless: Vec<_> = nameless.collect();
+        self.read(nameless).await
+    }
+
+    fn is_nameless(&self, vertex: VertexId) -> bool {
+        self.problem.graph.vertex(vertex).op.is_source() && matches!(self.known.identity(vertex), Identity::Nameless(_))
+    }
+
+    /// Digests content, all at once; the values must be there.
+    async fn read(&mut self, what: Vec<(&Vertex<E::Op>, usize, VertexId)>) -> Result<(), Failure<E::Error>> {
+        let reads = what.into_iter().map(async |(vertex, position, input)| {
+            let content = self
+                .problem
+                .evaluator
+                .content(vertex, position, &self.values[&input])
+                .await;
+            content
+                .map(|content| (vertex.id, position, content))
+                .map_err(|error| Failure::operation(vertex, error))
+        });
+        for (reader, position, content) in try_join_all(reads).await? {
+            self.known.read(reader, position, content);
+        }
+        Ok(())
+    }
+
+    /// Computes the keys of a vertex whose inputs have theirs, and looks for its record.
+    async fn look_up(&mut self, vertex: &Vertex<E::Op>) -> Result<Planned, Failure<E::Error>> {
+        let undecided = Decision::Unneeded { cached: false };
+        if vertex.op.is_source() {
+            let key = self.known.identity(vertex.id).key();
+            return Ok(Planned {
+                decision: undecided,
+                definition: key,
+                content: None,
+                key,
+            });
+        }
+        let cache = &self.problem.cache;
+        let definition = keys::definition_key(&self.known.lineage(vertex));
+        let mut found = None;
+        let key = if vertex.op.ignores_cache() {
+            keys::forced_key(definition, &self.problem.build)
+        } else {
+            found = cache.lookup(definition);
+            if found.is_none() {
+                self.read_local(vertex).await?;
+                let content = keys::content_key(&self.known.lineage(vertex));
+                found = content.and_then(|key| cache.lookup(key));
+                if let Some(record) = &found {
+                    let aliases = self.places.keys(vertex).into_iter().chain([definition]);
+                    self.links.extend(aliases.map(|alias| Link {
+                        vertex: vertex.id,
+                        alias,
+                        key: record.key,
+                    }));
+                }
+            }
+            found.as_ref().map_or(definition, |record| record.key)
+        };
+        let content = keys::content_key(&self.known.lineage(vertex));
+        self.known.identify(vertex.id, Identity::Named(key));
+        if let Some(record) = found {
+            self.found.insert(vertex.id, record);
+        }
+        Ok(Planned {
+            decision: undecided,
+            definition,
+            content,
+            key,
+        })
+    }
+
+    /// Digests what a vertex reads of values that are at hand without a transfer.
+    async fn read_local(&mut self, vertex: &Vertex<E::Op>) -> Result<(), Failure<E::Error>> {
+        let evaluator = &self.problem.evaluator;
+        let mut local = Vec::new();
+        for (position, input) in self.known.unread(vertex) {
+            if self.value(input).await.is_some_and(|value| evaluator.is_local(value)) {
+                local.push((vertex, position, input));
+            }
+        }
+        self.read(local).await
+    }
+
+    /// Returns the value of a source, or of a vertex whose record can be loaded.
+    async fn value(&mut self, id: VertexId) -> Option<&E::Value> {
+        if !self.values.contains_key(&id) && !self.refused.contains(&id) {
+            let record = self.found.get(&id)?;
+            match self.problem.evaluator.load(self.problem.graph.vertex(id), record).await {
+                Some(value) => {
+                    self.values.insert(id, value);
+                }
+                None => {
+                    self.refused.insert(id);
+                }
+            }
+        }
+        self.values.get(&id)
+    }
+
+    /// Decides from the targets down: a value that is there hides what it was made from.
+    async fn decide(&mut self, planned: &mut BTreeMap<VertexId, Planned>) {
+        let mut needed: BTreeSet<VertexId> = self.problem.targets.iter().copied().collect();
+        for (&id, planned) in planned.iter_mut().rev() {
+            let vertex = self.problem.graph.vertex(id);
+            planned.decision = if !needed.contains(&id) {
+                Decision::Unneeded {
+                    cached: vertex.op.is_source() || self.found.contains_key(&id),
+                }
+            } else if vertex.op.is_source() {
+                Decision::Source
+            } else if self.value(id).await.is_some() {
+                Decision::Hit
+            } else {
+                needed.extend(&vertex.inputs);
+                Decision::Run(if self.refused.contains(&id) {
+                    MissReason::Evicted
+                } else if vertex.op.ignores_cache() {
+                    MissReason::Forced
+                } else {
+                    MissReason::NeverBuilt
+                })
+            };
+        }
+    }
+
+    /// Replaces `NeverBuilt` by what has changed since the last build, where there was one.
+    fn explain(&self, planned: &mut BTreeMap<VertexId, Planned>) {
+        let graph = &self.problem.graph;
+        let runs: BTreeSet<VertexId> = planned
+            .iter()
+            .filter(|(_, planned)| matches!(planned.decision, Decision::Run(_)))
+            .map(|(&id, _)| id)
+            .collect();
+        for (&id, planned) in planned.iter_mut() {
+            if let Decision::Run(reason @ MissReason::NeverBuilt) = &mut planned.decision {
+                let vertex = graph.vertex(id);
+                let last = self.places.last(&*self.problem.cache, vertex);
+                let last = last.as_ref().map(|record| &record.lineage);
+                *reason = miss_reason(graph, vertex, &self.known.lineage(vertex), last, |input| {
+                    runs.contains(&input)
+                });
+            }
+        }
+    }
+}

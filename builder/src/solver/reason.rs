@@ -1,0 +1,62 @@
+//! Why a vertex has to run: the difference between it and what was last made in its place.
+
+use super::{Input, MissReason};
+use crate::cache::{Lineage, Reading};
+use crate::graph::{Graph, Vertex, VertexId};
+use crate::op::key::Define;
+
+/// Compares a vertex that is not in the cache with the last record of its place.
+///
+/// `runs` says whether an input has to run (or has run). What the user did comes before what follows from it,
+/// and what surely matters before what may turn out not to.
+pub(super) fn miss_reason<O: Define>(
+    graph: &Graph<O>,
+    vertex: &Vertex<O>,
+    lineage: &Lineage,
+    last: Option<&Lineage>,
+    runs: impl Fn(VertexId) -> bool,
+) -> MissReason {
+    let Some(last) = last else {
+        return MissReason::NeverBuilt;
+    };
+    let input = |position: usize| Input {
+        position,
+        name: graph.vertex(vertex.inputs[position]).meta.name.clone(),
+    };
+    let readings = || lineage.inputs.iter().enumerate();
+    let whole = |reading: &Reading| matches!(reading, Reading::Whole { .. });
+    if let Some((position, _)) = readings().find(|&(i, reading)| whole(reading) && runs(vertex.inputs[i])) {
+        return MissReason::InputRuns(input(position));
+    }
+    if lineage.operation != last.operation || lineage.inputs.len() != last.inputs.len() {
+        return MissReason::DefinitionChanged;
+    }
+    let changed = |position: usize, reading: &Reading, last: &Reading| {
+        let source = graph.vertex(vertex.inputs[position]).op.is_source();
+        match (reading, last) {
+            (Reading::Files { content, .. }, Reading::Files { content: last, .. }) => {
+                (content != last).then(|| MissReason::ContentChanged(input(position)))
+            }
+            (Reading::Unread { .. }, _) if runs(vertex.inputs[position]) => None,
+            _ if key(reading) == key(last) => None,
+            _ if source => Some(MissReason::BaseChanged(input(position))),
+            _ => Some(MissReason::InputChanged(input(position))),
+        }
+    };
+    let mut pairs = readings().zip(&last.inputs);
+    if let Some(reason) = pairs.find_map(|((position, reading), last)| changed(position, reading, last)) {
+        return reason;
+    }
+    let awaited = readings().find(|(_, reading)| matches!(reading, Reading::Unread { .. }));
+    match awaited {
+        Some((position, _)) => MissReason::AwaitsContent(input(position)),
+        None => MissReason::Evicted,
+    }
+}
+
+fn key(reading: &Reading) -> Option<crate::op::key::CacheKey> {
+    match *reading {
+        Reading::Whole { key } | Reading::Unread { key } => Some(key),
+        Reading::Files { key, .. } => key,
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the solver on vertices that add numbers.
+
+mod execution;
+mod failing;
+mod oracle;
+mod planning;
+mod reasons;
+mod reuse;
+mod toy;
+mod workshop;

@@ -1,0 +1,139 @@
+//! Builds in a toy world: a graph by names, again and again with one cache.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::toy::{Number, Toy, ToyError, World};
+use crate::cache::MemoryCache;
+use crate::graph::{Graph, GraphBuilder, Meta, VertexId};
+use crate::op::key::CacheKey;
+use crate::solver::{Failure, Limits, Observer, Plan, Problem, Solved, execute, plan};
+
+/// A graph of toys whose vertices have names; a name is `stage.vertex` or just the vertex.
+#[derive(Clone)]
+pub(super) struct Sketch {
+    graph: Arc<Graph<Toy>>,
+    ids: HashMap<&'static str, VertexId>,
+}
+
+impl Sketch {
+    /// Makes a graph of `(name, operation, inputs)`.
+    pub(super) fn new(vertices: &[(&'static str, Toy, &[&'static str])]) -> Self {
+        let mut builder = GraphBuilder::new();
+        let mut ids = HashMap::new();
+        for (name, op, inputs) in vertices {
+            let meta = Meta {
+                name: (*name).to_owned(),
+                stage: name.split_once('.').map_or("", |(stage, _)| stage).to_owned(),
+                origin: None,
+            };
+            let inputs = inputs.iter().map(|input| ids[input]).collect();
+            ids.insert(*name, builder.add(op.clone(), inputs, meta));
+        }
+        Self {
+            graph: Arc::new(builder.finish()),
+            ids,
+        }
+    }
+
+    pub(super) fn id(&self, name: &str) -> VertexId {
+        self.ids[name]
+    }
+
+    pub(super) fn name(&self, id: VertexId) -> &str {
+        &self.graph.vertex(id).meta.name
+    }
+}
+
+/// A world and a cache that outlive builds.
+pub(super) struct Workshop {
+    pub(super) world: Arc<World>,
+    pub(super) cache: Arc<MemoryCache>,
+    builds: AtomicUsize,
+}
+
+impl Workshop {
+    pub(super) fn new(sources: &[(&'static str, i64)]) -> Self {
+        let world = World::default();
+        for &(name, number) in sources {
+            world.set(name, number);
+        }
+        Self {
+            world: Arc::new(world),
+            cache: Arc::new(MemoryCache::new()),
+            builds: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn problem(&self, sketch: &Sketch, targets: &[&str]) -> Problem<World> {
+        Problem {
+            graph: Arc::clone(&sketch.graph),
+            targets: targets.iter().map(|name| sketch.id(name)).collect(),
+            evaluator: Arc::clone(&self.world),
+            cache: self.cache.clone(),
+            scope: "Dockerfile".to_owned(),
+            build: format!("build {}", self.builds.fetch_add(1, Ordering::SeqCst)),
+        }
+    }
+
+    /// Plans, without executing.
+    pub(super) async fn plan(&self, sketch: &Sketch, targets: &[&str]) -> Plan<Number> {
+        plan(&self.problem(sketch, targets)).await.unwrap()
+    }
+
+    /// Plans, and returns the plan as text.
+    pub(super) async fn plan_text(&self, sketch: &Sketch, targets: &[&str]) -> String {
+        self.plan(sketch, targets).await.display(&sketch.graph).to_string()
+    }
+
+    /// Builds, and returns the numbers of the targets.
+    pub(super) async fn build(&self, sketch: &Sketch, targets: &[&str]) -> Vec<i64> {
+        let solved = self.solve(sketch, targets).await.unwrap();
+        targets
+            .iter()
+            .map(|name| solved[&sketch.id(name)].value.number)
+            .collect()
+    }
+
+    /// Builds, and returns the names of the vertices that ran.
+    pub(super) async fn rebuild(&self, sketch: &Sketch, targets: &[&str]) -> Vec<String> {
+        self.world.done();
+        self.build(sketch, targets).await;
+        self.world.ran()
+    }
+
+    /// Builds, and returns the canonical key of a vertex.
+    pub(super) async fn key(&self, sketch: &Sketch, name: &str) -> CacheKey {
+        self.solve(sketch, &[name]).await.unwrap()[&sketch.id(name)].key
+    }
+
+    pub(super) async fn solve(
+        &self,
+        sketch: &Sketch,
+        targets: &[&str],
+    ) -> Result<HashMap<VertexId, Solved<Number>>, Failure<ToyError>> {
+        self.solve_within(sketch, targets, Limits::default(), &mut ()).await
+    }
+
+    pub(super) async fn solve_within(
+        &self,
+        sketch: &Sketch,
+        targets: &[&str],
+        limits: Limits,
+        observer: &mut dyn Observer<Number>,
+    ) -> Result<HashMap<VertexId, Solved<Number>>, Failure<ToyError>> {
+        let problem = self.problem(sketch, targets);
+        let plan = plan(&problem).await?;
+        execute(&problem, plan, limits, observer).await
+    }
+}
+
+/// Limits to this many jobs.
+pub(super) fn jobs(jobs: usize) -> Limits {
+    Limits {
+        jobs: NonZeroUsize::new(jobs),
+        ..Limits::default()
+    }
+}
