@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use builder::executor::{Executor, Process, Stop};
 use builder::progress::Stream;
-use builder::rootless::{self, Caller, id_map};
+use builder::rootless::{self, Caller, EnterError, id_map};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -27,6 +27,8 @@ pub(crate) enum Job {
     Remove { dirs: Vec<PathBuf> },
     /// Enter the namespace, or say why not and what to do.
     Enter,
+    /// Enter a namespace, allow no further one in it, and try to enter one more.
+    EnterBeyondLimit,
     /// Run a step many times, and report the milliseconds each took.
     Measure {
         process: Box<Process>,
@@ -80,10 +82,16 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn enter() -> Result<(), EnterError> {
+    rootless::enter(&id_map::plan(&Caller::read()?)?)
+}
+
 fn perform(job: Job) -> Report {
-    let entered = Caller::read()
-        .and_then(|caller| id_map::plan(&caller))
-        .and_then(|map| rootless::enter(&map));
+    let mut entered = enter();
+    if let Job::EnterBeyondLimit = job {
+        std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
+        entered = entered.and_then(|()| enter());
+    }
     if let Err(error) = entered {
         let mut report = Report::failure(&error);
         report.stderr = error.remedy().unwrap_or_default();
@@ -109,7 +117,7 @@ fn perform(job: Job) -> Report {
             }
             Report::default()
         }
-        Job::Enter => Report {
+        Job::Enter | Job::EnterBeyondLimit => Report {
             stdout: std::fs::read_to_string("/proc/self/status").unwrap(),
             stderr: std::fs::read_to_string("/proc/self/uid_map").unwrap(),
             ..Report::default()

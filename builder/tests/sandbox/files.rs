@@ -151,9 +151,11 @@ fn busybox(sandbox: &Sandbox) -> MountSource {
 }
 
 fn an_empty_image_can_run_a_mounted_program(sandbox: &Sandbox) {
-    let step = sandbox.exec(&["/tool", "ls", "/"]).mount("/tool", busybox(sandbox));
+    let step = sandbox
+        .exec(&["/busybox", "ls", "/"])
+        .mount("/busybox", busybox(sandbox));
     let ran = step.with(|process| process.rootfs.lower.clear()).run();
-    assert_eq!(ran.report.stdout, "dev\netc\nproc\nsys\ntool\n");
+    assert_eq!(ran.report.stdout, "busybox\ndev\netc\nproc\nsys\n");
     assert_eq!(ran.layer(), [""; 0]);
 }
 
@@ -264,10 +266,10 @@ fn a_secret_is_a_file_in_memory_with_its_owner(sandbox: &Sandbox) {
         uid: 1000,
         gid: 7,
     };
-    let script = "cat /run/secrets/s; stat -c ' %a %u:%g' /run/secrets/s; grep -c 'tmpfs.* /run/secrets/s ' /proc/mounts; \
+    let script = "cat /run/secrets/s; stat -c ' %a %u:%g' /run/secrets/s; \
         grep ' /run/secrets/s ' /proc/mounts | cut -d' ' -f3; chmod 777 /run/secrets/s";
     let ran = sandbox.sh(script).mount("/run/secrets/s", secret).run();
-    assert_eq!(ran.report.stdout, "hunter2 440 1000:7\n1\ntmpfs\n");
+    assert_eq!(ran.report.stdout, "hunter2 440 1000:7\ntmpfs\n");
     assert!(ran.report.stderr.contains("Read-only file system"), "{:?}", ran.report);
     assert_eq!(ran.layer(), [""; 0]);
 }
@@ -404,7 +406,7 @@ fn links_of_the_image_do_not_lead_out_of_it(sandbox: &Sandbox) {
                 .report
                 .exit
                 .as_ref()
-                .is_err_and(|error| error.starts_with("cannot "));
+                .is_err_and(|error| error.starts_with("cannot ") || error.starts_with("the mount point "));
             assert!(
                 refused || ran.report.exit == Ok(0),
                 "{place} → {target}: {:?}",

@@ -60,8 +60,9 @@ fn docker_s_masked_paths_are_masked(sandbox: &Sandbox) {
     let script = "for f in kcore keys timer_list sched_debug interrupts; do [ -e /proc/$f ] && cat /proc/$f; done; \
         for d in /proc/acpi /proc/scsi /proc/asound /sys/firmware; do [ -e $d ] && ls -A $d; done; true";
     assert_eq!(sandbox.sh(script).stdout(), "");
-    // The lists are about real files: some of them exist on every machine.
-    assert!(sandbox.sh("ls /proc").stdout().contains("kcore"));
+    // The list is about real files: some of them exist on every machine, and have something to say.
+    assert!(sandbox.sh("ls /proc").stdout().contains("keys"));
+    assert!(!fs::read("/proc/timer_list").unwrap().is_empty());
 }
 
 // M8
@@ -70,8 +71,11 @@ fn docker_s_read_only_paths_are_read_only(sandbox: &Sandbox) {
         "/proc/sysrq-trigger",
         "/proc/sys/kernel/core_pattern",
         "/proc/sys/vm/drop_caches",
-        "/sys/kernel/mm/x",
+        "/proc/irq/0/x",
     ] {
+        if !fs::exists(path).unwrap() {
+            continue;
+        }
         let ran = sandbox.sh(&format!("echo x >{path}")).run();
         assert_ne!(ran.report.exit, Ok(0), "{path}");
         assert!(
@@ -123,6 +127,7 @@ fn a_network_of_its_own_has_loopback_only(sandbox: &Sandbox) {
 fn the_default_network_is_croze_s(sandbox: &Sandbox) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
     let script = format!("nc -w 1 127.0.0.1 {port} </dev/null && echo reached || echo refused");
     let network = |network| sandbox.sh(&script).with(|process| process.network = network).stdout();
     assert_eq!(network(Network::Default), "reached\n");
@@ -131,7 +136,7 @@ fn the_default_network_is_croze_s(sandbox: &Sandbox) {
 }
 
 /// A step that runs this program, which needs the host's C library.
-fn probing<'a>(sandbox: &'a Sandbox, arguments: &[&str]) -> Step<'a> {
+pub(crate) fn probing<'a>(sandbox: &'a Sandbox, arguments: &[&str]) -> Step<'a> {
     let mut args = vec!["/probe", probe::ARGUMENT];
     args.extend(arguments);
     let host = |path: &str| MountSource::Bind {

@@ -73,12 +73,12 @@ fn nothing_outlives_croze_killed_by_any_signal(sandbox: &Sandbox) {
         Signal::TERM,
         Signal::INT,
         Signal::HUP,
-        Signal::SEGV,
+        Signal::QUIT,
         Signal::ABORT,
     ] {
         let (step, marker) = marked(
             sandbox,
-            "trap '' TERM INT HUP; (setsid sleep 300 &); (sleep 300 &); sleep 300",
+            "trap '' TERM INT HUP; (setsid sleep 300 &); (sleep 300 &); sleep 300 & wait",
         );
         let mut child = step.start();
         eventually("the step runs", Duration::from_secs(10), || {
@@ -93,7 +93,7 @@ fn nothing_outlives_croze_killed_by_any_signal(sandbox: &Sandbox) {
 }
 
 fn nothing_outlives_the_monitor(sandbox: &Sandbox) {
-    let (step, marker) = marked(sandbox, "(setsid sleep 300 &); sleep 300");
+    let (step, marker) = marked(sandbox, "(setsid sleep 300 &); sleep 300 & wait");
     let child = step.start();
     eventually("the step runs", Duration::from_secs(10), || {
         processes_with(&marker).len() == 3

@@ -12,7 +12,7 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsopen, open_tree};
 use rustix::net::{AddressFamily, SocketType, socket};
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::{PidfdFlags, geteuid, getpid, getuid, pidfd_open};
 
 /// First argument of a probe.
 pub(crate) const ARGUMENT: &str = "--probe";
@@ -22,6 +22,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["calls"] => calls(),
+        ["user"] => println!("{} {}", getuid().as_raw(), geteuid().as_raw()),
         ["thread"] => {
             println!("{}", std::thread::spawn(|| "from a thread").join().unwrap());
         }
