@@ -1,12 +1,26 @@
 //! From a Dockerfile to an OCI image, without root and without a daemon.
 //!
 //! Modules are ordered bottom-up and may use only those above their own line here
-//! (`tests/layering.rs` checks it); `ARCHITECTURE.md` tells the path of a build through them.
+//! (`tests/it/architecture.rs` checks it); `ARCHITECTURE.md` tells the path of a build through them.
 
+pub mod sys;
 pub mod diagnostic;
 pub mod progress;
+pub mod attributes;
+pub mod state_dir;
+pub mod rootless;
 pub mod dockerfile;
 pub mod op;
 pub mod graph;
 pub mod cache;
 pub mod solver;
+pub mod identity;
+pub mod context;
+pub mod copy;
+pub mod executor;
+pub mod image;
+pub mod frontend;
+pub mod ops;
+pub mod export;
+pub mod build;
+pub mod cli;

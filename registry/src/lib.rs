@@ -8,4 +8,11 @@
 //! - [`auth`]: credentials and challenges.
 //! - [`client`]: resolving, pulling and pushing.
 
+#![forbid(unsafe_code)]
+
 pub mod oci;
+pub mod content;
+pub mod compress;
+mod text;
+pub mod auth;
+pub mod client;

@@ -1,1 +1,33 @@
 //! Directories, mounts and layer archives: snapshots on disk.
+//!
+//! A *snapshot* is the changes of one layer, kept as an overlay upper directory in `userxattr` form; a root file
+//! system is an ordered list of snapshots. This crate keeps them ([`SnapshotStore`]), stacks them ([`Overlay`]),
+//! and turns them into layer archives and back ([`layer`]). It knows neither digests nor registries: a layer is a
+//! tar stream here.
+//!
+//! Everything that touches a tree somebody else filled goes through a [`Root`], a directory that nothing resolves
+//! out of.
+//!
+//! Modules are listed bottom-up: each uses only those above it.
+#![forbid(unsafe_code)]
+
+mod escape;
+mod error;
+mod attributes;
+mod root;
+pub mod xattr;
+pub mod walk;
+mod remove;
+mod name;
+mod store;
+mod overlay;
+pub mod layer;
+
+pub use attributes::{DirAttributes, Stat, Timestamp};
+pub use error::FsError;
+pub use escape::Escaped;
+pub use name::{InvalidSnapshotName, SnapshotName};
+pub use overlay::{MAX_LOWER_DIRS, MountError, Overlay, Upper, attach};
+pub use root::Root;
+pub use rustix::fs::FileType;
+pub use store::{ActiveSnapshot, SnapshotInfo, SnapshotStore, Usage, measure};

@@ -4,11 +4,13 @@
 
 mod source_file;
 mod span;
+mod suggest;
 
 use std::sync::Arc;
 
 pub use source_file::SourceFile;
 pub use span::{Span, Spanned};
+pub use suggest::{did_you_mean, nearest};
 
 /// How bad a diagnostic is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -87,6 +89,17 @@ impl Diagnostic {
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    /// Adds why an error came about, from its own message down to its first cause.
+    #[must_use]
+    pub fn because(mut self, error: &dyn std::error::Error) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            self.notes.push(format!("because: {error}"));
+            cause = error.source();
+        }
         self
     }
 

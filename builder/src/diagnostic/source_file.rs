@@ -75,7 +75,8 @@ mod tests {
         assert_eq!(file.position(6), (1, 7));
         assert_eq!(file.position(7), (2, 1));
         assert_eq!(file.position(10), (2, 3));
-        assert_eq!(file.position(14), (4, 1));
+        assert_eq!(file.position(14), (3, 1));
+        assert_eq!(file.position(15), (4, 1));
         assert_eq!(file.lines(Span::new(0, 7)), (1, 1));
         assert_eq!(file.lines(Span::new(0, 8)), (1, 2));
     }

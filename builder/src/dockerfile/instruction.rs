@@ -15,6 +15,8 @@ pub struct Dockerfile {
     pub syntax: Option<Spanned<String>>,
     /// The `check` directive's value, as written.
     pub check: Option<Spanned<String>>,
+    /// Empty lines inside continued instructions, which BuildKit deprecates.
+    pub empty_continuations: Vec<Span>,
     /// `ARG`s before the first `FROM`.
     pub globals: Vec<Instruction>,
     /// The stages in order; never empty.
@@ -34,8 +36,10 @@ pub struct Stage {
     pub span: Span,
     /// `FROM … AS …` as written, for messages and lints.
     pub original: String,
-    /// A comment directly above, for `--call=outline` and `targets`.
+    /// What a comment above says about the stage's name, for `--call=outline` and `targets`.
     pub comment: Option<String>,
+    /// Comments above, one a line, without `#`.
+    pub comments: Vec<String>,
     /// The instructions.
     pub instructions: Vec<Instruction>,
 }
@@ -230,14 +234,12 @@ pub struct AddOptions {
     pub exclude: Vec<Spanned<String>>,
 }
 
-/// `RUN --mount`: options as written; those that may hold variables are checked after expansion.
+/// `RUN --mount`: options as written. Values may hold variables, even that of `type`; `resolve` replaces them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunMount {
     /// The whole flag.
     pub span: Span,
-    /// Its type; unexpanded types are not allowed, so this is final.
-    pub kind: MountKind,
-    /// `key=value` in order, without `type`; names are known to fit the kind.
+    /// The options in order, `type` among them; all names are known, and fit the type if that is written out.
     pub options: Vec<MountOption>,
 }
 
@@ -259,10 +261,32 @@ pub enum MountKind {
 /// One option of a mount, under its canonical name (`target`, not `dst`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MountOption {
-    /// Canonical name: `target source from readonly id sharing mode uid gid size required env`.
-    pub name: &'static str,
-    /// The value, unexpanded; `None` for a bare flag. `rw` is `readonly=false`.
+    /// Which option.
+    pub key: MountKey,
+    /// The value, unexpanded; `None` for a bare `readonly`, `readwrite` or `required`.
     pub value: Option<Spanned<String>>,
+    /// The whole option.
+    pub span: Span,
+}
+
+/// The options of mounts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "each is the option of its name")]
+pub enum MountKey {
+    Type,
+    From,
+    Source,
+    Target,
+    Readonly,
+    Readwrite,
+    Id,
+    Sharing,
+    Required,
+    Size,
+    Mode,
+    Uid,
+    Gid,
+    Env,
 }
 
 /// How builds share a cache mount.

@@ -1,5 +1,7 @@
 //! `COPY` and `ADD`: which files go where, and as whose.
 
+use super::Chmod;
+
 /// Files to put into a root file system.
 ///
 /// Input 0 is the destination, unless [`CopyOp::scratch`]; sources name theirs.
@@ -48,13 +50,4 @@ pub struct InlineFile {
     pub name: String,
     /// Content, expanded.
     pub content: String,
-}
-
-/// `--chmod`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Chmod {
-    /// Octal, 0 to 07777.
-    Octal(u32),
-    /// Symbolic, as in chmod(1); known to parse.
-    Symbolic(String),
 }

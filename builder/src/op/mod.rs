@@ -3,11 +3,13 @@
 //! An operation names its inputs by position in its vertex's input list. What of it enters a cache key
 //! is decided in one place, `op::key`.
 
+mod chmod;
 mod copy;
 pub mod key;
 mod run;
 
-pub use copy::{Chmod, CopyOp, CopySource, InlineFile};
+pub use chmod::{Chmod, ChmodError, SymbolicMode};
+pub use copy::{CopyOp, CopySource, InlineFile};
 pub use run::{Mount, MountSource, Network, RunOp};
 
 use registry::oci::{Platform, Reference};

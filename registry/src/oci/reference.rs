@@ -72,6 +72,14 @@ impl Reference {
         }
     }
 
+    /// Returns `digest` in the same repository, without a tag.
+    pub fn untagged(&self, digest: Digest) -> Self {
+        Self {
+            tag: None,
+            ..self.with_digest(digest)
+        }
+    }
+
     /// Returns the reference as people write it: without `docker.io/` and `library/`.
     pub fn familiar(&self) -> String {
         let full = self.to_string();

@@ -182,7 +182,7 @@ fn copy(hasher: &mut KeyHasher, op: &CopyOp) {
     hasher.optional(chmod.as_ref(), |hasher, chmod| {
         match chmod {
             Chmod::Octal(mode) => hasher.choice("octal").number(*mode),
-            Chmod::Symbolic(text) => hasher.choice("symbolic").text(text),
+            Chmod::Symbolic(_) => hasher.choice("symbolic").text(&chmod.to_string()),
         };
     });
     hasher.flag(*parents).list(exclude, |hasher, pattern| {

@@ -304,7 +304,7 @@ fn what_enters_the_key_of_a_copy() {
             ("names", |op| op.names_from = None),
             ("chmod", |op| op.chmod = Some(Chmod::Octal(0o644))),
             ("symbolic chmod", |op| {
-                op.chmod = Some(Chmod::Symbolic("755".to_owned()))
+                op.chmod = Some("u=rwx,go=rx".parse().unwrap());
             }),
             ("no chmod", |op| op.chmod = None),
             ("parents", |op| op.parents = true),

@@ -1,0 +1,109 @@
+//! Why a build failed, typed so that the command line can choose the exit code and point into the Dockerfile.
+
+use std::sync::Arc;
+
+use registry::client::ClientError;
+use registry::content::ContentError;
+use snapshotter::FsError;
+
+use super::layers::ShipError;
+use crate::diagnostic::{Diagnostic, Span};
+use crate::export::ExportError;
+use crate::image::LayerError;
+use crate::image::PullError;
+use crate::ops::OpError;
+use crate::progress::StepId;
+use crate::state_dir::StateDirError;
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Dockerfile is wrong: everything that is wrong with it.
+    #[error("the Dockerfile has errors")]
+    Dockerfile(Vec<Diagnostic>),
+    /// A base image cannot be had.
+    #[error("cannot resolve an image")]
+    Image {
+        /// What in the Dockerfile names it.
+        origin: Option<Span>,
+        /// Why.
+        #[source]
+        source: Box<PullError>,
+    },
+    /// A step failed.
+    #[error("`{name}` failed")]
+    Step {
+        /// Its name.
+        name: String,
+        /// Its instruction.
+        origin: Option<Span>,
+        /// The displayed step, whose log says more.
+        step: Option<StepId>,
+        /// Why.
+        #[source]
+        source: Box<OpError>,
+    },
+    /// A part of croze panicked.
+    #[error("a bug in croze: `{name}` panicked: {message}")]
+    Panicked {
+        /// The step.
+        name: String,
+        /// What the panic said.
+        message: String,
+    },
+    /// An ignore file is wrong.
+    #[error("the ignore file has errors")]
+    IgnoreFile(Vec<Diagnostic>),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateDirError),
+    /// The content store cannot be used.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// The snapshots cannot be used.
+    #[error(transparent)]
+    Snapshots(#[from] FsError),
+    /// A layer could not be packed or pushed.
+    #[error(transparent)]
+    Layer(#[from] Arc<ShipError>),
+    /// A base's layer could not be compressed anew.
+    #[error(transparent)]
+    Recompress(#[from] LayerError),
+    /// A base's layer could not be fetched.
+    #[error(transparent)]
+    Pull(Box<PullError>),
+    /// The image could not be pushed.
+    #[error("cannot push `{reference}`")]
+    Push {
+        /// Where to.
+        reference: String,
+        /// Why.
+        #[source]
+        source: Box<ClientError>,
+    },
+    /// The image could not be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A document could not be written as JSON.
+    #[error("cannot write the image's config or manifest")]
+    Json(#[from] serde_json::Error),
+    /// The build was interrupted.
+    #[error("the build was cancelled")]
+    Cancelled,
+}
+
+impl From<PullError> for BuildError {
+    fn from(error: PullError) -> Self {
+        Self::Pull(Box::new(error))
+    }
+}
+
+impl BuildError {
+    /// Wraps the end of a thread that was doing `name`.
+    pub(super) fn panicked(name: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
+        move |panic| Self::Panicked {
+            name: name.to_owned(),
+            message: panic.to_string(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The end of a build: images are assembled, kept in the store, written out and pushed. Tags move last.
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use registry::oci::{Descriptor, Digest, Index, Platform, Reference};
+
+use super::layers::LayerTasks;
+use super::outputs::Outputs;
+use super::variant::Variant;
+use super::{BuildError, BuildRequest, Services};
+use crate::export::{AnnotationTarget, Document, Image, PlatformImage};
+use crate::frontend::{Base, Lowered};
+use crate::graph::VertexId;
+use crate::image::assemble::{self, Choices, NewHistory, NewLayer, assemble};
+use crate::image::{BaseImage, BaseImages};
+use crate::ops::{Rootfs, Value};
+use crate::progress::{Progress, StepId};
+
+/// What a build has come to.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The image, if any output wanted one; the pushed one if there are several forms of it.
+    pub image: Option<Image>,
+    /// Its names.
+    pub names: Vec<Reference>,
+}
+
+/// One platform's result.
+pub(super) struct Part<'a> {
+    pub(super) platform: &'a Platform,
+    pub(super) lowered: &'a Lowered,
+    pub(super) files: Rootfs,
+    pub(super) base: Option<Arc<BaseImage>>,
+}
+
+/// What the end of a build works with.
+pub(super) struct Finish<'a> {
+    pub(super) request: &'a BuildRequest,
+    pub(super) services: &'a Services,
+    pub(super) progress: &'a Progress,
+    pub(super) images: &'a Arc<BaseImages>,
+    pub(super) variants: &'a [Variant],
+    pub(super) tasks: &'a LayerTasks,
+}
+
+impl Finish<'_> {
+    /// Does all of it, as one displayed step.
+    pub(super) async fn run(
+        &self,
+        lowered: &[(Platform, Lowered)],
+        value: impl Fn(VertexId) -> Option<Value>,
+    ) -> Result<Finished, BuildError> {
+        const NAME: &str = "exporting to image";
+        let step = self.progress.declare(NAME, Digest::of(NAME.as_bytes()), Vec::new());
+        self.progress.started(step);
+        let outcome = self.finish(lowered, value, step).await;
+        self.progress
+            .completed(step, outcome.as_ref().err().map(ToString::to_string));
+        outcome
+    }
+
+    async fn finish(
+        &self,
+        lowered: &[(Platform, Lowered)],
+        value: impl Fn(VertexId) -> Option<Value>,
+        step: StepId,
+    ) -> Result<Finished, BuildError> {
+        let mut parts = Vec::new();
+        for (platform, lowered) in lowered {
+            let files = match lowered.rootfs.and_then(&value) {
+                Some(Value::Files(files)) => files,
+                Some(Value::Context(_)) | None => Rootfs::default(),
+            };
+            let base = match &lowered.base {
+                Some(base) => Some(self.base(base, platform).await?),
+                None => None,
+            };
+            parts.push(Part {
+                platform,
+                lowered,
+                files,
+                base,
+            });
+        }
+        let outputs = Outputs {
+            services: self.services,
+            progress: self.progress,
+            images: self.images,
+            step,
+        };
+        let mut finished = Finished {
+            image: None,
+            names: self.request.tags.clone(),
+        };
+        for variant in self.variants {
+            let image = self.image(variant, &parts, step).await?;
+            self.keep(&image, variant)?;
+            outputs.write_image(variant, &image, &parts).await?;
+            if finished.image.is_none() || variant.is_pushed() {
+                finished = Finished {
+                    image: Some(image),
+                    names: variant.names.clone(),
+                };
+            }
+        }
+        for output in &self.request.outputs {
+            outputs.write_files(output, &parts).await?;
+        }
+        Ok(finished)
+    }
+
+    async fn base(&self, base: &Base, platform: &Platform) -> Result<Arc<BaseImage>, BuildError> {
+        match self.images.by_manifest(base.image.manifest_digest) {
+            Some(known) => Ok(known),
+            None => Ok(self.images.resolve(&base.image.reference, platform).await?),
+        }
+    }
+
+    /// Makes one form of the image: a manifest for one platform, an index for several.
+    async fn image(&self, variant: &Variant, parts: &[Part<'_>], step: StepId) -> Result<Image, BuildError> {
+        let mut manifests = try_join_all(parts.iter().map(|part| self.platform_image(variant, part, step))).await?;
+        if manifests.len() == 1 {
+            return Ok(Image::single(manifests.remove(0)));
+        }
+        let options = &variant.options;
+        let entries = manifests.iter().map(|image| {
+            let platform = Some(image.platform.clone());
+            let annotations = options.annotations_for(AnnotationTarget::ManifestDescriptor, platform.as_ref());
+            Descriptor {
+                platform,
+                annotations,
+                ..image.manifest.descriptor.clone()
+            }
+        });
+        let mut annotations = self.request.annotations.index.clone();
+        annotations.extend(options.annotations_for(AnnotationTarget::Index, None));
+        let media_type = options.media_types.index();
+        let index = Index {
+            media_type: Some(media_type.into()),
+            annotations,
+            ..Index::new(entries.collect())
+        };
+        let index = Document::new(media_type, serde_json::to_vec(&index)?);
+        Ok(Image::under_index(index, manifests))
+    }
+
+    async fn platform_image(
+        &self,
+        variant: &Variant,
+        part: &Part<'_>,
+        step: StepId,
+    ) -> Result<PlatformImage, BuildError> {
+        let blobs = try_join_all(part.files.layers.iter().map(|layer| async {
+            let blob = self.tasks.finish(&layer.snapshot, variant.format).await?;
+            let created = layer.created.clone();
+            Ok::<_, BuildError>(NewLayer {
+                descriptor: blob.descriptor,
+                diff_id: blob.diff_id,
+                created,
+            })
+        }));
+        let mut blobs = blobs.await?.into_iter();
+        let history = part.lowered.history.iter().map(|entry| NewHistory {
+            created_by: entry.created_by.clone(),
+            comment: entry.comment,
+            layer: entry.layer.and_then(|_| blobs.next()),
+        });
+        let history: Vec<NewHistory> = history.collect();
+        let layers = match &part.base {
+            Some(base) if variant.options.force_compression => self.recompress(variant, base, step).await?,
+            Some(base) => base.descriptors(),
+            None => Vec::new(),
+        };
+        let below = part.base.as_ref().map(|base| assemble::Base {
+            layers: &layers,
+            config: &base.config,
+        });
+        let mut annotations = self.request.annotations.manifest.clone();
+        annotations.extend(
+            variant
+                .options
+                .annotations_for(AnnotationTarget::Manifest, Some(part.platform)),
+        );
+        let epoch = variant
+            .epoch
+            .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        let choices = Choices {
+            media_types: variant.options.media_types,
+            annotations,
+            epoch: epoch.map(|time| time.to_string()),
+        };
+        let made = assemble(below, part.lowered.config.clone(), &history, &choices)?;
+        Ok(PlatformImage {
+            platform: part.platform.clone(),
+            manifest: Document {
+                descriptor: made.manifest_descriptor,
+                bytes: made.manifest,
+            },
+            config: Document {
+                descriptor: made.config_descriptor,
+                bytes: made.config,
+            },
+            layers: made.layers,
+        })
+    }
+
+    /// Compresses a base's layers as new ones are: `force-compression`.
+    async fn recompress(
+        &self,
+        variant: &Variant,
+        base: &Arc<BaseImage>,
+        step: StepId,
+    ) -> Result<Vec<Descriptor>, BuildError> {
+        try_join_all(base.layers.iter().map(|layer| async {
+            self.images.ensure_blob(base, layer, Some(step)).await?;
+            let (packer, format, layer) = (self.services.packer(), variant.format, layer.clone());
+            let made = tokio::task::spawn_blocking(move || packer.recompressed(&layer, format)).await;
+            Ok(made.map_err(BuildError::panicked("recompression"))??.descriptor)
+        }))
+        .await
+    }
+
+    /// Keeps the documents in the store, and the tags last.
+    fn keep(&self, image: &Image, variant: &Variant) -> Result<(), BuildError> {
+        for document in image.documents() {
+            self.services.content.put(&document.bytes)?;
+        }
+        for name in &variant.names {
+            self.services
+                .state
+                .tags()
+                .set(name, &image.root().descriptor, &self.services.scratch)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,348 @@
+//! A whole build: the only place where parser, frontend, solver, operations, layers and outputs meet.
+
+mod error;
+mod finish;
+mod layers;
+mod names;
+mod observe;
+mod outputs;
+mod request;
+mod services;
+mod variant;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use futures_util::future::try_join_all;
+use registry::oci::{Digest, Platform, Reference};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+pub use error::BuildError;
+pub use finish::Finished;
+pub use layers::ShipError;
+pub use request::{Annotations, BuildRequest};
+pub use services::Services;
+
+use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::dockerfile;
+use crate::dockerfile::ignore::Matcher;
+use crate::frontend::{self, LowerError, Lowered, ResolveError, ResolveImage, ResolvedImage, TargetPlatform};
+use crate::graph::{Graph, GraphBuilder, VertexId};
+use crate::image::{BaseImages, LayerFormat, PullError};
+use crate::op::Op;
+use crate::ops::{LocalContext, Ops, Surroundings};
+use crate::progress::Progress;
+use crate::solver::{self, Plan, Problem};
+use crate::state_dir::Class;
+use layers::LayerTasks;
+use observe::BuildObserver;
+use variant::Variant;
+
+/// How a running build is told to end.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    /// Ends it: running processes are asked to end.
+    pub cancel: CancellationToken,
+    /// Ends it at once: running processes are killed.
+    pub kill: CancellationToken,
+}
+
+/// A build whose plan is made: nothing has run.
+pub struct Planned {
+    request: BuildRequest,
+    services: Services,
+    progress: Progress,
+    images: Arc<BaseImages>,
+    lowered: Vec<(Platform, Lowered)>,
+    problem: Problem<Ops>,
+    plan: Plan<crate::ops::Value>,
+}
+
+/// Reads the Dockerfile, resolves its images, lowers it and plans.
+///
+/// # Errors
+/// If the Dockerfile is wrong, or an image or context cannot be had.
+pub async fn plan(
+    request: BuildRequest,
+    services: Services,
+    progress: Progress,
+    interrupt: &Interrupt,
+) -> Result<Planned, BuildError> {
+    let dockerfile = load_definition(&request, &progress)?;
+    let images = Arc::new(services.images(&request, &progress)?);
+    let (lowered, graph) = lower(&request, dockerfile, &images, &progress).await?;
+    let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
+    let contexts = contexts(&request, &services, &graph)?;
+    let ops = Ops {
+        state: services.state.clone(),
+        snapshots: Arc::clone(&services.snapshots),
+        images: Arc::clone(&images),
+        contexts,
+        secrets: request.secrets.clone(),
+        surroundings: Surroundings {
+            resolv_conf: request.resolv_conf.clone(),
+            shm_size: request.shm_size,
+        },
+        progress: progress.clone(),
+        steps: names::declare(&progress, &graph, &targets),
+        kill: interrupt.kill.clone(),
+        executor: OnceLock::new(),
+        mount_point: services.mount_point()?,
+        selected: Mutex::default(),
+    };
+    let problem = Problem {
+        graph: Arc::new(graph),
+        targets,
+        evaluator: Arc::new(ops),
+        cache: Arc::clone(&services.cache),
+        scope: request.dockerfile.name().to_owned(),
+        build: services.build_id.clone(),
+    };
+    let plan = solver::plan(&problem)
+        .await
+        .map_err(|failure| step_error(&problem, failure))?;
+    Ok(Planned {
+        request,
+        services,
+        progress,
+        images,
+        lowered,
+        problem,
+        plan,
+    })
+}
+
+impl Planned {
+    /// Returns whether nothing would run.
+    pub fn is_complete(&self) -> bool {
+        self.plan.is_complete()
+    }
+
+    /// Carries the plan out and brings the result where the request wants it.
+    ///
+    /// # Errors
+    /// If a step fails, or the result cannot be written or pushed.
+    pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
+        let epoch = self.lowered.iter().find_map(|(_, lowered)| lowered.epoch);
+        let variants = Variant::of_request(&self.request, epoch);
+        let tasks = Arc::new(self.layer_tasks(&variants));
+        let layers = self
+            .lowered
+            .iter()
+            .flat_map(|(_, lowered)| &lowered.history)
+            .filter_map(|entry| entry.layer);
+        let mut observer = BuildObserver {
+            progress: self.progress.clone(),
+            steps: self.problem.evaluator.steps.clone(),
+            layers: layers.collect::<HashSet<_>>(),
+            tasks: Arc::clone(&tasks),
+        };
+        let limits = solver::Limits {
+            jobs: self.request.jobs,
+            cancel: interrupt.cancel.clone(),
+        };
+        let solved = solver::execute(&self.problem, self.plan, limits, &mut observer).await;
+        let solved = solved.map_err(|failure| step_error(&self.problem, failure))?;
+        let remembered = self
+            .problem
+            .evaluator
+            .contexts
+            .values()
+            .map(|context| context.remembered.save());
+        for error in remembered.filter_map(Result::err) {
+            self.progress
+                .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
+        }
+        let finish = finish::Finish {
+            request: &self.request,
+            services: &self.services,
+            progress: &self.progress,
+            images: &self.images,
+            variants: &variants,
+            tasks: &tasks,
+        };
+        let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());
+        tokio::select! {
+            finished = finish.run(&self.lowered, value) => finished,
+            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+
+    fn layer_tasks(&self, variants: &[Variant]) -> LayerTasks {
+        let mut formats: Vec<(LayerFormat, Vec<Reference>)> = Vec::new();
+        for variant in variants {
+            // What is all in the cache is most likely in the registry as well: then the manifest is asked for first.
+            let pushed_early = variant.is_pushed() && !self.plan.is_complete();
+            let destinations = if pushed_early {
+                repositories(&variant.names)
+            } else {
+                Vec::new()
+            };
+            match formats.iter_mut().find(|(format, _)| *format == variant.format) {
+                Some((_, known)) => known.extend(destinations),
+                None => formats.push((variant.format, destinations)),
+            }
+        }
+        LayerTasks::new(self.services.packer(), formats, self.services.client.clone())
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.plan.display(&self.problem.graph).fmt(f)
+    }
+}
+
+/// Keeps one reference of each repository.
+fn repositories(references: &[Reference]) -> Vec<Reference> {
+    let mut seen = BTreeSet::new();
+    let is_new = |r: &&Reference| seen.insert((r.registry().to_owned(), r.repository().to_owned()));
+    references.iter().filter(is_new).cloned().collect()
+}
+
+/// Parses the Dockerfile, as a step of its own.
+fn load_definition(request: &BuildRequest, progress: &Progress) -> Result<dockerfile::Dockerfile, BuildError> {
+    let source = &request.dockerfile;
+    let name = format!("[internal] load build definition from {}", source.name());
+    let step = progress.declare(name, Digest::of(source.text().as_bytes()), Vec::new());
+    progress.started(step);
+    let parsed = dockerfile::parse(Arc::clone(source));
+    progress.completed(step, parsed.is_err().then(|| "the Dockerfile has errors".to_owned()));
+    parsed.map_err(BuildError::Dockerfile)
+}
+
+/// Resolves what the Dockerfile names and lowers it for every platform into one graph.
+async fn lower(
+    request: &BuildRequest,
+    dockerfile: dockerfile::Dockerfile,
+    images: &Arc<BaseImages>,
+    progress: &Progress,
+) -> Result<(Vec<(Platform, Lowered)>, Graph<Op>), BuildError> {
+    let platforms: Vec<TargetPlatform> = match request.platforms.as_slice() {
+        [] => vec![TargetPlatform::Implied(Platform::host())],
+        chosen => chosen.iter().cloned().map(TargetPlatform::Chosen).collect(),
+    };
+    let requests: Vec<frontend::Request> = platforms
+        .into_iter()
+        .map(|platform| request.for_frontend(dockerfile.clone(), platform))
+        .collect();
+    let mut needed = Vec::new();
+    for request in &requests {
+        needed.extend(frontend::references(request).map_err(BuildError::Dockerfile)?);
+    }
+    try_join_all(needed.into_iter().map(|image| async move {
+        let name = format!("[internal] load metadata for {}", image.reference);
+        let step = progress.declare(name, Digest::of(image.reference.to_string().as_bytes()), Vec::new());
+        progress.started(step);
+        let resolved = images.resolve(&image.reference, &image.platform).await;
+        progress.completed(step, resolved.as_ref().err().map(ToString::to_string));
+        resolved.map(drop).map_err(|source| BuildError::Image {
+            origin: Some(image.span),
+            source: Box::new(source),
+        })
+    }))
+    .await?;
+    let resolver = Resolver {
+        images: Arc::clone(images),
+        runtime: Handle::current(),
+    };
+    let lowering = tokio::task::spawn_blocking(move || {
+        let mut graph = GraphBuilder::new();
+        let mut lowered = Vec::new();
+        for request in &requests {
+            lowered.push((
+                (*request.platform).clone(),
+                frontend::lower(request, &resolver, &mut graph)?,
+            ));
+        }
+        Ok::<_, LowerError>((lowered, graph.finish()))
+    });
+    let lowered = lowering.await.map_err(|panic| BuildError::Panicked {
+        name: "lowering".to_owned(),
+        message: panic.to_string(),
+    })?;
+    let (lowered, graph) = lowered.map_err(lower_error)?;
+    Ok((lowered, graph))
+}
+
+fn lower_error(error: LowerError) -> BuildError {
+    match error {
+        LowerError::Dockerfile(errors) => BuildError::Dockerfile(errors),
+        LowerError::Resolve {
+            diagnostic,
+            span,
+            error: ResolveError(error),
+        } => match error.downcast::<PullError>() {
+            Ok(source) => BuildError::Image {
+                origin: Some(span),
+                source,
+            },
+            Err(_) => BuildError::Dockerfile(vec![*diagnostic]),
+        },
+    }
+}
+
+/// Opens the directories that the graph reads.
+fn contexts(
+    request: &BuildRequest,
+    services: &Services,
+    graph: &Graph<Op>,
+) -> Result<BTreeMap<String, Arc<LocalContext>>, BuildError> {
+    let wanted = graph.iter().filter_map(|vertex| match &vertex.op {
+        Op::Local(op) => Some(op.name.clone()),
+        _ => None,
+    });
+    let mut contexts = BTreeMap::new();
+    for name in wanted.collect::<BTreeSet<_>>() {
+        if let Some(directory) = request.directories.get(&name) {
+            let ignored = ignore_patterns(directory.ignore.as_ref())?;
+            let memory = services.state.path(Class::Contexts);
+            contexts.insert(name, LocalContext::open(&directory.path, ignored, &memory)?);
+        }
+    }
+    Ok(contexts)
+}
+
+/// Answers the frontend from the images that are known, and asks for those that only `ONBUILD` names.
+struct Resolver {
+    images: Arc<BaseImages>,
+    runtime: Handle,
+}
+
+impl ResolveImage for Resolver {
+    fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<ResolvedImage, ResolveError> {
+        let base = self.runtime.block_on(self.images.resolve(reference, platform));
+        let base = base.map_err(|error| ResolveError(Box::new(error)))?;
+        Ok(ResolvedImage {
+            reference: base.reference.clone(),
+            manifest_digest: base.manifest.digest,
+            config: base.config.clone(),
+        })
+    }
+}
+
+fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpError>) -> BuildError {
+    match failure {
+        solver::Failure::Operation { vertex, name, error } => BuildError::Step {
+            name,
+            origin: problem.graph.vertex(vertex).meta.origin,
+            step: problem.evaluator.steps.get(&vertex).copied(),
+            source: Box::new(error),
+        },
+        solver::Failure::Panicked { name, message, .. } => BuildError::Panicked { name, message },
+        solver::Failure::Cancelled => BuildError::Cancelled,
+    }
+}
+
+/// Compiles an ignore file; none hides nothing.
+fn ignore_patterns(file: Option<&Arc<SourceFile>>) -> Result<Matcher, BuildError> {
+    let Some(file) = file else {
+        return Ok(Matcher::default());
+    };
+    Matcher::parse(file.text()).map_err(|error| {
+        let diagnostic = Diagnostic::error(error.to_string()).in_file(file).at(error.span(), "");
+        BuildError::IgnoreFile(vec![diagnostic])
+    })
+}

@@ -1,0 +1,77 @@
+//! Between the solver and everything that hears of it: the display, and the layers that can be packed early.
+
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::layers::LayerTasks;
+use crate::cache::CacheError;
+use crate::diagnostic::Diagnostic;
+use crate::graph::VertexId;
+use crate::op::key::CacheKey;
+use crate::ops::Value;
+use crate::progress::{Progress, StepId};
+use crate::solver::{MissReason, Observer};
+
+/// Hears of vertices while a plan is executed.
+pub(super) struct BuildObserver {
+    pub(super) progress: Progress,
+    /// The displayed steps.
+    pub(super) steps: HashMap<VertexId, StepId>,
+    /// The vertices whose changes are layers of a wanted image.
+    pub(super) layers: HashSet<VertexId>,
+    /// Where those are packed.
+    pub(super) tasks: Arc<LayerTasks>,
+}
+
+impl BuildObserver {
+    fn step(&self, vertex: VertexId) -> Option<StepId> {
+        self.steps.get(&vertex).copied()
+    }
+}
+
+impl Observer<Value> for BuildObserver {
+    fn hit(&mut self, vertex: VertexId, _key: CacheKey) {
+        if let Some(step) = self.step(vertex) {
+            self.progress.cached(step);
+        }
+    }
+
+    fn started(&mut self, vertex: VertexId, _reason: &MissReason) {
+        if let Some(step) = self.step(vertex) {
+            self.progress.started(step);
+        }
+    }
+
+    fn completed(&mut self, vertex: VertexId, _took: Duration) {
+        if let Some(step) = self.step(vertex) {
+            self.progress.completed(step, None);
+        }
+    }
+
+    fn failed(&mut self, vertex: VertexId, error: &(dyn Error + 'static)) {
+        if let Some(step) = self.step(vertex) {
+            self.progress.completed(step, Some(error.to_string()));
+        }
+    }
+
+    fn cancelled(&mut self, vertex: VertexId) {
+        if let Some(step) = self.step(vertex) {
+            self.progress.completed(step, Some("cancelled".to_owned()));
+        }
+    }
+
+    fn ready(&mut self, vertex: VertexId, value: &Value, _key: CacheKey) {
+        if let (true, Value::Files(files)) = (self.layers.contains(&vertex), value) {
+            for layer in files.layers.iter() {
+                self.tasks.begin(&layer.snapshot);
+            }
+        }
+    }
+
+    fn not_saved(&mut self, _vertex: VertexId, error: &CacheError) {
+        let warning = Diagnostic::warning("a result could not be saved: the next build will make it again");
+        self.progress.warn(warning.because(error));
+    }
+}

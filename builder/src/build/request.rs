@@ -1,0 +1,90 @@
+//! A build as meant: everything about the command line, checked, with paths absolute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use registry::compress::Compression;
+use registry::oci::{Platform, Reference};
+
+use crate::diagnostic::SourceFile;
+use crate::dockerfile::Dockerfile;
+use crate::export::OutputSpec;
+use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
+use crate::op::Network;
+use crate::ops::{LocalDirectory, Secrets};
+
+/// A build.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The Dockerfile.
+    pub dockerfile: Arc<SourceFile>,
+    /// Directories of files by the name that the graph knows them by; `context` is the main one.
+    pub directories: BTreeMap<String, LocalDirectory>,
+    /// What `--build-context` names stand for.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--build-arg`s.
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`s.
+    pub labels: BTreeMap<String, String>,
+    /// `--annotation`s.
+    pub annotations: Annotations,
+    /// For which platforms; empty for this machine's.
+    pub platforms: Vec<Platform>,
+    /// `-t`.
+    pub tags: Vec<Reference>,
+    /// `-o` and `--push`.
+    pub outputs: Vec<OutputSpec>,
+    /// How new layers are compressed.
+    pub compression: Compression,
+    /// `--no-cache`, `--no-cache-filter`.
+    pub no_cache: NoCache,
+    /// Whether registries are asked about images that the store has under their tag.
+    pub pull: bool,
+    /// `--network`.
+    pub network: Network,
+    /// `--allow`.
+    pub allow: BTreeSet<Entitlement>,
+    /// `--add-host`: address and name.
+    pub add_hosts: Vec<(String, String)>,
+    /// Bytes of `/dev/shm`.
+    pub shm_size: u64,
+    /// `--secret` and `--ssh`.
+    pub secrets: Secrets,
+    /// How many steps run at once; `None` for all that are ready.
+    pub jobs: Option<NonZeroUsize>,
+    /// Content of `/etc/resolv.conf` for steps.
+    pub resolv_conf: String,
+}
+
+impl BuildRequest {
+    /// Returns what the frontend is asked for one platform.
+    pub(super) fn for_frontend(&self, dockerfile: Dockerfile, platform: TargetPlatform) -> frontend::Request {
+        frontend::Request {
+            target: self.target.clone(),
+            build_args: self.build_args.clone(),
+            labels: self.labels.clone(),
+            multi_platform: self.platforms.len() > 1,
+            contexts: self.contexts.clone(),
+            no_cache: self.no_cache.clone(),
+            network: self.network,
+            allow: self.allow.clone(),
+            add_hosts: self.add_hosts.clone(),
+            shm_size: Some(self.shm_size),
+            build_platform: Platform::host(),
+            platform: platform.clone(),
+            ..frontend::Request::new(dockerfile, (*platform).clone())
+        }
+    }
+}
+
+/// `--annotation`s by what they are put on.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Annotations {
+    /// On each manifest.
+    pub manifest: BTreeMap<String, String>,
+    /// On the index.
+    pub index: BTreeMap<String, String>,
+}

@@ -1,0 +1,110 @@
+//! The stores and the client that a build works with, opened once.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use registry::client::{Client, ClientOptions};
+use registry::content::ContentStore;
+use snapshotter::{DirAttributes, Root, SnapshotStore};
+
+use super::{BuildError, BuildRequest};
+use crate::cache::{CacheStore, LocalCache};
+use crate::image::{BaseImages, LayerPacker};
+use crate::progress::Progress;
+use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
+
+/// Threads that compress one layer.
+const COMPRESSION_THREADS: usize = 4;
+
+/// What a build works with.
+pub struct Services {
+    /// Where everything is kept.
+    pub state: StateDir,
+    /// Blobs.
+    pub content: ContentStore,
+    /// Snapshots.
+    pub snapshots: Arc<SnapshotStore>,
+    /// Records.
+    pub cache: Arc<dyn CacheStore>,
+    /// Registries.
+    pub client: Client,
+    /// The name of this build.
+    pub build_id: String,
+    pub(super) scratch: Scratch,
+    #[expect(dead_code, reason = "held for its lock")]
+    lock: BuildLock,
+}
+
+impl Services {
+    /// Opens the state directory for a build; what dead builds have left is removed on the way.
+    ///
+    /// # Errors
+    /// If the directory cannot be used, or is being pruned.
+    pub fn open(root: &Path, client: ClientOptions) -> Result<Self, BuildError> {
+        let state = StateDir::open(root)?;
+        let lock = state.lock_for_build()?;
+        let scratch = state.scratch()?;
+        let content = state.blobs(&scratch)?;
+        let snapshots = Arc::new(state.snapshots()?);
+        state.reclaim()?;
+        // A kernel without it (none that is supported) makes records of all boots look alike.
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let cache = LocalCache::new(
+            state.path(Class::Records),
+            scratch.path().to_owned(),
+            boot_id.trim().to_owned(),
+        );
+        let cache = Arc::new(cache);
+        let build_id = scratch.path().file_name().unwrap_or_default().display().to_string();
+        Ok(Self {
+            state,
+            content,
+            snapshots,
+            cache,
+            client: Client::new(client),
+            build_id,
+            scratch,
+            lock,
+        })
+    }
+
+    /// Makes the empty directory that steps mount over.
+    pub(super) fn mount_point(&self) -> Result<PathBuf, BuildError> {
+        const NAME: &str = "rootfs";
+        Root::open(self.scratch.path())?.make_dirs(Path::new(NAME), &DirAttributes::default())?;
+        Ok(self.scratch.path().join(NAME))
+    }
+
+    /// Returns the directory for the logs of this build.
+    pub fn log_directory(&self) -> PathBuf {
+        self.state.path(Class::Logs).join(&self.build_id)
+    }
+
+    pub(super) fn images(&self, request: &BuildRequest, progress: &Progress) -> Result<BaseImages, BuildError> {
+        let local = if request.pull {
+            HashMap::new()
+        } else {
+            self.state.tags().list()?.into_iter().collect()
+        };
+        Ok(BaseImages::new(
+            self.client.clone(),
+            self.content.clone(),
+            Arc::clone(&self.snapshots),
+            progress.clone(),
+            self.state.path(Class::Images),
+            local,
+        ))
+    }
+
+    pub(super) fn packer(&self) -> LayerPacker {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(COMPRESSION_THREADS));
+        LayerPacker::new(
+            self.content.clone(),
+            Arc::clone(&self.snapshots),
+            self.state.path(Class::Layers),
+            threads,
+        )
+    }
+}

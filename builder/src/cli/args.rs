@@ -1,0 +1,305 @@
+//! The command line as typed. What it means is decided in the command's own file.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Exit codes, shown under every `--help`.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  ok                     7  authentication or permission at a registry
+  1  a bug in croze         8  integrity, or a bad image
+  2  usage                  9  this machine lacks something: see `croze doctor`
+  3  Dockerfile            10  disk, memory or file descriptors
+  4  a RUN failed          11  a check failed, or `--plan` has misses
+  5  an input is missing   12  a lock or a time-out
+  6  registry or network   130/143  interrupted, terminated";
+
+/// Builds OCI images from Dockerfiles: rootless, daemonless, one binary.
+#[derive(Parser, Debug)]
+#[command(name = "croze", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Debug)]
+pub struct GlobalArgs {
+    /// State directory [default: $XDG_DATA_HOME/croze, else ~/.local/share/croze]
+    #[arg(long, global = true, env = "CROZE_ROOT", value_name = "DIR", hide_env_values = true)]
+    pub root: Option<PathBuf>,
+    /// Say more: causes in full, and why the sandbox was chosen
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// When to use colours; `auto` obeys `NO_COLOR` and `CLICOLOR_FORCE`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Build an image from a Dockerfile
+    Build(Box<BuildArgs>),
+    /// Say what this machine allows, and how to get what is missing
+    Doctor(FormatArgs),
+    /// Show how much the store holds
+    Du(FormatArgs),
+    /// Remove what the store need not keep
+    Prune(PruneArgs),
+    /// Remember credentials for a registry
+    Login(LoginArgs),
+    /// Forget credentials for a registry
+    Logout(LogoutArgs),
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Text for people, JSON for programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// A command whose only option is its format.
+#[derive(Args, Debug)]
+pub struct FormatArgs {
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `croze build`.
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    /// Directory with the files to build from
+    #[arg(value_name = "CONTEXT", default_value = ".")]
+    pub context: String,
+
+    /// Dockerfile; `-` reads it from standard input [default: CONTEXT/Dockerfile]
+    #[arg(short, long, value_name = "FILE", help_heading = "Input")]
+    pub file: Option<String>,
+    /// Set a build argument; without a value it is taken from the environment
+    #[arg(long = "build-arg", value_name = "KEY[=VALUE]", help_heading = "Input")]
+    pub build_args: Vec<String>,
+    /// Another context: a directory or `docker-image://REF`
+    #[arg(long = "build-context", value_name = "NAME=VALUE", help_heading = "Input")]
+    pub build_contexts: Vec<String>,
+    /// A secret for `RUN --mount=type=secret`
+    #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=VAR]", help_heading = "Input")]
+    pub secrets: Vec<String>,
+    /// Build this stage instead of the last
+    #[arg(long, value_name = "STAGE", help_heading = "Input")]
+    pub target: Option<String>,
+    /// Build for these platforms [default: this machine's]
+    #[arg(
+        long = "platform",
+        value_name = "OS/ARCH",
+        value_delimiter = ',',
+        help_heading = "Input"
+    )]
+    pub platforms: Vec<String>,
+    /// Ask the registry for base images even if they are in the store under their tag
+    #[arg(long, help_heading = "Input")]
+    pub pull: bool,
+
+    /// Name the image; may be repeated
+    #[arg(short, long = "tag", value_name = "REF", help_heading = "Output")]
+    pub tags: Vec<String>,
+    /// Push the image to its tags' registries: short for `-o type=registry`
+    #[arg(long, help_heading = "Output")]
+    pub push: bool,
+    /// Where the result goes: `type=registry|oci|docker|tar|local[,dest=…]`, a directory, or `-`
+    #[arg(short, long = "output", value_name = "SPEC", help_heading = "Output")]
+    pub outputs: Vec<String>,
+    /// Add a label to the image
+    #[arg(long = "label", value_name = "KEY=VALUE", help_heading = "Output")]
+    pub labels: Vec<String>,
+    /// Add an annotation to the manifest, or to `index:`
+    #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE", help_heading = "Output")]
+    pub annotations: Vec<String>,
+    /// Compress new layers with gzip, zstd or none, and how hard (`zstd:9`)
+    #[arg(
+        long,
+        value_name = "ALGORITHM[:LEVEL]",
+        default_value = "gzip",
+        help_heading = "Output"
+    )]
+    pub compression: String,
+    /// Write digests and names of the result as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub metadata_file: Option<PathBuf>,
+    /// Write the image's id
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub iidfile: Option<PathBuf>,
+
+    /// Do not ask the cache
+    #[arg(long, help_heading = "Cache")]
+    pub no_cache: bool,
+    /// Do not ask the cache for these stages
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', help_heading = "Cache")]
+    pub no_cache_filter: Vec<String>,
+    /// Print what would run and why, and run nothing; exits 11 if something would
+    #[arg(long, help_heading = "Cache")]
+    pub plan: bool,
+
+    /// Network of RUN steps that do not say `--network`
+    #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
+    pub network: NetworkArg,
+    /// Permit what a Dockerfile may ask for: `network.host`
+    #[arg(
+        long = "allow",
+        value_name = "ENTITLEMENT",
+        value_delimiter = ',',
+        help_heading = "Steps"
+    )]
+    pub allow: Vec<String>,
+    /// Add a line to /etc/hosts of RUN steps
+    #[arg(long = "add-host", value_name = "HOST:IP", help_heading = "Steps")]
+    pub add_hosts: Vec<String>,
+    /// Size of /dev/shm in RUN steps, in bytes or with a unit [default: 64m]
+    #[arg(long, value_name = "SIZE", help_heading = "Steps")]
+    pub shm_size: Option<String>,
+    /// How many steps run at once [default: all that are ready]
+    #[arg(long, value_name = "N", help_heading = "Steps")]
+    pub jobs: Option<NonZeroUsize>,
+    /// How RUN steps are confined
+    #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
+    pub sandbox: SandboxArg,
+    /// Exit with the code of the RUN that failed instead of 4
+    #[arg(long = "exit-code", value_enum, value_name = "OF", help_heading = "Steps")]
+    pub exit_code: Option<ExitCodeArg>,
+
+    /// Speak plain HTTP, or accept any certificate, with this registry
+    #[arg(long = "insecure-registry", value_name = "HOST", help_heading = "Registry")]
+    pub insecure_registries: Vec<String>,
+    /// Trust the certificates in this PEM file
+    #[arg(long = "registry-ca", value_name = "FILE", help_heading = "Registry")]
+    pub registry_cas: Vec<PathBuf>,
+
+    /// How to show what happens
+    #[arg(long, value_enum, default_value_t, env = "CROZE_PROGRESS", help_heading = "Display")]
+    pub progress: ProgressArg,
+    /// Print only the image's id
+    #[arg(short, long, action = ArgAction::SetTrue, help_heading = "Display")]
+    pub quiet: bool,
+}
+
+/// `--network`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum NetworkArg {
+    /// The network that croze itself has.
+    #[default]
+    Default,
+    /// Loopback only.
+    None,
+    /// The host's; needs `--allow network.host`.
+    Host,
+}
+
+/// `--sandbox`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum SandboxArg {
+    /// The strongest that works here.
+    #[default]
+    Auto,
+    /// A user namespace with a full id map.
+    Userns,
+}
+
+/// `--exit-code`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ExitCodeArg {
+    /// The failed RUN's own.
+    Run,
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum ProgressArg {
+    /// `tty` on a terminal, else `plain`.
+    #[default]
+    Auto,
+    /// Bars and the last lines of each running step.
+    Tty,
+    /// One line for each event, as BuildKit prints them.
+    Plain,
+    /// Nothing but failures.
+    Quiet,
+    /// BuildKit's SolveStatus, one JSON object a line.
+    Rawjson,
+}
+
+/// `croze prune`.
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    /// Remove everything: snapshots, blobs, tags, cache mounts and logs
+    #[arg(short, long)]
+    pub all: bool,
+    /// Remove only what has not been used for this long (`36h`, `7d`)
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<String>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `croze login`.
+#[derive(Args, Debug)]
+pub struct LoginArgs {
+    /// The registry
+    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
+    pub registry: String,
+    /// User name
+    #[arg(short, long)]
+    pub username: String,
+    /// Read the password from standard input (the only way: arguments are visible to others)
+    #[arg(long, required = true)]
+    pub password_stdin: bool,
+    /// Speak plain HTTP, or accept any certificate, with this registry
+    #[arg(long = "insecure-registry", value_name = "HOST")]
+    pub insecure_registries: Vec<String>,
+    /// Trust the certificates in this PEM file
+    #[arg(long = "registry-ca", value_name = "FILE")]
+    pub registry_cas: Vec<PathBuf>,
+}
+
+/// `croze logout`.
+#[derive(Args, Debug)]
+pub struct LogoutArgs {
+    /// The registry
+    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
+    pub registry: String,
+}

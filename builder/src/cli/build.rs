@@ -1,0 +1,203 @@
+//! `croze build`: enters the sandbox, builds, shows it, and says how it ended.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread::JoinHandle;
+
+use indicatif::ProgressDrawTarget;
+use registry::client::ClientOptions;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::args::{BuildArgs, GlobalArgs, ProgressArg};
+use super::environment::Environment;
+use super::failure::{Failure, Kind};
+use super::{build_failure, request};
+use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
+use crate::diagnostic::Diagnostic;
+use crate::export;
+use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
+use crate::rootless::{self, Caller, id_map};
+
+/// Runs the command; returns the process's exit code.
+pub(super) fn run(
+    args: &BuildArgs,
+    global: &GlobalArgs,
+    root: &Path,
+    environment: &Environment,
+) -> Result<ExitCode, Failure> {
+    let request = request::build_request(args, environment)?;
+    enter_sandbox(global)?;
+    let options = ClientOptions {
+        credentials: environment.credentials(),
+        insecure: args.insecure_registries.iter().cloned().collect(),
+        extra_ca: args.registry_cas.clone(),
+        ..ClientOptions::default()
+    };
+    let fixed = build_failure::Fixed {
+        dockerfile: request.dockerfile.clone(),
+        ignore: request.directories.get("context").and_then(|context| context.ignore.clone()),
+        exit_code: args.exit_code,
+    };
+    let services = Services::open(root, options).map_err(|error| fixed.failure(error, None))?;
+    let recorder = Recorder::new(Some(services.log_directory()));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because(Kind::Resource, &error))?;
+    let (progress, events) = Progress::channel();
+    let display = display(args, environment.colored(global.color)).spawn(events, recorder);
+    let display = display.map_err(|error| Failure::because(Kind::Resource, &error))?;
+    let outcome = runtime.block_on(interruptible(args, request, services, progress));
+    // What still runs in the background (a download that nobody waits for) must not delay the end.
+    runtime.shutdown_background();
+    let recorder = join(display);
+    match outcome {
+        Ok(Outcome::Built(finished)) => report(args, &finished),
+        Ok(Outcome::Planned(plan)) => {
+            print(&plan.text)?;
+            Ok(if plan.is_complete {
+                ExitCode::SUCCESS
+            } else {
+                Kind::Check.into()
+            })
+        }
+        Err((_, Some(interrupted))) => Err(Failure::new(
+            interrupted,
+            Diagnostic::error("the build was interrupted"),
+        )),
+        Err((error, None)) => Err(fixed.failure(error, recorder.as_ref())),
+    }
+}
+
+enum Outcome {
+    Built(Box<Finished>),
+    Planned(PlanText),
+}
+
+struct PlanText {
+    text: String,
+    is_complete: bool,
+}
+
+/// Becomes root in a user namespace of its own; must be called before there is a second thread.
+pub(super) fn enter_sandbox(global: &GlobalArgs) -> Result<(), Failure> {
+    let entered = Caller::read().and_then(|caller| id_map::plan(&caller)).and_then(|map| {
+        if global.verbose {
+            let (ids, writer) = (map.user_count(), map.writer);
+            let _unseen = writeln!(
+                io::stderr(),
+                "sandbox: userns with {ids} ids, map written by {writer:?}"
+            );
+        }
+        rootless::enter(&map)
+    });
+    entered.map_err(|error| {
+        let failure = Failure::because(Kind::Environment, &error);
+        match error.remedy() {
+            Some(remedy) => failure.help(remedy),
+            None => failure.help("run `croze doctor` to see what this machine lacks"),
+        }
+    })
+}
+
+/// Plans and executes; the first signal ends the build gently, the second at once.
+async fn interruptible(
+    args: &BuildArgs,
+    request: BuildRequest,
+    services: Services,
+    progress: Progress,
+) -> Result<Outcome, (build::BuildError, Option<Kind>)> {
+    let interrupt = Interrupt {
+        cancel: CancellationToken::new(),
+        kill: CancellationToken::new(),
+    };
+    let (cancel, kill) = (interrupt.cancel.clone(), interrupt.kill.clone());
+    let metadata = (args.metadata_file.clone(), args.iidfile.clone());
+    let work = async move {
+        let planned = build::plan(request, services, progress, &interrupt).await?;
+        if args.plan {
+            let text = planned.to_string();
+            return Ok(Outcome::Planned(PlanText {
+                text,
+                is_complete: planned.is_complete(),
+            }));
+        }
+        let finished = planned.execute(&interrupt).await?;
+        if let (Some(path), Some(image)) = (&metadata.0, &finished.image) {
+            export::write_metadata(path, &export::metadata(image, &finished.names)?)?;
+        }
+        if let (Some(path), Some(image)) = (&metadata.1, &finished.image) {
+            export::write_image_id(path, image)?;
+        }
+        Ok(Outcome::Built(Box::new(finished)))
+    };
+    tokio::pin!(work);
+    let mut received = None;
+    loop {
+        tokio::select! {
+            outcome = &mut work => return outcome.map_err(|error| (error, received)),
+            signal = next_signal() => {
+                if received.is_some() {
+                    kill.cancel();
+                }
+                received = received.or(Some(signal));
+                cancel.cancel();
+            }
+        }
+    }
+}
+
+/// Waits for a signal that asks this process to end.
+async fn next_signal() -> Kind {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Kind::Interrupted,
+        _ = terminate.recv() => Kind::Terminated,
+        _ = hangup.recv() => Kind::Terminated,
+    }
+}
+
+fn display(args: &BuildArgs, colored: bool) -> Display {
+    let stderr = || Box::new(io::stderr()) as Box<dyn io::Write + Send>;
+    match args.progress {
+        _ if args.quiet => Display::Quiet,
+        ProgressArg::Tty => Display::Tty(Box::new(Tty::new(ProgressDrawTarget::stderr()))),
+        ProgressArg::Auto if io::stderr().is_terminal() && colored => {
+            Display::Tty(Box::new(Tty::new(ProgressDrawTarget::stderr())))
+        }
+        ProgressArg::Auto | ProgressArg::Plain => Display::Plain(Plain::new(stderr())),
+        ProgressArg::Quiet => Display::Quiet,
+        ProgressArg::Rawjson => Display::RawJson(RawJson::new(stderr())),
+    }
+}
+
+fn join(display: JoinHandle<Recorder>) -> Option<Recorder> {
+    display.join().ok()
+}
+
+fn report(args: &BuildArgs, finished: &Finished) -> Result<ExitCode, Failure> {
+    if let (true, Some(image)) = (args.quiet, &finished.image) {
+        print(&format!("{}\n", export::image_id(image)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints data on standard output.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout()
+        .write_all(text.as_bytes())
+        .and_then(|()| io::stdout().flush())
+    {
+        // Whoever reads has enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(|error| Failure::because(Kind::Resource, &error)),
+    }
+}

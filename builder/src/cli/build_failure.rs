@@ -1,0 +1,171 @@
+//! From what went wrong in a build to what is said and which code is returned.
+
+use std::sync::Arc;
+
+use super::args::ExitCodeArg;
+use super::failure::{Failure, Kind, resource_or};
+use super::store::state_failure;
+use crate::build::{BuildError, ShipError};
+use crate::context::SelectError;
+use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::image::PullError;
+use crate::ops::OpError;
+use crate::progress::Recorder;
+
+/// What to do when the disk is full.
+const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
+/// Lines of a failed step's log that are shown.
+const TAIL: usize = 20;
+
+/// What is the same for every failure of one build.
+pub(super) struct Fixed {
+    /// The Dockerfile that messages point into.
+    pub dockerfile: Arc<SourceFile>,
+    /// The ignore file of the context, if it has one.
+    pub(super) ignore: Option<Arc<SourceFile>>,
+    /// Whose exit code to return when a `RUN` fails.
+    pub exit_code: Option<ExitCodeArg>,
+}
+
+impl Fixed {
+    /// Says what went wrong; `recorder` has the logs, if anything ran.
+    pub(super) fn failure(&self, error: BuildError, recorder: Option<&Recorder>) -> Failure {
+        match error {
+            BuildError::Dockerfile(diagnostics) => {
+                let in_file = |d: Diagnostic| {
+                    if d.source.is_none() {
+                        d.in_file(&self.dockerfile)
+                    } else {
+                        d
+                    }
+                };
+                Failure {
+                    kind: Kind::Dockerfile,
+                    diagnostics: diagnostics.into_iter().map(in_file).collect(),
+                    tail: None,
+                }
+            }
+            BuildError::IgnoreFile(diagnostics) => Failure {
+                kind: Kind::Dockerfile,
+                diagnostics,
+                tail: None,
+            },
+            BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
+            BuildError::Step {
+                name,
+                origin,
+                step,
+                source,
+            } => {
+                let mut failure = self.at(origin, self.step_failure(&source));
+                if let (OpError::Exit { .. } | OpError::NoSpace { .. } | OpError::Exec { .. }, Some(recorder), Some(step)) =
+                    (&*source, recorder, step)
+                {
+                    let mut tail = recorder.tail(step);
+                    tail.step = name;
+                    tail.lines.drain(..tail.lines.len().saturating_sub(TAIL));
+                    failure.tail = Some(tail);
+                }
+                failure
+            }
+            BuildError::State(error) => state_failure(error),
+            BuildError::Pull(error) => pull_failure(&error),
+            BuildError::Push { reference, source } => {
+                let failure = Failure::of_client(&source);
+                let diagnostics = failure.diagnostics.into_iter().map(|d| Diagnostic {
+                    message: format!("cannot push `{reference}`: {}", d.message),
+                    ..d
+                });
+                Failure {
+                    diagnostics: diagnostics.collect(),
+                    ..failure
+                }
+            }
+            BuildError::Layer(error) => match &*error {
+                ShipError::Push(error) => Failure::of_client(error),
+                ShipError::Pack(_) | ShipError::Lost => out_of(&*error, Kind::Environment),
+            },
+            BuildError::Panicked { .. } => {
+                Failure::because(Kind::Bug, &error).help("please report it, with the Dockerfile and what was printed")
+            }
+            BuildError::Cancelled => Failure::because(Kind::Interrupted, &error),
+            BuildError::Export(error) => out_of(&error, Kind::Input),
+            other => out_of(&other, Kind::Environment),
+        }
+    }
+
+    /// Points at an instruction.
+    fn at(&self, origin: Option<Span>, mut failure: Failure) -> Failure {
+        if let (Some(span), Some(first)) = (origin, failure.diagnostics.first_mut())
+            && first.labels.is_empty()
+        {
+            *first = first.clone().in_file(&self.dockerfile).at(span, "");
+        }
+        failure
+    }
+
+    fn step_failure(&self, error: &OpError) -> Failure {
+        match error {
+            OpError::Exit { exit, .. } => {
+                let kind = match u8::try_from(exit.shell_code()) {
+                    Ok(code) if matches!(self.exit_code, Some(ExitCodeArg::Run)) => Kind::Passed(code),
+                    _ => Kind::Run,
+                };
+                Failure::because(kind, error)
+            }
+            OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
+            OpError::Exec { .. } => out_of(error, Kind::Run),
+            OpError::Pull(error) => pull_failure(error),
+            OpError::Context(error) => self.context_failure(error),
+            OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
+            OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
+            OpError::Copy(copy) => copy_failure(copy),
+            OpError::Cancelled => Failure::because(Kind::Interrupted, error),
+            OpError::NotASource(_) | OpError::Source(_) => Failure::because(Kind::Bug, error),
+            _ => out_of(error, Kind::Environment),
+        }
+    }
+
+    /// Says what is the matter with a source, and which line of the ignore file hides it.
+    fn context_failure(&self, error: &SelectError) -> Failure {
+        let mut failure = Failure::because(resource_or(error, Kind::Input), error);
+        if let (SelectError::Ignored { line, .. }, Some(ignore)) = (error, &self.ignore) {
+            let pattern = ignore.text().lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
+            for diagnostic in &mut failure.diagnostics {
+                diagnostic.notes.push(format!("{}:{line}: `{pattern}` hides it", ignore.name()));
+            }
+        }
+        match error.help() {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    }
+}
+
+fn copy_failure(error: &crate::copy::CopyError) -> Failure {
+    let kind = resource_or(error, Kind::Input);
+    if kind == Kind::Resource {
+        out_of(error, kind)
+    } else {
+        Failure::because(kind, error)
+    }
+}
+
+fn pull_failure(error: &PullError) -> Failure {
+    match error {
+        PullError::NotFound(_) => Failure::because(Kind::Input, error),
+        PullError::Client(error) => Failure::of_client(error),
+        PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
+        PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
+        _ => out_of(error, Kind::Environment),
+    }
+}
+
+/// Fails for want of disk, memory or descriptors if that is a cause, else as `kind`.
+fn out_of(error: &(dyn std::error::Error + 'static), kind: Kind) -> Failure {
+    match resource_or(error, kind) {
+        Kind::Resource => Failure::because(Kind::Resource, error)
+            .help(FREE_SPACE),
+        kind => Failure::because(kind, error),
+    }
+}

@@ -1,0 +1,92 @@
+//! The command line: the only place that prints, exits, or reads the environment.
+
+pub mod args;
+mod build;
+mod build_failure;
+mod credentials;
+// mod doctor;
+mod environment;
+mod failure;
+mod render;
+mod request;
+mod store;
+mod values;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Cli, Command};
+use environment::{Environment, absolute};
+use failure::{Failure, Kind};
+
+use crate::diagnostic::Diagnostic;
+
+/// Runs the command line of this process to its end.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help and version are no errors and go to standard output; both are for clap to print.
+            let _reader_gone = message.print();
+            return if message.use_stderr() {
+                Kind::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let environment = Environment::of_process();
+    match run(&cli, &environment) {
+        Ok(code) => code,
+        Err(failure) => {
+            let colored = environment.colored(cli.global.color);
+            let _reader_gone = std::io::stderr().write_all(render::failure(&failure, colored).as_bytes());
+            failure.kind.into()
+        }
+    }
+}
+
+fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
+    let root = || {
+        let root = cli
+            .global
+            .root
+            .as_deref()
+            .map(absolute)
+            .or_else(|| environment.state_directory());
+        root.ok_or_else(|| {
+            let message = Diagnostic::error("there is no place for the state directory: `HOME` is not set");
+            Failure::new(
+                Kind::Environment,
+                message.help("name one with `--root` or `CROZE_ROOT`"),
+            )
+        })
+    };
+    match &cli.command {
+        Command::Build(args) => return build::run(args, &cli.global, &root()?, environment),
+        Command::Doctor(_) => {}
+        Command::Du(args) => {
+            build::enter_sandbox(&cli.global)?;
+            build::print(&store::usage(&root()?, args)?)?;
+        }
+        Command::Prune(args) => {
+            build::enter_sandbox(&cli.global)?;
+            build::print(&store::prune(&root()?, args)?)?;
+        }
+        Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,
+        Command::Logout(args) => build::print(&block_on(credentials::logout(args, environment))?)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "croze", &mut std::io::stdout());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map_err(|error| Failure::because(Kind::Resource, &error))?
+        .block_on(work)
+}

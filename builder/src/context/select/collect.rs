@@ -1,0 +1,222 @@
+//! Walking what a match names, and noting what is selected of it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, StatxFlags, readlinkat, statx};
+use rustix::io::Errno;
+use snapshotter::walk::{self, Next, Place, Visitor};
+use snapshotter::{FileType, FsError, Stat, xattr};
+
+use super::filter::Filter;
+use crate::context::error::{SelectError, absolute};
+use crate::context::hash::{File, Hashed};
+use crate::context::selection::{Content, Entry, Standing};
+use crate::context::tree::Tree;
+
+/// What was selected, before its files are hashed.
+#[derive(Default)]
+pub(super) struct Drafts(Vec<Draft>);
+
+struct Draft {
+    path: PathBuf,
+    stat: Stat,
+    standing: Standing,
+    /// `None` for a regular file, whose content is still to be hashed.
+    content: Option<Content>,
+}
+
+impl Drafts {
+    /// Returns whether nothing was selected, or nothing in a directory that was walked.
+    pub(super) fn are_bare(&self) -> bool {
+        match self.0.as_slice() {
+            [] => true,
+            [top] => top.stat.is_dir(),
+            _ => false,
+        }
+    }
+
+    /// Returns the regular files.
+    pub(super) fn files(&self, origin: &Path) -> Vec<File> {
+        let files = self.0.iter().filter(|draft| draft.content.is_none());
+        files
+            .map(|draft| File {
+                path: below(origin, &draft.path),
+                stat: draft.stat,
+            })
+            .collect()
+    }
+
+    /// Puts the hashed files, which come in the order of [`Drafts::files`], in their places.
+    pub(super) fn into_entries(self, hashed: Vec<Hashed>) -> Vec<Entry> {
+        let mut hashed = hashed.into_iter();
+        let entry = |draft: Draft| {
+            let (stat, content) = match draft.content {
+                Some(content) => (draft.stat, content),
+                None => hashed
+                    .next()
+                    .map(|Hashed { stat, content }| (stat, Content::File(content)))?,
+            };
+            Some(Entry {
+                path: draft.path,
+                stat,
+                content,
+                standing: draft.standing,
+            })
+        };
+        self.0.into_iter().filter_map(entry).collect()
+    }
+}
+
+/// Walks the match at `origin`.
+pub(super) fn collect(tree: &Tree, origin: &Path, stat: Stat, filter: &Filter) -> Result<Drafts, SelectError> {
+    let mut collector = Collector {
+        tree,
+        origin,
+        filter,
+        drafts: Vec::new(),
+        pending: Vec::new(),
+        xattrs: xattr::Reader::default(),
+    };
+    if stat.is_dir() {
+        let dir = tree.root().open_dir(origin)?;
+        let content = collector.directory(dir.as_fd(), origin)?;
+        collector.select(Path::new(""), stat, Some(content));
+        walk::walk(dir, &mut collector)?;
+    } else {
+        let content = (stat.file_type != FileType::RegularFile).then_some(Content::Nothing);
+        collector.select(Path::new(""), stat, content);
+    }
+    Ok(Drafts(collector.drafts))
+}
+
+/// Joins without a trailing slash when there is nothing to add.
+fn below(origin: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() {
+        origin.to_owned()
+    } else {
+        origin.join(path)
+    }
+}
+
+struct Collector<'a> {
+    tree: &'a Tree,
+    origin: &'a Path,
+    filter: &'a Filter,
+    drafts: Vec<Draft>,
+    /// The directories around the present place that are only there if something in them is.
+    pending: Vec<Draft>,
+    xattrs: xattr::Reader,
+}
+
+impl Collector<'_> {
+    /// Notes what was asked for, and the directories on the way to it.
+    fn select(&mut self, path: &Path, stat: Stat, content: Option<Content>) {
+        self.drafts.append(&mut self.pending);
+        self.drafts.push(Draft {
+            path: path.to_owned(),
+            stat,
+            standing: Standing::Selected,
+            content,
+        });
+    }
+
+    fn directory(&mut self, dir: BorrowedFd<'_>, path: &Path) -> Result<Content, SelectError> {
+        let found = self
+            .xattrs
+            .read(dir)
+            .map_err(|errno| vanished("read attributes of", path, errno))?;
+        Ok(Content::Directory(found.xattrs))
+    }
+
+    fn other(&self, place: &Place<'_>, path: &Path, stat: &Stat) -> Result<Option<Content>, SelectError> {
+        match stat.file_type {
+            FileType::RegularFile => Ok(None),
+            FileType::Symlink => {
+                let target = readlinkat(place.dir, place.name, Vec::new());
+                let target = target.map_err(|errno| vanished("read link", path, errno))?.into_bytes();
+                Ok(Some(Content::Link(OsString::from_vec(target).into())))
+            }
+            _ => Ok(Some(Content::Nothing)),
+        }
+    }
+}
+
+impl Visitor for Collector<'_> {
+    type Error = SelectError;
+
+    fn visit(&mut self, place: &Place<'_>) -> Result<Next, SelectError> {
+        let path = below(self.origin, place.path);
+        let hidden = self.tree.hidden_by(&path).is_some();
+        let filtered = !self.filter.selects(place.path);
+        if (hidden || filtered) && !matches!(place.file_type, FileType::Directory | FileType::Unknown) {
+            return Ok(Next::Pass);
+        }
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let stat = statx(place.dir, place.name, flags, StatxFlags::BASIC_STATS);
+        let stat = Stat::from(stat.map_err(|errno| vanished("stat", &path, errno))?);
+        if !stat.is_dir() {
+            if !hidden && !filtered {
+                let content = self.other(place, &path, &stat)?;
+                self.select(place.path, stat, content);
+            }
+            return Ok(Next::Pass);
+        }
+        let useless =
+            hidden && !self.tree.may_show_below(&path) || filtered && !self.filter.may_select_below(place.path);
+        if useless {
+            return Ok(Next::Pass);
+        }
+        let dir = walk::open_dir(place)?;
+        let content = Some(self.directory(dir.as_fd(), &path)?);
+        if hidden || filtered {
+            self.pending.push(Draft {
+                path: place.path.to_owned(),
+                stat,
+                standing: if filtered {
+                    Standing::Implied
+                } else {
+                    Standing::Selected
+                },
+                content,
+            });
+        } else {
+            self.select(place.path, stat, content);
+        }
+        Ok(Next::Enter(dir))
+    }
+
+    fn leave(&mut self, place: &Place<'_>) -> Result<(), SelectError> {
+        self.pending.pop_if(|draft| draft.path == place.path);
+        Ok(())
+    }
+}
+
+/// Reports a failed call; a file that was listed and is gone changed under our hands.
+fn vanished(verb: &'static str, path: &Path, errno: Errno) -> SelectError {
+    match errno {
+        Errno::NOENT => SelectError::ChangedWhileReading { path: absolute(path) },
+        errno => FsError::new(verb, absolute(path), errno).into(),
+    }
+}
+
+/// Returns the names of a directory that can be seen, for suggestions.
+pub(super) fn visible_names(tree: &Tree, directory: &Path) -> Result<Vec<String>, SelectError> {
+    struct Lister<'a>(&'a Tree, &'a Path, Vec<String>);
+    impl Visitor for Lister<'_> {
+        type Error = FsError;
+
+        fn visit(&mut self, place: &Place<'_>) -> Result<Next, FsError> {
+            if self.0.hidden_by(&self.1.join(place.path)).is_none() {
+                self.2
+                    .push(OsStr::from_bytes(place.name.to_bytes()).to_string_lossy().into_owned());
+            }
+            Ok(Next::Pass)
+        }
+    }
+    let mut lister = Lister(tree, directory, Vec::new());
+    walk::walk(tree.root().open_dir(directory)?, &mut lister)?;
+    Ok(lister.2)
+}

@@ -1,0 +1,95 @@
+//! `--exclude` and the pattern of `--parents`: which paths below a match are selected.
+//!
+//! Both speak of paths relative to the match, in the language of `.dockerignore`. A directory that must be passed
+//! through on the way to something selected is not selected itself.
+
+use std::path::Path;
+
+use super::clean;
+use crate::context::error::SelectError;
+use crate::dockerfile::ignore::Matcher;
+use crate::dockerfile::wildcard::{Wildcard, has_wildcards};
+
+/// What of a match is selected; everything by default.
+#[derive(Default)]
+pub(super) struct Filter {
+    exclude: Matcher,
+    include: Option<Include>,
+}
+
+struct Include {
+    pattern: Matcher,
+    /// The leading names of the pattern, up to the first that has `**` in it.
+    levels: Vec<Wildcard>,
+    /// Whether a name has `**` in it, so that any depth may match.
+    is_deep: bool,
+    /// The pattern itself, if it has no wildcard: then it must match something.
+    required: Option<String>,
+}
+
+impl Filter {
+    /// Makes a filter of `--exclude` patterns and, with `--parents`, of what stands after the pivot.
+    pub(super) fn new(exclude: &[String], include: Option<&str>) -> Result<Self, SelectError> {
+        let include = include.map(clean).filter(|include| !include.as_os_str().is_empty());
+        Ok(Self {
+            exclude: matcher(exclude)?,
+            include: include
+                .map(|include| Include::new(&include.to_string_lossy()))
+                .transpose()?,
+        })
+    }
+
+    /// Returns the path that must exist below the match, if one is named without a wildcard.
+    pub(super) fn required(&self) -> Option<&str> {
+        self.include.as_ref()?.required.as_deref()
+    }
+
+    /// Returns whether an `--exclude` names the path.
+    pub(super) fn excludes(&self, path: &Path) -> bool {
+        !self.exclude.is_empty() && self.exclude.ignores(path)
+    }
+
+    /// Returns whether the path is selected.
+    pub(super) fn selects(&self, path: &Path) -> bool {
+        self.include
+            .as_ref()
+            .is_none_or(|include| include.pattern.ignores(path))
+            && !self.excludes(path)
+    }
+
+    /// Returns whether something below a directory that is not selected may be.
+    pub(super) fn may_select_below(&self, directory: &Path) -> bool {
+        let included = |include: &Include| include.may_match_below(directory);
+        !self.exclude.ignores_all_below(directory) && self.include.as_ref().is_none_or(included)
+    }
+}
+
+impl Include {
+    fn new(pattern: &str) -> Result<Self, SelectError> {
+        let bad = |_| SelectError::BadPattern {
+            pattern: pattern.to_owned(),
+        };
+        let shallow = pattern.split('/').take_while(|name| !name.contains("**"));
+        Ok(Self {
+            pattern: matcher(&[pattern.to_owned()])?,
+            levels: shallow.map(Wildcard::parse).collect::<Result<_, _>>().map_err(bad)?,
+            is_deep: pattern.contains("**"),
+            required: (!has_wildcards(pattern)).then(|| pattern.to_owned()),
+        })
+    }
+
+    fn may_match_below(&self, directory: &Path) -> bool {
+        let names = directory.iter().map(|name| name.to_string_lossy());
+        let on_the_way = self.levels.iter().zip(names).all(|(level, name)| level.matches(&name));
+        let may_go_deeper = self.is_deep || directory.iter().count() < self.levels.len();
+        on_the_way && may_go_deeper || self.pattern.ignores(directory)
+    }
+}
+
+/// Reads patterns; [`Matcher::ignores`] then says whether a path matches.
+fn matcher(patterns: &[String]) -> Result<Matcher, SelectError> {
+    let read = Matcher::from_patterns(patterns.iter().map(String::as_str));
+    read.map_err(|_| SelectError::BadPattern {
+        pattern: patterns.join(" "),
+    })
+}

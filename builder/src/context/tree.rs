@@ -1,0 +1,81 @@
+//! Trees that files are taken from: a context directory in place, or a root file system.
+
+use std::path::Path;
+
+use snapshotter::Root;
+
+use crate::dockerfile::ignore::Matcher;
+
+/// Files that can be selected.
+#[derive(Debug)]
+pub struct Tree {
+    root: Root,
+    kind: TreeKind,
+    ignored: Matcher,
+}
+
+/// Where the files of a tree come from.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TreeKind {
+    /// A directory of the host: the build context or a named one.
+    Context,
+    /// A stage's or an image's.
+    RootFs,
+}
+
+impl Tree {
+    /// Makes a tree of a context directory, in which what its ignore file leaves out is not seen.
+    pub fn context(root: Root, ignored: Matcher) -> Self {
+        Self {
+            root,
+            kind: TreeKind::Context,
+            ignored,
+        }
+    }
+
+    /// Makes a tree of a mounted root file system.
+    pub fn root_fs(root: Root) -> Self {
+        Self {
+            root,
+            kind: TreeKind::RootFs,
+            ignored: Matcher::default(),
+        }
+    }
+
+    /// Returns the directory that nothing is read outside of.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Returns where the files come from.
+    pub fn kind(&self) -> TreeKind {
+        self.kind
+    }
+
+    /// Returns the line of the ignore file that hides a path, if one does. The top is never hidden.
+    pub fn hidden_by(&self, path: &Path) -> Option<usize> {
+        if self.ignored.is_empty() {
+            return None;
+        }
+        let decision = self.ignored.decide(path);
+        decision
+            .pattern
+            .filter(|_| decision.ignored)
+            .map(|pattern| pattern.line())
+    }
+
+    /// Returns whether something below a hidden directory may be seen.
+    pub(super) fn may_show_below(&self, directory: &Path) -> bool {
+        !self.ignored.ignores_all_below(directory)
+    }
+}
+
+impl TreeKind {
+    /// Returns the tree's name in messages, after "the".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Context => "build context",
+            Self::RootFs => "file system it is copied from",
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `.dockerignore` and `--exclude`: which paths of a context are left out, and by which line.
+//!
+//! The dialect is moby's pattern matcher: `**` crosses directories, a pattern that matches a directory covers all
+//! below it, `!` takes paths back in, and the last line that matches decides. It is not that of `.gitignore`.
+
+mod pattern;
+mod regex;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use pattern::Pattern;
+
+use super::wildcard::Wildcard;
+use crate::diagnostic::Span;
+
+/// The lines of an ignore file, ready to decide about paths.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    patterns: Vec<Pattern>,
+}
+
+/// What is decided about a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision<'a> {
+    /// Whether the path is left out.
+    pub ignored: bool,
+    /// The pattern that decided, if any matched.
+    pub pattern: Option<&'a Pattern>,
+}
+
+/// A line that is no pattern.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PatternError {
+    /// Brackets or a backslash without what belongs to them.
+    #[error("syntax error in pattern `{text}`")]
+    Syntax {
+        /// The pattern.
+        text: String,
+        /// Where it stands.
+        span: Span,
+    },
+    /// A `!` with nothing to take back in.
+    #[error("illegal exclusion pattern: \"!\"")]
+    EmptyException {
+        /// Where it stands.
+        span: Span,
+    },
+}
+
+impl PatternError {
+    /// Returns where the line stands in the text.
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Syntax { span, .. } | Self::EmptyException { span } => *span,
+        }
+    }
+}
+
+impl Matcher {
+    /// Reads an ignore file. A `#` in the first column starts a comment.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let mut patterns = Vec::new();
+        let mut at = 0;
+        for (number, line) in text.split_inclusive('\n').enumerate() {
+            let start = at;
+            at += line.len();
+            let line = if number == 0 {
+                line.strip_prefix('\u{feff}').unwrap_or(line)
+            } else {
+                line
+            };
+            let written = line.trim();
+            if line.starts_with('#') || written.is_empty() {
+                continue;
+            }
+            let start = start + (written.as_ptr() as usize - line.as_ptr() as usize);
+            let span = Span::new(start, start + written.len());
+            let (exception, path) = match written.strip_prefix('!') {
+                Some(path) => (true, path.trim()),
+                None => (false, written),
+            };
+            // A leading slash means the context's root, like none.
+            let cleaned = if path.is_empty() { String::new() } else { clean(path) };
+            let path = match cleaned.strip_prefix('/') {
+                Some(path) if !path.is_empty() => path,
+                _ => &cleaned,
+            };
+            patterns.push(Pattern::new(written, exception, path, number + 1, span)?);
+        }
+        Ok(Self { patterns })
+    }
+
+    /// Makes a matcher of patterns that stand for themselves, as `--exclude` gives them; lines count them.
+    pub fn from_patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, PatternError> {
+        let patterns = patterns.into_iter().enumerate().filter_map(|(number, written)| {
+            let written = written.trim();
+            let span = Span::new(0, written.len());
+            let cleaned = clean(written);
+            let (exception, path) = match cleaned.strip_prefix('!') {
+                Some(path) => (true, path),
+                None => (false, cleaned.as_str()),
+            };
+            (!written.is_empty()).then(|| Pattern::new(written, exception, path, number + 1, span))
+        });
+        Ok(Self {
+            patterns: patterns.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Returns whether there is no pattern at all.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// Returns whether any pattern takes paths back in.
+    pub fn has_exceptions(&self) -> bool {
+        self.patterns.iter().any(Pattern::is_exception)
+    }
+
+    /// Returns the patterns in order.
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Decides about a path relative to the context, without `.` and `..` in it.
+    pub fn decide(&self, path: impl AsRef<Path>) -> Decision<'_> {
+        let path = path.as_ref().to_string_lossy();
+        let decisive = self.decisive(&path).map(|index| &self.patterns[index]);
+        Decision {
+            ignored: decisive.is_some_and(|pattern| !pattern.is_exception()),
+            pattern: decisive,
+        }
+    }
+
+    /// Returns whether a path is left out.
+    pub fn ignores(&self, path: impl AsRef<Path>) -> bool {
+        self.decide(path).ignored
+    }
+
+    /// Returns whether a directory is left out with everything below it, so that nobody need look into it.
+    ///
+    /// `false` may also mean that it cannot be told without looking.
+    pub fn ignores_all_below(&self, directory: impl AsRef<Path>) -> bool {
+        let directory = directory.as_ref().to_string_lossy();
+        match self.decisive(&directory) {
+            // Only a later exception can take back in what this pattern covers.
+            Some(index) if !self.patterns[index].is_exception() => !self.patterns[index + 1..]
+                .iter()
+                .any(|pattern| pattern.is_exception() && pattern.may_match_below(&directory)),
+            _ => false,
+        }
+    }
+
+    /// Finds the last pattern that matches a path or a directory above it.
+    fn decisive(&self, path: &str) -> Option<usize> {
+        // The context as such cannot be left out.
+        if matches!(path, "" | ".") {
+            return None;
+        }
+        self.patterns.iter().rposition(|pattern| {
+            let mut parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+            pattern.matches(path) || parents.any(|parent| pattern.matches(parent))
+        })
+    }
+}
+
+/// Returns the shortest equivalent of a path, as Go's `filepath.Clean` does.
+fn clean(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    match (rooted, parts.is_empty()) {
+        (true, _) => format!("/{}", parts.join("/")),
+        (false, true) => ".".to_owned(),
+        (false, false) => parts.join("/"),
+    }
+}
+
+/// Returns whether a pattern is one that Go's `filepath.Match` would take; moby asks it first.
+fn is_well_formed(pattern: &str) -> bool {
+    Wildcard::parse(pattern).is_ok()
+}

@@ -1,0 +1,173 @@
+//! One pattern of an ignore file, in the cheapest form that says the same.
+
+use regex::Regex;
+
+use super::{PatternError, clean, is_well_formed, regex::translate};
+use crate::{diagnostic::Span, dockerfile::wildcard::Wildcard};
+
+/// A line of an ignore file.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: String,
+    line: usize,
+    span: Span,
+    exception: bool,
+    path: String,
+    form: Form,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    /// Exactly this path.
+    Exact,
+    /// Paths that start so.
+    Prefix(String),
+    /// Paths that end so, or are the same without its leading slash.
+    Suffix(String),
+    /// Paths that match.
+    Regex(Regex),
+}
+
+impl Pattern {
+    pub(super) fn new(text: &str, exception: bool, path: &str, line: usize, span: Span) -> Result<Self, PatternError> {
+        // moby cleans a pattern together with its `!`: `!/` is `!` and nothing.
+        let path = if exception {
+            clean(&format!("!{path}")).split_off(1)
+        } else {
+            clean(path)
+        };
+        if exception && path.is_empty() {
+            return Err(PatternError::EmptyException { span });
+        }
+        let syntax = || PatternError::Syntax {
+            text: text.to_owned(),
+            span,
+        };
+        if !is_well_formed(&path) {
+            return Err(syntax());
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            line,
+            span,
+            exception,
+            form: Form::of(&path).ok_or_else(syntax)?,
+            path,
+        })
+    }
+
+    /// Returns the pattern as written, without white space around it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the 1-based line.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Returns where it stands in the file.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Returns whether it takes paths back in: `!`.
+    pub fn is_exception(&self) -> bool {
+        self.exception
+    }
+
+    /// Returns whether the pattern matches a path as such.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        match &self.form {
+            Form::Exact => path == self.path,
+            Form::Prefix(prefix) => path.starts_with(prefix.as_str()),
+            Form::Suffix(suffix) => path.ends_with(suffix.as_str()) || suffix.strip_prefix('/') == Some(path),
+            Form::Regex(regex) => regex.is_match(path),
+        }
+    }
+
+    /// Returns `false` only if no path below a directory can match that does not match because the directory does.
+    pub(super) fn may_match_below(&self, directory: &str) -> bool {
+        let mut wanted = self.path.split('/');
+        for part in directory.split('/') {
+            let Some(wanted) = wanted.next() else {
+                // As deep as a directory above, which it either matches or not.
+                return false;
+            };
+            // Brackets may match a slash, and escapes may mean anything: whoever uses them must be looked into.
+            if wanted.contains("**") || wanted.contains(['[', '\\']) {
+                return true;
+            }
+            if !Wildcard::parse(wanted).is_ok_and(|wanted| wanted.matches(part)) {
+                return false;
+            }
+        }
+        wanted.next().is_some()
+    }
+}
+
+impl Form {
+    /// Finds the form of a pattern, following moby's reading of it character by character.
+    fn of(path: &str) -> Option<Self> {
+        let mut regex = String::from("^");
+        let mut form = Kind::Exact;
+        let mut chars = path.chars().peekable();
+        let mut first = true;
+        while let Some(c) = chars.next() {
+            match c {
+                '*' if chars.next_if_eq(&'*').is_some() => {
+                    // `**/` is `**`.
+                    chars.next_if_eq(&'/');
+                    if chars.peek().is_some() {
+                        regex.push_str("(.*/)?");
+                        form = Kind::Regex;
+                    } else if form == Kind::Exact {
+                        form = Kind::Prefix;
+                    } else {
+                        regex.push_str(".*");
+                        form = Kind::Regex;
+                    }
+                    if first {
+                        form = Kind::Suffix;
+                    }
+                }
+                '*' => {
+                    regex.push_str("[^/]*");
+                    form = Kind::Regex;
+                }
+                '?' => {
+                    regex.push_str("[^/]");
+                    form = Kind::Regex;
+                }
+                '.' | '+' | '(' | ')' | '|' | '{' | '}' | '$' => regex.extend(['\\', c]),
+                '\\' => {
+                    regex.push(c);
+                    if let Some(escaped) = chars.next() {
+                        regex.push(escaped);
+                        form = Kind::Regex;
+                    }
+                }
+                '[' | ']' => {
+                    regex.push(c);
+                    form = Kind::Regex;
+                }
+                other => regex.push(other),
+            }
+            first = false;
+        }
+        Some(match form {
+            Kind::Exact => Self::Exact,
+            Kind::Prefix => Self::Prefix(path.strip_suffix("**")?.to_owned()),
+            Kind::Suffix => Self::Suffix(path.strip_prefix("**")?.to_owned()),
+            Kind::Regex => Self::Regex(Regex::new(&translate(&format!("{regex}$"))?).ok()?),
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Exact,
+    Prefix,
+    Suffix,
+    Regex,
+}

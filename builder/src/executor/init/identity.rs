@@ -1,0 +1,82 @@
+//! Whom a step runs as, and with which capabilities.
+
+use std::io;
+
+use rustix::fs::{Gid as FsGid, Uid as FsUid, fchown};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
+
+use crate::executor::process::Credentials;
+use crate::executor::setup_error::{OnPath, SetupError};
+
+/// Docker's default capabilities.
+const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::AUDIT_WRITE);
+
+/// Takes on the credentials. Any other user than root is left without capabilities, but can regain those in the
+/// bounding set through a setuid program, as in Docker.
+pub(super) fn take_on(credentials: &Credentials) -> Result<(), SetupError> {
+    let Credentials { uid, gid, groups } = credentials;
+    own_output(*uid, *gid)?;
+    limit_capabilities()?;
+
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    set_thread_groups(&groups).on("set the supplementary groups of", "the step")?;
+    let gid = Gid::from_raw(*gid);
+    set_thread_res_gid(gid, gid, gid).on("become group", gid.as_raw().to_string())?;
+    let uid = Uid::from_raw(*uid);
+    set_thread_res_uid(uid, uid, uid).on("become user", uid.as_raw().to_string())?;
+
+    let held = if uid.is_root() {
+        CAPABILITIES
+    } else {
+        CapabilitySet::empty()
+    };
+    let sets = CapabilitySets {
+        effective: held,
+        permitted: held,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets).on("set the capabilities of", "the step")
+}
+
+/// Lets the step reopen its output, as `> /dev/stderr` does: whoever else runs croze owns the pipes.
+fn own_output(uid: u32, gid: u32) -> Result<(), SetupError> {
+    let owner = || (Some(FsUid::from_raw(uid)), Some(FsGid::from_raw(gid)));
+    let (user, group) = owner();
+    fchown(io::stdout(), user, group).on("change the owner of", "standard output")?;
+    let (user, group) = owner();
+    fchown(io::stderr(), user, group).on("change the owner of", "standard error")
+}
+
+/// Takes all other capabilities out of reach of the step and its descendants.
+fn limit_capabilities() -> Result<(), SetupError> {
+    clear_ambient_capability_set().on("clear", "the ambient capabilities")?;
+    for bit in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        if CAPABILITIES.contains(capability) {
+            continue;
+        }
+        match remove_capability_from_bounding_set(capability) {
+            // The kernel knows no more.
+            Err(rustix::io::Errno::INVAL) => break,
+            result => result.on("drop the capability", bit.to_string())?,
+        }
+    }
+    Ok(())
+}

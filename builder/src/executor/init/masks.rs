@@ -1,0 +1,71 @@
+//! What a step may not see or change in `/proc` and `/sys`: Docker's lists.
+//!
+//! The paths are looked up below the very mounts, never through the image's `/proc`, which may be a link.
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+
+use super::devices::HostDevices;
+use super::mounts::{attach, clone_fd, file_system, open_in};
+use super::root::is_directory;
+use crate::executor::setup_error::{OnPath, SetupError};
+use crate::sys;
+
+/// Paths in procfs that appear empty.
+const MASKED_IN_PROC: [&str; 10] = [
+    "acpi",
+    "asound",
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
+];
+
+/// Paths in sysfs that appear empty.
+const MASKED_IN_SYS: [&str; 2] = ["devices/virtual/powercap", "firmware"];
+
+/// Paths in procfs that cannot be written.
+const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+
+/// Covers the masked paths and protects the read-only ones. Those that this kernel does not have need nothing.
+pub(super) fn apply(proc: &OwnedFd, sys: &OwnedFd, devices: &HostDevices) -> Result<(), SetupError> {
+    for path in READ_ONLY_IN_PROC {
+        if let Some(found) = find(proc, path)? {
+            let itself = clone_fd(found.as_fd()).on("mount", path)?;
+            sys::make_read_only(itself.as_fd()).on("make read-only", path)?;
+            attach(itself.as_fd(), found.as_fd()).on("mount on", path)?;
+        }
+    }
+    let masked = MASKED_IN_PROC.map(|path| (proc, path)).into_iter();
+    for (mount, path) in masked.chain(MASKED_IN_SYS.map(|path| (sys, path))) {
+        if let Some(found) = find(mount, path)? {
+            let cover = if is_directory(&found)? {
+                empty_directory()?
+            } else {
+                devices.null_mount()?
+            };
+            attach(cover.as_fd(), found.as_fd()).on("mask", path)?;
+        }
+    }
+    Ok(())
+}
+
+fn find(mount: &OwnedFd, path: &str) -> Result<Option<OwnedFd>, SetupError> {
+    match open_in(mount.as_fd(), path) {
+        Err(Errno::NOENT | Errno::ACCESS) => Ok(None),
+        found => found.map(Some).on("open", path),
+    }
+}
+
+fn empty_directory() -> Result<OwnedFd, SetupError> {
+    let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    file_system("tmpfs", &[("mode", "0755"), ("size", "4k")], flags)
+}

@@ -1,0 +1,103 @@
+//! The step's own process: performs a plan, one step after the other, and becomes the program.
+
+use std::io::{PipeWriter, Write};
+use std::path::PathBuf;
+
+use nix::sched::CloneFlags;
+use rustix::fd::OwnedFd;
+use rustix::mount::{MountPropagationFlags, mount_change};
+
+use super::devices::HostDevices;
+use super::{devices, exec, identity, loopback, masks, mounts, root, session};
+use crate::executor::plan::SetupStep;
+use crate::executor::seccomp;
+use crate::executor::setup_error::{OnPath, SetupError};
+
+/// What the steps of a plan leave for later ones.
+#[derive(Default)]
+pub(super) struct Setup {
+    /// The host's devices, opened before anything of the image.
+    pub(super) devices: HostDevices,
+    /// Where the tmpfs of croze's own is mounted.
+    pub(super) scratch: PathBuf,
+    /// The mounts opened so far.
+    pub(super) mounts: Vec<OwnedFd>,
+    /// The root file system, once it is mounted.
+    pub(super) root: Option<OwnedFd>,
+}
+
+/// Performs the steps. Returns only if one fails; `report` has then got the [`SetupError`].
+pub(super) fn become_program(steps: Vec<SetupStep>, report: &PipeWriter) -> u8 {
+    let mut setup = Setup::default();
+    let error = session::die_with_parent(report)
+        .err()
+        .or_else(|| steps.into_iter().find_map(|step| setup.perform(step, report).err()));
+    if let Some(error) = error {
+        let text = serde_json::to_vec(&error).unwrap_or_default();
+        let mut report = report;
+        // Nobody else could be told.
+        let _monitor_is_gone = report.write_all(&text);
+    }
+    1
+}
+
+impl Setup {
+    fn perform(&mut self, step: SetupStep, report: &PipeWriter) -> Result<(), SetupError> {
+        match step {
+            SetupStep::Namespaces { network } => namespaces(network),
+            SetupStep::OpenDevices => {
+                self.devices = HostDevices::open()?;
+                Ok(())
+            }
+            SetupStep::Scratch { at } => {
+                mounts::scratch(&at)?;
+                self.scratch = at;
+                Ok(())
+            }
+            SetupStep::Open(source) => {
+                let mount = mounts::open(source, self.mounts.len(), &self.scratch)?;
+                self.mounts.push(mount);
+                Ok(())
+            }
+            SetupStep::Root { overlay, targets } => {
+                let targets = targets.into_iter().map(|(index, target)| (target, &self.mounts[index]));
+                self.root = Some(root::mount(overlay, targets, &self.scratch)?);
+                Ok(())
+            }
+            SetupStep::Attach { mount, target } => root::attach(self.root()?, &self.mounts[mount], &target),
+            SetupStep::Devices { dev, shm_size } => devices::fill(&self.mounts[dev], &self.devices, shm_size),
+            SetupStep::Mask { proc, sys } => masks::apply(&self.mounts[proc], &self.mounts[sys], &self.devices),
+            SetupStep::Pivot => root::pivot(self.root()?),
+            SetupStep::Hostname(name) => rustix::system::sethostname(name.as_bytes()).on("set the host name to", &name),
+            SetupStep::Loopback => loopback::up().on("bring up", "lo"),
+            SetupStep::Session => session::start(),
+            SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
+            SetupStep::HideAbstractSockets => {
+                session::hide_abstract_sockets();
+                Ok(())
+            }
+            SetupStep::Seccomp => seccomp::install(),
+            SetupStep::Credentials(credentials) => identity::take_on(&credentials),
+            SetupStep::Exec { args, env } => {
+                session::die_with_parent(report)?;
+                exec::exec(&args, &env)
+            }
+        }
+    }
+
+    fn root(&self) -> Result<&OwnedFd, SetupError> {
+        self.root.as_ref().ok_or(rustix::io::Errno::NOTCONN).on("use", "/")
+    }
+}
+
+/// Enters the namespaces other than the pid namespace, which only a new process can enter.
+///
+/// The cgroup namespace stays: programs find their limits by putting `/proc/self/cgroup` and the host's `/sys/fs/cgroup`
+/// together, and both must then tell of the same hierarchy.
+fn namespaces(network: bool) -> Result<(), SetupError> {
+    let mut flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    flags.set(CloneFlags::CLONE_NEWNET, network);
+    nix::sched::unshare(flags).on("make namespaces for", "the step")?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).on("make mounts private below", "/")
+}

@@ -1,0 +1,92 @@
+//! The root file system: mounting it, attaching to it, moving into it.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+use rustix::process::{chdir, chroot, fchdir, pivot_root};
+use snapshotter::Overlay;
+
+use super::locate::{Location, locate};
+use super::{mounts, stubs};
+use crate::executor::setup_error::{OnPath, SetupError};
+
+/// Mounts the root file system in the scratch directory, with a mount point for everything that will be attached.
+pub(super) fn mount<'a>(
+    mut overlay: Overlay,
+    targets: impl Iterator<Item = (PathBuf, &'a OwnedFd)>,
+    scratch: &Path,
+) -> Result<OwnedFd, SetupError> {
+    let view = Overlay {
+        lower: overlay.lower.clone(),
+        upper: None,
+    };
+    let layer = scratch.join("stubs");
+    if stubs::make(view.mount()?.as_fd(), targets, &layer)? {
+        overlay.lower.insert(0, layer);
+    }
+    let root = overlay.mount()?;
+    let at = scratch.join("root");
+    let target = openat(CWD, &at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open", &at)?;
+    mounts::attach(root.as_fd(), target.as_fd()).on("mount the root file system on", &at)?;
+    Ok(root)
+}
+
+/// Attaches a mount at a path of the root file system.
+pub(super) fn attach(root: &OwnedFd, mount: &OwnedFd, target: &Path) -> Result<(), SetupError> {
+    let directory = is_directory(mount)?;
+    let location = locate(root.as_fd(), target).on("find the mount point", target)?;
+    let point = make_missing(location, directory).on("create the mount point", target)?;
+    if is_directory(&point)? != directory {
+        return Err(SetupError::TargetKind {
+            target: target.to_owned(),
+            directory,
+        });
+    }
+    mounts::attach(mount.as_fd(), point.as_fd()).on("mount on", target)
+}
+
+/// Creates what is missing of a mount point within another mount: a cache, a tmpfs, `/dev`.
+fn make_missing(location: Location, directory: bool) -> rustix::io::Result<OwnedFd> {
+    let Some((last, parents)) = location.missing.split_last() else {
+        return Ok(location.fd);
+    };
+    let enter = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut at = location.fd;
+    for name in parents {
+        mkdirat(&at, name, Mode::from_raw_mode(0o755))?;
+        at = openat(&at, name, enter, Mode::empty())?;
+    }
+    if directory {
+        mkdirat(&at, last, Mode::from_raw_mode(0o755))?;
+        return openat(&at, last, enter, Mode::empty());
+    }
+    let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    openat(&at, last, create, Mode::from_raw_mode(0o644))
+}
+
+/// Whether a descriptor stands for a directory.
+pub(super) fn is_directory(fd: &OwnedFd) -> Result<bool, SetupError> {
+    let stat = fstat(fd).on("read the attributes of", "a mount")?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+/// Makes the root file system the root of this process and drops the old one.
+pub(super) fn pivot(root: &OwnedFd) -> Result<(), SetupError> {
+    fchdir(root).on("enter", "the root file system")?;
+    // Both paths being `.` stacks the old root on the new one, where it can be unmounted without a directory for it.
+    match pivot_root(".", ".") {
+        Ok(()) => unmount(".", UnmountFlags::DETACH).on("detach", "the old root")?,
+        // Container runtimes leave it out of their seccomp profiles even for those who may mount.
+        Err(Errno::PERM | Errno::INVAL) => move_over_root(root)?,
+        Err(error) => return Err(error).on("pivot to", "the root file system"),
+    }
+    chdir("/").on("enter", "/")
+}
+
+fn move_over_root(root: &OwnedFd) -> Result<(), SetupError> {
+    move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).on("move the root file system to", "/")?;
+    chroot(".").on("change root to", "the root file system")
+}

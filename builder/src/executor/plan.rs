@@ -1,0 +1,253 @@
+//! From a [`Process`] to the steps that set it up: pure, printable, and the same on every machine.
+//!
+//! What is a decision is made here; what is a system call happens in `init`. The order is part of the security:
+//!
+//! - the host's devices are opened before any path of the image is touched;
+//! - `/proc` is mounted before the old root goes: once no procfs is visible, the kernel allows no new one;
+//! - mounts are opened before the root, because a mount point has to be made as what it will be covered with;
+//! - the seccomp filter goes in while there still is the capability that installing it takes;
+//! - credentials come last, directly before the program.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use snapshotter::Overlay;
+
+use super::process::{Content, Credentials, MountSource, Network, Process, Tree};
+
+/// `PATH` of a process that has none; Docker's.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Number of a mount that a plan has opened, in order.
+pub type MountIndex = usize;
+
+/// One step of the way from a bare child process to the program.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum SetupStep {
+    /// Enter a mount, an IPC and a UTS namespace, and a network namespace if asked for.
+    Namespaces {
+        /// Whether the network is an own one.
+        network: bool,
+    },
+    /// Open the devices of the host that a step may use.
+    OpenDevices,
+    /// Mount a tmpfs of croze's own, seen by the step only through what is mounted from it.
+    Scratch {
+        /// An empty directory of the host.
+        at: PathBuf,
+    },
+    /// Open a mount without attaching it anywhere; the first is number 0.
+    Open(Source),
+    /// Mount the root file system, with a mount point for each of these mounts.
+    Root {
+        /// The file system.
+        overlay: Overlay,
+        /// Where the mounts will be attached, in order.
+        targets: Vec<(MountIndex, PathBuf)>,
+    },
+    /// Attach a mount.
+    Attach {
+        /// Which.
+        mount: MountIndex,
+        /// Where in the root file system.
+        target: PathBuf,
+    },
+    /// Fill `/dev`.
+    Devices {
+        /// The mount attached there.
+        dev: MountIndex,
+        /// Size of `/dev/shm` in bytes.
+        shm_size: u64,
+    },
+    /// Hide or protect the parts of `/proc` and `/sys` that Docker does.
+    Mask {
+        /// The mount of procfs.
+        proc: MountIndex,
+        /// The mount of sysfs.
+        sys: MountIndex,
+    },
+    /// Make the root file system the root, and the old root unreachable.
+    Pivot,
+    /// Name the UTS namespace.
+    Hostname(String),
+    /// Bring up loopback.
+    Loopback,
+    /// Leave the session, take `/dev/null` for standard input, set the umask and sane limits.
+    Session,
+    /// Go to the working directory.
+    WorkingDirectory(PathBuf),
+    /// Close off the abstract Unix sockets of other processes in the same network, where the kernel can.
+    HideAbstractSockets,
+    /// Install Docker's seccomp profile.
+    Seccomp,
+    /// Take on the credentials and Docker's capabilities.
+    Credentials(Credentials),
+    /// Become the program.
+    Exec {
+        /// Program and arguments.
+        args: Vec<String>,
+        /// The whole environment.
+        env: Vec<(String, String)>,
+    },
+}
+
+/// Where a mount comes from.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Source {
+    /// A new procfs for the pid namespace.
+    Proc,
+    /// A read-only sysfs: a new one for an own network, else the host's.
+    Sys {
+        /// Whether it is a new one.
+        new: bool,
+    },
+    /// An empty tmpfs for `/dev`.
+    Dev,
+    /// A part of another tree.
+    Tree {
+        /// The tree.
+        tree: Tree,
+        /// Path in it.
+        path: PathBuf,
+        /// Whether the step may write.
+        writable: bool,
+    },
+    /// An empty tmpfs.
+    Tmpfs {
+        /// Bytes at most.
+        size: Option<u64>,
+    },
+    /// A read-only file in memory.
+    File {
+        /// Its bytes.
+        content: Content,
+        /// Its permissions.
+        mode: u32,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+    /// A socket of the host.
+    Socket {
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+/// Compiles a process to steps. `scratch` is an empty directory of the host to mount on.
+pub fn plan(process: &Process, scratch: &Path) -> Vec<SetupStep> {
+    let own_network = process.network == Network::None;
+    let mounts = mounts(process, own_network);
+    let targets: Vec<_> = mounts.iter().map(|(target, _)| target.clone()).enumerate().collect();
+
+    let mut steps = vec![
+        SetupStep::Namespaces { network: own_network },
+        SetupStep::OpenDevices,
+        SetupStep::Scratch { at: scratch.to_owned() },
+    ];
+    steps.extend(mounts.into_iter().map(|(_, source)| SetupStep::Open(source)));
+    steps.push(SetupStep::Root {
+        overlay: process.rootfs.clone(),
+        targets: targets.clone(),
+    });
+    for (mount, target) in targets {
+        steps.push(SetupStep::Attach { mount, target });
+        match mount {
+            SYS => steps.push(SetupStep::Mask { proc: PROC, sys: SYS }),
+            DEV => steps.push(SetupStep::Devices {
+                dev: DEV,
+                shm_size: process.shm_size,
+            }),
+            _ => {}
+        }
+    }
+    steps.push(SetupStep::Pivot);
+    steps.push(SetupStep::Hostname(process.hostname.clone()));
+    if own_network {
+        steps.push(SetupStep::Loopback);
+    }
+    steps.push(SetupStep::Session);
+    steps.push(SetupStep::WorkingDirectory(process.cwd.clone()));
+    if process.network == Network::Default {
+        steps.push(SetupStep::HideAbstractSockets);
+    }
+    steps.extend([
+        SetupStep::Seccomp,
+        SetupStep::Credentials(process.credentials.clone()),
+        SetupStep::Exec {
+            args: process.args.clone(),
+            env: environment(process),
+        },
+    ]);
+    steps
+}
+
+/// The mounts that every plan begins with, in this order.
+const PROC: MountIndex = 0;
+const SYS: MountIndex = 1;
+const DEV: MountIndex = 2;
+
+fn mounts(process: &Process, own_network: bool) -> Vec<(PathBuf, Source)> {
+    let text_file = |text: String| Source::File {
+        content: Content(text.into_bytes()),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+    };
+    let ours = [
+        ("/proc", Source::Proc),
+        ("/sys", Source::Sys { new: own_network }),
+        ("/dev", Source::Dev),
+        ("/etc/resolv.conf", text_file(process.resolv_conf.clone())),
+        ("/etc/hosts", text_file(hosts(process))),
+    ];
+    let ours = ours.map(|(target, source)| (PathBuf::from(target), source));
+    let theirs = process
+        .mounts
+        .iter()
+        .map(|mount| (mount.target.clone(), mount.source.clone().into()));
+    ours.into_iter().chain(theirs).collect()
+}
+
+impl From<MountSource> for Source {
+    fn from(source: MountSource) -> Self {
+        match source {
+            MountSource::Bind { tree, path, writable } => Self::Tree { tree, path, writable },
+            MountSource::Tmpfs { size } => Self::Tmpfs { size },
+            MountSource::File {
+                content,
+                mode,
+                uid,
+                gid,
+            } => Self::File {
+                content,
+                mode,
+                uid,
+                gid,
+            },
+            MountSource::Socket { path } => Self::Socket { path },
+        }
+    }
+}
+
+/// `/etc/hosts` as BuildKit writes it.
+fn hosts(process: &Process) -> String {
+    let mut text = format!("127.0.0.1\tlocalhost {}\n", process.hostname);
+    text.push_str("::1\tlocalhost ip6-localhost ip6-loopback\n");
+    for (address, name) in &process.extra_hosts {
+        text.push_str(&format!("{address}\t{name}\n"));
+    }
+    text
+}
+
+fn environment(process: &Process) -> Vec<(String, String)> {
+    let mut env = process.env.clone();
+    if !env.iter().any(|(name, _)| name == "PATH") {
+        env.push(("PATH".into(), DEFAULT_PATH.into()));
+    }
+    env
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! Writing a finished image somewhere.
+//!
+//! | `--output type=` | writes | from |
+//! |---|---|---|
+//! | `oci` | an image layout, as a tar or a directory | [`Image`] and its blobs |
+//! | `docker` | the same with `manifest.json`, which `docker load` and `podman load` read | [`Image`] and its blobs |
+//! | `tar` | the root file system as a tar | a mounted tree |
+//! | `local` | the root file system as files | a mounted tree |
+//! | `image`, `registry` | the store's tag, or a push; done by the build | [`Image`] |
+//!
+//! A file that is exported is complete, synced and then renamed into place, or it is not there.
+
+mod archive;
+mod directory;
+mod error;
+mod image;
+mod layout;
+mod local;
+mod metadata;
+mod options;
+mod output_file;
+mod spec;
+mod tar;
+
+pub use archive::write_archive;
+pub use directory::write_directory;
+pub use error::ExportError;
+pub use image::{Document, Image, PlatformImage};
+pub use layout::{Form, Layout};
+pub use local::{LocalSummary, Ownership, write_local};
+pub use metadata::{image_id, metadata, write_image_id, write_metadata};
+pub use options::{Annotation, AnnotationTarget, ImageOptions};
+pub use output_file::OutputFile;
+pub use spec::{Destination, ImageOutput, LayoutPlace, OutputSpec, OutputSpecError};
+pub use tar::{platform_directory, write_tar};
+
+#[cfg(test)]
+mod tests;

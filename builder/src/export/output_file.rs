@@ -1,0 +1,82 @@
+//! A file for the user: written beside its place, synced, then renamed into it.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::ExportError;
+
+/// A file that is being written; dropped before [`commit`](Self::commit) it leaves what was there.
+#[must_use = "the file is in place only after `commit`"]
+pub struct OutputFile {
+    path: PathBuf,
+    target: Target,
+}
+
+enum Target {
+    /// A file under another name, in the same directory.
+    Beside(NamedTempFile),
+    /// Something that is no regular file, such as a FIFO or `/dev/null`: a rename would destroy it.
+    Itself(File),
+}
+
+impl OutputFile {
+    /// Begins a file; the directory must exist. A link is followed and stays.
+    pub fn create(path: &Path) -> Result<Self, ExportError> {
+        let path = match fs::canonicalize(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            resolved => resolved.map_err(ExportError::io("resolve", path))?,
+        };
+        let in_place = fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file());
+        let target = if in_place {
+            let file = OpenOptions::new().write(true).open(&path);
+            Target::Itself(file.map_err(ExportError::io("open", &path))?)
+        } else {
+            // The mode is subject to the umask, as it is for any other program's output.
+            let file = tempfile::Builder::new()
+                .prefix(".croze-")
+                .permissions(Permissions::from_mode(0o666))
+                .tempfile_in(parent(&path));
+            Target::Beside(file.map_err(ExportError::io("create", &path))?)
+        };
+        Ok(Self { path, target })
+    }
+
+    /// Makes the content durable and visible.
+    pub fn commit(self) -> Result<(), ExportError> {
+        let Self { path, target } = self;
+        let Target::Beside(file) = target else {
+            return Ok(());
+        };
+        file.as_file().sync_all().map_err(ExportError::io("sync", &path))?;
+        file.persist(&path)
+            .map_err(|error| ExportError::io("rename a file to", &path)(error.error))?;
+        let dir = parent(&path);
+        File::open(dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(ExportError::io("sync", dir))
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.target {
+            Target::Beside(file) => file.write(bytes),
+            Target::Itself(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,51 @@
+//! Why lowering fails.
+
+use super::ResolveError;
+use crate::diagnostic::{Diagnostic, Span};
+
+/// Why a Dockerfile could not be lowered.
+#[derive(Debug)]
+pub enum LowerError {
+    /// The Dockerfile is wrong: everything that was found, in the order of stages.
+    Dockerfile(Vec<Diagnostic>),
+    /// An image that it names could not be resolved.
+    Resolve {
+        /// What to tell people: which image, and why.
+        diagnostic: Box<Diagnostic>,
+        /// Where it is named.
+        span: Span,
+        /// Why it could not be resolved.
+        error: ResolveError,
+    },
+}
+
+impl LowerError {
+    /// Returns what to tell people.
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        match self {
+            Self::Dockerfile(diagnostics) => diagnostics,
+            Self::Resolve { diagnostic, .. } => vec![*diagnostic],
+        }
+    }
+}
+
+/// Why one stage could not be lowered.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The Dockerfile is wrong.
+    Dockerfile(Box<Diagnostic>),
+    /// An image could not be resolved.
+    Resolve {
+        diagnostic: Box<Diagnostic>,
+        span: Span,
+        error: ResolveError,
+    },
+    /// A stage that it is made from failed, which has been reported.
+    Inherited,
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Dockerfile(Box::new(diagnostic))
+    }
+}

@@ -1,0 +1,295 @@
+//! The way through the stages: each is lowered once, after those that it is made from.
+
+use std::cell::RefCell;
+
+use registry::oci::{Platform, Reference};
+
+use super::base;
+use super::check::{Check, Warnings};
+use super::environment::Environment;
+use super::expand::Expander;
+use super::failure::{Failure, LowerError};
+use super::globals::Globals;
+use super::instruction;
+use super::lowered::Base;
+use super::name::StepNames;
+use super::onbuild;
+use super::request::Request;
+use super::source::{ImageSource, Source};
+use super::stage::{OpenStage, StageState};
+use super::stages::{NamedSource, ParsedStage, StageTable, Step};
+use super::{ResolveImage, ResolvedImage};
+use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::dockerfile::{InstructionKind, did_you_mean};
+use crate::graph::{GraphBuilder, Meta, VertexId};
+use crate::op::{ImageOp, LocalOp, Op, WorkdirOp};
+
+/// What instructions are lowered with: the request, the names in it, and the graph that grows.
+pub(super) struct Lowering<'a> {
+    pub(super) request: &'a Request,
+    pub(super) globals: &'a Globals,
+    pub(super) expander: Expander,
+    /// Shared, because words are expanded while other parts are borrowed.
+    pub(super) warnings: RefCell<Warnings>,
+    table: &'a StageTable<'a>,
+    images: &'a dyn ResolveImage,
+    graph: &'a mut GraphBuilder<Op>,
+    stages: Vec<Outcome>,
+}
+
+/// How far a stage is.
+#[derive(Clone, Debug)]
+enum Outcome {
+    Untouched,
+    Lowered(Box<StageState>),
+    Failed,
+}
+
+impl<'a> Lowering<'a> {
+    pub(super) fn new(
+        request: &'a Request,
+        table: &'a StageTable<'a>,
+        globals: &'a Globals,
+        check: Check,
+        images: &'a dyn ResolveImage,
+        graph: &'a mut GraphBuilder<Op>,
+    ) -> Self {
+        Self {
+            request,
+            globals,
+            expander: Expander::new(&request.dockerfile),
+            warnings: RefCell::new(Warnings::new(check)),
+            table,
+            images,
+            graph,
+            stages: vec![Outcome::Untouched; table.stages.len()],
+        }
+    }
+
+    /// Lowers what the target needs and returns the target, with the warnings on the way.
+    pub(super) fn target(mut self) -> Result<(StageState, Vec<Diagnostic>), LowerError> {
+        let source = &self.request.dockerfile.source;
+        let in_file = |error: Diagnostic| error.in_file(source);
+        let mut errors = Vec::new();
+        for index in self.table.needed() {
+            match self.stage(index) {
+                Ok(_) | Err(Failure::Inherited) => {}
+                Err(Failure::Dockerfile(error)) => errors.push(in_file(*error)),
+                // An image that is not there is told alone: what else is wrong would hide it.
+                Err(Failure::Resolve {
+                    diagnostic,
+                    span,
+                    error,
+                }) => {
+                    return Err(LowerError::Resolve {
+                        diagnostic: Box::new(in_file(*diagnostic)),
+                        span,
+                        error,
+                    });
+                }
+            }
+        }
+        let in_file = |found: Vec<Diagnostic>| found.into_iter().map(in_file).collect::<Vec<_>>();
+        match self.stages.swap_remove(self.table.target) {
+            Outcome::Lowered(state) if errors.is_empty() => match self.warnings.into_inner().finish() {
+                Ok(warnings) => Ok((*state, in_file(warnings))),
+                Err(errors) => Err(LowerError::Dockerfile(in_file(errors))),
+            },
+            _ => Err(LowerError::Dockerfile(errors)),
+        }
+    }
+
+    /// Returns a stage, lowered now if it is not yet.
+    pub(super) fn stage(&mut self, index: usize) -> Result<&StageState, Failure> {
+        if let Outcome::Untouched = self.stages[index] {
+            // Should the stage, through an ONBUILD, ask for itself, it meets this mark.
+            self.stages[index] = Outcome::Failed;
+            self.stages[index] = Outcome::Lowered(Box::new(self.lower_stage(index)?));
+        }
+        match &self.stages[index] {
+            Outcome::Lowered(state) => Ok(state),
+            _ => Err(Failure::Inherited),
+        }
+    }
+
+    fn lower_stage(&mut self, index: usize) -> Result<StageState, Failure> {
+        let table = self.table;
+        let parsed = &table.stages[index];
+        let mut stage = base::open(parsed, self)?;
+        if parsed.replaced {
+            stage.state.config.config.on_build.clear();
+            return Ok(stage.state);
+        }
+        let triggers = onbuild::take(&mut stage, parsed)?;
+        stage.names.add_triggers(triggers.len());
+        stage.in_trigger_of_image = true;
+        for trigger in &triggers {
+            let step = table.step(index, &trigger.instruction, trigger.source.text(), true, self.request);
+            let lowered = step.map_err(Failure::from).and_then(|step| {
+                let step = Step {
+                    origin: parsed.syntax.span,
+                    ..step
+                };
+                self.lower_step(index, &step, &mut stage)
+            });
+            lowered.map_err(|failure| trigger.locate(failure, parsed))?;
+        }
+        stage.in_trigger_of_image = false;
+        for step in &parsed.steps {
+            self.lower_step(index, step, &mut stage)?;
+        }
+        Ok(stage.state)
+    }
+
+    fn lower_step(&mut self, index: usize, step: &Step<'_>, stage: &mut OpenStage) -> Result<(), Failure> {
+        self.warnings.get_mut().enter(step.instruction);
+        let mut inputs = Vec::new();
+        for named in &step.sources {
+            inputs.push(match named {
+                Some(named) => Some(self.input(index, step, named)?),
+                None => None,
+            });
+        }
+        Ok(instruction::lower(step, &inputs, stage, self)?)
+    }
+
+    /// Returns the vertex of a source that a step of stage `index` asks for; `None` if it has no files.
+    fn input(&mut self, index: usize, step: &Step<'_>, named: &NamedSource<'_>) -> Result<Option<VertexId>, Failure> {
+        let name = named.name;
+        match &named.source {
+            Source::Scratch => Ok(None),
+            Source::Local { context, name } => Ok(Some(self.local(context, name))),
+            Source::Image(image) => Ok(self.image(image, name.span, None)?.vertex),
+            Source::Stage(from) => {
+                let (wanted, current) = (&self.table.stages[*from], &self.table.stages[index]);
+                if *from >= index && !wanted.replaced {
+                    return Err(forward_reference(step, name, wanted, current).into());
+                }
+                Ok(self.stage(*from)?.rootfs)
+            }
+        }
+    }
+
+    /// Returns the build context.
+    pub(super) fn context(&mut self) -> VertexId {
+        let op = Op::Local(LocalOp {
+            name: "context".to_owned(),
+        });
+        self.add(op, Vec::new(), "[internal] load build context".to_owned(), "", None)
+    }
+
+    /// Returns the files of a named context.
+    pub(super) fn local(&mut self, context: &str, name: &str) -> VertexId {
+        let op = Op::Local(LocalOp { name: name.to_owned() });
+        self.add(
+            op,
+            Vec::new(),
+            format!("[context {context}] load from client"),
+            "",
+            None,
+        )
+    }
+
+    /// Returns an empty file system as a vertex, for where there must be one.
+    pub(super) fn nothing(&mut self) -> VertexId {
+        let op = Op::Workdir(WorkdirOp {
+            path: "/".to_owned(),
+            user: String::new(),
+            scratch: true,
+        });
+        self.add(op, Vec::new(), "[internal] empty file system".to_owned(), "", None)
+    }
+
+    /// Resolves an image that is named at `span` and adds it, for `stage` if it is the base of one.
+    pub(super) fn image(
+        &mut self,
+        image: &ImageSource,
+        span: Span,
+        stage: Option<(&mut StepNames, &str)>,
+    ) -> Result<Base, Failure> {
+        let resolved = self.resolve(&image.reference, &image.platform, span)?;
+        // An image without layers is as empty as `scratch`; old images have layers and no list of them.
+        let config = &resolved.config;
+        let has_layers = !config.rootfs.diff_ids.is_empty() || config.history.iter().any(|entry| !entry.empty_layer);
+        let vertex = has_layers.then(|| {
+            let reference = &resolved.reference;
+            let label = stage.as_ref().map_or("", |(_, label)| label).to_owned();
+            let name = match (&image.context, stage) {
+                (Some(context), _) => format!("[context {context}] {reference}"),
+                (None, Some((names, _))) => names.next(
+                    &format!("FROM {reference}"),
+                    false,
+                    &image.platform,
+                    &Environment::default(),
+                ),
+                (None, None) => format!("FROM {reference}"),
+            };
+            let op = Op::Image(ImageOp {
+                reference: reference.clone(),
+                platform: image.platform.clone(),
+            });
+            self.add(op, Vec::new(), name, &label, Some(span))
+        });
+        Ok(Base {
+            image: resolved,
+            vertex,
+        })
+    }
+
+    fn resolve(&self, reference: &Reference, platform: &Platform, span: Span) -> Result<ResolvedImage, Failure> {
+        self.images.resolve(reference, platform).map_err(|error| {
+            let name = reference.familiar();
+            let name = name.strip_suffix(":latest").unwrap_or(&name);
+            let stages = self.table.stages.iter().map(|stage| stage.label.as_str());
+            let suggestion = did_you_mean(name, stages);
+            let message = format!("cannot resolve the image `{reference}` for {platform}{suggestion}");
+            let mut diagnostic = Diagnostic::error(message).at(span, "");
+            let mut cause: Option<&dyn std::error::Error> = Some(&error);
+            while let Some(error) = cause {
+                diagnostic = diagnostic.note(error.to_string());
+                cause = error.source();
+            }
+            Failure::Resolve {
+                diagnostic: Box::new(diagnostic),
+                span,
+                error,
+            }
+        })
+    }
+
+    /// Adds a vertex.
+    pub(super) fn add(
+        &mut self,
+        op: Op,
+        inputs: Vec<VertexId>,
+        name: String,
+        stage: &str,
+        origin: Option<Span>,
+    ) -> VertexId {
+        let meta = Meta {
+            name,
+            stage: stage.to_owned(),
+            origin,
+        };
+        self.graph.add(op, inputs, meta)
+    }
+}
+
+fn forward_reference(
+    step: &Step<'_>,
+    name: &Spanned<String>,
+    wanted: &ParsedStage<'_>,
+    current: &ParsedStage<'_>,
+) -> Diagnostic {
+    let verb = match step.instruction.kind {
+        InstructionKind::Run { .. } => "mount",
+        _ => "copy",
+    };
+    let message = format!(
+        "cannot {verb} from stage \"{}\", it needs to be defined before current stage \"{}\"",
+        name.value, current.label
+    );
+    Diagnostic::error(message)
+        .at(name.span, "")
+        .at(wanted.syntax.span, "it is defined here")
+}

@@ -1,0 +1,162 @@
+//! What is asked of the frontend: a Dockerfile and everything about the command line that changes its meaning.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use registry::oci::{Platform, Reference};
+
+use crate::dockerfile::Dockerfile;
+use crate::op::Network;
+
+/// One build of one Dockerfile for one platform.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The parsed Dockerfile.
+    pub dockerfile: Dockerfile,
+    /// `--target`: the stage to build, by name or number; the last one if `None`.
+    pub target: Option<String>,
+    /// `--build-arg`s.
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`s; they win over those of the Dockerfile.
+    pub labels: BTreeMap<String, String>,
+    /// For which platform the image is built.
+    pub platform: TargetPlatform,
+    /// On which platform the build runs: `BUILDPLATFORM`.
+    pub build_platform: Platform,
+    /// Whether several platforms are built, so that step names must tell them apart.
+    pub multi_platform: bool,
+    /// `--build-context`s by name, as given.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// `--no-cache` and `--no-cache-filter`.
+    pub no_cache: NoCache,
+    /// `--network`: what `RUN` gets unless it says otherwise.
+    pub network: Network,
+    /// `--allow`: what the Dockerfile may ask for beyond the ordinary.
+    pub allow: BTreeSet<Entitlement>,
+    /// Host name that steps see, unless the build argument `BUILDKIT_SANDBOX_HOSTNAME` gives another.
+    pub hostname: Option<String>,
+    /// `--add-host`: address and name.
+    pub add_hosts: Vec<(String, String)>,
+    /// `--shm-size`: bytes of `/dev/shm`.
+    pub shm_size: Option<u64>,
+}
+
+impl Request {
+    /// Makes a request with nothing on the command line but the Dockerfile, for one platform.
+    pub fn new(dockerfile: Dockerfile, platform: Platform) -> Self {
+        Self {
+            dockerfile,
+            target: None,
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            build_platform: platform.clone(),
+            platform: TargetPlatform::Implied(platform),
+            multi_platform: false,
+            contexts: BTreeMap::new(),
+            no_cache: NoCache::None,
+            network: Network::Default,
+            allow: BTreeSet::new(),
+            hostname: None,
+            add_hosts: Vec::new(),
+            shm_size: None,
+        }
+    }
+
+    /// Returns the named context for a stage or image name, with Docker's rules: a name means its familiar form
+    /// without `:latest`, which is given back with it, and `name::os/arch` wins over `name` for that platform.
+    pub(super) fn context(&self, name: &str, platform: &Platform) -> Option<(String, &NamedContext)> {
+        // Both words have a meaning of their own that no context can take.
+        if name.eq_ignore_ascii_case("scratch") || name.eq_ignore_ascii_case("context") {
+            return None;
+        }
+        let wanted = context_key(name);
+        let find = |suffix: &str| {
+            self.contexts.iter().find(|(given, _)| match given.split_once("::") {
+                Some((given, platform)) => !suffix.is_empty() && platform == suffix && context_key(given) == wanted,
+                None => suffix.is_empty() && context_key(given) == wanted,
+            })
+        };
+        let (_, context) = find(&platform.to_string()).or_else(|| find(""))?;
+        Some((wanted, context))
+    }
+}
+
+fn context_key(name: &str) -> String {
+    let familiar = name
+        .parse::<Reference>()
+        .map_or_else(|_| name.to_lowercase(), |reference| reference.familiar());
+    familiar.strip_suffix(":latest").map_or(familiar.clone(), str::to_owned)
+}
+
+/// The platform of the image, and whether anybody asked for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TargetPlatform {
+    /// The platform of this machine: an image that is made for another keeps its own.
+    Implied(Platform),
+    /// `--platform`: the image says so whatever its base says.
+    Chosen(Platform),
+}
+
+impl std::ops::Deref for TargetPlatform {
+    type Target = Platform;
+
+    fn deref(&self) -> &Platform {
+        match self {
+            Self::Implied(platform) | Self::Chosen(platform) => platform,
+        }
+    }
+}
+
+/// What a name given with `--build-context` stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NamedContext {
+    /// Files: a directory, known to the evaluator under this name.
+    Local {
+        /// The name in [`crate::op::LocalOp`].
+        name: String,
+    },
+    /// `docker-image://…`.
+    Image(Reference),
+    /// `docker-image://scratch`: nothing at all.
+    Scratch,
+}
+
+/// For which steps the cache must not be asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum NoCache {
+    /// For none.
+    #[default]
+    None,
+    /// For all.
+    All,
+    /// For those of these stages, by name.
+    Stages(BTreeSet<String>),
+}
+
+impl NoCache {
+    pub(super) fn covers(&self, stage: Option<&str>) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Stages(names) => stage.is_some_and(|stage| names.iter().any(|name| name.eq_ignore_ascii_case(stage))),
+        }
+    }
+}
+
+/// Something that a Dockerfile may do only with the consent of who starts the build.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Entitlement {
+    /// `RUN --network=host`.
+    NetworkHost,
+    /// `RUN --security=insecure`.
+    SecurityInsecure,
+}
+
+impl Entitlement {
+    /// Returns the name that `--allow` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NetworkHost => "network.host",
+            Self::SecurityInsecure => "security.insecure",
+        }
+    }
+}

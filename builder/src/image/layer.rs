@@ -1,0 +1,172 @@
+//! Layers of the build's own steps: from a snapshot's changes to a compressed blob, in one pass.
+//!
+//! A snapshot never changes and packing is deterministic, so the blob is made once; a small record beside
+//! the snapshot says which blob it became. A record whose blob is gone, or that cannot be read, counts for
+//! nothing: the blob is made again and has the same bytes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::BaseLayer;
+use registry::compress::{Compression, LayerIngest, decoder};
+use registry::content::{ContentError, ContentStore};
+use registry::oci::{Descriptor, DiffId, MediaType};
+use serde::{Deserialize, Serialize};
+use snapshotter::layer::{PackError, PackOptions, TreeForm, pack};
+use snapshotter::{FsError, Root, SnapshotName, SnapshotStore};
+
+/// The blob that a snapshot became.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LayerBlob {
+    /// The compressed blob.
+    pub descriptor: Descriptor,
+    /// The digest of the uncompressed tar.
+    pub diff_id: DiffId,
+}
+
+/// Makes blobs of snapshots.
+#[derive(Clone)]
+pub struct LayerPacker {
+    content: ContentStore,
+    snapshots: Arc<SnapshotStore>,
+    records: PathBuf,
+    threads: usize,
+}
+
+/// What about a layer's bytes is for the user to choose.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LayerFormat {
+    /// How the tar is compressed.
+    pub compression: Compression,
+    /// Latest mtime that a file may have, in seconds since 1970: `rewrite-timestamp`.
+    pub clamp_mtime: Option<i64>,
+}
+
+/// Why a snapshot could not become a blob.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// The snapshot could not be read.
+    #[error("cannot read the snapshot")]
+    Snapshot(#[from] FsError),
+    /// The archive could not be made or written.
+    #[error("cannot pack the layer")]
+    Pack(#[from] PackError),
+    /// A base's layer could not be read or written anew.
+    #[error("cannot compress a base's layer anew")]
+    Recompress(#[source] io::Error),
+    /// The blob could not be stored.
+    #[error("cannot store the layer")]
+    Store(#[from] ContentError),
+}
+
+impl LayerPacker {
+    /// Packs snapshots into `content` with `threads` compressing threads for each layer; `records` is the
+    /// directory of the notes about what was packed before.
+    pub fn new(content: ContentStore, snapshots: Arc<SnapshotStore>, records: PathBuf, threads: usize) -> Self {
+        Self {
+            content,
+            snapshots,
+            records,
+            threads,
+        }
+    }
+
+    /// Returns the blob of a snapshot, made now unless it is there already. Blocks.
+    ///
+    /// # Errors
+    /// If the snapshot cannot be read or the blob not be written.
+    pub fn blob(&self, snapshot: &SnapshotName, format: LayerFormat) -> Result<LayerBlob, LayerError> {
+        let record = self.records.join(format!("{snapshot}.{}", format.label()));
+        if let Some(known) = self.recorded(&record)? {
+            return Ok(known);
+        }
+        let tree = Root::open(&self.snapshots.fs_dir(snapshot))?;
+        let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
+        pack(
+            &tree,
+            TreeForm::OverlayUpper,
+            &PackOptions {
+                clamp_mtime: format.clamp_mtime,
+            },
+            &mut ingest,
+        )?;
+        self.finish(ingest, &record, format)
+    }
+
+    /// Returns where the blobs are.
+    pub fn content(&self) -> &ContentStore {
+        &self.content
+    }
+
+    /// Returns a base's layer compressed anew, made now unless it is there already; its blob must be in the
+    /// store. Blocks.
+    ///
+    /// # Errors
+    /// If the blob cannot be read or the new one not be written.
+    pub fn recompressed(&self, layer: &BaseLayer, format: LayerFormat) -> Result<LayerBlob, LayerError> {
+        let record = self.records.join(format!("{}.{}", layer.snapshot, format.label()));
+        if let Some(known) = self.recorded(&record)? {
+            return Ok(known);
+        }
+        let mut blob = self.content.open_blob(&layer.descriptor)?;
+        let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
+        let mut tar = decoder(&mut blob).map_err(LayerError::Recompress)?;
+        io::copy(&mut tar, &mut ingest).map_err(LayerError::Recompress)?;
+        self.finish(ingest, &record, format)
+    }
+
+    fn finish(&self, ingest: LayerIngest, record: &Path, format: LayerFormat) -> Result<LayerBlob, LayerError> {
+        let made = ingest.commit()?;
+        let descriptor = Descriptor::new(format.media_type(), made.digest, made.size);
+        let blob = LayerBlob {
+            descriptor,
+            diff_id: made.diff_id,
+        };
+        self.remember(record, &blob);
+        Ok(blob)
+    }
+
+    fn recorded(&self, record: &Path) -> Result<Option<LayerBlob>, ContentError> {
+        let known = fs::read(record)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<LayerBlob>(&bytes).ok());
+        let Some(known) = known else { return Ok(None) };
+        let stored = self.content.size(known.descriptor.digest)?;
+        Ok((stored == Some(known.descriptor.size)).then_some(known))
+    }
+
+    /// Notes which blob a snapshot became. A note that cannot be written costs only time later.
+    fn remember(&self, record: &Path, blob: &LayerBlob) {
+        let written = serde_json::to_vec(blob).map_err(io::Error::from).and_then(|bytes| {
+            let mut file = tempfile::NamedTempFile::new_in(&self.records)?;
+            io::Write::write_all(&mut file, &bytes)?;
+            file.persist(record).map_err(|error| error.error)
+        });
+        drop(written);
+    }
+}
+
+impl LayerFormat {
+    fn media_type(self) -> &'static str {
+        match self.compression {
+            Compression::None => MediaType::LAYER,
+            Compression::Gzip { .. } => MediaType::LAYER_GZIP,
+            Compression::Zstd { .. } => MediaType::LAYER_ZSTD,
+        }
+    }
+
+    /// Returns what tells the records of one snapshot in several formats apart.
+    fn label(self) -> String {
+        let compression = match self.compression {
+            Compression::None => "tar".to_owned(),
+            Compression::Gzip { level } => format!("gzip-{level}"),
+            Compression::Zstd { level } => format!("zstd-{level}"),
+        };
+        match self.clamp_mtime {
+            None => compression,
+            Some(seconds) => format!("{compression}-until-{seconds}"),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! From a reference to a base image: asked of the registry once a build, remembered by digest for ever.
+//!
+//! A tag costs one request in each build; what its digest means (manifest and config for a platform) is
+//! kept in the content store with a small record, so that a build whose bases did not move asks no more.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use registry::client::Client;
+use registry::content::ContentStore;
+use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Manifest, Platform, Reference};
+use snapshotter::SnapshotStore;
+use tokio::sync::OnceCell;
+
+use super::{BaseImage, PullError};
+use crate::progress::Progress;
+
+/// The longest manifest or config that is read back from the store, in bytes.
+const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// An image that is being asked for, or was; whoever comes second waits for the answer to the first.
+type Asked = Arc<OnceCell<Arc<BaseImage>>>;
+
+/// The images that one build names.
+pub struct BaseImages {
+    pub(super) client: Client,
+    pub(super) content: ContentStore,
+    pub(super) snapshots: Arc<SnapshotStore>,
+    pub(super) progress: Progress,
+    /// Directory of the records: what an index or manifest means for a platform.
+    records: PathBuf,
+    /// Images that the store has under their tags; they come before the registry's.
+    local: HashMap<Reference, Descriptor>,
+    named: Mutex<HashMap<(Reference, Platform), Asked>>,
+    found: Mutex<Vec<Arc<BaseImage>>>,
+}
+
+impl BaseImages {
+    /// Resolves with `client`, keeping documents in `content` and records in the directory `records`; the
+    /// images in `local` are known without asking.
+    pub fn new(
+        client: Client,
+        content: ContentStore,
+        snapshots: Arc<SnapshotStore>,
+        progress: Progress,
+        records: PathBuf,
+        local: HashMap<Reference, Descriptor>,
+    ) -> Self {
+        Self {
+            client,
+            content,
+            snapshots,
+            progress,
+            records,
+            local,
+            named: Mutex::default(),
+            found: Mutex::default(),
+        }
+    }
+
+    /// Returns the image that a reference means for a platform; asked once, however often it is named.
+    ///
+    /// # Errors
+    /// If the registry does not have it, cannot be reached, or sends what is not an image.
+    pub async fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
+        // The frontend names what it has resolved by its manifest.
+        if let Some(known) = reference.digest().and_then(|digest| self.by_manifest(digest)) {
+            return Ok(known);
+        }
+        let cell = {
+            let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(named.entry((reference.clone(), platform.clone())).or_default())
+        };
+        let base = cell.get_or_try_init(|| self.find(reference, platform)).await?;
+        Ok(Arc::clone(base))
+    }
+
+    /// Returns an image of this build by the identity of its files.
+    pub fn by_chain(&self, chain: ChainId) -> Option<Arc<BaseImage>> {
+        self.found_where(|base| base.chain_id() == Some(chain))
+    }
+
+    /// Returns an image of this build by its manifest.
+    pub fn by_manifest(&self, manifest: Digest) -> Option<Arc<BaseImage>> {
+        self.found_where(|base| base.manifest.digest == manifest)
+    }
+
+    fn found_where(&self, is_wanted: impl Fn(&BaseImage) -> bool) -> Option<Arc<BaseImage>> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.iter().find(|base| is_wanted(base)).cloned()
+    }
+
+    async fn find(&self, reference: &Reference, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
+        let named = match (self.local.get(reference), reference.digest()) {
+            (Some(descriptor), _) => descriptor.digest,
+            (None, Some(digest)) => digest,
+            (None, None) => match self.client.head(reference).await? {
+                Some(descriptor) => descriptor.digest,
+                None => return Err(PullError::NotFound(reference.familiar())),
+            },
+        };
+        let base = match self.recorded(reference, named, platform) {
+            Some(base) => base,
+            None => self.fetch_documents(reference, named, platform).await?,
+        };
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&base));
+        Ok(base)
+    }
+
+    async fn fetch_documents(
+        &self,
+        reference: &Reference,
+        named: Digest,
+        platform: &Platform,
+    ) -> Result<Arc<BaseImage>, PullError> {
+        let image = self.client.image(&reference.with_digest(named), platform).await?;
+        self.content.put(&image.manifest_bytes)?;
+        self.content.put(&image.config_bytes)?;
+        self.remember(named, platform, &image.manifest_descriptor);
+        let base = BaseImage::new(
+            image.reference,
+            image.manifest_descriptor,
+            image.manifest.layers,
+            image.config,
+        )?;
+        Ok(base)
+    }
+
+    /// Returns what the store remembers; whatever is missing or damaged there counts as not known.
+    fn recorded(&self, reference: &Reference, named: Digest, platform: &Platform) -> Option<Arc<BaseImage>> {
+        let descriptor = match self.local.get(reference) {
+            Some(descriptor) if descriptor.media_type.is_manifest() => descriptor.clone(),
+            _ => serde_json::from_slice(&fs::read(self.record(named, platform)).ok()?).ok()?,
+        };
+        let manifest: Manifest =
+            serde_json::from_slice(&self.content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
+        let config = self.content.read(manifest.config.digest, MAX_DOCUMENT).ok()?;
+        let config: ImageConfig = serde_json::from_slice(&config).ok()?;
+        BaseImage::new(
+            reference.with_digest(descriptor.digest),
+            descriptor,
+            manifest.layers,
+            config,
+        )
+        .ok()
+    }
+
+    /// Notes what a digest means for a platform. A note that cannot be written costs only a request later.
+    fn remember(&self, named: Digest, platform: &Platform, manifest: &Descriptor) {
+        let written = serde_json::to_vec(manifest).map_err(io::Error::from).and_then(|bytes| {
+            let mut file = tempfile::NamedTempFile::new_in(&self.records)?;
+            file.write_all(&bytes)?;
+            file.persist(self.record(named, platform)).map_err(|error| error.error)
+        });
+        drop(written);
+    }
+
+    fn record(&self, named: Digest, platform: &Platform) -> PathBuf {
+        self.records
+            .join(Digest::of(format!("{named} {platform}").as_bytes()).hex())
+    }
+}

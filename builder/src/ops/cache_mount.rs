@@ -1,0 +1,249 @@
+//! Directories that outlive the build: `RUN --mount=type=cache`.
+//!
+//! A cache is known by its id and by what a new one would look like (mode, owner, what it is filled with),
+//! hashed: an id is never part of a path. Each is a directory with a lock beside it:
+//!
+//! ```text
+//! mounts/<hash>/        one cache
+//!   0.lock  0/          its first directory and the lock of who uses it
+//!   1.lock  1/ …        further ones, for `private` caches in use at the same time
+//! ```
+
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use registry::oci::Hasher;
+
+use crate::dockerfile::Sharing;
+
+/// How long to wait between two tries for a lock that another process holds.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// What makes a cache this one and no other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct CacheIdentity<'a> {
+    /// The id.
+    pub id: &'a str,
+    /// Mode of the top directory.
+    pub mode: u32,
+    /// Owner of the top directory.
+    pub uid: u32,
+    /// Group of the top directory.
+    pub gid: u32,
+    /// Identity of the files that fill a new cache, and the path in them.
+    pub filled_from: Option<(String, String)>,
+}
+
+/// A cache in use: hold it while the step runs.
+#[derive(Debug)]
+pub(super) struct CacheLease {
+    /// The directory to mount.
+    pub directory: PathBuf,
+    _lock: File,
+}
+
+/// Why a cache cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} `{path}` of a cache mount")]
+pub struct CacheMountError {
+    verb: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl CacheIdentity<'_> {
+    fn directory_name(&self) -> String {
+        let mut hasher = Hasher::new();
+        let (from, path) = self.filled_from.as_ref().map_or(("", ""), |(from, path)| (from, path));
+        for part in [self.id, from, path] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        for number in [self.mode, self.uid, self.gid] {
+            hasher.update(&number.to_le_bytes());
+        }
+        hasher.finish().hex()
+    }
+}
+
+/// What a user of a cache brings along.
+pub(super) struct Usage<'a> {
+    /// How it shares the cache.
+    pub sharing: Sharing,
+    /// Fills a new cache; nobody sees the directory before it returns.
+    pub fill: &'a dyn Fn(&Path) -> io::Result<()>,
+    /// Whether waiting has become pointless.
+    pub cancelled: &'a dyn Fn() -> bool,
+}
+
+/// Takes a cache, waiting for it if it is `locked` and in use. Blocks.
+///
+/// # Errors
+/// If its directory or lock cannot be made, it cannot be filled, or the wait was cancelled.
+pub(super) fn acquire(
+    mounts: &Path,
+    identity: &CacheIdentity<'_>,
+    usage: &Usage<'_>,
+) -> Result<CacheLease, CacheMountError> {
+    let cache = mounts.join(identity.directory_name());
+    fs::create_dir_all(&cache).map_err(failed("make", &cache))?;
+    for number in 0u32.. {
+        let path = cache.join(format!("{number}.lock"));
+        let open = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = open.map_err(failed("open", &path))?;
+        let taken = match usage.sharing {
+            Sharing::Shared => lock.lock_shared().map(|()| true),
+            // Polling instead of one blocking call: a cancelled build must not be stuck in the kernel.
+            Sharing::Locked => loop {
+                match lock.try_lock() {
+                    Ok(()) => break Ok(true),
+                    Err(TryLockError::WouldBlock) if (usage.cancelled)() => {
+                        break Err(io::ErrorKind::Interrupted.into());
+                    }
+                    Err(TryLockError::WouldBlock) => std::thread::sleep(RETRY),
+                    Err(TryLockError::Error(error)) => break Err(error),
+                }
+            },
+            Sharing::Private => match lock.try_lock() {
+                Ok(()) => Ok(true),
+                Err(TryLockError::WouldBlock) => Ok(false),
+                Err(TryLockError::Error(error)) => Err(error),
+            },
+        };
+        if taken.map_err(failed("lock", &path))? {
+            let directory = cache.join(number.to_string());
+            create(&directory, identity, usage.fill).map_err(failed("make", &directory))?;
+            return Ok(CacheLease { directory, _lock: lock });
+        }
+    }
+    Err(failed("find a free directory in", &cache)(
+        io::ErrorKind::ResourceBusy.into(),
+    ))
+}
+
+/// Makes the directory, complete under another name first, unless it is there.
+fn create(directory: &Path, identity: &CacheIdentity<'_>, fill: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    let parent = directory.parent().unwrap_or(directory);
+    let fresh = tempfile::Builder::new().prefix("new-").tempdir_in(parent)?;
+    fill(fresh.path())?;
+    chown(fresh.path(), Some(identity.uid), Some(identity.gid))?;
+    fs::set_permissions(fresh.path(), Permissions::from_mode(identity.mode))?;
+    match fs::rename(fresh.path(), directory) {
+        Ok(()) => {
+            // It has another name now: there is nothing left to remove.
+            let _moved = fresh.keep();
+            Ok(())
+        }
+        // Two sharers came at once, and the other one was first.
+        Err(_) if directory.exists() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheMountError {
+    let path = path.to_owned();
+    move |source| CacheMountError { verb, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: CacheIdentity<'_> = CacheIdentity {
+        id: "../../etc",
+        mode: 0o750,
+        uid: 0,
+        gid: 0,
+        filled_from: None,
+    };
+
+    fn take(mounts: &Path, identity: &CacheIdentity<'_>, sharing: Sharing) -> PathBuf {
+        hold(mounts, identity, sharing).directory
+    }
+
+    fn hold(mounts: &Path, identity: &CacheIdentity<'_>, sharing: Sharing) -> CacheLease {
+        let usage = Usage {
+            sharing,
+            fill: &|fresh| fs::write(fresh.join("filled"), ""),
+            cancelled: &|| false,
+        };
+        acquire(mounts, identity, &usage).unwrap()
+    }
+
+    #[test]
+    fn a_cache_keeps_its_files_and_an_id_cannot_leave_the_store() {
+        let mounts = tempfile::tempdir().unwrap();
+        let first = take(mounts.path(), &PLAIN, Sharing::Shared);
+        assert!(first.starts_with(mounts.path()) && first.join("filled").exists());
+        assert_eq!(fs::metadata(&first).unwrap().permissions().mode() & 0o7777, 0o750);
+        fs::write(first.join("kept"), "").unwrap();
+        fs::remove_file(first.join("filled")).unwrap();
+        let second = take(mounts.path(), &PLAIN, Sharing::Shared);
+        assert!(second.join("kept").exists() && !second.join("filled").exists());
+    }
+
+    #[test]
+    fn a_private_cache_in_use_gives_another_directory() {
+        let mounts = tempfile::tempdir().unwrap();
+        let first = hold(mounts.path(), &PLAIN, Sharing::Private);
+        let second = hold(mounts.path(), &PLAIN, Sharing::Private);
+        assert_ne!(first.directory, second.directory);
+        let used = first.directory.clone();
+        drop(first);
+        assert_eq!(take(mounts.path(), &PLAIN, Sharing::Private), used);
+    }
+
+    #[test]
+    fn a_locked_cache_in_use_is_waited_for() {
+        let mounts = tempfile::tempdir().unwrap();
+        let first = hold(mounts.path(), &PLAIN, Sharing::Locked);
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| take(mounts.path(), &PLAIN, Sharing::Locked));
+            std::thread::sleep(RETRY * 3);
+            assert!(!second.is_finished());
+            let directory = first.directory.clone();
+            drop(first);
+            assert_eq!(second.join().unwrap(), directory);
+        });
+    }
+
+    #[test]
+    fn a_cancelled_wait_ends() {
+        let mounts = tempfile::tempdir().unwrap();
+        let _held = hold(mounts.path(), &PLAIN, Sharing::Locked);
+        let usage = Usage {
+            sharing: Sharing::Locked,
+            fill: &|_| Ok(()),
+            cancelled: &|| true,
+        };
+        assert!(acquire(mounts.path(), &PLAIN, &usage).is_err());
+    }
+
+    #[test]
+    fn another_mode_or_filling_is_another_cache() {
+        let filled = |path: &str| Some(("image".to_owned(), path.to_owned()));
+        let names = [
+            PLAIN,
+            CacheIdentity { mode: 0o755, ..PLAIN },
+            CacheIdentity { uid: 1, ..PLAIN },
+            CacheIdentity {
+                filled_from: filled("/a"),
+                ..PLAIN
+            },
+            CacheIdentity {
+                filled_from: filled("/b"),
+                ..PLAIN
+            },
+        ]
+        .map(|identity| identity.directory_name());
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+    }
+}

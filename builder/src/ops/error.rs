@@ -1,0 +1,102 @@
+//! Why an operation failed.
+
+use std::io;
+
+use snapshotter::{FsError, InvalidSnapshotName, MountError};
+
+use super::cache_mount::CacheMountError;
+use super::secrets::SecretError;
+use crate::context::SelectError;
+use crate::copy::CopyError;
+use crate::executor::{Exit, RunError};
+use crate::identity::IdentityError;
+use crate::image::PullError;
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpError {
+    /// The command ended badly.
+    #[error("process `{command}` did not complete successfully: {}", ended(*.exit))]
+    Exit {
+        /// The command as a line.
+        command: String,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// The command ended badly, and there is no space left for what steps write.
+    #[error("process `{command}` did not complete successfully: {}; no space left for what steps write", ended(*.exit))]
+    NoSpace {
+        /// The command as a line.
+        command: String,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// The command could not be started.
+    #[error("cannot run `{command}`")]
+    Exec {
+        /// The command as a line.
+        command: String,
+        /// Why.
+        #[source]
+        source: RunError,
+    },
+    /// An image could not be resolved or pulled.
+    #[error(transparent)]
+    Pull(#[from] PullError),
+    /// A context could not be read, or lacks a file.
+    #[error(transparent)]
+    Context(#[from] SelectError),
+    /// Files could not be copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// A user or group is not known.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A cache mount cannot be used.
+    #[error(transparent)]
+    CacheMount(#[from] CacheMountError),
+    /// Layers could not be stacked.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// A snapshot could not be made.
+    #[error(transparent)]
+    Snapshot(#[from] FsError),
+    /// A key makes no snapshot name; cannot happen as long as names allow hex digits.
+    #[error(transparent)]
+    Name(#[from] InvalidSnapshotName),
+    /// Nobody gave this context.
+    #[error("there is no build context `{0}`")]
+    NoContext(String),
+    /// A file of the machine could not be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The result could not be written down.
+    #[error("cannot write a record")]
+    Record(#[source] serde_json::Error),
+    /// The solver asked to pin what is not a source.
+    #[error("`{0}` is not a source")]
+    NotASource(String),
+    /// The solver asked to run a source.
+    #[error("`{0}` is a source and does not run")]
+    Source(String),
+    /// The build ended meanwhile.
+    #[error("the build was cancelled")]
+    Cancelled,
+}
+
+fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit code: {code}"),
+        Exit::Signal(9) => "killed by SIGKILL (out of memory?)".to_owned(),
+        Exit::Signal(signal) => format!("killed by signal {signal}"),
+    }
+}

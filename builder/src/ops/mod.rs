@@ -1,0 +1,249 @@
+//! What operations do: the solver's evaluator over real images, contexts, snapshots and processes.
+
+mod cache_mount;
+mod error;
+mod files;
+mod local;
+mod mounts;
+mod run;
+mod secrets;
+mod value;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use registry::oci::Digest;
+use snapshotter::{Root, SnapshotName, SnapshotStore};
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::Record;
+use crate::context::Selection;
+use crate::executor::{Executor, RunError};
+use crate::graph::{Vertex, VertexId};
+use crate::image::BaseImages;
+use crate::op::Op;
+use crate::op::key::CacheKey;
+use crate::progress::{Progress, StepId};
+use crate::solver::{Evaluator, Made, Pinned, Work};
+use crate::state_dir::StateDir;
+
+pub use error::OpError;
+pub use local::{LocalContext, LocalDirectory};
+pub use secrets::{SecretError, SecretSource, Secrets};
+use value::Stored;
+pub use value::{Rootfs, StepLayer, Value};
+
+/// Performs the operations of one build.
+pub struct Ops {
+    /// Where everything is kept.
+    pub state: StateDir,
+    /// Snapshots in it.
+    pub snapshots: Arc<SnapshotStore>,
+    /// Images that the build names.
+    pub images: Arc<BaseImages>,
+    /// Context directories by name.
+    pub contexts: BTreeMap<String, Arc<LocalContext>>,
+    /// What the command line gave for mounts.
+    pub secrets: Secrets,
+    /// What `RUN` steps get of the machine.
+    pub surroundings: Surroundings,
+    /// Where to tell what happens.
+    pub progress: Progress,
+    /// The displayed steps.
+    pub steps: HashMap<VertexId, StepId>,
+    /// Cancelled when running processes are to be killed at once instead of being asked to end.
+    pub kill: CancellationToken,
+    /// Runs processes; made when the first one runs.
+    pub executor: OnceLock<Executor>,
+    /// An empty directory for the executor.
+    pub mount_point: PathBuf,
+    /// What was digested for the key of a copy, by vertex and input, until it is copied.
+    pub selected: Mutex<HashMap<(VertexId, usize), Vec<Selection>>>,
+}
+
+/// What `RUN` steps get of the machine; none of it enters a key.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Content of `/etc/resolv.conf`.
+    pub resolv_conf: String,
+    /// Bytes of `/dev/shm`.
+    pub shm_size: u64,
+}
+
+impl Evaluator for Ops {
+    type Op = Op;
+    type Value = Value;
+    type Error = OpError;
+
+    async fn pin(&self, vertex: &Vertex<Op>) -> Result<Pinned<Value>, OpError> {
+        match &vertex.op {
+            Op::Image(op) => {
+                let base = self.images.resolve(&op.reference, &op.platform).await?;
+                let identity = base.chain_id().map_or_else(|| Digest::of(b""), |chain| chain.0);
+                let value = Value::Files(Rootfs {
+                    base: Some(base),
+                    ..Rootfs::default()
+                });
+                Ok(Pinned {
+                    identity: Some(identity),
+                    value,
+                })
+            }
+            Op::Local(op) => {
+                let context = self
+                    .contexts
+                    .get(&op.name)
+                    .ok_or_else(|| OpError::NoContext(op.name.clone()))?;
+                Ok(Pinned {
+                    identity: None,
+                    value: Value::Context(Arc::clone(context)),
+                })
+            }
+            Op::Run(_) | Op::Copy(_) | Op::Workdir(_) | Op::Merge => Err(OpError::NotASource(vertex.meta.name.clone())),
+        }
+    }
+
+    async fn load(&self, _vertex: &Vertex<Op>, record: &Record) -> Option<Value> {
+        let stored: Stored = serde_json::from_value(record.payload.clone()).ok()?;
+        // Equal keys start from equal files, so the base is one that this build has pinned.
+        let base = match stored.base {
+            None => None,
+            Some(chain) => Some(self.images.by_chain(chain)?),
+        };
+        let kept = stored
+            .layers
+            .iter()
+            .all(|layer| matches!(self.snapshots.stat(&layer.snapshot), Ok(Some(_))));
+        kept.then(|| {
+            Value::Files(Rootfs {
+                base,
+                layers: stored.layers.into(),
+            })
+        })
+    }
+
+    fn is_local(&self, value: &Value) -> bool {
+        match value {
+            Value::Context(_) => true,
+            Value::Files(files) => files.base.as_ref().is_none_or(|base| self.images.is_unpacked(base)),
+        }
+    }
+
+    async fn content(&self, vertex: &Vertex<Op>, input: usize, value: &Value) -> Result<Digest, OpError> {
+        self.ensure_unpacked(vertex, value).await?;
+        let (op, value, snapshots) = (vertex.op.clone(), value.clone(), Arc::clone(&self.snapshots));
+        let (digest, selections) = blocking(move || {
+            let selections = files::selections(&snapshots, &op, input, &value)?;
+            Ok((files::digest(&op, &value, &selections), selections))
+        })
+        .await?;
+        if matches!(vertex.op, Op::Copy(_)) {
+            self.selected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert((vertex.id, input), selections);
+        }
+        Ok(digest)
+    }
+
+    async fn run(&self, vertex: &Vertex<Op>, work: Work<Value>) -> Result<Made<Value>, OpError> {
+        for value in &work.inputs {
+            self.ensure_unpacked(vertex, value).await?;
+        }
+        let files = match &vertex.op {
+            Op::Run(op) => run::run(self, vertex, op, &work).await?,
+            Op::Copy(op) => {
+                let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
+                let mut selected = self.take_selected(vertex);
+                blocking(move || files::copy(&snapshots, &op, &inputs, |input| selected.remove(&input), work.key))
+                    .await?
+            }
+            Op::Workdir(op) => {
+                let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
+                blocking(move || files::make_workdir(&snapshots, &op, &inputs, work.key)).await?
+            }
+            Op::Merge => rootfs(&work.inputs, 0).stacked(&rootfs(&work.inputs, 1)),
+            Op::Image(_) | Op::Local(_) => return Err(OpError::Source(vertex.meta.name.clone())),
+        };
+        let payload = serde_json::to_value(files.stored()).map_err(OpError::Record)?;
+        Ok(Made {
+            value: Value::Files(files),
+            payload,
+        })
+    }
+}
+
+impl Ops {
+    /// Returns the displayed step of a vertex.
+    fn step(&self, vertex: &Vertex<Op>) -> Option<StepId> {
+        self.steps.get(&vertex.id).copied()
+    }
+
+    /// Takes what was digested for the key of a vertex: its copy must give just that.
+    fn take_selected(&self, vertex: &Vertex<Op>) -> HashMap<usize, Vec<Selection>> {
+        let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        let inputs = 0..vertex.inputs.len();
+        inputs
+            .filter_map(|input| Some((input, selected.remove(&(vertex.id, input))?)))
+            .collect()
+    }
+
+    /// Returns what runs processes.
+    fn executor(&self) -> Result<&Executor, RunError> {
+        if let Some(executor) = self.executor.get() {
+            return Ok(executor);
+        }
+        // Two steps may come here at once; the copy of the one that loses is dropped.
+        let executor = Executor::new(&self.mount_point)?;
+        Ok(self.executor.get_or_init(|| executor))
+    }
+
+    /// Pulls the base of a value whose files are about to be seen.
+    async fn ensure_unpacked(&self, vertex: &Vertex<Op>, value: &Value) -> Result<(), OpError> {
+        match value {
+            Value::Files(Rootfs { base: Some(base), .. }) => Ok(self.images.unpack(base, self.step(vertex)).await?),
+            Value::Files(_) | Value::Context(_) => Ok(()),
+        }
+    }
+}
+
+/// Returns the root file system at an input; an absent one, or a context, is empty.
+fn rootfs(inputs: &[Value], position: usize) -> Rootfs {
+    match inputs.get(position) {
+        Some(Value::Files(files)) => files.clone(),
+        Some(Value::Context(_)) | None => Rootfs::default(),
+    }
+}
+
+/// Returns the root file system that an operation changes: input 0, unless it starts from nothing.
+fn changed(inputs: &[Value], scratch: bool) -> Rootfs {
+    if scratch { Rootfs::default() } else { rootfs(inputs, 0) }
+}
+
+/// Mounts a root file system for reading.
+fn view(snapshots: &SnapshotStore, files: &Rootfs) -> Result<Root, OpError> {
+    Ok(Root::from_fd(files.view(snapshots).mount()?))
+}
+
+/// Names the snapshot that is made for a key.
+fn snapshot_name(key: CacheKey) -> Result<SnapshotName, OpError> {
+    Ok(SnapshotName::new(&format!("step-{}", key.digest().hex()))?)
+}
+
+/// Returns the layer that a committed snapshot is, as of now.
+fn made_now(snapshot: SnapshotName) -> StepLayer {
+    StepLayer {
+        snapshot,
+        created: jiff::Timestamp::now().to_string(),
+    }
+}
+
+/// Runs what blocks on a thread that may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, OpError> + Send + 'static) -> Result<T, OpError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_cancelled) => Err(OpError::Cancelled),
+    }
+}

@@ -1,0 +1,205 @@
+//! The mounts of a `RUN`: from inputs, caches, memory and secrets to what the executor mounts.
+
+use std::path::{Path, PathBuf};
+
+use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, Upper};
+
+use super::cache_mount::{self, CacheIdentity, CacheLease, Usage};
+use super::secrets::SecretError;
+use super::{OpError, Ops, Rootfs, Value, blocking, files, rootfs};
+use crate::dockerfile::Sharing;
+use crate::executor::{Content, Mount, MountSource, Tree};
+use crate::op::{self, RunOp};
+use crate::solver::Work;
+use crate::state_dir::Class;
+
+/// Mounts that are ready, with what must live as long as the step.
+pub(super) struct Prepared {
+    /// In order.
+    pub(super) mounts: Vec<Mount>,
+    /// Secrets that are variables.
+    pub(super) env: Vec<(String, String)>,
+    #[expect(
+        dead_code,
+        reason = "held until the step has ended: dropping a lease lets others use the cache"
+    )]
+    caches: Vec<CacheLease>,
+    #[expect(
+        dead_code,
+        reason = "held until the step has ended: dropping them throws the writes away"
+    )]
+    scratch: Vec<ActiveSnapshot>,
+}
+
+/// A cache mount, taken apart.
+struct Wanted {
+    id: String,
+    sharing: Sharing,
+    filling: Option<(Rootfs, String)>,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+/// Prepares the mounts of an operation, waiting for `locked` caches.
+pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result<Prepared, OpError> {
+    let (mut mounts, mut env, mut caches, mut scratch) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for mount in &op.mounts {
+        let target = PathBuf::from(&mount.target);
+        let source = match &mount.source {
+            op::MountSource::Bind { input, path, writable } => {
+                let mut tree = input_tree(ops, work, *input, &mut scratch).await?;
+                if *writable {
+                    let thrown_away = ops.snapshots.prepare()?;
+                    let (dir, work) = (thrown_away.upper().to_owned(), thrown_away.work().to_owned());
+                    tree.upper = Some(Upper { dir, work });
+                    scratch.push(thrown_away);
+                }
+                MountSource::Bind {
+                    tree: Tree::Overlay(tree),
+                    path: path.into(),
+                    writable: *writable,
+                }
+            }
+            op::MountSource::Cache {
+                id,
+                sharing,
+                input,
+                path,
+                readonly,
+                mode,
+                uid,
+                gid,
+            } => {
+                let filling = input.map(|input| (rootfs(&work.inputs, input), path.clone()));
+                // Filled from an input, the path was taken there; in an empty cache it is a directory below its top.
+                let below = if filling.is_some() {
+                    PathBuf::from("/")
+                } else {
+                    PathBuf::from(path)
+                };
+                let wanted = Wanted {
+                    id: id.clone(),
+                    sharing: *sharing,
+                    filling,
+                    mode: *mode,
+                    uid: *uid,
+                    gid: *gid,
+                };
+                let lease = cache(ops, work, wanted).await?;
+                Root::open(&lease.directory)?.make_dirs(&below, &DirAttributes::default())?;
+                let tree = Tree::Directory(lease.directory.clone());
+                caches.push(lease);
+                MountSource::Bind {
+                    tree,
+                    path: below,
+                    writable: !readonly,
+                }
+            }
+            op::MountSource::Tmpfs { size } => MountSource::Tmpfs { size: *size },
+            op::MountSource::Secret {
+                id,
+                required,
+                mode,
+                uid,
+                gid,
+                env: variable,
+            } => {
+                let Some(secret) = ops.secrets.get(id)? else {
+                    if *required {
+                        return Err(SecretError::Missing(id.clone()).into());
+                    }
+                    continue;
+                };
+                if let Some(name) = variable {
+                    let text = String::from_utf8(secret.clone()).map_err(|_| SecretError::NotText(id.clone()))?;
+                    env.push((name.clone(), text));
+                }
+                if mount.target.is_empty() {
+                    continue;
+                }
+                MountSource::File {
+                    content: Content(secret),
+                    mode: *mode,
+                    uid: *uid,
+                    gid: *gid,
+                }
+            }
+            op::MountSource::Ssh { id, required, .. } => {
+                let Some(socket) = ops.secrets.agents.get(id) else {
+                    if *required {
+                        return Err(SecretError::MissingAgent(id.clone()).into());
+                    }
+                    continue;
+                };
+                env.push(("SSH_AUTH_SOCK".to_owned(), mount.target.clone()));
+                MountSource::Socket { path: socket.clone() }
+            }
+        };
+        mounts.push(Mount { target, source });
+    }
+    Ok(Prepared {
+        mounts,
+        env,
+        caches,
+        scratch,
+    })
+}
+
+/// Returns the stack that shows an input; no input is an empty file system.
+async fn input_tree(
+    ops: &Ops,
+    work: &Work<Value>,
+    input: Option<usize>,
+    scratch: &mut Vec<ActiveSnapshot>,
+) -> Result<Overlay, OpError> {
+    match input.and_then(|input| work.inputs.get(input)) {
+        None => Ok(Overlay::default()),
+        Some(Value::Files(files)) => Ok(files.view(&ops.snapshots)),
+        Some(Value::Context(context)) => {
+            let veil = context.has_patterns.then(|| ops.snapshots.prepare()).transpose()?;
+            let context = context.clone();
+            let (tree, veil) = blocking(move || Ok((files::context_tree(&context, veil.as_ref())?, veil))).await?;
+            scratch.extend(veil);
+            Ok(tree)
+        }
+    }
+}
+
+/// Takes a cache, filled first if it is new and comes from somewhere.
+async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLease, OpError> {
+    let (mounts, snapshots, cancel) = (
+        ops.state.path(Class::Mounts),
+        ops.snapshots.clone(),
+        work.cancel.clone(),
+    );
+    blocking(move || {
+        let Wanted {
+            id,
+            sharing,
+            filling,
+            mode,
+            uid,
+            gid,
+        } = wanted;
+        let filled_from = filling.as_ref().map(|(files, path)| (files.identity(), path.clone()));
+        let identity = CacheIdentity {
+            id: &id,
+            mode,
+            uid,
+            gid,
+            filled_from,
+        };
+        let fill = |fresh: &Path| match &filling {
+            None => Ok(()),
+            Some((files, path)) => files::fill(&snapshots, files, path, fresh),
+        };
+        let usage = Usage {
+            sharing,
+            fill: &fill,
+            cancelled: &|| cancel.is_cancelled(),
+        };
+        Ok(cache_mount::acquire(&mounts, &identity, &usage)?)
+    })
+    .await
+}

@@ -1,0 +1,99 @@
+//! What operations give: root file systems and contexts, as handles that are cheap to clone.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use registry::oci::ChainId;
+use serde::{Deserialize, Serialize};
+use snapshotter::{Overlay, SnapshotName, SnapshotStore};
+
+use super::LocalContext;
+use crate::image::BaseImage;
+
+/// The result of a vertex.
+#[derive(Clone)]
+pub enum Value {
+    /// A root file system.
+    Files(Rootfs),
+    /// A directory of the host.
+    Context(Arc<LocalContext>),
+}
+
+/// A root file system: the layers of a base image under those of the build's steps.
+#[derive(Clone, Default)]
+pub struct Rootfs {
+    /// What it starts from; its layers may not have been pulled yet.
+    pub base: Option<Arc<BaseImage>>,
+    /// What steps added, lowest first.
+    pub layers: Arc<[StepLayer]>,
+}
+
+/// What one step added.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StepLayer {
+    /// The changes.
+    pub snapshot: SnapshotName,
+    /// When the step ran, RFC 3339.
+    pub created: String,
+}
+
+/// A root file system as a record keeps it.
+#[derive(PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stored {
+    /// The base's layers, by what identifies them; the image itself is pinned anew in each build.
+    pub base: Option<ChainId>,
+    /// The steps' layers, lowest first.
+    pub layers: Vec<StepLayer>,
+}
+
+impl Rootfs {
+    /// Returns this file system with one more layer on top.
+    #[must_use]
+    pub fn with(&self, layer: StepLayer) -> Self {
+        Self {
+            base: self.base.clone(),
+            layers: self.layers.iter().cloned().chain([layer]).collect(),
+        }
+    }
+
+    /// Returns this file system with all layers of another on top.
+    #[must_use]
+    pub fn stacked(&self, above: &Self) -> Self {
+        Self {
+            base: self.base.clone(),
+            layers: self.layers.iter().chain(above.layers.iter()).cloned().collect(),
+        }
+    }
+
+    /// Returns the directories to mount, the topmost first; the base must have been pulled.
+    pub fn lower(&self, snapshots: &SnapshotStore) -> Vec<PathBuf> {
+        let steps = self.layers.iter().rev().map(|layer| snapshots.fs_dir(&layer.snapshot));
+        let base = self.base.iter().flat_map(|base| base.layers.iter().rev());
+        steps
+            .chain(base.map(|layer| snapshots.fs_dir(&layer.snapshot)))
+            .collect()
+    }
+
+    /// Returns a read-only view; the base must have been pulled.
+    pub fn view(&self, snapshots: &SnapshotStore) -> Overlay {
+        Overlay {
+            lower: self.lower(snapshots),
+            upper: None,
+        }
+    }
+
+    /// Returns what tells it from other file systems.
+    pub fn identity(&self) -> String {
+        let top = self.layers.last().map(|layer| layer.snapshot.to_string());
+        top.or_else(|| self.base.as_ref()?.chain_id().map(|chain| chain.0.to_string()))
+            .unwrap_or_default()
+    }
+
+    /// Returns what a record keeps.
+    pub fn stored(&self) -> Stored {
+        Stored {
+            base: self.base.as_ref().and_then(|base| base.chain_id()),
+            layers: self.layers.to_vec(),
+        }
+    }
+}

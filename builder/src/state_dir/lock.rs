@@ -1,0 +1,58 @@
+//! The lock between builds and prunes.
+//!
+//! `flock` belongs to the open file, so it ends with the process, whatever ends that.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::StateDirError;
+
+/// Held by a running build; many can be held at once.
+#[derive(Debug)]
+#[must_use = "the lock ends when this is dropped"]
+pub struct BuildLock(#[expect(dead_code, reason = "held for its lock")] File);
+
+/// Held by a prune; nothing else is held meanwhile.
+#[derive(Debug)]
+#[must_use = "the lock ends when this is dropped"]
+pub struct PruneLock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl BuildLock {
+    pub(super) fn take(path: &Path) -> Result<Self, StateDirError> {
+        match lock(path, FlockOperation::NonBlockingLockShared)? {
+            Some(file) => Ok(Self(file)),
+            None => Err(StateDirError::BeingPruned {
+                path: path.parent().unwrap_or(path).to_owned(),
+            }),
+        }
+    }
+}
+
+impl PruneLock {
+    pub(super) fn take(path: &Path) -> Result<Self, StateDirError> {
+        match lock(path, FlockOperation::NonBlockingLockExclusive)? {
+            Some(file) => Ok(Self(file)),
+            None => Err(StateDirError::InUse {
+                path: path.parent().unwrap_or(path).to_owned(),
+            }),
+        }
+    }
+}
+
+/// Returns the locked file, or `None` if somebody else's lock is in the way.
+fn lock(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateDirError> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(StateDirError::io("open", path))?;
+    match flock(&file, operation) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(StateDirError::io("lock", path)(error.into())),
+    }
+}

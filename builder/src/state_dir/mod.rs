@@ -1,0 +1,164 @@
+//! The state directory: the only place that knows where everything is on disk.
+//!
+//! ```text
+//! $ROOT/                   mode 0700, owned by whoever runs croze
+//!   CACHEDIR.TAG           tells backup programs to pass over it
+//!   v1/                    this version of the layout; others are left alone and not read
+//!     blobs/               sha256/ab/<hex>: blobs by digest (`registry::content`)
+//!     snap/                <name>/fs: snapshots (`snapshotter`)
+//!     index/               <k0k1>/<key>: records of the cache
+//!     layers/              <name>: which blob holds which snapshot
+//!     images/              <hash>: which manifest an index means for a platform
+//!     contexts/            <hash>: digests of the files of a build context
+//!     tags/                <registry>/<repository>/:<tag>: descriptors of images that have a name
+//!     mounts/              <id>: what `RUN --mount=type=cache` keeps
+//!     run/                 <process>: scratch space, locked for as long as its process lives
+//!     log/                 <build-id>: logs of builds
+//!     lock                 locked shared by a build, exclusively by a prune
+//! ```
+//!
+//! Content appears by rename and is never changed; names go in the order record, then content, so that a
+//! record names something that is there. Any number of builds work beside each other. Nothing is synced on
+//! the way: a reader treats what a power cut has damaged as absent.
+
+mod error;
+mod lock;
+mod prune;
+mod scratch;
+mod tags;
+mod usage;
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use registry::content::ContentStore;
+use snapshotter::SnapshotStore;
+
+pub use error::StateDirError;
+pub use lock::{BuildLock, PruneLock};
+pub use prune::PrunePolicy;
+pub use scratch::Scratch;
+pub use tags::Tags;
+pub use usage::{Class, UsageByClass};
+
+/// The version of the layout, and the directory that holds it.
+const VERSION: &str = "v1";
+
+/// What <https://bford.info/cachedir/> asks for.
+const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # This directory holds what croze can make or fetch again.\n\
+    # For what the tag means, see https://bford.info/cachedir/\n";
+
+/// An open state directory; a clone is the same directory.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    /// `$ROOT/v1`, absolute and without links.
+    layout: PathBuf,
+}
+
+impl StateDir {
+    /// Opens the state directory `root`, and creates what is missing of it.
+    ///
+    /// A directory that somebody else owns or may write to is refused: whoever can change a cached
+    /// snapshot can put anything into the images of others.
+    pub fn open(root: &Path) -> Result<Self, StateDirError> {
+        if let Some(parent) = root.parent() {
+            std::fs::create_dir_all(parent).map_err(StateDirError::io("create", parent))?;
+        }
+        create_private(root)?;
+        check_owner(root)?;
+        let root = std::fs::canonicalize(root).map_err(StateDirError::io("resolve", root))?;
+        write_cachedir_tag(&root)?;
+        let layout = root.join(VERSION);
+        create_private(&layout)?;
+        for class in Class::ALL {
+            create_private(&layout.join(class.directory()))?;
+        }
+        Ok(Self { layout })
+    }
+
+    /// Returns the directory of a class of content.
+    pub fn path(&self, class: Class) -> PathBuf {
+        self.layout.join(class.directory())
+    }
+
+    /// Opens the blobs; unfinished ones lie in this process's scratch space.
+    pub fn blobs(&self, scratch: &Scratch) -> Result<ContentStore, StateDirError> {
+        Ok(ContentStore::with_scratch(&self.path(Class::Blobs), scratch.path())?)
+    }
+
+    /// Opens the snapshots.
+    pub fn snapshots(&self) -> Result<SnapshotStore, StateDirError> {
+        Ok(SnapshotStore::open(&self.path(Class::Snapshots))?)
+    }
+
+    /// Opens the table of tags.
+    pub fn tags(&self) -> Tags {
+        Tags::new(self.path(Class::Tags))
+    }
+
+    /// Takes the lock that a build holds: no prune can begin before it is dropped.
+    pub fn lock_for_build(&self) -> Result<BuildLock, StateDirError> {
+        BuildLock::take(&self.layout.join("lock"))
+    }
+
+    /// Takes the lock that a prune needs: no build runs, and none begins before it is dropped.
+    pub fn lock_for_prune(&self) -> Result<PruneLock, StateDirError> {
+        PruneLock::take(&self.layout.join("lock"))
+    }
+
+    /// Makes scratch space for this process.
+    pub fn scratch(&self) -> Result<Scratch, StateDirError> {
+        Scratch::create(&self.path(Class::Scratch))
+    }
+
+    /// Deletes what processes that died have left behind; done at the start of every build.
+    pub fn reclaim(&self) -> Result<(), StateDirError> {
+        scratch::reclaim(&self.path(Class::Scratch))?;
+        Ok(self.snapshots()?.reclaim()?)
+    }
+}
+
+/// Creates a directory that only its owner can enter; one that exists is left as it is.
+fn create_private(dir: &Path) -> Result<(), StateDirError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(StateDirError::io("create", dir)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn check_owner(root: &Path) -> Result<(), StateDirError> {
+    let metadata = std::fs::metadata(root).map_err(StateDirError::io("stat", root))?;
+    if !metadata.is_dir() {
+        return Err(StateDirError::io("use", root)(io::ErrorKind::NotADirectory.into()));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(StateDirError::NotOwned {
+            path: root.to_owned(),
+            owner: metadata.uid(),
+        });
+    }
+    match metadata.mode() & 0o7777 {
+        mode if mode & 0o022 != 0 => Err(StateDirError::WritableByOthers {
+            path: root.to_owned(),
+            mode,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn write_cachedir_tag(root: &Path) -> Result<(), StateDirError> {
+    let path = root.join("CACHEDIR.TAG");
+    match File::create_new(&path) {
+        Ok(mut file) => file
+            .write_all(CACHEDIR_TAG.as_bytes())
+            .map_err(StateDirError::io("write", path)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StateDirError::io("create", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

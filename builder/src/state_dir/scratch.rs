@@ -1,0 +1,100 @@
+//! Scratch space of one process, which is recognised as abandoned when the process is gone.
+//!
+//! The lease is an `flock` on the directory. Between making a directory and locking it another process may
+//! take it for abandoned and delete it; then its maker notices and makes another one.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use snapshotter::Root;
+
+use super::{StateDirError, create_private};
+
+/// A private directory on the file system of the store; deleted when dropped.
+#[derive(Debug)]
+#[must_use = "the directory is deleted when this is dropped"]
+pub struct Scratch {
+    path: PathBuf,
+    _lease: File,
+}
+
+impl Scratch {
+    pub(super) fn create(run: &Path) -> Result<Self, StateDirError> {
+        loop {
+            let path = run.join(unique_name());
+            create_private(&path)?;
+            let lease = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(StateDirError::io("open", &path))?,
+            };
+            if lock(&lease, &path)? {
+                return Ok(Self { path, _lease: lease });
+            }
+        }
+    }
+
+    /// Returns the directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Deletes the directory and says whether that worked.
+    pub fn close(self) -> Result<(), StateDirError> {
+        remove(&self.path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be deleted now is reclaimed by a later process.
+        let _reclaimed_later = remove(&self.path);
+    }
+}
+
+/// Deletes the scratch space of every process that is gone.
+pub(super) fn reclaim(run: &Path) -> Result<(), StateDirError> {
+    for entry in std::fs::read_dir(run).map_err(StateDirError::io("list", run))? {
+        let path = entry.map_err(StateDirError::io("list", run))?.path();
+        let lease = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(StateDirError::io("open", &path))?,
+        };
+        // Kept locked until the last file is gone, so that no two processes delete the same directory.
+        if lock(&lease, &path)? {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), StateDirError> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    Ok(Root::open(parent)?.remove_tree(Path::new(name))?)
+}
+
+/// Returns whether the directory is now locked by us and still has a name.
+fn lock(directory: &File, path: &Path) -> Result<bool, StateDirError> {
+    match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(false),
+        Err(error) => return Err(StateDirError::io("lock", path)(error.into())),
+    }
+    let metadata = directory.metadata().map_err(StateDirError::io("stat", path))?;
+    Ok(metadata.nlink() > 0)
+}
+
+/// Returns a name for this process that was never used before: process ids come back, so the time is in it.
+fn unique_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let count = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{:x}-{count}", std::process::id(), since_epoch.as_nanos())
+}

@@ -1,0 +1,78 @@
+//! What is kept, by class, and how much of the disk it takes.
+
+use std::collections::BTreeMap;
+
+use snapshotter::{Root, Usage, measure};
+
+use super::{StateDir, StateDirError};
+
+/// A class of content; each has a directory of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Class {
+    /// Records of the cache: which result a step had.
+    Records,
+    /// Which blob holds which snapshot.
+    Layers,
+    /// What the digest of an index means for a platform.
+    Images,
+    /// Digests of files in build contexts.
+    Contexts,
+    /// Unpacked layers and results of steps.
+    Snapshots,
+    /// Names of images.
+    Tags,
+    /// Manifests, configs and compressed layers.
+    Blobs,
+    /// What `RUN --mount=type=cache` keeps.
+    Mounts,
+    /// Logs of builds.
+    Logs,
+    /// What running processes work on.
+    Scratch,
+}
+
+/// Disk usage by class.
+pub type UsageByClass = BTreeMap<Class, Usage>;
+
+impl Class {
+    /// Every class, in the order in which content may be removed: what names comes before what is named.
+    pub const ALL: [Self; 10] = [
+        Self::Records,
+        Self::Layers,
+        Self::Images,
+        Self::Contexts,
+        Self::Snapshots,
+        Self::Tags,
+        Self::Blobs,
+        Self::Mounts,
+        Self::Logs,
+        Self::Scratch,
+    ];
+
+    /// Returns the name of the class's directory.
+    pub fn directory(self) -> &'static str {
+        match self {
+            Self::Records => "index",
+            Self::Layers => "layers",
+            Self::Images => "images",
+            Self::Contexts => "contexts",
+            Self::Snapshots => "snap",
+            Self::Tags => "tags",
+            Self::Blobs => "blobs",
+            Self::Mounts => "mounts",
+            Self::Logs => "log",
+            Self::Scratch => "run",
+        }
+    }
+}
+
+impl StateDir {
+    /// Returns what each class takes on disk; builds may go on meanwhile.
+    pub fn usage(&self) -> Result<UsageByClass, StateDirError> {
+        let measure = |class| {
+            let dir = Root::open(&self.path(class))?.open_dir("".as_ref())?;
+            Ok((class, measure(dir)?))
+        };
+        Class::ALL.into_iter().map(measure).collect()
+    }
+}

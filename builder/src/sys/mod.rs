@@ -1,0 +1,37 @@
+//! The only `unsafe` code of the workspace: system calls that have no safe wrapper elsewhere.
+//!
+//! Every function here is safe to call and does one thing.
+
+#![allow(
+    unsafe_code,
+    reason = "fork, seccomp and mount_setattr have no safe wrapper; they get one here"
+)]
+
+mod fork;
+mod mount;
+mod seccomp;
+mod signals;
+
+pub use fork::fork;
+pub use mount::make_read_only;
+pub use seccomp::install_filter;
+pub use signals::reset_signals;
+
+use std::io;
+
+use rustix::fd::RawFd;
+
+/// Marks every file descriptor from `first` on as closed by the next `execve`.
+pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
+    // SAFETY: the call takes no pointers, and marking a descriptor does not end its life: whoever owns it keeps it.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    check(result)
+}
+
+/// Turns the result of a raw system call into a [`Result`].
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

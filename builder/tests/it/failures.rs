@@ -1,0 +1,246 @@
+//! What fails says what, where, why and what to do, with the exit code of the table.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Lab, Outcome, sh};
+
+#[test]
+fn a_missing_context_or_dockerfile_is_a_missing_input() {
+    let lab = Lab::new("FROM scratch\n");
+    lab.croze(&["build", "absent"]).fails(5, &["absent"]);
+    lab.croze(&["build", "-f", "context/Dockerfil", "context"])
+        .fails(5, &["Dockerfil", "Dockerfile"]);
+    sh(&format!("rm {}", lab.context("Dockerfile").display()));
+    lab.croze(&["build", "context"]).fails(5, &["Dockerfile"]);
+}
+
+#[test]
+fn a_context_that_cannot_be_read_names_the_path() {
+    let lab = Lab::new("FROM scratch\nCOPY . /\n");
+    lab.write("secret/file", "");
+    sh(&format!(
+        "chown root {0} && chmod 700 {0}",
+        lab.context("secret").display()
+    ));
+    lab.croze(&["build", "context"])
+        .fails(5, &["secret", "permission denied"]);
+}
+
+#[test]
+fn an_unknown_instruction_points_at_its_line_and_suggests_another() {
+    let lab = Lab::new("FROM scratch\nCOPPY a b\nRUM x\n");
+    let outcome = lab.croze(&["build", "context"]);
+    outcome.fails(
+        3,
+        &[
+            "Dockerfile:2:1",
+            "Dockerfile:3:1",
+            "COPPY",
+            "did you mean",
+            "COPY",
+            "RUN",
+            "^^^",
+        ],
+    );
+}
+
+#[test]
+fn a_missing_base_says_which_image_of_which_registry() {
+    let lab = Lab::new("FROM BASE/absent:7\nRUN true\n");
+    lab.croze(&["build", "context"])
+        .fails(5, &["absent:7", "Dockerfile:1", "not found"]);
+}
+
+#[test]
+fn a_registry_that_refuses_connections_is_a_network_failure() {
+    let lab = Lab::new("FROM 127.0.0.1:1/image\nRUN true\n");
+    lab.croze(&["build", "context"]).fails(6, &["127.0.0.1:1", "refused"]);
+}
+
+#[test]
+fn a_run_that_fails_shows_its_log_its_line_and_its_code() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN echo the last words; exit 42\n");
+    let outcome = lab.croze(&["build", "--progress=quiet", "context"]);
+    outcome.fails(4, &["the last words", "Dockerfile:2", "exit code: 42", "full log"]);
+    assert_eq!(lab.croze(&["build", "--exit-code=run", "context"]).code, 42);
+    lab.write("Dockerfile", &lab.fill("FROM BASE/busybox\nRUN [\"absent-command\"]\n"));
+    lab.croze(&["build", "context"])
+        .fails(4, &["absent-command", "Dockerfile:2"]);
+}
+
+#[test]
+fn a_missing_source_of_a_copy_tells_what_hid_it_or_what_is_near() {
+    let lab = Lab::new("FROM scratch\nCOPY hiden.txt /\n");
+    lab.write("hidden.txt", "").write("other", "");
+    lab.croze(&["build", "context"])
+        .fails(5, &["Dockerfile:2", "hiden.txt", "hidden.txt"]);
+    lab.write("Dockerfile", "FROM scratch\nCOPY hidden.txt /\n")
+        .write(".dockerignore", "# x\n*.txt\n");
+    lab.croze(&["build", "context"])
+        .fails(5, &["hidden.txt", ".dockerignore:2", "*.txt"]);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let lab = Lab::new("FROM scratch\n");
+    lab.croze(&["build", "--no-such-option", "context"])
+        .fails(2, &["--no-such-option"]);
+    lab.croze(&["build", "--push", "context"]).fails(2, &["tag"]);
+    lab.croze(&["build", "-t", "Not A Name", "context"])
+        .fails(2, &["Not A Name"]);
+    lab.croze(&["build", "-o", "type=ocy,dest=x", "context"])
+        .fails(2, &["ocy", "oci"]);
+    lab.croze(&["build", "--platform", "../x", "context"])
+        .fails(2, &["../x"]);
+}
+
+#[test]
+fn what_the_dockerfile_may_not_ask_for_is_refused_before_anything_runs() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN echo first > /dev/null\nRUN --network=host true\n");
+    let outcome = lab.croze(&["build", "--progress=plain", "context"]);
+    outcome.fails(3, &["network.host", "--allow", "Dockerfile:3"]);
+    assert!(
+        !outcome.stderr.contains("DONE") || !outcome.stderr.contains("RUN echo first"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn a_secret_that_is_missing_fails_and_one_that_is_there_leaves_no_trace() {
+    let lab = Lab::new(
+        "FROM BASE/busybox\nRUN --mount=type=secret,id=token,required=true --mount=type=secret,id=token,env=TOKEN \
+         test \"$(cat /run/secrets/token)\" = \"$TOKEN\" && ls -l /run/secrets/token > /listing\n",
+    );
+    lab.croze(&["build", "context"])
+        .fails(5, &["token", "not found", "Dockerfile:2"]);
+    sh(&format!(
+        "echo -n cnry-7f3a > {0}/token && chown --reference={0} {0}/token",
+        lab.path().display()
+    ));
+    let out = lab.build_files(&["--secret", "id=token,src=token"]);
+    assert!(
+        std::fs::read_to_string(out.join("listing"))
+            .unwrap()
+            .starts_with("-r--------")
+    );
+    assert!(!out.join("run/secrets").exists(), "the mount point stayed in the layer");
+    let found = sh(&format!(
+        "grep -rl cnry-7f3a {0}/state {0}/out || true",
+        lab.path().display()
+    ));
+    assert_eq!(found, "", "the secret was written down");
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_next_smaller_build_works() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN dd if=/dev/zero of=/big bs=1M count=100\n");
+    let state = lab.path().join("small");
+    sh(&format!(
+        "mkdir {0} && mount -t tmpfs -o size=24m,mode=0700,uid=$(stat -c %u {1}),gid=$(stat -c %g {1}) none {0}",
+        state.display(),
+        lab.path().display()
+    ));
+    let root = format!("--root={}", state.display());
+    let full = lab.croze(&[&root, "build", "--progress=plain", "context"]);
+    lab.write("Dockerfile", &lab.fill("FROM BASE/busybox\nRUN echo small > /small\n"));
+    let next = lab.croze(&[
+        &root,
+        "build",
+        "--progress=plain",
+        "-o",
+        "type=tar,dest=/dev/null",
+        "context",
+    ]);
+    sh(&format!("umount {}", state.display()));
+    full.fails(10, &["no space left", "prune"]);
+    assert_eq!(next.code, 0, "{}", next.stderr);
+}
+
+#[test]
+fn a_user_without_subordinate_ids_is_told_the_exact_remedy() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN true\n");
+    let binary = crate::harness::croze_binary().display();
+    let (path, user) = (lab.path().display(), "croze-nosub");
+    sh(&format!("mkdir {path}/theirs && chown {user} {path}/theirs"));
+    let output = std::process::Command::new("setpriv")
+        .args([
+            "--reuid",
+            user,
+            "--regid",
+            user,
+            "--init-groups",
+            "--inh-caps=-all",
+            "--",
+        ])
+        .args(["env", "-i", "PATH=/usr/bin:/bin", &format!("HOME={path}/theirs")])
+        .arg(binary.to_string())
+        .args(["build", &lab.context("").display().to_string()])
+        .output()
+        .unwrap();
+    Outcome::of(output).fails(9, &["/etc/subuid", "usermod --add-subuids", user]);
+}
+
+#[test]
+fn an_interrupt_ends_the_step_and_the_build_with_130() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN echo begun; sleep 98.76\n");
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let child = lab
+            .command(&["build", "--progress=plain", "context"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_for("sleep 98.76", true);
+        sh(&format!("kill -{signal} {}", child.id()));
+        let outcome = Outcome::of(child.wait_with_output().unwrap());
+        assert_eq!(outcome.code, code, "{}", outcome.stderr);
+        wait_for("sleep 98.76", false);
+    }
+}
+
+#[test]
+fn a_killed_build_leaves_no_process_and_a_usable_store() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN (setsid sleep 97.53 &); echo begun; sleep 97.54\n");
+    let mut child = lab
+        .command(&["build", "--progress=plain", "context"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("sleep 97.54", true);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for("sleep 97.5", false);
+    lab.write(
+        "Dockerfile",
+        &lab.fill("FROM BASE/busybox\nRUN echo usable > /usable\n"),
+    );
+    let out = lab.build_files(&[]);
+    assert!(out.join("usable").exists());
+    let active = sh(&format!(
+        "ls -A {}/state/v1/snap/_active {0}/state/v1/run || true",
+        lab.path().display()
+    ));
+    assert!(!active.contains("sleep"), "{active}");
+}
+
+/// Waits until a process with these words runs, or none does, for at most ten seconds; one for none.
+fn wait_for(words: &str, running: bool) {
+    let patience = if running {
+        Duration::from_secs(20)
+    } else {
+        Duration::from_secs(1)
+    };
+    let begun = Instant::now();
+    while (sh(&format!("pgrep -f '^{words}' || true")) != "") != running {
+        assert!(
+            begun.elapsed() < patience,
+            "`{words}` is {} after {patience:?}",
+            if running { "not running" } else { "still running" }
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

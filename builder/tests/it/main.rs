@@ -1,0 +1,8 @@
+//! The integration tests of the workspace, in one binary.
+
+mod architecture;
+mod export;
+mod failures;
+mod harness;
+mod main_job;
+mod outputs;

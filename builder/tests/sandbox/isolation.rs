@@ -1,0 +1,237 @@
+//! What a step cannot see or do.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+use builder::executor::{MountSource, Network, Tree};
+
+use super::Test;
+use crate::harness::{Sandbox, Step};
+use crate::{probe, tests};
+
+pub(crate) const TESTS: &[Test] = tests![
+    a_step_is_alone_in_its_pid_namespace,
+    mount_related_calls_are_refused,
+    docker_s_masked_paths_are_masked,
+    docker_s_read_only_paths_are_read_only,
+    devices_are_the_usual_ones,
+    a_devices_place_in_the_image_is_not_looked_at,
+    control_groups_cannot_be_changed,
+    a_network_of_its_own_has_loopback_only,
+    the_default_network_is_croze_s,
+    abstract_sockets_of_the_host_are_closed_off,
+    parallel_steps_cannot_pass_descriptors,
+    croze_s_own_program_cannot_be_written,
+    the_seccomp_profile_answers_as_docker_s_does,
+    threads_can_be_made_although_clone3_is_missing,
+    the_old_root_is_gone,
+];
+
+fn a_step_is_alone_in_its_pid_namespace(sandbox: &Sandbox) {
+    assert_eq!(sandbox.sh("echo $$; echo /proc/[0-9]*").stdout(), "1\n/proc/1\n");
+}
+
+// M18
+fn mount_related_calls_are_refused(sandbox: &Sandbox) {
+    for command in [
+        "mount -t tmpfs t /tmp",
+        "umount /proc",
+        "umount -l /dev",
+        "unshare -m true",
+        "unshare -U true",
+        "mount -o remount,rw /sys",
+        "chroot / mount -t proc p /tmp",
+    ] {
+        let ran = sandbox.sh(command).run();
+        assert_ne!(ran.report.exit, Ok(0), "{command}");
+        assert!(
+            ran.report.stderr.contains("Operation not permitted") || ran.report.stderr.contains("denied"),
+            "{command}: {:?}",
+            ran.report
+        );
+    }
+    // chroot itself is allowed, as in Docker.
+    assert_eq!(sandbox.sh("chroot / echo yes").stdout(), "yes\n");
+}
+
+// M8
+fn docker_s_masked_paths_are_masked(sandbox: &Sandbox) {
+    let script = "for f in kcore keys timer_list sched_debug interrupts; do [ -e /proc/$f ] && cat /proc/$f; done; \
+        for d in /proc/acpi /proc/scsi /proc/asound /sys/firmware; do [ -e $d ] && ls -A $d; done; true";
+    assert_eq!(sandbox.sh(script).stdout(), "");
+    // The lists are about real files: some of them exist on every machine.
+    assert!(sandbox.sh("ls /proc").stdout().contains("kcore"));
+}
+
+// M8
+fn docker_s_read_only_paths_are_read_only(sandbox: &Sandbox) {
+    for path in [
+        "/proc/sysrq-trigger",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/vm/drop_caches",
+        "/sys/kernel/mm/x",
+    ] {
+        let ran = sandbox.sh(&format!("echo x >{path}")).run();
+        assert_ne!(ran.report.exit, Ok(0), "{path}");
+        assert!(
+            ran.report.stderr.contains("Read-only file system"),
+            "{path}: {:?}",
+            ran.report
+        );
+    }
+}
+
+fn devices_are_the_usual_ones(sandbox: &Sandbox) {
+    let expected = "fd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n";
+    let listed = sandbox.sh("ls /dev").stdout();
+    // A kernel without message queues has no mqueue.
+    assert_eq!(listed.replace("mqueue\n", ""), expected.replace("mqueue\n", ""));
+    let script = "echo x >/dev/null && cat /dev/null && dd if=/dev/zero bs=4 count=1 2>/dev/null | od -An -tx1; \
+        head -c 4 /dev/urandom | wc -c; echo x 2>&1 >/dev/full; ls -l /dev/null | cut -c1-10; echo x >/dev/shm/y; \
+        ls -l /dev/ptmx | sed 's/.* //' 2>/dev/null || readlink /dev/ptmx";
+    let ran = sandbox.sh(script).run();
+    assert!(ran.report.stdout.starts_with(" 00 00 00 00\n4\n"), "{:?}", ran.report);
+    assert!(ran.report.stdout.contains("crw-rw-rw-"), "{:?}", ran.report);
+}
+
+// M8
+fn a_devices_place_in_the_image_is_not_looked_at(sandbox: &Sandbox) {
+    let dev = sandbox.image().join("dev");
+    fs::create_dir_all(dev.join("pts")).unwrap();
+    std::os::unix::fs::symlink("/proc/sys/kernel/core_pattern", dev.join("null")).unwrap();
+    std::os::unix::fs::symlink("/proc/sysrq-trigger", dev.join("pts/0")).unwrap();
+    assert_eq!(
+        sandbox.sh("stat -c '%F %t:%T' /dev/null; ls /dev/pts").stdout(),
+        "character special file 1:3\nptmx\n"
+    );
+}
+
+// M9
+fn control_groups_cannot_be_changed(sandbox: &Sandbox) {
+    let script = "mkdir /sys/fs/cgroup/x; for d in /sys/fs/cgroup/*; do mkdir $d/x; echo x >$d/release_agent; done; \
+        find /sys/fs/cgroup -name x";
+    assert_eq!(sandbox.sh(script).run().report.stdout, "");
+}
+
+fn a_network_of_its_own_has_loopback_only(sandbox: &Sandbox) {
+    let step = sandbox.sh("ip -o link | cut -d: -f2; ls /sys/class/net; ip -o addr show lo | grep -c 127.0.0.1");
+    let step = step.with(|process| process.network = Network::None);
+    assert_eq!(step.stdout(), " lo\nlo\n1\n");
+}
+
+fn the_default_network_is_croze_s(sandbox: &Sandbox) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = format!("nc -w 1 127.0.0.1 {port} </dev/null && echo reached || echo refused");
+    let network = |network| sandbox.sh(&script).with(|process| process.network = network).stdout();
+    assert_eq!(network(Network::Default), "reached\n");
+    assert_eq!(network(Network::Host), "reached\n");
+    assert_eq!(network(Network::None), "refused\n");
+}
+
+/// A step that runs this program, which needs the host's C library.
+fn probing<'a>(sandbox: &'a Sandbox, arguments: &[&str]) -> Step<'a> {
+    let mut args = vec!["/probe", probe::ARGUMENT];
+    args.extend(arguments);
+    let host = |path: &str| MountSource::Bind {
+        tree: Tree::Directory(path.into()),
+        path: "/".into(),
+        writable: false,
+    };
+    let program = MountSource::Bind {
+        tree: Tree::Directory(sandbox.path(".")),
+        path: "/croze".into(),
+        writable: false,
+    };
+    let mut step = sandbox.exec(&args).mount("/probe", program);
+    for dir in ["/usr", "/lib", "/lib64"] {
+        if fs::exists(dir).unwrap() {
+            step = step.mount(dir, host(dir));
+        }
+    }
+    step
+}
+
+// M13
+fn abstract_sockets_of_the_host_are_closed_off(sandbox: &Sandbox) {
+    let name = format!("croze-canary-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let listener = UnixListener::bind_addr(&address).unwrap();
+    let reach = |network| {
+        probing(sandbox, &["connect-abstract", &name])
+            .with(|process| process.network = network)
+            .stdout()
+    };
+    assert_eq!(reach(Network::Default), "EPERM\n");
+    assert_eq!(reach(Network::None), "ECONNREFUSED\n");
+    assert_eq!(reach(Network::Host), "ok\n");
+    drop(listener);
+}
+
+// M13: two steps at the same time, one of which listens.
+fn parallel_steps_cannot_pass_descriptors(sandbox: &Sandbox) {
+    let name = format!("croze-peer-{}-{}", std::process::id(), sandbox.who);
+    let listening = probing(sandbox, &["listen-abstract", &name]).start();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let answer = probing(sandbox, &["connect-abstract", &name]).stdout();
+    assert_eq!(answer, "EPERM\n");
+    let report = crate::harness::report(listening);
+    assert_eq!(report.stdout, "nobody came\n", "{report:?}");
+}
+
+// M14
+fn croze_s_own_program_cannot_be_written(sandbox: &Sandbox) {
+    // As the interpreter of a script, the link is followed while this process still is croze.
+    let path = sandbox.image().join("bin/script");
+    fs::write(&path, "#!/proc/self/exe\n").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let before = fs::read(sandbox.croze()).unwrap();
+    let _whatever_comes_of_it = probing(sandbox, &[])
+        .with(|process| {
+            process.args = vec!["/bin/script".into(), probe::ARGUMENT.into(), "overwrite-self".into()];
+        })
+        .run();
+    assert!(
+        fs::read(sandbox.croze()).unwrap() == before,
+        "croze has been overwritten"
+    );
+    let ran = sandbox
+        .sh("echo x >/proc/1/exe; echo x >/proc/self/exe; readlink /proc/1/exe")
+        .run();
+    assert_eq!(ran.report.stdout, "/bin/busybox\n");
+    assert!(
+        fs::read(sandbox.croze()).unwrap() == before,
+        "croze has been overwritten"
+    );
+}
+
+// M19
+fn the_seccomp_profile_answers_as_docker_s_does(sandbox: &Sandbox) {
+    let expected = "unshare-user EPERM\nunshare-mount EPERM\nfsopen EPERM\nopen-tree EPERM\nsocket-alg EPERM\n\
+        socket-vsock EPERM\nsocket-netlink ok\nsocket-unix ok\nsetns EPERM\npidfd-open ok\nsethostname EPERM\n";
+    assert_eq!(probing(sandbox, &["calls"]).stdout(), expected);
+    assert_eq!(
+        sandbox.exec(&["grep", "Seccomp:", "/proc/self/status"]).stdout(),
+        "Seccomp:\t2\n"
+    );
+    assert_eq!(
+        sandbox.exec(&["grep", "NoNewPrivs:", "/proc/self/status"]).stdout(),
+        "NoNewPrivs:\t0\n"
+    );
+}
+
+fn threads_can_be_made_although_clone3_is_missing(sandbox: &Sandbox) {
+    assert_eq!(probing(sandbox, &["thread"]).stdout(), "from a thread\n");
+}
+
+fn the_old_root_is_gone(sandbox: &Sandbox) {
+    let stdout = sandbox
+        .sh("cut -d' ' -f2 /proc/mounts | sort | head -3; ls -a / | head -2; ls -di / /..")
+        .stdout();
+    assert!(stdout.starts_with("/\n/dev\n"), "{stdout}");
+    let mounts = sandbox.sh("cat /proc/self/mountinfo").stdout();
+    let outside = sandbox.path("scratch");
+    assert!(!mounts.contains(&format!(" {} ", outside.display())), "{mounts}");
+}

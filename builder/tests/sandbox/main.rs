@@ -1,0 +1,70 @@
+//! The sandbox, tested on real namespaces: as root, and as a user with subordinate ids.
+//!
+//! The program has three faces. Started by cargo, it runs the tests. A test starts it again, as the user in question, as
+//! a *driver* that enters a user namespace and runs one step. And a step can run it as a *probe*, to try system calls.
+
+mod bench;
+mod driver;
+mod entering;
+mod files;
+mod harness;
+mod isolation;
+mod lifetime;
+mod probe;
+mod programs;
+
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+use harness::{Sandbox, Who};
+
+/// A test, run once per kind of user.
+type Test = (&'static str, fn(&Sandbox));
+
+/// Names functions as tests.
+macro_rules! tests {
+    ($($test:path),* $(,)?) => { &[$((stringify!($test), $test as fn(&$crate::harness::Sandbox))),*] };
+}
+pub(crate) use tests;
+
+fn main() -> ExitCode {
+    if let Some(code) = builder::executor::init_main_if_asked() {
+        return code;
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some(driver::ARGUMENT) => driver::main(),
+        Some(probe::ARGUMENT) => probe::main(&arguments[1..]),
+        Some(bench::ARGUMENT) => bench::main(),
+        _ => run_tests(arguments.iter().find(|argument| !argument.starts_with('-'))),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a test program's output is its report")]
+fn run_tests(filter: Option<&String>) -> ExitCode {
+    let suites: [&[Test]; 5] = [
+        entering::TESTS,
+        programs::TESTS,
+        files::TESTS,
+        isolation::TESTS,
+        lifetime::TESTS,
+    ];
+    let mut failed = Vec::new();
+    for (name, test) in suites.into_iter().flatten() {
+        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        for who in Who::available() {
+            let passed = catch_unwind(|| test(&Sandbox::new(who))).is_ok();
+            println!("test {name} as {who} ... {}", if passed { "ok" } else { "FAILED" });
+            if !passed {
+                failed.push(format!("{name} as {who}"));
+            }
+        }
+    }
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("\nfailed:\n    {}", failed.join("\n    "));
+    ExitCode::FAILURE
+}

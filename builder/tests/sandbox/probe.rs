@@ -1,0 +1,89 @@
+//! The probe: runs inside a step and tries what the step should not be able to do.
+
+use std::fs::File;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsopen, open_tree};
+use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
+
+/// First argument of a probe.
+pub(crate) const ARGUMENT: &str = "--probe";
+
+#[expect(clippy::print_stdout, reason = "the step's output is what the test looks at")]
+pub(crate) fn main(arguments: &[String]) -> ExitCode {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["calls"] => calls(),
+        ["thread"] => {
+            println!("{}", std::thread::spawn(|| "from a thread").join().unwrap());
+        }
+        ["connect-abstract", name] => {
+            let address = SocketAddr::from_abstract_name(name).unwrap();
+            println!("{}", told(UnixStream::connect_addr(&address).map(drop)));
+        }
+        ["listen-abstract", name] => listen(name),
+        ["overwrite-self"] => {
+            println!("{}", told(File::options().write(true).open("/proc/self/exe").map(drop)));
+        }
+        _ => return ExitCode::FAILURE,
+    }
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stdout, reason = "the step's output is what the test looks at")]
+fn calls() {
+    let family = |number: u16| socket(AddressFamily::from_raw(number), SocketType::STREAM, None).map(drop);
+    let or = |result: Result<(), Errno>| told(result.map_err(io::Error::from));
+    let nix = |result: nix::Result<()>| told(result.map_err(io::Error::from));
+    let own_namespace = File::open("/proc/self/ns/uts").unwrap();
+    println!("unshare-user {}", nix(unshare(CloneFlags::CLONE_NEWUSER)));
+    println!("unshare-mount {}", nix(unshare(CloneFlags::CLONE_NEWNS)));
+    println!("fsopen {}", or(fsopen("tmpfs", FsOpenFlags::empty()).map(drop)));
+    println!(
+        "open-tree {}",
+        or(open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLONE).map(drop))
+    );
+    println!("socket-alg {}", or(family(38)));
+    println!("socket-vsock {}", or(family(40)));
+    println!(
+        "socket-netlink {}",
+        or(socket(AddressFamily::NETLINK, SocketType::RAW, None).map(drop))
+    );
+    println!("socket-unix {}", or(family(1)));
+    println!("setns {}", nix(setns(own_namespace, CloneFlags::CLONE_NEWUTS)));
+    println!("pidfd-open {}", or(pidfd_open(getpid(), PidfdFlags::empty()).map(drop)));
+    println!("sethostname {}", or(rustix::system::sethostname(b"x")));
+}
+
+#[expect(clippy::print_stdout, reason = "the step's output is what the test looks at")]
+fn listen(name: &str) {
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < deadline {
+        if listener.accept().is_ok() {
+            println!("somebody came");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    println!("nobody came");
+}
+
+fn told(result: io::Result<()>) -> String {
+    match result {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+            Some(errno) => format!("{errno:?}"),
+            None => error.to_string(),
+        },
+    }
+}

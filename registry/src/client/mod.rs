@@ -1,0 +1,140 @@
+//! The registry client: resolving, pulling and pushing (distribution-spec v1.1).
+//!
+//! Bottom-up: `redirect`, `retry` and `refusal` are rules without I/O; `transport` sends one request
+//! (`tls`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
+//! as the protocol means it; `resolve`, `pull`, `push` and `upload` are what callers want.
+//!
+//! Three rules hold everywhere: received bytes are believed only when their own digest is right; a credential
+//! goes to the registry's origin and its own token service only; every read is bounded, every wait ends.
+
+mod redirect;
+mod refusal;
+mod error;
+mod retry;
+mod tls;
+mod body;
+mod transport;
+mod endpoint;
+mod authorize;
+mod session;
+mod manifest;
+mod platform;
+mod resolve;
+mod pull;
+mod upload;
+mod push;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+
+use crate::auth::Credentials;
+use crate::auth::scope::ScopeSet;
+use authorize::Authorizer;
+use body::Patience;
+use endpoint::Endpoints;
+use retry::Retry;
+use session::{Call, Session};
+use transport::Transport;
+
+pub use body::{BlobSource, Progress};
+pub use error::{ClientError, ErrorKind, MalformedError, ProtocolError, RequestLine};
+pub use pull::BlobSink;
+pub use push::Pushed;
+pub use refusal::{ApiError, CredentialUse, Refusal};
+pub use resolve::RemoteImage;
+pub use retry::RetryPolicy;
+
+/// What a client is told once.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Where credentials are looked for.
+    pub credentials: Credentials,
+    /// Registries (`host` or `host:port`) whose certificates are not checked and that may speak plain HTTP.
+    pub insecure: BTreeSet<String>,
+    /// PEM files of certificate authorities to believe beside the system's.
+    pub extra_ca: Vec<PathBuf>,
+    /// Hosts of token services that may be told passwords though they are not the registry's by name.
+    pub trusted_realms: BTreeSet<String>,
+    /// The `User-Agent` of every request.
+    pub user_agent: String,
+    /// How often and how long to try again.
+    pub retry: RetryPolicy,
+    /// How long nothing may move while bytes are on their way.
+    pub idle_timeout: Duration,
+    /// How long a registry may take to answer when it has got all bytes.
+    pub answer_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            credentials: Credentials::anonymous(),
+            insecure: BTreeSet::new(),
+            extra_ca: Vec::new(),
+            trusted_realms: BTreeSet::new(),
+            user_agent: concat!("croze/", env!("CARGO_PKG_VERSION")).to_owned(),
+            retry: RetryPolicy::default(),
+            idle_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// A client of any number of registries; clones share connections, tokens and patience.
+///
+/// Making one costs nothing: connections, certificates and credentials are for the first request to load.
+#[derive(Clone, Debug)]
+pub struct Client {
+    session: Arc<Session>,
+}
+
+impl Client {
+    /// Makes a client.
+    pub fn new(options: ClientOptions) -> Self {
+        let ClientOptions {
+            credentials,
+            insecure,
+            extra_ca,
+            trusted_realms,
+            user_agent,
+            retry,
+            ..
+        } = options;
+        let patience = Patience {
+            idle: options.idle_timeout,
+            answer: options.answer_timeout,
+        };
+        let session = Session {
+            transport: Transport::new(user_agent, insecure.clone(), extra_ca, patience),
+            authorizer: Authorizer::new(credentials, trusted_realms),
+            endpoints: Endpoints::new(insecure),
+            retry: Retry::new(retry),
+        };
+        Self {
+            session: Arc::new(session),
+        }
+    }
+
+    /// Asks `registry` (as in references) who we are: fails unless it takes the credentials, or wants none.
+    ///
+    /// This is the check before a [`login`](crate::auth::login).
+    pub async fn ping(&self, registry: &str) -> Result<(), ClientError> {
+        let target = self
+            .session
+            .endpoints
+            .target(&self.session.transport, registry, "")
+            .await?;
+        let call = Call::new(Method::GET, target.url(""), ScopeSet::default());
+        let answer = self.session.call(&target, &call).await?;
+        match answer.status() {
+            status if status.is_success() => Ok(()),
+            // Some registries have no such page, which says nothing about who we are.
+            StatusCode::NOT_FOUND => Ok(()),
+            _ => Err(answer.into_error().await),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Pushing: a blob by the cheapest way that the registry allows, a manifest under its tag or digest.
+//!
+//! What the registry has is not sent; what it has in another repository is mounted; the rest is uploaded.
+//! Blobs may be pushed in parallel. The manifest comes last, when all of them are there.
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode};
+
+use super::Client;
+use super::body::{BlobSource, Payload, Progress};
+use super::endpoint::Target;
+use super::error::{ClientError, ErrorKind};
+use super::pull::blob_call;
+use super::refusal::Refusal;
+use super::resolve::{check_digest, content_digest};
+use super::session::{Call, Session};
+use super::upload::{Opened, Upload};
+use crate::auth::scope::ScopeSet;
+use crate::oci::{Descriptor, Digest, MediaType, Reference};
+
+/// How a blob came into a repository.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pushed {
+    /// It was there.
+    Existed,
+    /// The registry took it from another of its repositories.
+    Mounted,
+    /// Its bytes were sent.
+    Uploaded,
+}
+
+/// What came of asking for a mount.
+enum Mount {
+    Done,
+    /// The registry would rather have the bytes, and has opened an upload for them.
+    Opened(Opened),
+    Refused,
+}
+
+impl Client {
+    /// Pushes `blob` into the repository of `to`.
+    ///
+    /// `mount_from` are references to images that may hold the blob; those of other registries are ignored.
+    /// `progress` is told how many bytes were sent. The source is read again for every try.
+    pub async fn push_blob(
+        &self,
+        to: &Reference,
+        blob: &Descriptor,
+        source: BlobSource,
+        mount_from: &[Reference],
+        progress: Progress<'_>,
+    ) -> Result<Pushed, ClientError> {
+        let session = &*self.session;
+        let target = session.target(to).await?;
+        if session.has_blob(&target, blob.digest).await? {
+            return Ok(Pushed::Existed);
+        }
+        let opened = match session.mount(&target, blob, mount_from).await? {
+            Mount::Done => return Ok(Pushed::Mounted),
+            Mount::Opened(opened) => Some(opened),
+            Mount::Refused => None,
+        };
+        let length = source.len().await?;
+        if length != blob.size {
+            let what = format!("the source of the blob `{}`", blob.digest);
+            return Err(ClientError::Size {
+                what,
+                expected: blob.size,
+                actual: length,
+            });
+        }
+        Upload {
+            session,
+            target: &target,
+            blob,
+            source: &source,
+            progress,
+        }
+        .run(opened)
+        .await?;
+        Ok(Pushed::Uploaded)
+    }
+
+    /// Puts a manifest or index under the tag of `to`, or under its digest where there is no tag.
+    pub async fn push_manifest(
+        &self,
+        to: &Reference,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<Digest, ClientError> {
+        let target = self.session.target(to).await?;
+        let what = format!("the manifest of `{}`", to.familiar());
+        let digest = Digest::of(&bytes);
+        if let Some(expected) = to.digest() {
+            check_digest(&what, expected, digest)?;
+        }
+        let name = to.tag().map_or_else(|| digest.to_string(), str::to_owned);
+        let url = target.url(&format!("manifests/{name}"));
+        let content_type = HeaderValue::try_from(&media_type.0).map_err(|e| ClientError::Setup {
+            registry: target.registry.clone(),
+            source: e.into(),
+        })?;
+        let call = Call {
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, content_type)]),
+            payload: Payload::Bytes(bytes),
+            ..Call::new(Method::PUT, url, ScopeSet::push(&target.repository))
+        };
+        let answer = self.session.call(&target, &call).await?;
+        if !answer.status().is_success() {
+            return Err(manifest_refused(answer.refusal().await, media_type));
+        }
+        if let Some(theirs) = content_digest(&answer) {
+            check_digest(&what, digest, theirs)?;
+        }
+        Ok(digest)
+    }
+}
+
+impl Session {
+    /// Tells whether the repository has a blob. A refusal is no answer: the upload that follows gets the same
+    /// one, and in words.
+    pub(super) async fn has_blob(&self, target: &Target, digest: Digest) -> Result<bool, ClientError> {
+        // One token serves this and the upload.
+        let scopes = ScopeSet::push(&target.repository);
+        let call = Call {
+            scopes,
+            ..blob_call(target, Method::HEAD, digest)
+        };
+        Ok(self.call(target, &call).await?.status() == StatusCode::OK)
+    }
+
+    async fn mount(&self, target: &Target, blob: &Descriptor, from: &[Reference]) -> Result<Mount, ClientError> {
+        let mut repositories: Vec<&str> = from
+            .iter()
+            .filter(|from| target.is_same_registry(from) && from.repository() != target.repository)
+            .map(Reference::repository)
+            .collect();
+        repositories.dedup();
+        for repository in repositories {
+            let mut url = target.url("blobs/uploads/");
+            url.query_pairs_mut()
+                .append_pair("mount", &blob.digest.to_string())
+                .append_pair("from", repository);
+            let scopes = ScopeSet::push(&target.repository).and(ScopeSet::pull(repository));
+            let answer = match self.call(target, &Call::new(Method::POST, url, scopes)).await {
+                Ok(answer) => answer,
+                // No right to the other repository is no reason not to send the bytes.
+                Err(error) if error.kind() == ErrorKind::Auth => continue,
+                Err(error) => return Err(error),
+            };
+            match answer.status() {
+                StatusCode::CREATED => return Ok(Mount::Done),
+                StatusCode::ACCEPTED => return Opened::read(&answer).map(Mount::Opened),
+                status => tracing::debug!(%status, repository, "the registry does not mount"),
+            }
+        }
+        Ok(Mount::Refused)
+    }
+}
+
+/// Finds out what a registry has against a manifest; the words are those of the big registries.
+fn manifest_refused(refusal: Refusal, media_type: &MediaType) -> ClientError {
+    let immutable = refusal.says("immutable") || refusal.has_code("TAG_INVALID") && refusal.says("already exists");
+    let blob_unknown = refusal.has_code("MANIFEST_BLOB_UNKNOWN") || refusal.has_code("BLOB_UNKNOWN");
+    let bad_manifest = refusal.has_code("MANIFEST_INVALID") || refusal.has_code("UNSUPPORTED");
+    let about_type = ["media type", "mediatype", "media-type"]
+        .iter()
+        .any(|words| refusal.says(words));
+    match refusal.status() {
+        401 => refusal.into_error(),
+        _ if immutable => ClientError::TagImmutable(Box::new(refusal)),
+        400 | 404 if blob_unknown => ClientError::BlobUnknown(Box::new(refusal)),
+        415 => ClientError::MediaTypeRefused {
+            media_type: media_type.clone(),
+            refusal: Box::new(refusal),
+        },
+        400..=499 if bad_manifest && about_type => ClientError::MediaTypeRefused {
+            media_type: media_type.clone(),
+            refusal: Box::new(refusal),
+        },
+        _ => refusal.into_error(),
+    }
+}

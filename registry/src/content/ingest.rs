@@ -1,0 +1,90 @@
+//! One write into the store, from the first byte to the rename.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+
+use tempfile::NamedTempFile;
+
+use super::{ContentError, ContentStore, DigestWriter};
+use crate::oci::Digest;
+
+/// A blob being written: invisible until [`commit`](Self::commit), removed when dropped before.
+///
+/// Every write is a system call; wrap it in a `BufWriter` for small ones.
+#[must_use = "dropping an ingest throws its bytes away"]
+pub struct Ingest {
+    store: ContentStore,
+    file: DigestWriter<NamedTempFile>,
+}
+
+impl Ingest {
+    pub(super) fn start(store: &ContentStore) -> Result<Self, ContentError> {
+        let file = tempfile::Builder::new()
+            .prefix("ingest-")
+            .permissions(Permissions::from_mode(0o400))
+            .tempfile_in(store.scratch())
+            .map_err(ContentError::io("create a file in", store.scratch()))?;
+        Ok(Self {
+            store: store.clone(),
+            file: DigestWriter::new(file),
+        })
+    }
+
+    /// Returns how many bytes have been written so far.
+    pub fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    /// Publishes the bytes under their digest and returns it with their number.
+    ///
+    /// Bytes that do not have the `expected` digest are thrown away. A blob that exists already is
+    /// success: somebody else was faster.
+    pub fn commit(self, expected: Option<Digest>) -> Result<(Digest, u64), ContentError> {
+        let (file, measured) = self.file.finish();
+        match expected {
+            Some(expected) if expected != measured.digest => {
+                return Err(ContentError::DigestMismatch {
+                    expected,
+                    found: measured.digest,
+                });
+            }
+            _ => {}
+        }
+        // Another size under this name is what a power cut leaves of a blob; the rename mends it.
+        if self.store.size(measured.digest)? != Some(measured.size) {
+            self.store.publish(file, measured.digest)?;
+        }
+        Ok((measured.digest, measured.size))
+    }
+}
+
+impl Write for Ingest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let at = self.store.scratch();
+        self.file
+            .write(bytes)
+            .map_err(|error| ContentError::io("write a file in", at)(error).into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ContentStore {
+    fn publish(&self, file: NamedTempFile<File>, digest: Digest) -> Result<(), ContentError> {
+        let path = self.blob_path(digest);
+        let file = match file.persist(&path) {
+            Err(error) if error.error.kind() == io::ErrorKind::NotFound => error.file,
+            Err(error) => return Err(ContentError::io("rename a file to", path)(error.error)),
+            Ok(_) => return Ok(()),
+        };
+        // The first blob with these two digits.
+        let parent = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(parent).map_err(ContentError::io("create", parent))?;
+        file.persist(&path)
+            .map_err(|error| ContentError::io("rename a file to", &path)(error.error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,18 @@
+//! The registry client against registries: Debian's own, one that fails as scripted, and another client.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod docker_registry;
+mod fault_registry;
+mod faults;
+mod fixtures;
+
+mod against_docker_registry;
+mod credentials;
+mod credential_helpers;
+mod peer;
+mod pulling;
+mod pushing;
+mod pushing_manifests;
+mod retrying;
+mod strangers;

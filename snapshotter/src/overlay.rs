@@ -1,0 +1,190 @@
+//! Stacks of snapshots as mounts: described as data, performed by the kernel's overlay.
+//!
+//! [`Overlay`] says what lies on what; [`Overlay::mount`] makes of it a *detached* mount: a file descriptor in which
+//! files can be opened at once, that is attached to a path by [`attach`] or never, and that is gone when the
+//! descriptor is closed. All of it uses the new mount API, because the data page of `mount(2)` silently ends after
+//! 4,096 bytes: some hundred layers.
+//!
+//! Whiteouts and opaque directories are in `userxattr` form, the only one that works inside a user namespace;
+//! without the option mounts succeed and later `rmdir` fails with `EIO`.
+
+mod context;
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, mkdirat};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{FsError, OnPath as _};
+use context::Context;
+
+/// Number of lower directories that the kernel stacks (`OVL_MAX_STACK`).
+pub const MAX_LOWER_DIRS: usize = 500;
+
+/// A root file system as a stack of directories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// The directories that are read, the topmost first.
+    pub lower: Vec<PathBuf>,
+    /// Where changes go; without it the mount is read-only.
+    pub upper: Option<Upper>,
+}
+
+/// The writable part of an overlay. Both directories lie on one file system and serve one mount, once: the mount is
+/// `volatile`, and the kernel refuses a work directory that such a mount has used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upper {
+    /// Receives the changes.
+    pub dir: PathBuf,
+    /// An empty directory for the mount's own use.
+    pub work: PathBuf,
+}
+
+/// Why a stack could not be mounted.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// More lower directories than the kernel stacks.
+    #[error("{count} layers are more than the {MAX_LOWER_DIRS} that the kernel's overlay stacks")]
+    TooManyLayers {
+        /// Number of lower directories asked for.
+        count: usize,
+    },
+    /// A directory of the stack could not be opened.
+    #[error(transparent)]
+    Directory(#[from] FsError),
+    /// The kernel refused a part of the mount.
+    #[error("cannot mount a file system of type `{fs_type}`: {step} failed{}", Log(.log))]
+    Refused {
+        /// `overlay` or `tmpfs`.
+        fs_type: &'static str,
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel said beside the error number.
+        log: Vec<String>,
+        /// The error number.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Shows the kernel's messages after a colon, where there are any.
+struct Log<'a>(&'a [String]);
+
+impl std::fmt::Display for Log<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.0.join("; "))
+        }
+    }
+}
+
+impl Overlay {
+    /// Mounts the stack and returns the detached mount.
+    ///
+    /// With an upper directory the mount is writable and never synced (`volatile`): a snapshot is either committed
+    /// and intact in the page cache, or thrown away. Without one it is read-only. Nothing at all is an empty
+    /// read-only directory.
+    ///
+    /// The kernel wants at least one directory below an upper one and two without. An empty one makes up the number,
+    /// so that every stack is an overlay and behaves alike. One exception: kernels before 6.15 have no place for an
+    /// empty directory below a single lower one; there the mount is a plain bind of it, in which whiteouts are seen
+    /// and nothing but the caller's restraint prevents writing.
+    pub fn mount(&self) -> Result<OwnedFd, MountError> {
+        if self.lower.len() > MAX_LOWER_DIRS {
+            return Err(MountError::TooManyLayers {
+                count: self.lower.len(),
+            });
+        }
+        match (&self.upper, self.lower.as_slice()) {
+            (None, []) => empty(),
+            (None, [only]) => match view_of_one(only) {
+                Err(MountError::Refused { source, .. }) if source.kind() == io::ErrorKind::InvalidInput => bind(only),
+                result => result,
+            },
+            (None, lower) => self::lower(lower)?.mount(MountAttrFlags::MOUNT_ATTR_RDONLY),
+            (Some(Upper { dir, work }), []) => {
+                let [bottom, work] = [make_dir(work, "bottom")?, make_dir(work, "work")?];
+                mount_upper(&lower(&[bottom])?, dir, &work)
+            }
+            (Some(Upper { dir, work }), lower) => mount_upper(&self::lower(lower)?, dir, work),
+        }
+    }
+}
+
+/// Begins an overlay with its lower directories.
+fn lower(dirs: &[PathBuf]) -> Result<Context, MountError> {
+    let overlay = Context::new("overlay")?;
+    for dir in dirs {
+        overlay.directory("lowerdir+", dir)?;
+    }
+    overlay.flag("userxattr")?;
+    // Where this is on by default, new directories are marked opaque that hide nothing: other bytes in the layer.
+    overlay.string("index", "off")?;
+    Ok(overlay)
+}
+
+/// Mounts an overlay with its upper directory.
+fn mount_upper(overlay: &Context, dir: &Path, work: &Path) -> Result<OwnedFd, MountError> {
+    overlay.directory("upperdir", dir)?;
+    overlay.directory("workdir", work)?;
+    overlay.flag("volatile")?;
+    overlay.mount(MountAttrFlags::empty())
+}
+
+/// Mounts one directory above an empty one.
+fn view_of_one(dir: &PathBuf) -> Result<OwnedFd, MountError> {
+    let overlay = lower(std::slice::from_ref(dir))?;
+    // Held until the overlay is mounted: a detached mount is gone with its descriptor.
+    let bottom = empty()?;
+    overlay.directory_fd("lowerdir+", &bottom)?;
+    overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY)
+}
+
+/// Mounts one directory as it is.
+fn bind(dir: &Path) -> Result<OwnedFd, MountError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    Ok(open_tree(CWD, dir, flags).on("bind", dir)?)
+}
+
+/// Mounts an empty directory that stays empty.
+fn empty() -> Result<OwnedFd, MountError> {
+    let tmpfs = Context::new("tmpfs")?;
+    tmpfs.string("mode", "0755")?;
+    tmpfs.string("size", "4k")?;
+    tmpfs.mount(MountAttrFlags::MOUNT_ATTR_RDONLY)
+}
+
+/// Makes a directory in a work directory.
+fn make_dir(work: &Path, name: &str) -> Result<PathBuf, FsError> {
+    let path = work.join(name);
+    mkdirat(CWD, &path, Mode::RWXU).on("make directory", &path)?;
+    Ok(path)
+}
+
+/// Attaches a detached mount to an open directory.
+pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), FsError> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, "", target, "", flags).on("attach a mount to", "the target directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsRawFd as _;
+
+    #[test]
+    fn a_bind_shows_one_directory() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::write(scratch.path().join("file"), "x").unwrap();
+        let mount = super::bind(scratch.path()).unwrap();
+        assert_eq!(
+            fs::read_to_string(format!("/proc/self/fd/{}/file", mount.as_raw_fd())).unwrap(),
+            "x"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! Snapshots on disk.
+//!
+//! ```text
+//! DIR/
+//!   <name>/fs/              a committed snapshot: never changed again
+//!   _active/<id>/{fs,work}/ one that is being made; its maker holds a `flock` on the directory
+//!   _trash/<id>/            on its way to be deleted
+//! ```
+//!
+//! There is no index: a name exists if and only if its snapshot is complete, because the only thing that makes a
+//! name is the rename in [`ActiveSnapshot::commit`]. Any number of processes may share a store. Two that make the
+//! same snapshot agree without talking: whoever comes second finds the name taken, which is success. An active
+//! snapshot whose lock is free belongs to a process that died; [`SnapshotStore::reclaim`] deletes those.
+//!
+//! Nothing is synced here; how far a snapshot survives a power cut is for its user to decide.
+
+mod active;
+mod usage;
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, mkdirat, renameat};
+use rustix::io::Errno;
+
+use crate::attributes::Timestamp;
+use crate::error::FsError;
+use crate::name::SnapshotName;
+use crate::root::Root;
+
+pub use active::ActiveSnapshot;
+pub use usage::{Usage, measure};
+
+/// Directory of the snapshots being made.
+const ACTIVE: &str = "_active";
+/// Directory of what is being deleted.
+const TRASH: &str = "_trash";
+
+/// A directory of snapshots.
+#[derive(Debug)]
+pub struct SnapshotStore {
+    path: PathBuf,
+    root: Root,
+}
+
+/// What is known of a committed snapshot without looking into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    /// When it was committed.
+    pub committed: Timestamp,
+}
+
+impl SnapshotStore {
+    /// Opens the store in an existing directory.
+    pub fn open(dir: &Path) -> Result<Self, FsError> {
+        let root = Root::open(dir)?;
+        for own in [ACTIVE, TRASH] {
+            match mkdirat(&root, own, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(FsError::new("make directory", dir.join(own), error)),
+            }
+        }
+        Ok(Self {
+            path: dir.to_owned(),
+            root,
+        })
+    }
+
+    /// Returns what is known of a snapshot, or `None` when no such snapshot is committed.
+    pub fn stat(&self, name: &SnapshotName) -> Result<Option<SnapshotInfo>, FsError> {
+        let stat = self.root.stat(Path::new(name.as_str()), false)?;
+        Ok(stat.map(|stat| SnapshotInfo { committed: stat.ctime }))
+    }
+
+    /// Returns where the files of a snapshot are once it is committed.
+    pub fn fs_dir(&self, name: &SnapshotName) -> PathBuf {
+        self.path.join(name.as_str()).join("fs")
+    }
+
+    /// Begins a snapshot, empty as yet.
+    pub fn prepare(&self) -> Result<ActiveSnapshot, FsError> {
+        ActiveSnapshot::new(&self.path, &self.root)
+    }
+
+    /// Removes a committed snapshot; the name is free at once, even if this process dies while the files are being
+    /// deleted. No such snapshot is success.
+    pub fn remove(&self, name: &SnapshotName) -> Result<(), FsError> {
+        discard(&self.root, Path::new(name.as_str()))
+    }
+
+    /// Shows the committed snapshots in the order of their names, until the visitor returns an error.
+    pub fn walk<E: From<FsError>>(
+        &self,
+        visit: &mut dyn FnMut(&SnapshotName, &SnapshotInfo) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for entry in usage::names(&self.root, Path::new(""))? {
+            // What is not a snapshot's name is not a snapshot: the store's own directories, or a stranger's file.
+            let Some(name) = entry.to_str().and_then(|name| SnapshotName::new(name).ok()) else {
+                continue;
+            };
+            // Another process may have removed it since the directory was listed.
+            if let Some(info) = self.stat(&name)? {
+                visit(&name, &info)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what a committed snapshot takes on disk.
+    pub fn usage(&self, name: &SnapshotName) -> Result<Usage, FsError> {
+        measure(self.root.open_dir(Path::new(name.as_str()))?)
+    }
+
+    /// Deletes what processes that died have left: their active snapshots and whatever is in the trash.
+    pub fn reclaim(&self) -> Result<(), FsError> {
+        for id in usage::names(&self.root, Path::new(ACTIVE))? {
+            let path = Path::new(ACTIVE).join(id);
+            if active::is_abandoned(&self.root, &path)? {
+                discard(&self.root, &path)?;
+            }
+        }
+        for id in usage::names(&self.root, Path::new(TRASH))? {
+            self.root.remove_tree(&Path::new(TRASH).join(id))?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes a directory of the store: renamed out of sight first, so that nobody ever sees a part of it.
+fn discard(root: &Root, path: &Path) -> Result<(), FsError> {
+    let trashed = Path::new(TRASH).join(active::unique_id());
+    match renameat(root.as_fd(), path, root.as_fd(), &trashed) {
+        Ok(()) => root.remove_tree(&trashed),
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(FsError::new("move to the trash", path, error)),
+    }
+}

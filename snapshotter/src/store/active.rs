@@ -1,0 +1,126 @@
+//! A snapshot that is being made.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FlockOperation, Mode, fchmod, flock, mkdirat, openat, renameat};
+use rustix::io::Errno;
+
+use super::{ACTIVE, discard};
+use crate::error::{FsError, OnPath as _};
+use crate::name::SnapshotName;
+use crate::overlay::Upper;
+use crate::root::{DIR_FLAGS, Root, stat_at};
+
+/// A snapshot that is being made; dropping it without [`commit`](Self::commit) deletes it.
+#[derive(Debug)]
+#[must_use = "a snapshot that is not committed is deleted"]
+pub struct ActiveSnapshot {
+    root: Root,
+    /// Relative to the store.
+    path: PathBuf,
+    upper: PathBuf,
+    work: PathBuf,
+    /// Held for as long as the snapshot is active.
+    _lock: OwnedFd,
+}
+
+impl ActiveSnapshot {
+    pub(super) fn new(store_path: &Path, store: &Root) -> Result<Self, FsError> {
+        let root = store.try_clone()?;
+        loop {
+            let path = Path::new(ACTIVE).join(unique_id());
+            mkdirat(&root, &path, Mode::RWXU).on("make directory", &path)?;
+            let directory = openat(&root, &path, DIR_FLAGS, Mode::empty()).on("open directory", &path)?;
+            // Between the two calls another process may have taken the unlocked directory for abandoned.
+            if !lock(&directory, &path)? || root.stat(&path, false)?.is_none() {
+                continue;
+            }
+            for (name, mode) in [("fs", 0o755), ("work", 0o700)] {
+                mkdirat(&directory, name, Mode::RWXU).on("make directory", path.join(name))?;
+                let made = openat(&directory, name, DIR_FLAGS, Mode::empty()).on("open directory", path.join(name))?;
+                // Explicitly, because `fs` becomes the `/` of whatever runs on it, whoever's umask this is.
+                fchmod(&made, Mode::from_raw_mode(mode)).on("set the mode of", path.join(name))?;
+            }
+            let (upper, work) = (store_path.join(&path).join("fs"), store_path.join(&path).join("work"));
+            return Ok(Self {
+                root,
+                path,
+                upper,
+                work,
+                _lock: directory,
+            });
+        }
+    }
+
+    /// Returns the directory that becomes the snapshot: empty, `0755`, root's.
+    pub fn upper(&self) -> &Path {
+        &self.upper
+    }
+
+    /// Returns the empty directory that an overlay mount needs beside [`upper`](Self::upper).
+    pub fn work(&self) -> &Path {
+        &self.work
+    }
+
+    /// Returns both directories as the writable part of an overlay.
+    pub fn as_upper(&self) -> Upper {
+        Upper {
+            dir: self.upper.clone(),
+            work: self.work.clone(),
+        }
+    }
+
+    /// Publishes the snapshot under a name, in one step. The caller has unmounted whatever wrote to it.
+    ///
+    /// A name that is taken is success: it holds the result of the same work, and this one is deleted.
+    pub fn commit(self, name: &SnapshotName) -> Result<(), FsError> {
+        self.root.remove_tree(&self.path.join("work"))?;
+        match renameat(&self.root, &self.path, &self.root, name.as_str()) {
+            // `self.path` is gone now, so dropping `self` finds nothing to delete.
+            Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
+            Err(error) => Err(FsError::new("commit snapshot", name.as_str(), error)),
+        }
+    }
+}
+
+impl Drop for ActiveSnapshot {
+    fn drop(&mut self) {
+        // What cannot be deleted now is reclaimed by a later process.
+        let _ = discard(&self.root, &self.path);
+    }
+}
+
+/// Returns whether the maker of an active snapshot is dead.
+pub(super) fn is_abandoned(root: &Root, path: &Path) -> Result<bool, FsError> {
+    match openat(root, path, DIR_FLAGS, Mode::empty()) {
+        Ok(directory) => lock(&directory, path),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(FsError::new("open directory", path, error)),
+    }
+}
+
+/// Locks a directory for as long as the descriptor is open; returns whether nobody else has.
+fn lock(directory: &OwnedFd, path: &Path) -> Result<bool, FsError> {
+    match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(stat_at(directory.as_fd(), "").on("stat", path)?.nlink > 0),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(FsError::new("lock", path, error)),
+    }
+}
+
+/// Returns a name that no other process or thread uses: process ids come back, so the time is part of it.
+pub(super) fn unique_id() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    format!(
+        "{}-{now:x}-{}",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    )
+}

@@ -1,0 +1,193 @@
+//! Which extended attributes travel between trees and layers, and in what form.
+//!
+//! `user.*` and `security.capability` travel. The rest stays: `user.overlay.*` and `trusted.*` steer overlay itself,
+//! so a layer that could set them could show files that no layer holds; labels (`security.selinux`, …) and access
+//! control lists belong to a machine, and Docker drops them too.
+//!
+//! File capabilities have two forms on disk. Version 3 names the root of a user namespace, version 2 means the
+//! machine's own. Archives hold version 2; the kernel turns it into version 3 and back where a user namespace needs
+//! that, so the conversion here is for attributes that come in the other form.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
+use rustix::io::Errno;
+
+/// Marks a directory of an overlay upper directory as opaque when its value is `y`.
+const OPAQUE: &CStr = c"user.overlay.opaque";
+
+/// File capabilities.
+const CAPABILITY: &[u8] = b"security.capability";
+
+/// The longest list of names, and the longest value, that the kernel hands out (`XATTR_LIST_MAX`,
+/// `XATTR_SIZE_MAX`).
+const LONGEST: usize = 64 * 1024;
+
+/// The length of file capabilities of version 2 in bytes.
+const CAPABILITY_V2_LEN: usize = 20;
+
+/// An extended attribute as an archive holds it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Xattr {
+    /// Name with its namespace, as in `user.note`.
+    pub name: Vec<u8>,
+    /// Value.
+    pub value: Vec<u8>,
+}
+
+impl Xattr {
+    /// Returns the attribute in the form that travels, or `None` when it does not.
+    pub fn for_layer(name: &[u8], value: &[u8]) -> Option<Self> {
+        let value = if name == CAPABILITY {
+            capability_v2(value)?.to_vec()
+        } else if name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") {
+            value.to_vec()
+        } else {
+            return None;
+        };
+        Some(Self {
+            name: name.to_vec(),
+            value,
+        })
+    }
+
+    /// Returns whether only regular files can have it.
+    pub fn is_for_files_only(&self) -> bool {
+        self.name == CAPABILITY
+    }
+
+    /// Sets the attribute on an open file or directory.
+    pub fn set(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        fsetxattr(fd, self.name.as_slice(), &self.value, XattrFlags::empty())
+    }
+}
+
+/// Returns file capabilities as version 2, which says nothing of user namespaces.
+fn capability_v2(value: &[u8]) -> Option<[u8; CAPABILITY_V2_LEN]> {
+    // `struct vfs_ns_cap_data`: magic and flags, two pairs of sets, and in version 3 the namespace's root.
+    const REVISION_2: u8 = 2;
+    const REVISION_3: u8 = 3;
+    let mut data: [u8; CAPABILITY_V2_LEN] = value.get(..CAPABILITY_V2_LEN)?.try_into().ok()?;
+    let revision = &mut data[3];
+    match (*revision, value.len()) {
+        (REVISION_2, 20) => Some(data),
+        (REVISION_3, 24) => {
+            *revision = REVISION_2;
+            Some(data)
+        }
+        _ => None,
+    }
+}
+
+/// What was found on one file.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What travels, sorted by name.
+    pub xattrs: Vec<Xattr>,
+    /// Whether overlay treats the directory as opaque.
+    pub opaque: bool,
+    /// Number of attributes that stay.
+    pub skipped: u64,
+}
+
+/// Reads extended attributes; most files have none, which costs one call.
+pub struct Reader {
+    names: Box<[u8]>,
+    value: Box<[u8]>,
+}
+
+impl Default for Reader {
+    /// Makes a reader with buffers for the longest list and value there can be.
+    fn default() -> Self {
+        Self {
+            names: vec![0; LONGEST].into(),
+            value: vec![0; LONGEST].into(),
+        }
+    }
+}
+
+impl Reader {
+    /// Returns what an open file or directory has.
+    pub fn read(&mut self, fd: BorrowedFd<'_>) -> Result<Found, Errno> {
+        let mut found = Found::default();
+        let length = match flistxattr(fd, &mut *self.names) {
+            Err(Errno::OPNOTSUPP) => 0,
+            length => length?,
+        };
+        for name in self.names[..length].split_inclusive(|&byte| byte == 0) {
+            let Ok(name) = CStr::from_bytes_with_nul(name) else {
+                continue;
+            };
+            let value = match fgetxattr(fd, name, &mut *self.value) {
+                Ok(length) => &self.value[..length],
+                // Listed but not for us: `security.capability` of a namespace that is not ours, or a race.
+                Err(Errno::NODATA | Errno::OVERFLOW | Errno::OPNOTSUPP | Errno::PERM) => {
+                    found.skipped += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if name == OPAQUE {
+                found.opaque = value == b"y";
+            } else if name.to_bytes().starts_with(b"user.overlay.") {
+                // Overlay's own bookkeeping, which no step has set: overlay renames what a step sets.
+            } else if let Some(xattr) = Xattr::for_layer(name.to_bytes(), value) {
+                found.xattrs.push(xattr);
+            } else {
+                found.skipped += 1;
+            }
+        }
+        found.xattrs.sort();
+        Ok(found)
+    }
+}
+
+/// Removes the attributes that travel from a directory that was there before, whose entry says all about it.
+pub(crate) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+    for xattr in Reader::default().read(directory)?.xattrs {
+        match fremovexattr(directory, xattr.name.as_slice()) {
+            Ok(()) | Err(Errno::NODATA) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Marks an open directory as opaque.
+pub(crate) fn set_opaque(directory: BorrowedFd<'_>) -> Result<(), Errno> {
+    fsetxattr(directory, OPAQUE, b"y", XattrFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Xattr;
+
+    #[test]
+    fn overlay_attributes_and_labels_stay_behind() {
+        for name in [
+            "user.overlay.opaque",
+            "trusted.overlay.opaque",
+            "trusted.x",
+            "security.selinux",
+            "system.x",
+        ] {
+            assert_eq!(Xattr::for_layer(name.as_bytes(), b"y"), None, "{name}");
+        }
+        assert_eq!(Xattr::for_layer(b"user.overlays", b"\0\n").unwrap().value, b"\0\n");
+    }
+
+    #[test]
+    fn capabilities_of_a_namespace_become_those_of_any() {
+        let mut v3 = vec![1, 0, 0, 3];
+        v3.extend(5..21);
+        v3.extend([0xa0, 0x86, 1, 0]);
+        let mut v2 = v3[..20].to_vec();
+        v2[3] = 2;
+        assert_eq!(Xattr::for_layer(b"security.capability", &v3).unwrap().value, v2);
+        assert_eq!(Xattr::for_layer(b"security.capability", &v2).unwrap().value, v2);
+        for bad in [&v2[..19], &v3[..20], &v3[..12], &[]] {
+            assert_eq!(Xattr::for_layer(b"security.capability", bad), None);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What the crate does to real files, real mounts and the archives of strangers.
+//!
+//! The tests mount and make user namespaces with many ids, so they run as root. As anybody else they fail; none of
+//! them is skipped.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod evil;
+mod rerun;
+mod tree;
+
+mod archives;
+mod attacks;
+mod differential;
+mod overlay;
+mod pack;
+mod roundtrip;
+mod source;
+mod store;
+mod unpack;
+mod userns;
