@@ -131,7 +131,7 @@ impl Writer {
                 }
             }
         }
-        self.dirs.forget();
+        self.forget_dirs();
         Ok(())
     }
 
