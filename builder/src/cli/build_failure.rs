@@ -58,8 +58,11 @@ impl Fixed {
                 source,
             } => {
                 let mut failure = self.at(origin, self.step_failure(&source));
-                if let (OpError::Exit { .. } | OpError::NoSpace { .. } | OpError::Exec { .. }, Some(recorder), Some(step)) =
-                    (&*source, recorder, step)
+                if let (
+                    OpError::Exit { .. } | OpError::NoSpace { .. } | OpError::Exec { .. },
+                    Some(recorder),
+                    Some(step),
+                ) = (&*source, recorder, step)
                 {
                     let mut tail = recorder.tail(step);
                     tail.step = name;
@@ -130,9 +133,16 @@ impl Fixed {
     fn context_failure(&self, error: &SelectError) -> Failure {
         let mut failure = Failure::because(resource_or(error, Kind::Input), error);
         if let (SelectError::Ignored { line, .. }, Some(ignore)) = (error, &self.ignore) {
-            let pattern = ignore.text().lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
+            let pattern = ignore
+                .text()
+                .lines()
+                .nth(line.saturating_sub(1))
+                .unwrap_or_default()
+                .trim();
             for diagnostic in &mut failure.diagnostics {
-                diagnostic.notes.push(format!("{}:{line}: `{pattern}` hides it", ignore.name()));
+                diagnostic
+                    .notes
+                    .push(format!("{}:{line}: `{pattern}` hides it", ignore.name()));
             }
         }
         match error.help() {
@@ -164,8 +174,7 @@ fn pull_failure(error: &PullError) -> Failure {
 /// Fails for want of disk, memory or descriptors if that is a cause, else as `kind`.
 fn out_of(error: &(dyn std::error::Error + 'static), kind: Kind) -> Failure {
     match resource_or(error, kind) {
-        Kind::Resource => Failure::because(Kind::Resource, error)
-            .help(FREE_SPACE),
+        Kind::Resource => Failure::because(Kind::Resource, error).help(FREE_SPACE),
         kind => Failure::because(kind, error),
     }
 }

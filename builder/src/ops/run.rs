@@ -78,7 +78,10 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         return Err(OpError::Cancelled);
     }
     if !exit.is_success() && is_full(active.upper()) {
-        return Err(OpError::NoSpace { command: command(), exit });
+        return Err(OpError::NoSpace {
+            command: command(),
+            exit,
+        });
     }
     if !exit.is_success() {
         return Err(OpError::Exit {

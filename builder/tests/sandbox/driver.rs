@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use builder::doctor;
 use builder::executor::{Executor, Process, Stop};
 use builder::progress::Stream;
 use builder::rootless::{self, Caller, EnterError, id_map};
@@ -29,6 +30,8 @@ pub(crate) enum Job {
     Enter,
     /// Enter a namespace, allow no further one in it, and try to enter one more.
     EnterBeyondLimit,
+    /// Examine the machine and print what it has.
+    Examine { state_root: PathBuf },
     /// Run a step many times, and report the milliseconds each took.
     Measure {
         process: Box<Process>,
@@ -73,7 +76,6 @@ impl Report {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the report goes to the test through a pipe")]
 pub(crate) fn main() -> ExitCode {
     let mut job = Vec::new();
     std::io::stdin().read_to_end(&mut job).unwrap();
@@ -87,6 +89,14 @@ fn enter() -> Result<(), EnterError> {
 }
 
 fn perform(job: Job) -> Report {
+    if let Job::Examine { state_root } = &job {
+        let needs = doctor::examine(state_root, "/usr/bin".as_ref());
+        return Report {
+            exit: Ok(i32::from(!doctor::can_run(&needs))),
+            stdout: serde_json::to_string(&needs).unwrap(),
+            ..Report::default()
+        };
+    }
     let mut entered = enter();
     if let Job::EnterBeyondLimit = job {
         std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
@@ -117,7 +127,7 @@ fn perform(job: Job) -> Report {
             }
             Report::default()
         }
-        Job::Enter | Job::EnterBeyondLimit => Report {
+        Job::Enter | Job::EnterBeyondLimit | Job::Examine { .. } => Report {
             stdout: std::fs::read_to_string("/proc/self/status").unwrap(),
             stderr: std::fs::read_to_string("/proc/self/uid_map").unwrap(),
             ..Report::default()

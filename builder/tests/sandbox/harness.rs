@@ -98,7 +98,7 @@ impl Sandbox {
         if self.who == Who::User && is_root() {
             let user = User::from_name(USER)
                 .unwrap()
-                .expect("testdata/setup-users.sh makes the user");
+                .expect("testdata/setup.sh makes the user");
             give(tree, user.uid.as_raw(), user.gid.as_raw());
         }
     }
