@@ -12,6 +12,7 @@
 mod content;
 mod dirs;
 mod error;
+mod hard_link;
 mod path;
 mod whiteout;
 mod writer;
@@ -21,7 +22,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::archive::Archive;
+use super::archive::{Archive, Limits};
 use crate::root::Root;
 pub use error::{UnpackCause, UnpackError};
 use writer::Writer;
@@ -49,31 +50,6 @@ impl UnpackMode {
     /// Returns whether the archive is no layer, so that no name in it has a meaning.
     fn is_plain(self) -> bool {
         matches!(self, Self::Archive | Self::ArchiveOwnedBy { .. })
-    }
-}
-
-/// Where unpacking gives up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of extended headers before one entry.
-    pub header_bytes: usize,
-    /// Number of segments of one sparse file.
-    pub sparse_segments: usize,
-    /// Number of entries of the archive.
-    pub entries: u64,
-    /// Bytes of the archive, and bytes of all files in it, holes included.
-    pub bytes: u64,
-}
-
-impl Default for Limits {
-    /// Returns limits that no honest layer reaches: 1 MiB of headers, 65,536 segments, 50 million entries, 1 TiB.
-    fn default() -> Self {
-        Self {
-            header_bytes: 1 << 20,
-            sparse_segments: 65_536,
-            entries: 50_000_000,
-            bytes: 1 << 40,
-        }
     }
 }
 
