@@ -19,7 +19,11 @@ pub(super) fn run(args: &FormatArgs, root: &Path, environment: &Environment) -> 
         Format::Json => format!("{:#}\n", json!({ "sandbox": rung(can_run), "needs": needs })),
         Format::Text => text(&needs, can_run),
     })?;
-    Ok(if can_run { ExitCode::SUCCESS } else { Kind::Environment.into() })
+    Ok(if can_run {
+        ExitCode::SUCCESS
+    } else {
+        Kind::Environment.into()
+    })
 }
 
 fn rung(can_run: bool) -> Option<&'static str> {
@@ -44,7 +48,10 @@ fn line(need: &Need) -> String {
                 Importance::Required => "MISS",
                 Importance::Useful => "miss",
             };
-            let fix = fix.as_ref().map(|fix| format!("      fix: {fix}\n")).unwrap_or_default();
+            let fix = fix
+                .as_ref()
+                .map(|fix| format!("      fix: {fix}\n"))
+                .unwrap_or_default();
             format!("{word}  {name}: {cause}\n{fix}")
         }
     }
@@ -55,18 +62,33 @@ mod tests {
     use super::*;
 
     fn need(importance: Importance, status: Status) -> Need {
-        Need { name: "thing", importance, status }
+        Need {
+            name: "thing",
+            importance,
+            status,
+        }
     }
 
     #[test]
     fn what_is_missing_comes_with_its_fix() {
-        let has = need(Importance::Required, Status::Has { detail: "42".to_owned() });
+        let has = need(
+            Importance::Required,
+            Status::Has {
+                detail: "42".to_owned(),
+            },
+        );
         let misses = need(
             Importance::Useful,
-            Status::Misses { cause: "gone".to_owned(), fix: Some("bring it back".to_owned()) },
+            Status::Misses {
+                cause: "gone".to_owned(),
+                fix: Some("bring it back".to_owned()),
+            },
         );
         let shown = text(&[has, misses], true);
-        assert!(shown.starts_with("have  thing: 42\nmiss  thing: gone\n      fix: bring it back\n"), "{shown}");
+        assert!(
+            shown.starts_with("have  thing: 42\nmiss  thing: gone\n      fix: bring it back\n"),
+            "{shown}"
+        );
         assert!(shown.contains("`userns`") && text(&[], false).contains("no RUN step"));
     }
 }

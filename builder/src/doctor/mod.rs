@@ -1,6 +1,6 @@
 //! What a build needs of this machine: what is there, what is missing, and what to do about it.
 //!
-//! Nothing is concluded from versions or settings: a [`probe`] does the thing itself, in a copy of the process, by the
+//! Nothing is concluded from versions or settings: a probe does the thing itself, in a copy of the process, by the
 //! same functions that a build uses. The result is plain data; the command line renders it.
 
 mod probe;

@@ -53,12 +53,19 @@ pub(super) fn digest(
     match op {
         Op::Copy(op) => {
             let kept = op.sources.iter().filter_map(|source| match source {
-                CopySource::Path { input: from, keep_owner, .. } if *from == input => Some(*keep_owner),
+                CopySource::Path {
+                    input: from,
+                    keep_owner,
+                    ..
+                } if *from == input => Some(*keep_owner),
                 _ => None,
             });
             for (selection, keep_owner) in selections.iter().zip(kept) {
                 let keep_owner = keep_owner && op.chown.is_none();
-                let used = Use::Copy { chmod: op.chmod.as_ref(), keep_owner };
+                let used = Use::Copy {
+                    chmod: op.chmod.as_ref(),
+                    keep_owner,
+                };
                 hasher.update(selection.digest(used).as_bytes());
             }
             if let (Some(chown), Value::Files(files), true) = (&op.chown, value, op.names_from == Some(input)) {
@@ -68,8 +75,12 @@ pub(super) fn digest(
             }
         }
         _ => {
-            let used = Use::Mount { keep_owner: matches!(value, Value::Files(_)) };
-            selections.iter().for_each(|selection| hasher.update(selection.digest(used).as_bytes()));
+            let used = Use::Mount {
+                keep_owner: matches!(value, Value::Files(_)),
+            };
+            selections
+                .iter()
+                .for_each(|selection| hasher.update(selection.digest(used).as_bytes()));
         }
     }
     Ok(hasher.finish())
