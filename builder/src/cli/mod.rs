@@ -4,7 +4,7 @@ pub mod args;
 mod build;
 mod build_failure;
 mod credentials;
-// mod doctor;
+mod doctor;
 mod environment;
 mod failure;
 mod render;
@@ -66,7 +66,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     };
     match &cli.command {
         Command::Build(args) => return build::run(args, &cli.global, &root()?, environment),
-        Command::Doctor(_) => {}
+        Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
             build::enter_sandbox(&cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;

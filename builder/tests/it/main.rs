@@ -1,5 +1,7 @@
 //! The integration tests of the workspace, in one binary.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod architecture;
 mod checks;
 mod export;

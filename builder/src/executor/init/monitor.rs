@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, setsid, waitpid};
+use rustix::thread::set_name;
 
 use super::perform;
 use crate::executor::exit::{Exit, GRACE};
@@ -70,6 +71,8 @@ fn run_step(control: &mut UnixStream) -> Result<Outcome, Failure> {
     );
     dup2_stdin(&null).to("replace standard input")?;
     sys::close_on_exec_from(3).to("mark descriptors")?;
+    // The kernel has named it after the descriptor it was started from.
+    set_name(c"step-monitor").to("set the name of the monitor")?;
     // An own session: a ^C at croze's terminal is croze's to handle.
     setsid().to("start a session")?;
     let steps: Vec<SetupStep> = wire::receive(control).to("receive the plan")?;

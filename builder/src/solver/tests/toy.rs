@@ -38,12 +38,14 @@ pub(super) enum Toy {
     Panic,
     /// Gives 1 after a [`NAP`], unless cancelled.
     Sleep(u32),
+    /// Gives 1 after longer than any test should take, unless cancelled.
+    Hang,
     /// Gives 1 after a [`NAP`], whatever happens.
     Stubborn,
 }
 
 /// Long enough for others to begin meanwhile.
-pub(super) const NAP: Duration = Duration::from_millis(200);
+pub(super) const NAP: Duration = Duration::from_millis(100);
 
 /// A number whose content takes a [`NAP`] to read.
 pub(super) const SLOW: i64 = 1313;
@@ -66,6 +68,7 @@ impl Define for Toy {
             Self::Fail => "fail/1",
             Self::Panic => "panic/1",
             Self::Sleep(_) => "sleep/1",
+            Self::Hang => "hang/1",
             Self::Stubborn => "stubborn/1",
         }
     }
@@ -80,7 +83,8 @@ impl Define for Toy {
             }
             // A source's name does not enter, as an image's does not.
             Self::Image(_) | Self::Context(_) => {}
-            Self::Copy | Self::CopyAgain | Self::Random(_) | Self::Fail | Self::Panic | Self::Stubborn => {}
+            Self::Copy | Self::CopyAgain | Self::Random(_) | Self::Fail | Self::Panic | Self::Hang | Self::Stubborn => {
+            }
         }
     }
 
@@ -275,8 +279,9 @@ impl World {
                 tokio::time::sleep(NAP).await;
                 Ok(1)
             }
-            Toy::Sleep(_) => {
-                let sleep = work.cancel.run_until_cancelled(tokio::time::sleep(NAP));
+            Toy::Sleep(_) | Toy::Hang => {
+                let time = if *op == Toy::Hang { 100 * NAP } else { NAP };
+                let sleep = work.cancel.run_until_cancelled(tokio::time::sleep(time));
                 sleep.await.map(|()| 1).ok_or(ToyError::Cancelled)
             }
         }
