@@ -90,6 +90,7 @@ pub async fn plan(
         kill: interrupt.kill.clone(),
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
+        emptied_caches: Arc::default(),
         selected: Mutex::default(),
     };
     let problem = Problem {
@@ -208,7 +209,9 @@ fn load_definition(request: &BuildRequest, progress: &Progress) -> Result<docker
     let name = format!("[internal] load build definition from {}", source.name());
     let step = progress.declare(name, Digest::of(source.text().as_bytes()), Vec::new());
     progress.started(step);
-    let parsed = dockerfile::parse(Arc::clone(source));
+    let parsed = frontend::refuse_foreign_syntax(source, &request.build_args)
+        .map_err(|error| vec![error.in_file(source)])
+        .and_then(|()| dockerfile::parse(Arc::clone(source)));
     progress.completed(step, parsed.is_err().then(|| "the Dockerfile has errors".to_owned()));
     parsed.map_err(BuildError::Dockerfile)
 }

@@ -14,7 +14,8 @@ use super::finish::Part;
 use super::variant::Variant;
 use super::{BuildError, Services};
 use crate::export::{
-    self, Destination, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec, Ownership, platform_directory,
+    self, AnnotationTarget, Destination, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec, Ownership,
+    platform_directory,
 };
 use crate::image::{BaseImage, BaseImages};
 use crate::progress::{Progress, StepId};
@@ -64,9 +65,14 @@ impl Outputs<'_> {
                     try_join_all(fetched).await?;
                 }
                 let (image, names, form, place) = (image.clone(), variant.names.clone(), *form, place.clone());
+                let annotations = match image.without_index() {
+                    Some(only) => (AnnotationTarget::ManifestDescriptor, Some(only.platform.clone())),
+                    None => (AnnotationTarget::IndexDescriptor, None),
+                };
+                let annotations = variant.options.annotations_for(annotations.0, annotations.1.as_ref());
                 let content = self.services.content.clone();
                 blocking(move || {
-                    let layout = Layout::new(&image, &names, form)?;
+                    let layout = Layout::new(&image, &names, form)?.annotated(&annotations);
                     match &place {
                         LayoutPlace::Directory(directory) => export::write_directory(&layout, &content, directory),
                         LayoutPlace::Archive(to) => {

@@ -189,12 +189,17 @@ fn near(path: &Path) -> Option<String> {
 
 /// Reads `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
 fn ignore_file(args: &BuildArgs, context: &Path) -> Result<Option<Arc<SourceFile>>, Failure> {
-    let named = args
-        .file
-        .as_deref()
-        .filter(|file| *file != "-")
-        .map(|file| format!("{file}.dockerignore"));
-    let own = named.map(|name| (absolute(Path::new(&name)), name));
+    let own = match args.file.as_deref() {
+        Some("-") => None,
+        Some(file) => Some((absolute(Path::new(file)), file)),
+        None => Some((context.join("Dockerfile"), "Dockerfile")),
+    };
+    let own = own.map(|(path, name)| {
+        (
+            path.with_added_extension("dockerignore"),
+            format!("{name}.dockerignore"),
+        )
+    });
     let general = (context.join(".dockerignore"), ".dockerignore".to_owned());
     for (path, name) in own.into_iter().chain([general]) {
         match read_text(&path) {
@@ -251,7 +256,7 @@ fn outputs(args: &BuildArgs, tags: &[Reference]) -> Result<Vec<OutputSpec>, Fail
     if args.push && !outputs.iter().any(OutputSpec::is_push) {
         outputs.push(OutputSpec::registry());
     }
-    if outputs.iter().any(OutputSpec::is_push) && tags.is_empty() {
+    if tags.is_empty() && outputs.iter().any(OutputSpec::is_push_without_name) {
         let message = Diagnostic::error("a tag is needed to push to a registry");
         return Err(Failure::new(
             Kind::Usage,

@@ -195,6 +195,7 @@ impl<'a> Lowering<'a> {
         let op = Op::Workdir(WorkdirOp {
             path: "/".to_owned(),
             user: String::new(),
+            mtime: None,
             scratch: true,
         });
         self.add(op, Vec::new(), "[internal] empty file system".to_owned(), "", None)

@@ -17,6 +17,7 @@ mod failure;
 mod path;
 mod environment;
 mod expand;
+mod syntax;
 mod history;
 mod name;
 mod source;
@@ -37,6 +38,7 @@ pub use failure::LowerError;
 pub use lowered::{Base, COMMENT, HistoryEntry, Lowered};
 pub use request::{Entitlement, NamedContext, NoCache, Request, TargetPlatform};
 pub use resolve::{ImageRequest, ResolveError, ResolveImage, ResolvedImage};
+pub use syntax::refuse_foreign_syntax;
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::GraphBuilder;

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use registry::oci::{Digest, Hasher};
-use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotStore, Upper};
+use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotStore, Timestamp, Upper};
 
 use super::value::Rootfs;
 use super::{LocalContext, OpError, Value, changed, made_now, rootfs, snapshot_name, view};
@@ -239,7 +239,7 @@ pub(super) fn make_workdir(
         mode: WORKDIR_MODE,
         uid,
         gid,
-        mtime: None,
+        mtime: op.mtime.map(Timestamp::from_seconds),
     };
     working.root.make_dirs(Path::new(&op.path), &attributes)?;
     working.commit(&below, key)

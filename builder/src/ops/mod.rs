@@ -9,7 +9,7 @@ mod run;
 mod secrets;
 mod value;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -58,6 +58,8 @@ pub struct Ops {
     pub executor: OnceLock<Executor>,
     /// An empty directory for the executor.
     pub mount_point: PathBuf,
+    /// Cache mounts that `--no-cache` made empty in this build.
+    pub emptied_caches: Arc<Mutex<HashSet<String>>>,
     /// What was digested for the key of a copy, by vertex and input, until it is copied.
     pub selected: Mutex<HashMap<(VertexId, usize), Vec<Selection>>>,
 }

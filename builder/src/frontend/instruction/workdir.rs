@@ -27,6 +27,7 @@ pub(super) fn lower(
     let op = Op::Workdir(WorkdirOp {
         path: dir,
         user: stage.state.config.config.user.clone(),
+        mtime: lowering.globals.epoch(),
         scratch: stage.state.rootfs.is_none(),
     });
     let inputs = stage.state.rootfs.into_iter().collect();

@@ -17,7 +17,7 @@ impl Define for Op {
             Self::Local(_) => "local/1",
             Self::Run(_) => "run/1",
             Self::Copy(_) => "copy/1",
-            Self::Workdir(_) => "workdir/1",
+            Self::Workdir(_) => "workdir/2",
             Self::Merge => "merge/1",
         }
     }
@@ -28,8 +28,14 @@ impl Define for Op {
             Self::Local(LocalOp { name: _ }) => {}
             Self::Run(op) => run(hasher, op),
             Self::Copy(op) => copy(hasher, op),
-            Self::Workdir(WorkdirOp { path, user, scratch }) => {
+            Self::Workdir(WorkdirOp {
+                path,
+                user,
+                mtime,
+                scratch,
+            }) => {
                 hasher.flag(*scratch).text(path).text(user);
+                optional_text(hasher, &mtime.map(|seconds| seconds.to_string()));
             }
             Self::Merge => {}
         }

@@ -102,6 +102,7 @@ fn workdir() -> WorkdirOp {
     WorkdirOp {
         path: "/app".to_owned(),
         user: "app".to_owned(),
+        mtime: None,
         scratch: false,
     }
 }
@@ -132,7 +133,7 @@ fn the_digest_of_each_kind_is_what_it_always_was() {
         ),
         (
             Op::Workdir(workdir()),
-            "workdir/1 48f7f5f800943fb7fc08c722e0a5d2af323efa66312a3c63819bab0a30ee2e5b",
+            "workdir/2 0cde860d60bc4e12d4a0faeb9c3958e6078f65f1c7d0a56b8e0bc4d36f1726bc",
         ),
         (
             Op::Merge,
@@ -323,6 +324,7 @@ fn what_enters_the_key_of_a_workdir_and_of_a_context() {
         &[
             ("path", |op| op.path = "/".to_owned()),
             ("user", |op| op.user = String::new()),
+            ("time", |op| op.mtime = Some(0)),
             ("scratch", |op| op.scratch = true),
         ],
         &[],
