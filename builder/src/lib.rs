@@ -20,6 +20,8 @@ pub mod copy;
 pub mod executor;
 pub mod image;
 pub mod frontend;
+pub mod lint;
+pub mod describe;
 pub mod ops;
 pub mod export;
 pub mod build;

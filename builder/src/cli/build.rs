@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
-use super::{build_failure, request};
+use super::{build_failure, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
@@ -52,6 +52,11 @@ pub(super) fn run(
     // What still runs in the background (a download that nobody waits for) must not delay the end.
     runtime.shutdown_background();
     let recorder = join(display);
+    if let Some(recorder) = &recorder
+        && shows_warnings(args)
+    {
+        show_warnings(recorder, environment.colored(global.color));
+    }
     match outcome {
         Ok(Outcome::Built(finished)) => report(args, &finished),
         Ok(Outcome::Planned(plan)) => {
@@ -175,6 +180,18 @@ fn display(args: &BuildArgs, colored: bool) -> Display {
         ProgressArg::Auto | ProgressArg::Plain => Display::Plain(Plain::new(stderr())),
         ProgressArg::Quiet => Display::Quiet,
         ProgressArg::Rawjson => Display::RawJson(RawJson::new(stderr())),
+    }
+}
+
+/// Returns whether warnings are shown once more at the end, where they are found again.
+fn shows_warnings(args: &BuildArgs) -> bool {
+    !args.quiet && !matches!(args.progress, ProgressArg::Quiet | ProgressArg::Rawjson)
+}
+
+/// Shows the places in the Dockerfile that were warned of.
+fn show_warnings(recorder: &Recorder, colored: bool) {
+    for warning in recorder.warnings().iter().filter(|warning| warning.source.is_some()) {
+        let _reader_gone = writeln!(io::stderr(), "{}", render::diagnostic(warning, colored));
     }
 }
 

@@ -40,6 +40,7 @@ impl Fixed {
                     tail: None,
                 }
             }
+            BuildError::Lint(violation) => Failure::new(Kind::Check, *violation),
             BuildError::IgnoreFile(diagnostics) => Failure {
                 kind: Kind::Dockerfile,
                 diagnostics,

@@ -3,6 +3,8 @@
 pub mod args;
 mod build;
 mod build_failure;
+mod call;
+mod excerpt;
 mod credentials;
 // mod doctor;
 mod environment;
@@ -65,7 +67,13 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         })
     };
     match &cli.command {
-        Command::Build(args) => return build::run(args, &cli.global, &root()?, environment),
+        Command::Build(args) => {
+            let call = call::Call::of(args)?;
+            return match call.question() {
+                Some(question) => call::run(question, args, &root()?, environment),
+                None => build::run(args, &cli.global, &root()?, environment),
+            };
+        }
         Command::Doctor(_) => {}
         Command::Du(args) => {
             build::enter_sandbox(&cli.global)?;

@@ -4,5 +4,6 @@ mod architecture;
 mod export;
 mod failures;
 mod harness;
+mod lint;
 mod main_job;
 mod outputs;
