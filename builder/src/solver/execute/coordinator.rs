@@ -12,6 +12,7 @@ use super::{Limits, Solved};
 use crate::cache::Record;
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
+use crate::solver::keys::run_key;
 use crate::solver::known::{Identity, Known};
 use crate::solver::places::Places;
 use crate::solver::plan::Link;
@@ -164,7 +165,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         let reason = self.reason(vertex, &draft);
         self.observer.started(id, &reason);
         let inputs = vertex.inputs.iter().map(|input| self.values[input].clone()).collect();
-        self.tasks.run(id, draft.key, inputs);
+        self.tasks.run(id, run_key(draft.key, &self.problem.build), inputs);
         self.running.insert(id, (Instant::now(), draft));
     }
 
