@@ -135,11 +135,7 @@ fn the_later_of_two_entries_wins_whatever_they_are() {
         },
     ];
     let other = Header::file("other", "other");
-    for mode in [
-        UnpackMode::Upper,
-        UnpackMode::Merged,
-        UnpackMode::Archive,
-    ] {
+    for mode in [UnpackMode::Upper, UnpackMode::Merged, UnpackMode::Archive] {
         for first in &kinds {
             for second in &kinds {
                 let stage = Stage::new();
