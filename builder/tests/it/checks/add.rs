@@ -18,14 +18,20 @@ fn an_archive_is_unpacked_unless_told_otherwise() {
     assert_eq!(read(&out, "plain/foo"), "content0");
     assert_eq!(read(&out, "zipped/foo"), "content0");
     // BK-078 BK-079
-    script(&lab, "cmp context/t.tar.gz out/kept/t.tar.gz; cmp context/t.tar.gz out/copied/t.tar.gz");
+    script(
+        &lab,
+        "cmp context/t.tar.gz out/kept/t.tar.gz; cmp context/t.tar.gz out/copied/t.tar.gz",
+    );
     assert!(!out.join("kept/foo").exists() && !out.join("copied/foo").exists());
 }
 
 #[test]
 fn every_compression_is_recognised_by_its_bytes() {
     // BK-077
-    let lab = lab("FROM scratch\nADD bz2 /bz2/\nADD xz /xz/\nADD zst /zst/\nADD noise /noise/\n", &[("noise", "x")]);
+    let lab = lab(
+        "FROM scratch\nADD bz2 /bz2/\nADD xz /xz/\nADD zst /zst/\nADD noise /noise/\n",
+        &[("noise", "x")],
+    );
     script(
         &lab,
         "mkdir in; echo -n content0 > in/foo; tar cf t.tar -C in foo; bzip2 -c t.tar > context/bz2; \

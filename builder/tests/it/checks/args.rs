@@ -22,7 +22,9 @@ fn a_demand_is_met_by_the_command_line() {
     builds(text, &[], &["--build-arg", "FOO=123"]);
     let text = "FROM BASE/busybox\nARG FOO\nARG BAR=${FOO:?\"foo missing\"}\n";
     builds(text, &[], &["--build-arg", "FOO=123"]);
-    lab(text, &[]).croze(&["build", "context"]).fails(3, &["FOO: foo missing"]);
+    lab(text, &[])
+        .croze(&["build", "context"])
+        .fails(3, &["FOO: foo missing"]);
 }
 
 #[test]
@@ -73,11 +75,18 @@ fn proxies_reach_steps_but_no_cache_key() {
         &[],
     );
     let out = |words: [&str; 3]| {
-        let words: Vec<&str> = words.iter().filter(|word| !word.is_empty()).flat_map(|word| ["--build-arg", word]).collect();
+        let words: Vec<&str> = words
+            .iter()
+            .filter(|word| !word.is_empty())
+            .flat_map(|word| ["--build-arg", word])
+            .collect();
         read(&lab.build_files(&words), "out")
     };
     let first = "hpvalue::npvalue::foocontents::::bazcontent";
-    assert_eq!(out(["FOO=foocontents", "http_proxy=hpvalue", "NO_PROXY=npvalue"]), first);
+    assert_eq!(
+        out(["FOO=foocontents", "http_proxy=hpvalue", "NO_PROXY=npvalue"]),
+        first
+    );
     assert_eq!(out(["FOO=foocontents", "http_proxy=hpvalue2", ""]), first);
     assert_eq!(
         out(["FOO=foocontents2", "http_proxy=hpvalue2", ""]),

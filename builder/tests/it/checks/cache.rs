@@ -25,7 +25,10 @@ fn a_step_is_done_again_when_what_its_wildcard_matched_changed() {
 #[test]
 fn an_archive_is_the_same_after_everything_was_forgotten() {
     // BK-197
-    let lab = lab("FROM BASE/busybox AS base\nENV foo=bar\nCOPY foo /\n", &[("foo", "foo-contents")]);
+    let lab = lab(
+        "FROM BASE/busybox AS base\nENV foo=bar\nCOPY foo /\n",
+        &[("foo", "foo-contents")],
+    );
     let digest = |words: &[&str]| Layout::of(&lab, words).index()["manifests"][0]["digest"].clone();
     let first = digest(&["-t", "example.com/one:1"]);
     assert_eq!(digest(&["-t", "example.com/two:1"]), first);

@@ -9,7 +9,10 @@ use crate::harness::base_registry;
 fn last_layer(dockerfile: &str) -> Vec<String> {
     let lab = lab(dockerfile, &[]);
     let manifest = Layout::of(&lab, &[]).root();
-    let digest = manifest["layers"].as_array().unwrap().last().unwrap()["digest"].as_str().unwrap().to_owned();
+    let digest = manifest["layers"].as_array().unwrap().last().unwrap()["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let listing = script(&lab, &format!("tar -tf image/blobs/{}", digest.replace(':', "/")));
     listing.lines().map(str::to_owned).collect()
 }
@@ -40,11 +43,22 @@ fn an_image_may_be_pushed_by_its_digest_only() {
     // BK-372
     let lab = lab("FROM scratch\nCOPY Dockerfile /\n", &[]);
     let name = format!("{}/checks/by-digest", base_registry());
-    lab.build(&["-o", &format!("type=image,name={name},push=true,push-by-digest=true"), "--metadata-file", "meta"]);
+    lab.build(&[
+        "-o",
+        &format!("type=image,name={name},push=true,push-by-digest=true"),
+        "--metadata-file",
+        "meta",
+    ]);
     let metadata: Value = serde_json::from_str(&super::read(lab.path(), "meta")).unwrap();
     let digest = metadata["containerimage.digest"].as_str().unwrap();
-    script(&lab, &format!("skopeo inspect --raw --tls-verify=false docker://{name}@{digest}"));
-    let tag = script(&lab, &format!("skopeo inspect --raw --tls-verify=false docker://{name}:latest 2>&1 || echo none"));
+    script(
+        &lab,
+        &format!("skopeo inspect --raw --tls-verify=false docker://{name}@{digest}"),
+    );
+    let tag = script(
+        &lab,
+        &format!("skopeo inspect --raw --tls-verify=false docker://{name}:latest 2>&1 || echo none"),
+    );
     assert!(tag.ends_with("none\n"), "{tag}");
 }
 
@@ -63,7 +77,9 @@ fn an_image_is_pushed_under_another_name_without_being_pulled() {
 fn a_digest_that_does_not_exist_is_not_pulled() {
     // BK-381
     let text = format!("FROM BASE/busybox@sha256:{}\nRUN true\n", "12".repeat(32));
-    lab(&text, &[]).croze(&["build", "context"]).fails(5, &["not found", "Dockerfile:1"]);
+    lab(&text, &[])
+        .croze(&["build", "context"])
+        .fails(5, &["not found", "Dockerfile:1"]);
 }
 
 #[test]
@@ -76,7 +92,10 @@ fn images_of_every_compression_are_bases() {
             "-o",
             &format!("type=registry,name={name},compression={compression},force-compression=true"),
         ]);
-        let raw = script(&lab, &format!("skopeo inspect --raw --tls-verify=false docker://{name}"));
+        let raw = script(
+            &lab,
+            &format!("skopeo inspect --raw --tls-verify=false docker://{name}"),
+        );
         let suffix = match compression {
             "uncompressed" => "layer.v1.tar\"",
             "zstd" => "layer.v1.tar+zstd\"",

@@ -49,9 +49,8 @@ fn an_image_from_a_context_is_of_now() {
     // BK-214
     let other = pushed("named-time", "FROM scratch\nCOPY Dockerfile /\n", &[]);
     let lab = lab("FROM base\nLABEL new=one\n", &[]);
-    let created = |lab: &super::Lab, words: &[&str]| {
-        Layout::of(lab, words).config()["created"].as_str().unwrap().to_owned()
-    };
+    let created =
+        |lab: &super::Lab, words: &[&str]| Layout::of(lab, words).config()["created"].as_str().unwrap().to_owned();
     let before = script(&lab, "date -u +%FT%T");
     let context = format!("base=docker-image://{other}");
     assert!(created(&lab, &["--build-context", &context]).as_str() >= before.trim());

@@ -21,7 +21,11 @@ fn an_empty_destination_is_the_work_directory() {
 #[test]
 fn a_destination_that_ends_in_a_slash_is_a_directory() {
     // BK-034
-    let out = Files::of("FROM scratch\nCOPY testfile /sample/\n", &[("testfile", "contents0")], &[]);
+    let out = Files::of(
+        "FROM scratch\nCOPY testfile /sample/\n",
+        &[("testfile", "contents0")],
+        &[],
+    );
     assert_eq!(out.read("sample/testfile"), "contents0");
 }
 
@@ -45,7 +49,10 @@ fn owners(flags: &str) -> String {
         &[],
     );
     // The Dockerfile may be a link.
-    script(&lab, "mv context/Dockerfile context/real; ln -s real context/Dockerfile");
+    script(
+        &lab,
+        "mv context/Dockerfile context/real; ln -s real context/Dockerfile",
+    );
     read(&lab.build_files(&[]), "owners")
 }
 
@@ -126,7 +133,10 @@ fn a_socket_of_the_context_becomes_an_empty_file() {
 #[test]
 fn a_source_that_is_a_link_is_what_it_points_at() {
     // BK-045
-    let lab = lab("FROM scratch\nCOPY foo /\nCOPY foo/sub bar\n", &[("bar", "bar-contents"), ("foo/x", "")]);
+    let lab = lab(
+        "FROM scratch\nCOPY foo /\nCOPY foo/sub bar\n",
+        &[("bar", "bar-contents"), ("foo/x", "")],
+    );
     script(&lab, "ln -s ../bar context/foo/sub");
     assert_eq!(read(&lab.build_files(&[]), "bar"), "bar-contents");
     // BK-046
@@ -159,7 +169,10 @@ fn a_source_that_is_a_link_is_what_it_points_at() {
 fn a_link_of_the_context_never_leads_to_the_host() {
     // BK-366
     let lab = lab("FROM scratch\nCOPY . /\n", &[("foo", "")]);
-    script(&lab, "ln -s /etc/passwd context/bar; ln -s ../../../etc/group context/sub");
+    script(
+        &lab,
+        "ln -s /etc/passwd context/bar; ln -s ../../../etc/group context/sub",
+    );
     let out = lab.build_files(&[]);
     for (link, target) in [("bar", "/etc/passwd"), ("sub", "../../../etc/group")] {
         assert_eq!(std::fs::read_link(out.join(link)).unwrap().to_str().unwrap(), target);
@@ -210,7 +223,10 @@ fn symbolic_modes_do_what_chmod_does() {
         ));
     }
     let lab = lab(&text, &[("file", ""), ("tree/dir/inside", "")]);
-    script(&lab, "chmod 666 context/file; chmod 124 context/tree/dir; chown -R --reference=context/file context");
+    script(
+        &lab,
+        "chmod 666 context/file; chmod 124 context/tree/dir; chown -R --reference=context/file context",
+    );
     // Whoever builds must be able to read what is copied: the mode is wanted, not the refusal.
     script(&lab, "chmod 524 context/tree/dir");
     lab.build(&[]);
@@ -222,7 +238,10 @@ fn copying_the_same_twice_changes_nothing() {
     let out = Files::of(
         "FROM scratch AS base\nCOPY sub sub\nCOPY sub sub\nCOPY files/foo.go dest/foo.go\n\
          COPY files/foo.go dest/foo.go\nCOPY files dest\n",
-        &[("sub/dir1/dir2/foo", "foo-contents"), ("files/foo.go", "foo.go-contents")],
+        &[
+            ("sub/dir1/dir2/foo", "foo-contents"),
+            ("files/foo.go", "foo.go-contents"),
+        ],
         &[],
     );
     assert_eq!(out.read("sub/dir1/dir2/foo"), "foo-contents");
@@ -233,5 +252,8 @@ fn copying_the_same_twice_changes_nothing() {
 fn an_image_without_changes_has_its_history_but_no_other_layer() {
     // BK-040: the step that copies nothing still is one.
     let lab = lab("FROM scratch\nCOPY nomatch* /\n", &[]);
-    assert_eq!(Layout::of(&lab, &[]).history(), [("COPY nomatch* / # buildkit".to_owned(), false)]);
+    assert_eq!(
+        Layout::of(&lab, &[]).history(),
+        [("COPY nomatch* / # buildkit".to_owned(), false)]
+    );
 }

@@ -5,7 +5,11 @@ use super::{Files, lab, read};
 #[test]
 fn sources_may_come_from_variables() {
     // BK-052
-    let out = Files::of("FROM scratch\nENV FOO bar\nCOPY $FOO baz\n", &[("bar", "bar-contents")], &[]);
+    let out = Files::of(
+        "FROM scratch\nENV FOO bar\nCOPY $FOO baz\n",
+        &[("bar", "bar-contents")],
+        &[],
+    );
     assert_eq!(out.read("baz"), "bar-contents");
 }
 

@@ -33,14 +33,20 @@ fn a_dockerfile_may_be_a_link_or_in_lower_case() {
     let lab = lab("", &[("Dockerfile.web", "FROM scratch\nENV foo bar\n")]);
     script(&lab, "ln -sf Dockerfile.web context/Dockerfile");
     lab.build(&[]);
-    script(&lab, "rm context/Dockerfile; mv context/Dockerfile.web context/dockerfile");
+    script(
+        &lab,
+        "rm context/Dockerfile; mv context/Dockerfile.web context/dockerfile",
+    );
     lab.build(&[]);
 }
 
 #[test]
 fn a_link_that_an_archive_brought_is_followed_inside_the_image() {
     // BK-003
-    let lab = lab("FROM scratch\nADD t.tar /\nCOPY foo /symlink/\n", &[("foo", "content0")]);
+    let lab = lab(
+        "FROM scratch\nADD t.tar /\nCOPY foo /symlink/\n",
+        &[("foo", "content0")],
+    );
     script(
         &lab,
         "ln -s ../tmp/symlink-target symlink; tar cf context/t.tar symlink",
@@ -71,9 +77,17 @@ fn a_second_build_of_the_same_adds_nothing_to_the_store() {
 #[test]
 fn one_variable_may_hold_several_ports() {
     // BK-006
-    let lab = lab("FROM scratch\nARG PORTS=\"3000 4000/udp\"\nEXPOSE $PORTS\nEXPOSE 5000\n", &[]);
+    let lab = lab(
+        "FROM scratch\nARG PORTS=\"3000 4000/udp\"\nEXPOSE $PORTS\nEXPOSE 5000\n",
+        &[],
+    );
     let config = Layout::of(&lab, &[]).config();
-    let ports: Vec<_> = config["config"]["ExposedPorts"].as_object().unwrap().keys().cloned().collect();
+    let ports: Vec<_> = config["config"]["ExposedPorts"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(ports, ["3000/tcp", "4000/udp", "5000/tcp"]);
 }
 
@@ -82,7 +96,10 @@ fn labels_of_the_command_line_join_those_of_the_dockerfile() {
     // BK-008
     let lab = lab("FROM scratch\nLABEL foo=bar\n", &[]);
     let config = Layout::of(&lab, &["--label", "bar=baz"]).config();
-    assert_eq!(config["config"]["Labels"], serde_json::json!({"foo": "bar", "bar": "baz"}));
+    assert_eq!(
+        config["config"]["Labels"],
+        serde_json::json!({"foo": "bar", "bar": "baz"})
+    );
 }
 
 #[test]
@@ -93,7 +110,10 @@ fn the_host_name_is_the_default_or_that_of_the_build_argument() {
         &[],
     );
     lab.build(&["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=foo"]);
-    lab.write("Dockerfile", &lab.fill("FROM BASE/busybox\nRUN hostname | grep -x buildkitsandbox\n"));
+    lab.write(
+        "Dockerfile",
+        &lab.fill("FROM BASE/busybox\nRUN hostname | grep -x buildkitsandbox\n"),
+    );
     lab.build(&[]);
 }
 

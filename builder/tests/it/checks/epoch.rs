@@ -26,7 +26,9 @@ fn layer_times(lab: &super::Lab, layout: &Layout) -> String {
     let manifest = layout.root();
     let layers = manifest["layers"].as_array().unwrap().iter();
     let digests: Vec<&str> = layers.map(|layer| layer["digest"].as_str().unwrap()).collect();
-    let files = digests.iter().map(|digest| format!("image/blobs/{}", digest.replace(':', "/")));
+    let files = digests
+        .iter()
+        .map(|digest| format!("image/blobs/{}", digest.replace(':', "/")));
     let files: Vec<String> = files.collect();
     script(
         lab,
@@ -58,9 +60,16 @@ fn the_dockerfile_may_have_a_default_for_it() {
     let image = layout(&lab, ",rewrite-timestamp=true", &[]);
     assert_eq!(times(&image.config()), [TIME; 2]);
     assert_eq!(layer_times(&lab, &image), format!("{TIME}\n"));
-    assert_eq!(image.root()["layers"][0]["annotations"]["buildkit/rewritten-timestamp"], EPOCH);
+    assert_eq!(
+        image.root()["layers"][0]["annotations"]["buildkit/rewritten-timestamp"],
+        EPOCH
+    );
     // BK-231
-    let other = layout(&lab, ",rewrite-timestamp=true", &["--build-arg", "SOURCE_DATE_EPOCH=1445412000"]);
+    let other = layout(
+        &lab,
+        ",rewrite-timestamp=true",
+        &["--build-arg", "SOURCE_DATE_EPOCH=1445412000"],
+    );
     assert_eq!(times(&other.config()), ["2015-10-21T07:20:00Z"; 2]);
     assert_eq!(layer_times(&lab, &other), "2015-10-21T07:20:00Z\n");
     // BK-232
@@ -72,7 +81,10 @@ fn the_dockerfile_may_have_a_default_for_it() {
 #[test]
 fn a_directory_has_no_time() {
     // BK-237
-    let lab = lab("ARG SOURCE_DATE_EPOCH=context\nFROM scratch\nARG SOURCE_DATE_EPOCH\nCOPY Dockerfile .\n", &[]);
+    let lab = lab(
+        "ARG SOURCE_DATE_EPOCH=context\nFROM scratch\nARG SOURCE_DATE_EPOCH\nCOPY Dockerfile .\n",
+        &[],
+    );
     let before = script(&lab, "date -u +%FT%T");
     let config = layout(&lab, "", &[]).config();
     assert!(times(&config).into_iter().all(|time| time >= before.trim()), "{config}");
@@ -91,7 +103,10 @@ fn an_image_is_the_same_every_time_and_its_base_is_left_as_it_is() {
     let words = ["--build-arg", "SOURCE_DATE_EPOCH=1673354096"];
     let digest = |layout: &Layout| layout.index()["manifests"][0]["digest"].clone();
     let first = layout(&lab, ",rewrite-timestamp=true", &words);
-    let of_base = script(&lab, &format!("skopeo inspect --raw --tls-verify=false docker://{base}"));
+    let of_base = script(
+        &lab,
+        &format!("skopeo inspect --raw --tls-verify=false docker://{base}"),
+    );
     let of_base: Value = serde_json::from_str(&of_base).unwrap();
     let layers = first.root()["layers"].as_array().unwrap().clone();
     let unchanged = of_base["layers"].as_array().unwrap();
@@ -102,18 +117,33 @@ fn an_image_is_the_same_every_time_and_its_base_is_left_as_it_is() {
         assert_eq!(layer["annotations"]["buildkit/rewritten-timestamp"], "1673354096");
     }
     let config = first.config();
-    let theirs = script(&lab, &format!("skopeo inspect --config --raw --tls-verify=false docker://{base}"));
+    let theirs = script(
+        &lab,
+        &format!("skopeo inspect --config --raw --tls-verify=false docker://{base}"),
+    );
     let theirs: Value = serde_json::from_str(&theirs).unwrap();
     let own = theirs["history"].as_array().unwrap().len();
-    assert_eq!(config["history"].as_array().unwrap()[..own], theirs["history"].as_array().unwrap()[..]);
-    assert!(times(&config)[own..].iter().all(|time| *time == "2023-01-10T12:34:56Z"), "{config}");
+    assert_eq!(
+        config["history"].as_array().unwrap()[..own],
+        theirs["history"].as_array().unwrap()[..]
+    );
+    assert!(
+        times(&config)[own..].iter().all(|time| *time == "2023-01-10T12:34:56Z"),
+        "{config}"
+    );
 
     let first = digest(&first);
     lab.croze(&["prune", "--all"]);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     assert_eq!(digest(&layout(&lab, ",rewrite-timestamp=true", &words)), first);
     let plain = layout(&lab, "", &words);
-    assert!(plain.root()["layers"].as_array().unwrap().iter().all(|layer| layer["annotations"].is_null()));
+    assert!(
+        plain.root()["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|layer| layer["annotations"].is_null())
+    );
     // What one output rewrote, the cache has not.
     assert_ne!(digest(&plain), first);
     assert!(layer_times(&lab, &plain).contains("2030-01-01"));

@@ -14,10 +14,19 @@ fn a_tar_has_the_files_of_each_platform() {
     );
     lab.build(&["-o", "type=tar,dest=one.tar"]);
     assert_eq!(script(&lab, "tar -xOf one.tar forlinux"), "data");
-    let output = lab.command(&["build", "-o", "type=tar,dest=-", "context"]).output().unwrap();
+    let output = lab
+        .command(&["build", "-o", "type=tar,dest=-", "context"])
+        .output()
+        .unwrap();
     assert_eq!(output.stdout, std::fs::read(lab.path().join("one.tar")).unwrap());
     lab.build(&["-o", "type=tar,dest=two.tar", "--platform", "linux/amd64,darwin/amd64"]);
-    assert_eq!(script(&lab, "tar -xOf two.tar linux_amd64/forlinux darwin_amd64/fordarwin | sort"), "datadata2");
+    assert_eq!(
+        script(
+            &lab,
+            "tar -xOf two.tar linux_amd64/forlinux darwin_amd64/fordarwin | sort"
+        ),
+        "datadata2"
+    );
 }
 
 #[test]
@@ -41,7 +50,12 @@ fn every_platform_has_a_directory_and_an_image() {
     }
     let layout = Layout::of(&lab, &["--platform", "windows/amd64,linux/arm/v6,linux/s390x"]);
     let root = layout.root();
-    let platforms: Vec<&Value> = root["manifests"].as_array().unwrap().iter().map(|entry| &entry["platform"]).collect();
+    let platforms: Vec<&Value> = root["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["platform"])
+        .collect();
     assert_eq!(
         platforms,
         [
@@ -51,9 +65,15 @@ fn every_platform_has_a_directory_and_an_image() {
         ]
     );
     let configs = layout.configs();
-    let labels: Vec<&Value> = configs.iter().map(|config| &config["config"]["Labels"]["target"]).collect();
+    let labels: Vec<&Value> = configs
+        .iter()
+        .map(|config| &config["config"]["Labels"]["target"])
+        .collect();
     assert_eq!(labels, ["windows/amd64", "linux/arm/v6", "linux/s390x"]);
-    assert_eq!((&configs[0]["os"], &configs[1]["variant"]), (&json!("windows"), &json!("v6")));
+    assert_eq!(
+        (&configs[0]["os"], &configs[1]["variant"]),
+        (&json!("windows"), &json!("v6"))
+    );
 }
 
 #[test]
@@ -61,14 +81,22 @@ fn an_archive_names_the_image_by_all_its_names() {
     // BK-189
     let lab = lab("FROM scratch\nCOPY foo /\n", &[("foo", "hello")]);
     let spec = "type=oci,tar=false,dest=image,\"name=org/repo:tag1,org/repo:tag2\"";
-    lab.build(&["-o", spec, "-o", &spec.replace("tar=false,dest=image", "dest=image.tar")]);
+    lab.build(&[
+        "-o",
+        spec,
+        "-o",
+        &spec.replace("tar=false,dest=image", "dest=image.tar"),
+    ]);
     let index: Value = serde_json::from_str(&script(&lab, "cat image/index.json")).unwrap();
     let entries = index["manifests"].as_array().unwrap();
     assert_eq!(entries.len(), 2);
     assert_eq!(entries[0]["digest"], entries[1]["digest"]);
     for (entry, tag) in entries.iter().zip(["tag1", "tag2"]) {
         let annotations = &entry["annotations"];
-        assert_eq!(annotations["io.containerd.image.name"], format!("docker.io/org/repo:{tag}"));
+        assert_eq!(
+            annotations["io.containerd.image.name"],
+            format!("docker.io/org/repo:{tag}")
+        );
         assert_eq!(annotations["org.opencontainers.image.ref.name"], tag);
     }
     let archived: Value = serde_json::from_str(&script(&lab, "tar -xOf image.tar index.json")).unwrap();
@@ -99,7 +127,10 @@ fn annotations_land_where_they_are_meant() {
     for (entry, manifest, architecture) in [(0, 0, Some("amd64")), (1, 1, None)] {
         assert_eq!(index["manifests"][entry]["annotations"]["di"], "descriptor");
         let annotations = &layout.manifests()[manifest]["annotations"];
-        assert_eq!((&annotations["gi"], &annotations["mi"]), (&json!("generic"), &json!("manifest")));
+        assert_eq!(
+            (&annotations["gi"], &annotations["mi"]),
+            (&json!("generic"), &json!("manifest"))
+        );
         assert_eq!(annotations["pi"].as_str(), architecture);
     }
 }
@@ -115,7 +146,8 @@ fn media_types_are_those_of_oci_unless_told_otherwise() {
         script(&lab, "rm -r image");
         [of(&manifest), of(&manifest["config"]), of(&manifest["layers"][0])]
     };
-    let oci = ["manifest.v1+json", "config.v1+json", "layer.v1.tar+gzip"].map(|name| format!("application/vnd.oci.image.{name}"));
+    let oci = ["manifest.v1+json", "config.v1+json", "layer.v1.tar+gzip"]
+        .map(|name| format!("application/vnd.oci.image.{name}"));
     assert_eq!(types("type=oci"), oci);
     assert_eq!(types("type=docker"), oci);
     assert_eq!(
@@ -133,10 +165,25 @@ fn one_build_may_have_many_outputs() {
     // BK-374
     let lab = lab("FROM scratch\nCOPY foo /\n", &[("foo", "content")]);
     lab.build(&[
-        "-t", "a:1", "-o", "type=image,name=b:1", "-o", "type=image,name=c:1", "-o", "one", "-o", "two", "-o",
-        "type=tar,dest=one.tar", "-o", "type=tar,dest=two.tar",
+        "-t",
+        "a:1",
+        "-o",
+        "type=image,name=b:1",
+        "-o",
+        "type=image,name=c:1",
+        "-o",
+        "one",
+        "-o",
+        "two",
+        "-o",
+        "type=tar,dest=one.tar",
+        "-o",
+        "type=tar,dest=two.tar",
     ]);
-    assert_eq!(script(&lab, "cmp one.tar two.tar; cat one/foo two/foo"), "contentcontent");
+    assert_eq!(
+        script(&lab, "cmp one.tar two.tar; cat one/foo two/foo"),
+        "contentcontent"
+    );
     for name in ["b", "c"] {
         let child = format!("FROM {name}:1\nCOPY --from={name}:1 /foo /bar\n");
         lab.write("Dockerfile", &child);
@@ -151,10 +198,18 @@ fn files_of_several_platforms_may_share_a_directory_if_they_do_not_collide() {
         "FROM scratch\nARG TARGETARCH\nCOPY foo hello-$TARGETARCH\n",
         &[("foo", "content")],
     );
-    let words = ["--platform", "linux/amd64,linux/arm64", "-o", "type=local,dest=out,platform-split=false"];
+    let words = [
+        "--platform",
+        "linux/amd64,linux/arm64",
+        "-o",
+        "type=local,dest=out,platform-split=false",
+    ];
     lab.build(&words);
     assert_eq!(script(&lab, "ls out"), "hello-amd64\nhello-arm64\n");
-    lab.write("Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY foo hello-$TARGETARCH\nCOPY foo hello-linux\n");
+    lab.write(
+        "Dockerfile",
+        "FROM scratch\nARG TARGETARCH\nCOPY foo hello-$TARGETARCH\nCOPY foo hello-linux\n",
+    );
     let outcome = lab.croze(&[&["build", "context"][..], &words].concat());
     assert_ne!(outcome.code, 0);
     for said in ["cannot overwrite", "hello-linux"] {

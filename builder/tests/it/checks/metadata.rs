@@ -8,7 +8,10 @@ use super::{Layout, lab, pushed};
 fn an_image_without_layers_is_a_base_like_any() {
     // BK-187
     let base = pushed("no-layers", "FROM scratch\nLABEL foo=bar\n", &[]);
-    let lab = lab(&format!("FROM {base}\nLABEL bar=baz\nCOPY foo .\n"), &[("foo", "foo-contents")]);
+    let lab = lab(
+        &format!("FROM {base}\nLABEL bar=baz\nCOPY foo .\n"),
+        &[("foo", "foo-contents")],
+    );
     let config = Layout::of(&lab, &[]).config();
     assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 1);
     assert_eq!(config["config"]["Labels"], json!({"foo": "bar", "bar": "baz"}));
@@ -24,7 +27,10 @@ fn an_image_without_layers_is_a_base_like_any() {
 fn an_image_from_nothing_has_a_complete_config() {
     // BK-188
     let config = Layout::of(&lab("FROM scratch\nENV foo=bar\n", &[]), &[]).config();
-    assert_eq!((&config["os"], &config["architecture"]), (&json!("linux"), &json!("amd64")));
+    assert_eq!(
+        (&config["os"], &config["architecture"]),
+        (&json!("linux"), &json!("amd64"))
+    );
     assert_eq!(config["config"]["WorkingDir"], "/");
     assert_eq!(config["rootfs"], json!({"type": "layers", "diff_ids": []}));
     assert_eq!(config["history"].as_array().unwrap().len(), 1);
@@ -32,7 +38,10 @@ fn an_image_from_nothing_has_a_complete_config() {
     assert_eq!(config["history"][0]["empty_layer"], true);
     assert_eq!(
         config["config"]["Env"],
-        json!(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "foo=bar"])
+        json!([
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "foo=bar"
+        ])
     );
 }
 
@@ -48,7 +57,10 @@ fn the_history_says_what_made_each_layer() {
     let config = layout.config();
     assert_eq!(config["rootfs"]["diff_ids"].as_array().unwrap().len(), 4);
     let history = layout.history();
-    let ours: Vec<(&str, bool)> = history[history.len() - 6..].iter().map(|(text, empty)| (text.as_str(), *empty)).collect();
+    let ours: Vec<(&str, bool)> = history[history.len() - 6..]
+        .iter()
+        .map(|(text, empty)| (text.as_str(), *empty))
+        .collect();
     assert_eq!(
         ours,
         [
@@ -97,7 +109,10 @@ fn a_health_check_is_kept_in_config_and_history() {
         "HEALTHCHECK {Test:[CMD bin -c exit 0] Interval:1s Timeout:10s StartPeriod:3s StartInterval:100ms Retries:5}"
     );
     // BK-340
-    lab.write("Dockerfile", "FROM scratch\nHEALTHCHECK --interval=0ms CMD hello world\n");
+    lab.write(
+        "Dockerfile",
+        "FROM scratch\nHEALTHCHECK --interval=0ms CMD hello world\n",
+    );
     assert_eq!(
         Layout::of(&lab, &[]).config()["config"]["Healthcheck"]["Test"],
         json!(["CMD-SHELL", "hello world"])
@@ -107,9 +122,17 @@ fn a_health_check_is_kept_in_config_and_history() {
 #[test]
 fn ports_of_every_form_are_exposed() {
     // BK-346
-    let lab = lab("FROM scratch\nEXPOSE 0.0.0.0:1234-1235:3333-3334/tcp 80/sctp [::1]:81:81\n", &[]);
+    let lab = lab(
+        "FROM scratch\nEXPOSE 0.0.0.0:1234-1235:3333-3334/tcp 80/sctp [::1]:81:81\n",
+        &[],
+    );
     let config = Layout::of(&lab, &[]).config();
-    let ports: Vec<_> = config["config"]["ExposedPorts"].as_object().unwrap().keys().cloned().collect();
+    let ports: Vec<_> = config["config"]["ExposedPorts"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(ports, ["3333/tcp", "3334/tcp", "80/sctp", "81/tcp"]);
 }
 
@@ -120,5 +143,8 @@ fn labels_of_a_stage_that_files_come_from_are_not_taken() {
         "FROM scratch AS base\nLABEL foo=bar\nCOPY Dockerfile /\nFROM scratch\nLABEL own=label\nCOPY --from=base / /\n",
         &[],
     );
-    assert_eq!(Layout::of(&lab, &[]).config()["config"]["Labels"], json!({"own": "label"}));
+    assert_eq!(
+        Layout::of(&lab, &[]).config()["config"]["Labels"],
+        json!({"own": "label"})
+    );
 }

@@ -143,7 +143,10 @@ impl Layout {
     /// Returns the configs of all platforms.
     fn configs(&self) -> Vec<Value> {
         let manifests = self.manifests();
-        manifests.iter().map(|manifest| self.blob(&manifest["config"])).collect()
+        manifests
+            .iter()
+            .map(|manifest| self.blob(&manifest["config"]))
+            .collect()
     }
 
     fn config(&self) -> Value {

@@ -133,7 +133,11 @@ fn the_source_in_a_cache_cannot_lead_out_of_it() {
     let outcome = lab.croze(&["build", "--progress=plain", "context"]);
     assert_ne!(outcome.code, 0, "{}", outcome.stderr);
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    assert!(host.trim().is_empty() || !outcome.stderr.contains(host.trim()), "{}", outcome.stderr);
+    assert!(
+        host.trim().is_empty() || !outcome.stderr.contains(host.trim()),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]

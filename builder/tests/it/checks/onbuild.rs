@@ -13,7 +13,10 @@ fn a_trigger_is_performed_once_and_is_gone() {
         &[],
     );
     let child = pushed("trigger-child", &format!("FROM {base}\nRUN true\n"), &[]);
-    let lab = lab(&format!("FROM {child} AS base\nFROM scratch\nCOPY --from=base /out /\n"), &[]);
+    let lab = lab(
+        &format!("FROM {child} AS base\nFROM scratch\nCOPY --from=base /out /\n"),
+        &[],
+    );
     assert_eq!(super::read(&lab.build_files(&[]), "foo"), "11");
     let lab = super::lab(&format!("FROM {base}\n"), &[]);
     assert_eq!(Layout::of(&lab, &[]).config()["config"]["OnBuild"], Value::Null);

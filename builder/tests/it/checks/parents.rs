@@ -97,22 +97,36 @@ fn what_is_excluded_is_not_copied() {
     );
     lab.build_files(&[]);
     let names = |directory: &str| {
-        let found = script(&lab, &format!("cd out/{directory}; find . -not -type d -name 'file*' | sort"));
-        found.replace("./", "").replace("file-", "").split_whitespace().collect::<Vec<_>>().join(" ")
+        let found = script(
+            &lab,
+            &format!("cd out/{directory}; find . -not -type d -name 'file*' | sort"),
+        );
+        found
+            .replace("./", "")
+            .replace("file-", "")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     // BK-067
     assert_eq!(
         names("1"),
         "dir1/102.txt dir2/201.pdf dir3/301.mp3 dir3/302.mpeg dir4/401.txt dir4/402.txt dir4/403.txt"
     );
-    assert_eq!(script(&lab, "readlink out/1/dir4/file-40[23].txt"), "file-401.txt\nfile-404.txt\n");
+    assert_eq!(
+        script(&lab, "readlink out/1/dir4/file-40[23].txt"),
+        "file-401.txt\nfile-404.txt\n"
+    );
     // BK-068
     assert_eq!(
         names("2"),
         "dir1/101.png dir1/103.jpeg dir2/202.jpeg dir2/203.png dir3/301.mp3 dir3/302.mpeg"
     );
     // BK-069 BK-070 BK-071 BK-072
-    assert_eq!([names("3"), names("4"), names("5")], ["302.mpeg", "302.mpeg", "201.pdf"]);
+    assert_eq!(
+        [names("3"), names("4"), names("5")],
+        ["302.mpeg", "302.mpeg", "201.pdf"]
+    );
     assert_eq!(script(&lab, "find out/6"), "out/6\n");
     assert_eq!(read(&lab.path().join("out"), "1/dir4/file-402.txt"), "401");
 }

@@ -30,8 +30,17 @@ fn the_command_line_wins_over_the_platforms_arguments() {
 fn the_version_of_an_operating_system_is_kept() {
     // BK-209
     let base = super::pushed("os-version", "FROM scratch\n", &[]);
-    let words = ["--platform", "windows(1.2.3)/amd64,windows(1.1.0)/amd64", "-t", &base, "--push"];
-    let lab = lab("FROM scratch\nARG TARGETOSVERSION\nLABEL version=$TARGETOSVERSION\n", &[]);
+    let words = [
+        "--platform",
+        "windows(1.2.3)/amd64,windows(1.1.0)/amd64",
+        "-t",
+        &base,
+        "--push",
+    ];
+    let lab = lab(
+        "FROM scratch\nARG TARGETOSVERSION\nLABEL version=$TARGETOSVERSION\n",
+        &[],
+    );
     lab.build(&words);
     let layout = Layout::of(&lab, &words[..2]);
     let root = layout.root();

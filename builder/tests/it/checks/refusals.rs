@@ -33,7 +33,11 @@ fn what_is_misspelt_is_refused_with_a_suggestion() {
             &["unknown instruction: FNTRYPOINT", "did you mean ENTRYPOINT?"],
         ),
         // BK-156
-        ("FROM scratch\nRUN --mont=target=/x ls\n", &[], &["unknown flag: --mont", "did you mean mount?"]),
+        (
+            "FROM scratch\nRUN --mont=target=/x ls\n",
+            &[],
+            &["unknown flag: --mont", "did you mean mount?"],
+        ),
         // BK-157
         (
             "FROM scratch\nRUN --mount=typ=tmpfs ls\n",
@@ -135,9 +139,17 @@ fn what_a_copy_cannot_do_is_refused() {
             &["checksum requires HTTP(S) or Git sources"],
         ),
         // BK-347
-        ("FROM scratch\nCOPY http://example.com/a /\n", &[], &["source can't be a URL for COPY"]),
+        (
+            "FROM scratch\nCOPY http://example.com/a /\n",
+            &[],
+            &["source can't be a URL for COPY"],
+        ),
         // BK-335
-        ("FROM scratch\nCOPY /foo <<EOF\nx\nEOF\n", &[], &["COPY cannot accept a heredoc as a destination"]),
+        (
+            "FROM scratch\nCOPY /foo <<EOF\nx\nEOF\n",
+            &[],
+            &["COPY cannot accept a heredoc as a destination"],
+        ),
         // BK-065
         (
             "FROM BASE/busybox AS base\nFROM scratch\nCOPY --parents --from=base /test/nonexistent-file /out/\n",
@@ -157,7 +169,11 @@ fn arguments_that_must_be_given_are_asked_for() {
             &["FOO: custom error"],
         ),
         // BK-144
-        ("ARG FOO\nARG BAR=${FOO:?\"foo missing\"}\nFROM scratch\n", &[], &["FOO: foo missing"]),
+        (
+            "ARG FOO\nARG BAR=${FOO:?\"foo missing\"}\nFROM scratch\n",
+            &[],
+            &["FOO: foo missing"],
+        ),
         // BK-233
         (
             "ARG SOURCE_DATE_EPOCH=not-a-timestamp\nFROM scratch\n",
@@ -201,11 +217,19 @@ fn what_needs_consent_or_a_secret_is_refused_without() {
 fn ports_and_instructions_that_are_malformed_are_refused() {
     refused(&[
         // BK-346
-        ("FROM scratch\nEXPOSE 0.0.0.0:1234-1235:\n", &[], &["invalid port", "no port specified"]),
+        (
+            "FROM scratch\nEXPOSE 0.0.0.0:1234-1235:\n",
+            &[],
+            &["invalid port", "no port specified"],
+        ),
         ("FROM scratch\nEXPOSE localhost:1234:1234/tcp\n", &[], &["invalid port"]),
         // BK-337
         ("FROM scratch\nCOPY\t\\\n quux \\\n bar", &[], &["a"]),
-        ("FROM scratch\nCOPY quux\n", &[], &["COPY requires at least two arguments"]),
+        (
+            "FROM scratch\nCOPY quux\n",
+            &[],
+            &["COPY requires at least two arguments"],
+        ),
         (
             "FROM scratch\nONBUILD FROM scratch\n",
             &[],
@@ -225,6 +249,10 @@ fn ports_and_instructions_that_are_malformed_are_refused() {
             &["cannot be less than 1ms"],
         ),
         // BK-326
-        ("FROM scratch\nUSER <<INVALID\nINVALID\n", &[], &["unknown instruction: INVALID"]),
+        (
+            "FROM scratch\nUSER <<INVALID\nINVALID\n",
+            &[],
+            &["unknown instruction: INVALID"],
+        ),
     ]);
 }

@@ -4,7 +4,10 @@ use super::{builds, lab, script};
 
 fn with_secret(dockerfile: &str, words: &[&str]) -> super::Lab {
     let lab = lab(dockerfile, &[]);
-    script(&lab, "echo -n pw > secret; chown --reference=context secret; : > empty; chown --reference=context empty");
+    script(
+        &lab,
+        "echo -n pw > secret; chown --reference=context secret; : > empty; chown --reference=context empty",
+    );
     lab.build(words);
     lab
 }

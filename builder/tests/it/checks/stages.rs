@@ -66,7 +66,10 @@ fn a_path_in_another_stage_begins_at_its_root() {
 #[test]
 fn a_work_directory_bears_the_epoch() {
     // BK-031
-    let lab = lab("FROM BASE/busybox\nWORKDIR /mydir/sub\nCOPY Dockerfile /made/by/copy/\n", &[]);
+    let lab = lab(
+        "FROM BASE/busybox\nWORKDIR /mydir/sub\nCOPY Dockerfile /made/by/copy/\n",
+        &[],
+    );
     let words = ["--build-arg", "SOURCE_DATE_EPOCH=1673364896"];
     let first = Layout::of(&lab, &words).index();
     lab.croze(&["prune", "--all"]);

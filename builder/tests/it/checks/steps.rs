@@ -29,7 +29,8 @@ fn a_step_may_use_the_hosts_network_with_consent() {
     builds(&text("--network=host"), &[], &["--allow", "network.host"]);
     builds(&text(""), &[], &["--network", "host", "--allow", "network.host"]);
     let lab = lab(&text(""), &[]);
-    lab.croze(&["build", "--network", "host", "context"]).fails(2, &["network.host"]);
+    lab.croze(&["build", "--network", "host", "context"])
+        .fails(2, &["network.host"]);
 }
 
 #[test]

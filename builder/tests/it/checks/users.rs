@@ -38,7 +38,12 @@ fn a_user_is_found_by_name_or_number_and_keeps_groups_unless_one_is_given() {
     for user in ["dockerio:dockerio", "1001:dockerio", "dockerio:1001", "1001:1001"] {
         expect(user, "1001:1001", "dockerio:dockerio", "1001");
     }
-    for user in ["dockerio:supplementary", "dockerio:1002", "1001:supplementary", "1001:1002"] {
+    for user in [
+        "dockerio:supplementary",
+        "dockerio:1002",
+        "1001:supplementary",
+        "1001:1002",
+    ] {
         expect(user, "1001:1002", "dockerio:supplementary", "1002");
     }
     text.push_str(
