@@ -18,6 +18,7 @@ pub mod identity;
 pub mod context;
 pub mod copy;
 pub mod executor;
+pub mod doctor;
 pub mod image;
 pub mod frontend;
 pub mod lint;

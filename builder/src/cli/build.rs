@@ -37,6 +37,10 @@ pub(super) fn run(
     };
     let fixed = build_failure::Fixed {
         dockerfile: request.dockerfile.clone(),
+        ignore: request
+            .directories
+            .get("context")
+            .and_then(|context| context.ignore.clone()),
         exit_code: args.exit_code,
     };
     let services = Services::open(root, options).map_err(|error| fixed.failure(error, None))?;

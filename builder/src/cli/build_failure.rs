@@ -6,11 +6,14 @@ use super::args::ExitCodeArg;
 use super::failure::{Failure, Kind, resource_or};
 use super::store::state_failure;
 use crate::build::{BuildError, ShipError};
+use crate::context::SelectError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::Recorder;
 
+/// What to do when the disk is full.
+const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
 /// Lines of a failed step's log that are shown.
 const TAIL: usize = 20;
 
@@ -18,6 +21,8 @@ const TAIL: usize = 20;
 pub(super) struct Fixed {
     /// The Dockerfile that messages point into.
     pub dockerfile: Arc<SourceFile>,
+    /// The ignore file of the context, if it has one.
+    pub(super) ignore: Option<Arc<SourceFile>>,
     /// Whose exit code to return when a `RUN` fails.
     pub exit_code: Option<ExitCodeArg>,
 }
@@ -54,8 +59,11 @@ impl Fixed {
                 source,
             } => {
                 let mut failure = self.at(origin, self.step_failure(&source));
-                if let (OpError::Exit { .. } | OpError::Exec { .. }, Some(recorder), Some(step)) =
-                    (&*source, recorder, step)
+                if let (
+                    OpError::Exit { .. } | OpError::NoSpace { .. } | OpError::Exec { .. },
+                    Some(recorder),
+                    Some(step),
+                ) = (&*source, recorder, step)
                 {
                     let mut tail = recorder.tail(step);
                     tail.step = name;
@@ -109,15 +117,38 @@ impl Fixed {
                 };
                 Failure::because(kind, error)
             }
+            OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
-            OpError::Context(error) => context_failure(error),
+            OpError::Context(error) => self.context_failure(error),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
             OpError::Copy(copy) => copy_failure(copy),
             OpError::Cancelled => Failure::because(Kind::Interrupted, error),
             OpError::NotASource(_) | OpError::Source(_) => Failure::because(Kind::Bug, error),
             _ => out_of(error, Kind::Environment),
+        }
+    }
+
+    /// Says what is the matter with a source, and which line of the ignore file hides it.
+    fn context_failure(&self, error: &SelectError) -> Failure {
+        let mut failure = Failure::because(resource_or(error, Kind::Input), error);
+        if let (SelectError::Ignored { line, .. }, Some(ignore)) = (error, &self.ignore) {
+            let pattern = ignore
+                .text()
+                .lines()
+                .nth(line.saturating_sub(1))
+                .unwrap_or_default()
+                .trim();
+            for diagnostic in &mut failure.diagnostics {
+                diagnostic
+                    .notes
+                    .push(format!("{}:{line}: `{pattern}` hides it", ignore.name()));
+            }
+        }
+        match error.help() {
+            Some(help) => failure.help(help),
+            None => failure,
         }
     }
 }
@@ -128,14 +159,6 @@ fn copy_failure(error: &crate::copy::CopyError) -> Failure {
         out_of(error, kind)
     } else {
         Failure::because(kind, error)
-    }
-}
-
-fn context_failure(error: &crate::context::SelectError) -> Failure {
-    let failure = Failure::because(resource_or(error, Kind::Input), error);
-    match error.help() {
-        Some(help) => failure.help(help),
-        None => failure,
     }
 }
 
@@ -152,8 +175,7 @@ fn pull_failure(error: &PullError) -> Failure {
 /// Fails for want of disk, memory or descriptors if that is a cause, else as `kind`.
 fn out_of(error: &(dyn std::error::Error + 'static), kind: Kind) -> Failure {
     match resource_or(error, kind) {
-        Kind::Resource => Failure::because(Kind::Resource, error)
-            .help("free some space, for example with `croze prune`, or choose another `--root`"),
+        Kind::Resource => Failure::because(Kind::Resource, error).help(FREE_SPACE),
         kind => Failure::because(kind, error),
     }
 }

@@ -20,15 +20,6 @@ use crate::build::{self, Checked};
 use crate::describe::{Location, Needed, Outline, Targets};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 
-/// What `--call` asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Call {
-    /// An ordinary build.
-    Build,
-    /// An answer.
-    Question(Question),
-}
-
 /// A question and the form of its answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Question {
@@ -51,39 +42,29 @@ const NAMES: [(&str, Option<About>); 5] = [
     ("targets", Some(About::Targets)),
 ];
 
-impl Call {
-    /// Reads `--call` and `--check`.
-    pub(super) fn of(args: &BuildArgs) -> Result<Self, Failure> {
-        let text = if args.check { "check" } else { &args.call };
-        Self::parse(text).map_err(|problem| {
-            let error = ValueError::new("--call", text, problem);
-            Failure::because(Kind::Usage, &error)
-        })
-    }
+/// Reads `--call` and `--check`; `None` for an ordinary build.
+pub(super) fn question(args: &BuildArgs) -> Result<Option<Question>, Failure> {
+    let text = if args.check { "check" } else { &args.call };
+    parse(text).map_err(|problem| {
+        let error = ValueError::new("--call", text, problem);
+        Failure::because(Kind::Usage, &error)
+    })
+}
 
-    fn parse(text: &str) -> Result<Self, String> {
-        let (name, options) = text
-            .split_once(',')
-            .map_or((text, None), |(name, rest)| (name, Some(rest)));
-        let Some((_, about)) = NAMES.iter().find(|(known, _)| *known == name) else {
-            let suggestion = did_you_mean(name, NAMES.iter().map(|(name, _)| *name));
-            return Err(format!("expected `build`, `check`, `outline` or `targets`{suggestion}"));
-        };
-        let format = match options {
-            None | Some("format=text") => Format::Text,
-            Some("format=json") => Format::Json,
-            Some(_) => return Err("expected `format=text` or `format=json` after the comma".to_owned()),
-        };
-        Ok(about.map_or(Self::Build, |about| Self::Question(Question { about, format })))
-    }
-
-    /// Returns the question, if it is one.
-    pub(super) fn question(self) -> Option<Question> {
-        match self {
-            Self::Build => None,
-            Self::Question(question) => Some(question),
-        }
-    }
+fn parse(text: &str) -> Result<Option<Question>, String> {
+    let (name, options) = text
+        .split_once(',')
+        .map_or((text, None), |(name, rest)| (name, Some(rest)));
+    let Some((_, about)) = NAMES.iter().find(|(known, _)| *known == name) else {
+        let suggestion = did_you_mean(name, NAMES.iter().map(|(name, _)| *name));
+        return Err(format!("expected `build`, `check`, `outline` or `targets`{suggestion}"));
+    };
+    let format = match options {
+        None | Some("format=text") => Format::Text,
+        Some("format=json") => Format::Json,
+        Some(_) => return Err("expected `format=text` or `format=json` after the comma".to_owned()),
+    };
+    Ok(about.map(|about| Question { about, format }))
 }
 
 /// Answers a question.
@@ -297,19 +278,13 @@ mod tests {
 
     #[test]
     fn calls_are_read_with_their_format() {
-        let question = |about, format| Ok(Call::Question(Question { about, format }));
-        assert_eq!(Call::parse("build"), Ok(Call::Build));
-        assert_eq!(Call::parse("check"), question(About::Check, Format::Text));
-        assert_eq!(
-            Call::parse("outline,format=json"),
-            question(About::Outline, Format::Json)
-        );
-        assert_eq!(
-            Call::parse("targets,format=text"),
-            question(About::Targets, Format::Text)
-        );
+        let question = |about, format| Ok(Some(Question { about, format }));
+        assert_eq!(parse("build"), Ok(None));
+        assert_eq!(parse("check"), question(About::Check, Format::Text));
+        assert_eq!(parse("outline,format=json"), question(About::Outline, Format::Json));
+        assert_eq!(parse("targets,format=text"), question(About::Targets, Format::Text));
         for (text, problem) in [("chekc", "did you mean check?"), ("check,format=xml", "format=json")] {
-            assert!(Call::parse(text).is_err_and(|error| error.contains(problem)), "{text}");
+            assert!(parse(text).is_err_and(|error| error.contains(problem)), "{text}");
         }
     }
 

@@ -4,10 +4,10 @@ pub mod args;
 mod build;
 mod build_failure;
 mod call;
-mod excerpt;
 mod credentials;
-// mod doctor;
+mod doctor;
 mod environment;
+mod excerpt;
 mod failure;
 mod render;
 mod request;
@@ -68,13 +68,12 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     };
     match &cli.command {
         Command::Build(args) => {
-            let call = call::Call::of(args)?;
-            return match call.question() {
+            return match call::question(args)? {
                 Some(question) => call::run(question, args, &root()?, environment),
                 None => build::run(args, &cli.global, &root()?, environment),
             };
         }
-        Command::Doctor(_) => {}
+        Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
             build::enter_sandbox(&cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;

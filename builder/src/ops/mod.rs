@@ -135,7 +135,7 @@ impl Evaluator for Ops {
         let (op, value, snapshots) = (vertex.op.clone(), value.clone(), Arc::clone(&self.snapshots));
         let (digest, selections) = blocking(move || {
             let selections = files::selections(&snapshots, &op, input, &value)?;
-            Ok((files::digest(&op, &value, &selections), selections))
+            Ok((files::digest(&snapshots, &op, input, &value, &selections)?, selections))
         })
         .await?;
         if matches!(vertex.op, Op::Copy(_)) {
