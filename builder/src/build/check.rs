@@ -36,7 +36,7 @@ pub struct Checked {
 /// known only as far as they can be without it.
 ///
 /// # Errors
-/// If the options of the check or the ignore file cannot be read.
+/// If the options of the check or the ignore file cannot be read, or the state directory is somebody else's.
 pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result<Checked, BuildError> {
     let (dockerfile, errors) = dockerfile::parse_partially(Arc::clone(&request.dockerfile));
     let ignored = ignored(&request)?;
@@ -53,7 +53,7 @@ pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result
     }
     let images = Images {
         client,
-        store: root.is_dir().then(|| StateDir::open(root).ok()).flatten(),
+        store: StateDir::open_existing(root)?,
         runtime: Handle::current(),
     };
     let looking = tokio::task::spawn_blocking(move || {

@@ -35,14 +35,7 @@ pub(super) fn run(
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let fixed = build_failure::Fixed {
-        dockerfile: request.dockerfile.clone(),
-        ignore: request
-            .directories
-            .get("context")
-            .and_then(|context| context.ignore.clone()),
-        exit_code: args.exit_code,
-    };
+    let fixed = build_failure::Fixed::of(&request, args.exit_code);
     let services = Services::open(root, options).map_err(|error| fixed.failure(error, None))?;
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -75,10 +75,7 @@ pub(super) fn run(
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
     let request = request::build_request(args, environment)?;
-    let fixed = Fixed {
-        dockerfile: request.dockerfile.clone(),
-        exit_code: None,
-    };
+    let fixed = Fixed::of(&request, None);
     let failure = |error| fixed.failure(error, None);
     match question.about {
         About::Check => {
