@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
-use super::{build_failure, request};
+use super::{build_failure, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
@@ -35,14 +35,7 @@ pub(super) fn run(
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let fixed = build_failure::Fixed {
-        dockerfile: request.dockerfile.clone(),
-        ignore: request
-            .directories
-            .get("context")
-            .and_then(|context| context.ignore.clone()),
-        exit_code: args.exit_code,
-    };
+    let fixed = build_failure::Fixed::of(&request, args.exit_code);
     let services = Services::open(root, options).map_err(|error| fixed.failure(error, None))?;
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,6 +49,11 @@ pub(super) fn run(
     // What still runs in the background (a download that nobody waits for) must not delay the end.
     runtime.shutdown_background();
     let recorder = join(display);
+    if let Some(recorder) = &recorder
+        && shows_warnings(args)
+    {
+        show_warnings(recorder, environment.colored(global.color));
+    }
     match outcome {
         Ok(Outcome::Built(finished)) => report(args, &finished),
         Ok(Outcome::Planned(plan)) => {
@@ -179,6 +177,18 @@ fn display(args: &BuildArgs, colored: bool) -> Display {
         ProgressArg::Auto | ProgressArg::Plain => Display::Plain(Plain::new(stderr())),
         ProgressArg::Quiet => Display::Quiet,
         ProgressArg::Rawjson => Display::RawJson(RawJson::new(stderr())),
+    }
+}
+
+/// Returns whether warnings are shown once more at the end, where they are found again.
+fn shows_warnings(args: &BuildArgs) -> bool {
+    !args.quiet && !matches!(args.progress, ProgressArg::Quiet | ProgressArg::Rawjson)
+}
+
+/// Shows the places in the Dockerfile that were warned of.
+fn show_warnings(recorder: &Recorder, colored: bool) {
+    for warning in recorder.warnings().iter().filter(|warning| warning.source.is_some()) {
+        let _reader_gone = writeln!(io::stderr(), "{}", render::diagnostic(warning, colored));
     }
 }
 

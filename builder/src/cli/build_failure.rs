@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::ExitCodeArg;
 use super::failure::{Failure, Kind, resource_or};
 use super::store::state_failure;
-use crate::build::{BuildError, ShipError};
+use crate::build::{BuildError, BuildRequest, ShipError};
 use crate::context::SelectError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::image::PullError;
@@ -28,6 +28,16 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
+    /// Takes what is the same from a request.
+    pub(super) fn of(request: &BuildRequest, exit_code: Option<ExitCodeArg>) -> Self {
+        let context = request.directories.get("context");
+        Self {
+            dockerfile: Arc::clone(&request.dockerfile),
+            ignore: context.and_then(|context| context.ignore.clone()),
+            exit_code,
+        }
+    }
+
     /// Says what went wrong; `recorder` has the logs, if anything ran.
     pub(super) fn failure(&self, error: BuildError, recorder: Option<&Recorder>) -> Failure {
         match error {
@@ -45,6 +55,7 @@ impl Fixed {
                     tail: None,
                 }
             }
+            BuildError::Lint(violation) => Failure::new(Kind::Check, *violation),
             BuildError::IgnoreFile(diagnostics) => Failure {
                 kind: Kind::Dockerfile,
                 diagnostics,

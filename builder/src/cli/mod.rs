@@ -3,9 +3,11 @@
 pub mod args;
 mod build;
 mod build_failure;
+mod call;
 mod credentials;
 mod doctor;
 mod environment;
+mod excerpt;
 mod failure;
 mod render;
 mod request;
@@ -65,7 +67,12 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         })
     };
     match &cli.command {
-        Command::Build(args) => return build::run(args, &cli.global, &root()?, environment),
+        Command::Build(args) => {
+            return match call::question(args)? {
+                Some(question) => call::run(question, args, &root()?, environment),
+                None => build::run(args, &cli.global, &root()?, environment),
+            };
+        }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
             build::enter_sandbox(&cli.global)?;

@@ -36,6 +36,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// Where to read more.
+    pub url: Option<String>,
 }
 
 /// A place in the source and what is the matter there (may be empty).
@@ -57,6 +59,7 @@ impl Diagnostic {
             labels: Vec::new(),
             notes: Vec::new(),
             help: None,
+            url: None,
         }
     }
 
@@ -100,6 +103,13 @@ impl Diagnostic {
             self.notes.push(format!("because: {error}"));
             cause = error.source();
         }
+        self
+    }
+
+    /// Says where to read more.
+    #[must_use]
+    pub fn more_at(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
         self
     }
 

@@ -7,5 +7,6 @@ mod checks;
 mod export;
 mod failures;
 mod harness;
+mod lint;
 mod main_job;
 mod outputs;

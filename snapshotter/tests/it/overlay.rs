@@ -1,8 +1,7 @@
 //! What the kernel's overlay and our layers say of each other.
 
 use std::fs;
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::symlink;
+use std::os::{fd::AsFd as _, unix::fs::symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -54,8 +55,8 @@ pub(super) fn main() -> ExitCode {
         verb: failure.verb.into(),
         errno: failure.source.raw_os_error().unwrap_or_default(),
     });
-    // If croze is gone there is nobody to tell.
-    match wire::send(&outcome, &mut control) {
+    // If croze is gone there is nobody to tell. It need not wait for this process to be taken apart.
+    match wire::send(&outcome, &mut control).and_then(|()| control.shutdown(Shutdown::Write)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -5,6 +5,7 @@ use super::{Input, ownership};
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::dockerfile::{AddOptions, CopyOptions, FileSource};
 use crate::frontend::lowering::Lowering;
+use crate::frontend::observe::Seen;
 use crate::frontend::path::{join, join_destination};
 use crate::frontend::stage::OpenStage;
 use crate::frontend::stages::Step;
@@ -15,6 +16,8 @@ use crate::op::{CopyOp, CopySource, InlineFile, Op};
 struct Transfer<'a> {
     keyword: &'static str,
     sources: &'a [FileSource],
+    /// Whether the sources are somewhere else than in the build context.
+    has_from: bool,
     destination: &'a Spanned<String>,
     chown: Option<&'a Spanned<String>>,
     chmod: Option<&'a Spanned<String>>,
@@ -37,6 +40,7 @@ pub(super) fn lower_copy(
     let transfer = Transfer {
         keyword: "COPY",
         sources: &copy.sources,
+        has_from: copy.from.is_some(),
         destination: &copy.destination,
         chown: copy.chown.as_ref(),
         chmod: copy.chmod.as_ref(),
@@ -72,6 +76,7 @@ pub(super) fn lower_add(
     let transfer = Transfer {
         keyword: "ADD",
         sources: &add.sources,
+        has_from: false,
         destination: &add.destination,
         chown: add.chown.as_ref(),
         chmod: add.chmod.as_ref(),
@@ -168,6 +173,10 @@ impl Transfer<'_> {
                     let path = lowering.word(written, stage)?;
                     if let Some(remote) = remote::classify(&path) {
                         return Err(self.refuse(remote, &path, written));
+                    }
+                    if !self.has_from {
+                        let span = written.span;
+                        lowering.see(Seen::ContextPath { path: &path, span }, stage);
                     }
                     paths.push(path);
                 }

@@ -196,17 +196,6 @@ fn every_error_says_what_and_on_which_line() {
             &[],
             "3: unsupported mount type \"tmp\" (did you mean tmpfs?)",
         ),
-        // Warnings that are errors.
-        (
-            "# check=error=true\nFROM scratch\nUSER $x",
-            &[],
-            "3: lint violation found for rules: UndefinedVar",
-        ),
-        (
-            "# check=err=true\nFROM scratch",
-            &[],
-            "1: failed to parse check options: invalid check option \"err\"",
-        ),
         // The rest.
         (
             "FROM scratch\nEXPOSE 80/x",

@@ -12,6 +12,7 @@ use super::{Limits, Solved};
 use crate::cache::Record;
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
+use crate::solver::keys::run_key;
 use crate::solver::known::{Identity, Known};
 use crate::solver::places::Places;
 use crate::solver::plan::Link;
@@ -45,6 +46,8 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     /// Vertices that must run and wait for a job, in the order of the graph.
     queue: BTreeMap<VertexId, Draft>,
     running: HashMap<VertexId, (Instant, Draft)>,
+    /// What was made and is not saved yet: whoever waits for it starts first.
+    unsaved: Vec<(VertexId, Record, Vec<CacheKey>)>,
     /// Vertices that ran in this build.
     ran: HashSet<VertexId>,
     pub(super) tasks: Tasks<E>,
@@ -84,6 +87,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             followers: HashMap::new(),
             queue: BTreeMap::new(),
             running: HashMap::new(),
+            unsaved: Vec::new(),
             ran: HashSet::new(),
             tasks,
             failure: None,
@@ -97,6 +101,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         while let Some((id, report)) = self.tasks.next().await {
             self.ended(id, report);
             self.proceed();
+            self.save();
         }
         match self.failure.take() {
             Some(failure) => Err(failure),
@@ -164,7 +169,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         let reason = self.reason(vertex, &draft);
         self.observer.started(id, &reason);
         let inputs = vertex.inputs.iter().map(|input| self.values[input].clone()).collect();
-        self.tasks.run(id, draft.key, inputs);
+        self.tasks.run(id, run_key(draft.key, &self.problem.build), inputs);
         self.running.insert(id, (Instant::now(), draft));
     }
 
@@ -222,7 +227,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         self.tasks.cancel();
     }
 
-    /// Saves what a vertex made, and lets those go on who wait for it.
+    /// Keeps what a vertex made, and lets those go on who wait for it.
     fn completed(&mut self, id: VertexId, made: Made<E::Value>) {
         let Some((since, draft)) = self.running.remove(&id) else {
             return;
@@ -234,13 +239,20 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             created: Timestamp::now().to_string(),
             lineage: self.known.lineage(vertex),
         };
-        match self.problem.cache.save(&record) {
-            Ok(()) => self.link(id, draft.aliases(&self.places, vertex), draft.key),
-            Err(error) => self.observer.not_saved(id, &error),
-        }
+        self.unsaved.push((id, record, draft.aliases(&self.places, vertex)));
         self.ran.insert(id);
         self.observer.completed(id, since.elapsed());
         self.settle(id, Identity::Named(draft.key), made.value);
+    }
+
+    /// Writes the records of what was made.
+    fn save(&mut self) {
+        for (id, record, aliases) in std::mem::take(&mut self.unsaved) {
+            match self.problem.cache.save(&record) {
+                Ok(()) => self.link(id, aliases, record.key),
+                Err(error) => self.observer.not_saved(id, &error),
+            }
+        }
     }
 
     /// Makes further keys lead to the record of a vertex.
