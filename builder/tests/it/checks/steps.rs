@@ -55,16 +55,6 @@ fn shared_memory_is_as_large_as_asked_for() {
 }
 
 #[test]
-fn open_files_are_limited_as_asked_for() {
-    // BK-183
-    builds(
-        "FROM BASE/busybox\nRUN [ \"$(ulimit -n)\" = 1062 ]\n",
-        &[],
-        &["--ulimit", "nofile=1062:1062"],
-    );
-}
-
-#[test]
 fn a_step_that_reads_its_input_ends() {
     // BK-360
     builds("FROM BASE/busybox\nRUN cat\n", &[], &[]);
