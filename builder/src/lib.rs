@@ -21,6 +21,8 @@ pub mod executor;
 pub mod doctor;
 pub mod image;
 pub mod frontend;
+pub mod lint;
+pub mod describe;
 pub mod ops;
 pub mod export;
 pub mod build;
