@@ -128,19 +128,18 @@ impl Outputs<'_> {
             let layers = built.layers.iter().enumerate();
             layers.map(move |(position, layer)| (base.filter(|_| position < from_base), position, layer))
         });
-        try_join_all(blobs.map(|(base, position, layer)| async move {
+        let layers = try_join_all(blobs.map(|(base, position, layer)| async move {
             match base {
                 Some(base) => self.push_base_layer(name, base, position).await,
                 None => Ok(self.push_blob(name, layer, &[]).await?),
             }
-        }))
-        .await?;
-        for built in image.manifests() {
+        }));
+        let configs = try_join_all(image.manifests().iter().map(|built| async move {
             let config = BlobSource::Bytes(built.config.bytes.clone().into());
-            client
-                .push_blob(name, &built.config.descriptor, config, &[], &|_| {})
-                .await?;
-        }
+            let pushed = client.push_blob(name, &built.config.descriptor, config, &[], &|_| {});
+            Ok::<_, PushError>(pushed.await.map(drop)?)
+        }));
+        tokio::try_join!(layers, configs)?;
         if image.without_index().is_none() {
             for built in image.manifests() {
                 let (descriptor, bytes) = (&built.manifest.descriptor, built.manifest.bytes.clone());

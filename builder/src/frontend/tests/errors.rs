@@ -288,7 +288,7 @@ fn references_fail_like_lowering() {
 #[test]
 fn what_can_be_done_is_said() {
     let help = |text: &str| try_build(text, &[]).err().unwrap().into_diagnostics().remove(0).help;
-    let said = |text: &str| Some(text.to_owned());
+    let said = |text: &str| Some(Box::from(text));
     assert_eq!(help("ARG BASE\nFROM $BASE"), said("give it with `--build-arg BASE=…`"));
     assert_eq!(
         help("ARG BASE=x\nFROM $BSAE"),

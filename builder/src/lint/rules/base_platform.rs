@@ -29,7 +29,6 @@ impl StageRule for Mismatch {
             architecture: config.architecture.clone(),
             variant: config.variant.clone(),
             os_version: config.os_version.clone(),
-            ..expected.clone()
         };
         let detail = format!(
             "Base image {} was pulled with platform \"{actual}\", expected \"{expected}\" for current build",

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::StageRule;
+use crate::diagnostic::Span;
 use crate::frontend::Seen;
 use crate::lint::findings::Findings;
 use crate::lint::rule;
@@ -15,6 +16,16 @@ pub(super) struct Relative {
     set: BTreeSet<usize>,
 }
 
+impl Relative {
+    fn go(&mut self, path: &str, span: Span, findings: &mut Findings) {
+        let is_first = self.set.insert(self.stage);
+        if is_first && !path.starts_with('/') {
+            let detail = format!("Relative workdir \"{path}\" can have unexpected results if the base image changes");
+            findings.warn(&rule::WORKDIR_RELATIVE_PATH, detail, span);
+        }
+    }
+}
+
 impl StageRule for Relative {
     fn see(&mut self, seen: &Seen<'_>, findings: &mut Findings) {
         match seen {
@@ -24,13 +35,7 @@ impl StageRule for Relative {
                 ..
             } if self.set.contains(parent) => drop(self.set.insert(*index)),
             Seen::Instruction { stage, .. } => self.stage = *stage,
-            Seen::Workdir { path, span } => {
-                if self.set.insert(self.stage) && !path.starts_with('/') {
-                    let detail =
-                        format!("Relative workdir \"{path}\" can have unexpected results if the base image changes");
-                    findings.warn(&rule::WORKDIR_RELATIVE_PATH, detail, *span);
-                }
-            }
+            Seen::Workdir { path, span } => self.go(path, *span, findings),
             _ => {}
         }
     }

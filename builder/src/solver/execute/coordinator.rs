@@ -19,6 +19,12 @@ use crate::solver::plan::Link;
 use crate::solver::reason::miss_reason;
 use crate::solver::{Decision, Evaluator, Failure, Made, MissReason, Observer, Plan, Planned, Problem};
 
+/// Something for the cache, on behalf of a vertex.
+enum Unsaved {
+    Record(VertexId, Box<Record>, Vec<CacheKey>),
+    Links(VertexId, Vec<CacheKey>, CacheKey),
+}
+
 /// The only owner of the state of an execution.
 pub(super) struct Coordinator<'a, E: Evaluator> {
     pub(super) problem: &'a Problem<E>,
@@ -46,8 +52,8 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     /// Vertices that must run and wait for a job, in the order of the graph.
     queue: BTreeMap<VertexId, Draft>,
     running: HashMap<VertexId, (Instant, Draft)>,
-    /// What was made and is not saved yet: whoever waits for it starts first.
-    unsaved: Vec<(VertexId, Record, Vec<CacheKey>)>,
+    /// What is to be saved, in order: whoever waits for a result starts before it is saved.
+    unsaved: Vec<Unsaved>,
     /// Vertices that ran in this build.
     ran: HashSet<VertexId>,
     pub(super) tasks: Tasks<E>,
@@ -97,6 +103,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     pub(super) async fn execute(mut self) -> Result<HashMap<VertexId, Solved<E::Value>>, Failure<E::Error>> {
         self.begin();
         self.proceed();
+        self.save();
         // The tasks hear of a cancellation themselves and end.
         while let Some((id, report)) = self.tasks.next().await {
             self.ended(id, report);
@@ -239,24 +246,28 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             created: Timestamp::now().to_string(),
             lineage: self.known.lineage(vertex),
         };
-        self.unsaved.push((id, record, draft.aliases(&self.places, vertex)));
+        let aliases = draft.aliases(&self.places, vertex);
+        self.unsaved.push(Unsaved::Record(id, Box::new(record), aliases));
         self.ran.insert(id);
         self.observer.completed(id, since.elapsed());
         self.settle(id, Identity::Named(draft.key), made.value);
     }
 
-    /// Writes the records of what was made.
+    /// Saves what has been left to be saved.
     fn save(&mut self) {
-        for (id, record, aliases) in std::mem::take(&mut self.unsaved) {
-            match self.problem.cache.save(&record) {
-                Ok(()) => self.link(id, aliases, record.key),
-                Err(error) => self.observer.not_saved(id, &error),
+        for unsaved in std::mem::take(&mut self.unsaved) {
+            match unsaved {
+                Unsaved::Record(id, record, aliases) => match self.problem.cache.save(&record) {
+                    Ok(()) => self.link(id, aliases, record.key),
+                    Err(error) => self.observer.not_saved(id, &error),
+                },
+                Unsaved::Links(id, aliases, key) => self.link(id, aliases, key),
             }
         }
     }
 
     /// Makes further keys lead to the record of a vertex.
-    pub(super) fn link(&mut self, id: VertexId, aliases: impl IntoIterator<Item = CacheKey>, key: CacheKey) {
+    fn link(&mut self, id: VertexId, aliases: impl IntoIterator<Item = CacheKey>, key: CacheKey) {
         for alias in aliases {
             if let Err(error) = self.problem.cache.link(alias, key) {
                 self.observer.not_saved(id, &error);
@@ -288,7 +299,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     /// Settles a vertex whose value need not be made.
     pub(super) fn found(&mut self, id: VertexId, draft: &Draft, key: CacheKey, value: E::Value) {
         let aliases = draft.aliases(&self.places, self.vertex(id));
-        self.link(id, aliases, key);
+        self.unsaved.push(Unsaved::Links(id, aliases, key));
         self.observer.hit(id, key);
         self.settle(id, Identity::Named(key), value);
     }
