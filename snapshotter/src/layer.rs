@@ -8,9 +8,11 @@ mod archive;
 mod pack;
 mod unpack;
 
-pub use archive::ArchiveError;
+pub use archive::{ArchiveError, Limits};
 pub use pack::{PackError, PackOptions, PackSummary, TreeForm, pack};
-pub use unpack::{Limits, UnpackCause, UnpackError, UnpackMode, Unpacked, unpack};
+pub use unpack::{UnpackCause, UnpackError, UnpackMode, Unpacked, unpack};
+
+use crate::xattr;
 
 /// Start of the name of a whiteout.
 const WHITEOUT_PREFIX: &[u8] = b".wh.";

@@ -10,10 +10,12 @@
 
 mod context;
 
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
+use rustix::fs::{CWD, Mode, mkdirat};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{FsError, OnPath as _};
@@ -37,7 +39,7 @@ pub struct Overlay {
 pub struct Upper {
     /// Receives the changes.
     pub dir: PathBuf,
-    /// An empty directory for the kernel's use.
+    /// An empty directory for the mount's own use.
     pub work: PathBuf,
 }
 
@@ -64,7 +66,7 @@ pub enum MountError {
         log: Vec<String>,
         /// The error number.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -85,42 +87,68 @@ impl Overlay {
     /// Mounts the stack and returns the detached mount.
     ///
     /// With an upper directory the mount is writable and never synced (`volatile`): a snapshot is either committed
-    /// and intact in the page cache, or thrown away. Without one it is read-only. The kernel wants at least one
-    /// directory below an upper one and two without; an empty one makes up the number, so that every stack is an
-    /// overlay and behaves alike. Nothing at all is an empty read-only directory.
+    /// and intact in the page cache, or thrown away. Without one it is read-only. Nothing at all is an empty
+    /// read-only directory.
+    ///
+    /// The kernel wants at least one directory below an upper one and two without. An empty one makes up the number,
+    /// so that every stack is an overlay and behaves alike. One exception: kernels before 6.15 have no place for an
+    /// empty directory below a single lower one; there the mount is a plain bind of it, in which whiteouts are seen
+    /// and nothing but the caller's restraint prevents writing.
     pub fn mount(&self) -> Result<OwnedFd, MountError> {
         if self.lower.len() > MAX_LOWER_DIRS {
             return Err(MountError::TooManyLayers {
                 count: self.lower.len(),
             });
         }
-        if self.lower.is_empty() && self.upper.is_none() {
-            return empty();
+        match (&self.upper, self.lower.as_slice()) {
+            (None, []) => empty(),
+            (None, [only]) => match view_of_one(only) {
+                Err(MountError::Refused { source, .. }) if source.kind() == io::ErrorKind::InvalidInput => bind(only),
+                result => result,
+            },
+            (None, lower) => self::lower(lower)?.mount(MountAttrFlags::MOUNT_ATTR_RDONLY),
+            (Some(Upper { dir, work }), []) => {
+                let [bottom, work] = [make_dir(work, "bottom")?, make_dir(work, "work")?];
+                mount_upper(&lower(&[bottom])?, dir, &work)
+            }
+            (Some(Upper { dir, work }), lower) => mount_upper(&self::lower(lower)?, dir, work),
         }
-        let overlay = Context::new("overlay")?;
-        for dir in &self.lower {
-            overlay.directory("lowerdir+", dir)?;
-        }
-        // Held until the end: a detached mount is gone with its descriptor.
-        let bottom = if self.lower.len() + usize::from(self.upper.is_some()) < 2 {
-            Some(empty()?)
-        } else {
-            None
-        };
-        if let Some(bottom) = &bottom {
-            overlay.directory_fd("lowerdir+", bottom)?;
-        }
-        overlay.flag("userxattr")?;
-        if let Some(upper) = &self.upper {
-            overlay.directory("upperdir", &upper.dir)?;
-            overlay.directory("workdir", &upper.work)?;
-            overlay.flag("volatile")?;
-        }
-        overlay.mount(match self.upper {
-            Some(_) => MountAttrFlags::empty(),
-            None => MountAttrFlags::MOUNT_ATTR_RDONLY,
-        })
     }
+}
+
+/// Begins an overlay with its lower directories.
+fn lower(dirs: &[PathBuf]) -> Result<Context, MountError> {
+    let overlay = Context::new("overlay")?;
+    for dir in dirs {
+        overlay.directory("lowerdir+", dir)?;
+    }
+    overlay.flag("userxattr")?;
+    // Where this is on by default, new directories are marked opaque that hide nothing: other bytes in the layer.
+    overlay.string("index", "off")?;
+    Ok(overlay)
+}
+
+/// Mounts an overlay with its upper directory.
+fn mount_upper(overlay: &Context, dir: &Path, work: &Path) -> Result<OwnedFd, MountError> {
+    overlay.directory("upperdir", dir)?;
+    overlay.directory("workdir", work)?;
+    overlay.flag("volatile")?;
+    overlay.mount(MountAttrFlags::empty())
+}
+
+/// Mounts one directory above an empty one.
+fn view_of_one(dir: &PathBuf) -> Result<OwnedFd, MountError> {
+    let overlay = lower(std::slice::from_ref(dir))?;
+    // Held until the overlay is mounted: a detached mount is gone with its descriptor.
+    let bottom = empty()?;
+    overlay.directory_fd("lowerdir+", &bottom)?;
+    overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY)
+}
+
+/// Mounts one directory as it is.
+fn bind(dir: &Path) -> Result<OwnedFd, MountError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    Ok(open_tree(CWD, dir, flags).on("bind", dir)?)
 }
 
 /// Mounts an empty directory that stays empty.
@@ -131,8 +159,32 @@ fn empty() -> Result<OwnedFd, MountError> {
     tmpfs.mount(MountAttrFlags::MOUNT_ATTR_RDONLY)
 }
 
+/// Makes a directory in a work directory.
+fn make_dir(work: &Path, name: &str) -> Result<PathBuf, FsError> {
+    let path = work.join(name);
+    mkdirat(CWD, &path, Mode::RWXU).on("make directory", &path)?;
+    Ok(path)
+}
+
 /// Attaches a detached mount to an open directory.
 pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), FsError> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", target, "", flags).on("attach a mount to", "the target directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsRawFd as _;
+
+    #[test]
+    fn a_bind_shows_one_directory() {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::write(scratch.path().join("file"), "x").unwrap();
+        let mount = super::bind(scratch.path()).unwrap();
+        assert_eq!(
+            fs::read_to_string(format!("/proc/self/fd/{}/file", mount.as_raw_fd())).unwrap(),
+            "x"
+        );
+    }
 }

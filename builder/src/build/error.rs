@@ -21,6 +21,9 @@ pub enum BuildError {
     /// The Dockerfile is wrong: everything that is wrong with it.
     #[error("the Dockerfile has errors")]
     Dockerfile(Vec<Diagnostic>),
+    /// The Dockerfile does not want to be built with warnings, and has some.
+    #[error("{}", .0.message)]
+    Lint(Box<Diagnostic>),
     /// A base image cannot be had.
     #[error("cannot resolve an image")]
     Image {

@@ -17,6 +17,9 @@ use crate::image::{BaseImage, BaseImages};
 use crate::ops::{Rootfs, Value};
 use crate::progress::{Progress, StepId};
 
+/// Annotation with which BuildKit marks layers whose times it lowered, and to what.
+const REWRITTEN: &str = "buildkit/rewritten-timestamp";
+
 /// What a build has come to.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -154,8 +157,12 @@ impl Finish<'_> {
         let blobs = try_join_all(part.files.layers.iter().map(|layer| async {
             let blob = self.tasks.finish(&layer.snapshot, variant.format).await?;
             let created = layer.created.clone();
+            let mut descriptor = blob.descriptor;
+            if let Some(time) = variant.format.clamp_mtime {
+                descriptor.annotations.insert(REWRITTEN.to_owned(), time.to_string());
+            }
             Ok::<_, BuildError>(NewLayer {
-                descriptor: blob.descriptor,
+                descriptor,
                 diff_id: blob.diff_id,
                 created,
             })

@@ -1,8 +1,10 @@
 //! A whole build: the only place where parser, frontend, solver, operations, layers and outputs meet.
 
+mod check;
 mod error;
 mod finish;
 mod layers;
+mod lowering;
 mod names;
 mod observe;
 mod outputs;
@@ -14,11 +16,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use futures_util::future::try_join_all;
-use registry::oci::{Digest, Platform, Reference};
-use tokio::runtime::Handle;
+use registry::oci::{Platform, Reference};
 use tokio_util::sync::CancellationToken;
 
+pub use check::{Checked, check, outline, targets};
 pub use error::BuildError;
 pub use finish::Finished;
 pub use layers::ShipError;
@@ -26,11 +27,10 @@ pub use request::{Annotations, BuildRequest, Fetching};
 pub use services::Services;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::dockerfile;
 use crate::dockerfile::ignore::Matcher;
-use crate::frontend::{self, LowerError, Lowered, ResolveError, ResolveImage, ResolvedImage, TargetPlatform};
-use crate::graph::{Graph, GraphBuilder, VertexId};
-use crate::image::{BaseImages, LayerFormat, PullError};
+use crate::frontend::Lowered;
+use crate::graph::{Graph, VertexId};
+use crate::image::{BaseImages, LayerFormat};
 use crate::op::Op;
 use crate::ops::{LocalContext, Ops, Surroundings};
 use crate::progress::Progress;
@@ -70,9 +70,9 @@ pub async fn plan(
     progress: Progress,
     interrupt: &Interrupt,
 ) -> Result<Planned, BuildError> {
-    let dockerfile = load_definition(&request, &progress)?;
+    let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
-    let (lowered, graph) = lower(&request, dockerfile, &images, &progress).await?;
+    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &progress).await?;
     let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
     let contexts = contexts(&request, &services, &graph)?;
     let ops = Ops {
@@ -91,6 +91,7 @@ pub async fn plan(
         kill: interrupt.kill.clone(),
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
+        emptied_caches: Arc::default(),
         selected: Mutex::default(),
     };
     let problem = Problem {
@@ -205,88 +206,6 @@ fn repositories(references: &[Reference]) -> Vec<Reference> {
     references.iter().filter(is_new).cloned().collect()
 }
 
-/// Parses the Dockerfile, as a step of its own.
-fn load_definition(request: &BuildRequest, progress: &Progress) -> Result<dockerfile::Dockerfile, BuildError> {
-    let source = &request.dockerfile;
-    let name = format!("[internal] load build definition from {}", source.name());
-    let step = progress.declare(name, Digest::of(source.text().as_bytes()), Vec::new());
-    progress.started(step);
-    let parsed = dockerfile::parse(Arc::clone(source));
-    progress.completed(step, parsed.is_err().then(|| "the Dockerfile has errors".to_owned()));
-    parsed.map_err(BuildError::Dockerfile)
-}
-
-/// Resolves what the Dockerfile names and lowers it for every platform into one graph.
-async fn lower(
-    request: &BuildRequest,
-    dockerfile: dockerfile::Dockerfile,
-    images: &Arc<BaseImages>,
-    progress: &Progress,
-) -> Result<(Vec<(Platform, Lowered)>, Graph<Op>), BuildError> {
-    let platforms: Vec<TargetPlatform> = match request.platforms.as_slice() {
-        [] => vec![TargetPlatform::Implied(Platform::host())],
-        chosen => chosen.iter().cloned().map(TargetPlatform::Chosen).collect(),
-    };
-    let requests: Vec<frontend::Request> = platforms
-        .into_iter()
-        .map(|platform| request.for_frontend(dockerfile.clone(), platform))
-        .collect();
-    let mut needed = Vec::new();
-    for request in &requests {
-        needed.extend(frontend::references(request).map_err(BuildError::Dockerfile)?);
-    }
-    try_join_all(needed.into_iter().map(|image| async move {
-        let name = format!("[internal] load metadata for {}", image.reference);
-        let step = progress.declare(name, Digest::of(image.reference.to_string().as_bytes()), Vec::new());
-        progress.started(step);
-        let resolved = images.resolve(&image.reference, &image.platform).await;
-        progress.completed(step, resolved.as_ref().err().map(ToString::to_string));
-        resolved.map(drop).map_err(|source| BuildError::Image {
-            origin: Some(image.span),
-            source: Box::new(source),
-        })
-    }))
-    .await?;
-    let resolver = Resolver {
-        images: Arc::clone(images),
-        runtime: Handle::current(),
-    };
-    let lowering = tokio::task::spawn_blocking(move || {
-        let mut graph = GraphBuilder::new();
-        let mut lowered = Vec::new();
-        for request in &requests {
-            lowered.push((
-                (*request.platform).clone(),
-                frontend::lower(request, &resolver, &mut graph)?,
-            ));
-        }
-        Ok::<_, LowerError>((lowered, graph.finish()))
-    });
-    let lowered = lowering.await.map_err(|panic| BuildError::Panicked {
-        name: "lowering".to_owned(),
-        message: panic.to_string(),
-    })?;
-    let (lowered, graph) = lowered.map_err(lower_error)?;
-    Ok((lowered, graph))
-}
-
-fn lower_error(error: LowerError) -> BuildError {
-    match error {
-        LowerError::Dockerfile(errors) => BuildError::Dockerfile(errors),
-        LowerError::Resolve {
-            diagnostic,
-            span,
-            error: ResolveError(error),
-        } => match error.downcast::<PullError>() {
-            Ok(source) => BuildError::Image {
-                origin: Some(span),
-                source,
-            },
-            Err(_) => BuildError::Dockerfile(vec![*diagnostic]),
-        },
-    }
-}
-
 /// Opens the directories that the graph reads.
 fn contexts(
     request: &BuildRequest,
@@ -306,24 +225,6 @@ fn contexts(
         }
     }
     Ok(contexts)
-}
-
-/// Answers the frontend from the images that are known, and asks for those that only `ONBUILD` names.
-struct Resolver {
-    images: Arc<BaseImages>,
-    runtime: Handle,
-}
-
-impl ResolveImage for Resolver {
-    fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<ResolvedImage, ResolveError> {
-        let base = self.runtime.block_on(self.images.resolve(reference, platform));
-        let base = base.map_err(|error| ResolveError(Box::new(error)))?;
-        Ok(ResolvedImage {
-            reference: base.reference.clone(),
-            manifest_digest: base.manifest.digest,
-            config: base.config.clone(),
-        })
-    }
 }
 
 fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpError>) -> BuildError {

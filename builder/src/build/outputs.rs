@@ -14,7 +14,8 @@ use super::finish::Part;
 use super::variant::Variant;
 use super::{BuildError, Services};
 use crate::export::{
-    self, Destination, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec, Ownership, platform_directory,
+    self, AnnotationTarget, Destination, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec, Ownership,
+    platform_directory,
 };
 use crate::image::{BaseImage, BaseImages};
 use crate::progress::{Progress, StepId};
@@ -64,9 +65,14 @@ impl Outputs<'_> {
                     try_join_all(fetched).await?;
                 }
                 let (image, names, form, place) = (image.clone(), variant.names.clone(), *form, place.clone());
+                let annotations = match image.without_index() {
+                    Some(only) => (AnnotationTarget::ManifestDescriptor, Some(only.platform.clone())),
+                    None => (AnnotationTarget::IndexDescriptor, None),
+                };
+                let annotations = variant.options.annotations_for(annotations.0, annotations.1.as_ref());
                 let content = self.services.content.clone();
                 blocking(move || {
-                    let layout = Layout::new(&image, &names, form)?;
+                    let layout = Layout::new(&image, &names, form)?.annotated(&annotations);
                     match &place {
                         LayoutPlace::Directory(directory) => export::write_directory(&layout, &content, directory),
                         LayoutPlace::Archive(to) => {
@@ -122,19 +128,18 @@ impl Outputs<'_> {
             let layers = built.layers.iter().enumerate();
             layers.map(move |(position, layer)| (base.filter(|_| position < from_base), position, layer))
         });
-        try_join_all(blobs.map(|(base, position, layer)| async move {
+        let layers = try_join_all(blobs.map(|(base, position, layer)| async move {
             match base {
                 Some(base) => self.push_base_layer(name, base, position).await,
                 None => Ok(self.push_blob(name, layer, &[]).await?),
             }
-        }))
-        .await?;
-        for built in image.manifests() {
+        }));
+        let configs = try_join_all(image.manifests().iter().map(|built| async move {
             let config = BlobSource::Bytes(built.config.bytes.clone().into());
-            client
-                .push_blob(name, &built.config.descriptor, config, &[], &|_| {})
-                .await?;
-        }
+            let pushed = client.push_blob(name, &built.config.descriptor, config, &[], &|_| {});
+            Ok::<_, PushError>(pushed.await.map(drop)?)
+        }));
+        tokio::try_join!(layers, configs)?;
         if image.without_index().is_none() {
             for built in image.manifests() {
                 let (descriptor, bytes) = (&built.manifest.descriptor, built.manifest.bytes.clone());

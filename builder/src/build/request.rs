@@ -69,8 +69,20 @@ pub struct BuildRequest {
 }
 
 impl BuildRequest {
+    /// Returns what the frontend is asked, for each platform.
+    pub(super) fn for_platforms(&self, dockerfile: &Dockerfile) -> Vec<frontend::Request> {
+        let platforms: Vec<TargetPlatform> = match self.platforms.as_slice() {
+            [] => vec![TargetPlatform::Implied(Platform::host())],
+            chosen => chosen.iter().cloned().map(TargetPlatform::Chosen).collect(),
+        };
+        let requests = platforms
+            .into_iter()
+            .map(|platform| self.for_frontend(dockerfile.clone(), platform));
+        requests.collect()
+    }
+
     /// Returns what the frontend is asked for one platform.
-    pub(super) fn for_frontend(&self, dockerfile: Dockerfile, platform: TargetPlatform) -> frontend::Request {
+    fn for_frontend(&self, dockerfile: Dockerfile, platform: TargetPlatform) -> frontend::Request {
         frontend::Request {
             target: self.target.clone(),
             context_time: self.context_time,

@@ -4,7 +4,7 @@ use registry::compress::Compression;
 use registry::oci::Reference;
 
 use super::BuildRequest;
-use crate::export::{ImageOptions, OutputSpec};
+use crate::export::{ImageOptions, OutputEpoch, OutputSpec};
 use crate::image::LayerFormat;
 
 /// One image, and what it is for.
@@ -38,12 +38,16 @@ impl Variant {
     }
 
     fn new(request: &BuildRequest, epoch: Option<i64>, options: ImageOptions, output: Option<OutputSpec>) -> Self {
-        let epoch = options.source_date_epoch.or(epoch);
+        let (epoch, lowered_to) = match options.source_date_epoch {
+            OutputEpoch::OfBuild => (epoch, epoch),
+            OutputEpoch::NotInLayers => (epoch, None),
+            OutputEpoch::At(time) => (Some(time), Some(time)),
+        };
         let compression: Compression = options.compression.unwrap_or(request.compression);
         let names = request.tags.iter().chain(&options.names).cloned().collect();
         let format = LayerFormat {
             compression,
-            clamp_mtime: epoch.filter(|_| options.rewrite_timestamp),
+            clamp_mtime: lowered_to.filter(|_| options.rewrite_timestamp),
         };
         Self {
             format,

@@ -134,6 +134,18 @@ pub struct BuildArgs {
         help_heading = "Input"
     )]
     pub platforms: Vec<String>,
+    /// Answer a question about the Dockerfile and build nothing: `check`, `outline` or `targets`, with
+    /// `,format=json` for programs; `check` exits 11 if it has anything to say
+    #[arg(
+        long,
+        value_name = "QUESTION[,format=FORMAT]",
+        default_value = "build",
+        help_heading = "Input"
+    )]
+    pub call: String,
+    /// Look for what is odd in the Dockerfile: short for `--call=check`
+    #[arg(long, conflicts_with = "call", help_heading = "Input")]
+    pub check: bool,
     /// Ask the registry for base images even if they are in the store under their tag
     #[arg(long, help_heading = "Input")]
     pub pull: bool,

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
@@ -15,9 +14,9 @@ use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located, Place};
-use super::{build_failure, request};
+use super::{build_failure, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
-use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::diagnostic::Diagnostic;
 use crate::export;
 use crate::fetch::Fetcher;
 use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
@@ -42,12 +41,10 @@ pub(super) fn run(
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let unread = || Arc::new(SourceFile::new("Dockerfile", String::new()));
-    let fixed = |dockerfile| build_failure::Fixed {
-        dockerfile,
-        exit_code: args.exit_code,
-    };
-    let services = Services::open(root, options).map_err(|error| fixed(unread()).failure(error, None))?;
+    let services = Services::open(root, options).map_err(|error| match &ready {
+        Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
+        None => build_failure::unread(error),
+    })?;
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -61,7 +58,7 @@ pub(super) fn run(
             request::build_request(args, environment, located)?
         }
     };
-    let fixed = fixed(request.dockerfile.clone());
+    let fixed = build_failure::Fixed::of(&request, args.exit_code);
     let (progress, events) = Progress::channel();
     let display = display(args, environment.colored(global.color)).spawn(events, recorder);
     let display = display.map_err(|error| Failure::because(Kind::Resource, &error))?;
@@ -69,6 +66,11 @@ pub(super) fn run(
     // What still runs in the background (a download that nobody waits for) must not delay the end.
     runtime.shutdown_background();
     let recorder = join(display);
+    if let Some(recorder) = &recorder
+        && shows_warnings(args)
+    {
+        show_warnings(recorder, environment.colored(global.color));
+    }
     match outcome {
         Ok(Outcome::Built(finished)) => report(args, &finished),
         Ok(Outcome::Planned(plan)) => {
@@ -200,6 +202,18 @@ fn display(args: &BuildArgs, colored: bool) -> Display {
         ProgressArg::Auto | ProgressArg::Plain => Display::Plain(Plain::new(stderr())),
         ProgressArg::Quiet => Display::Quiet,
         ProgressArg::Rawjson => Display::RawJson(RawJson::new(stderr())),
+    }
+}
+
+/// Returns whether warnings are shown once more at the end, where they are found again.
+fn shows_warnings(args: &BuildArgs) -> bool {
+    !args.quiet && !matches!(args.progress, ProgressArg::Quiet | ProgressArg::Rawjson)
+}
+
+/// Shows the places in the Dockerfile that were warned of.
+fn show_warnings(recorder: &Recorder, colored: bool) {
+    for warning in recorder.warnings().iter().filter(|warning| warning.source.is_some()) {
+        let _reader_gone = writeln!(io::stderr(), "{}", render::diagnostic(warning, colored));
     }
 }
 

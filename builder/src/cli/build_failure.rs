@@ -5,13 +5,16 @@ use std::sync::Arc;
 use super::args::ExitCodeArg;
 use super::failure::{Failure, Kind, resource_or};
 use super::store::state_failure;
-use crate::build::{BuildError, ShipError};
+use crate::build::{BuildError, BuildRequest, ShipError};
+use crate::context::SelectError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::Recorder;
 
+/// What to do when the disk is full.
+const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
 /// Lines of a failed step's log that are shown.
 const TAIL: usize = 20;
 
@@ -19,11 +22,23 @@ const TAIL: usize = 20;
 pub(super) struct Fixed {
     /// The Dockerfile that messages point into.
     pub dockerfile: Arc<SourceFile>,
+    /// The ignore file of the context, if it has one.
+    pub(super) ignore: Option<Arc<SourceFile>>,
     /// Whose exit code to return when a `RUN` fails.
     pub exit_code: Option<ExitCodeArg>,
 }
 
 impl Fixed {
+    /// Takes what is the same from a request.
+    pub(super) fn of(request: &BuildRequest, exit_code: Option<ExitCodeArg>) -> Self {
+        let context = request.directories.get("context");
+        Self {
+            dockerfile: Arc::clone(&request.dockerfile),
+            ignore: context.and_then(|context| context.ignore.clone()),
+            exit_code,
+        }
+    }
+
     /// Says what went wrong; `recorder` has the logs, if anything ran.
     pub(super) fn failure(&self, error: BuildError, recorder: Option<&Recorder>) -> Failure {
         match error {
@@ -41,6 +56,7 @@ impl Fixed {
                     tail: None,
                 }
             }
+            BuildError::Lint(violation) => Failure::new(Kind::Check, *violation),
             BuildError::IgnoreFile(diagnostics) => Failure {
                 kind: Kind::Dockerfile,
                 diagnostics,
@@ -54,8 +70,11 @@ impl Fixed {
                 source,
             } => {
                 let mut failure = self.at(origin, self.step_failure(&source));
-                if let (OpError::Exit { .. } | OpError::Exec { .. }, Some(recorder), Some(step)) =
-                    (&*source, recorder, step)
+                if let (
+                    OpError::Exit { .. } | OpError::NoSpace { .. } | OpError::Exec { .. },
+                    Some(recorder),
+                    Some(step),
+                ) = (&*source, recorder, step)
                 {
                     let mut tail = recorder.tail(step);
                     tail.step = name;
@@ -109,9 +128,10 @@ impl Fixed {
                 };
                 Failure::because(kind, error)
             }
+            OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
-            OpError::Context(error) => context_failure(error),
+            OpError::Context(error) => self.context_failure(error),
             OpError::Fetch(error) => fetch_failure(error),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
@@ -119,6 +139,28 @@ impl Fixed {
             OpError::Cancelled => Failure::because(Kind::Interrupted, error),
             OpError::NotASource(_) | OpError::Source(_) => Failure::because(Kind::Bug, error),
             _ => out_of(error, Kind::Environment),
+        }
+    }
+
+    /// Says what is the matter with a source, and which line of the ignore file hides it.
+    fn context_failure(&self, error: &SelectError) -> Failure {
+        let mut failure = Failure::because(resource_or(error, Kind::Input), error);
+        if let (SelectError::Ignored { line, .. }, Some(ignore)) = (error, &self.ignore) {
+            let pattern = ignore
+                .text()
+                .lines()
+                .nth(line.saturating_sub(1))
+                .unwrap_or_default()
+                .trim();
+            for diagnostic in &mut failure.diagnostics {
+                diagnostic
+                    .notes
+                    .push(format!("{}:{line}: `{pattern}` hides it", ignore.name()));
+            }
+        }
+        match error.help() {
+            Some(help) => failure.help(help),
+            None => failure,
         }
     }
 }
@@ -132,11 +174,11 @@ fn copy_failure(error: &crate::copy::CopyError) -> Failure {
     }
 }
 
-fn context_failure(error: &crate::context::SelectError) -> Failure {
-    let failure = Failure::because(resource_or(error, Kind::Input), error);
-    match error.help() {
-        Some(help) => failure.help(help),
-        None => failure,
+/// Says what went wrong before there was a Dockerfile.
+pub(super) fn unread(error: BuildError) -> Failure {
+    match error {
+        BuildError::State(error) => state_failure(error),
+        error => out_of(&error, Kind::Environment),
     }
 }
 
@@ -173,8 +215,7 @@ fn pull_failure(error: &PullError) -> Failure {
 /// Fails for want of disk, memory or descriptors if that is a cause, else as `kind`.
 fn out_of(error: &(dyn std::error::Error + 'static), kind: Kind) -> Failure {
     match resource_or(error, kind) {
-        Kind::Resource => Failure::because(Kind::Resource, error)
-            .help("free some space, for example with `croze prune`, or choose another `--root`"),
+        Kind::Resource => Failure::because(Kind::Resource, error).help(FREE_SPACE),
         kind => Failure::because(kind, error),
     }
 }

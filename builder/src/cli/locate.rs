@@ -287,12 +287,21 @@ fn near(path: &Path) -> Option<String> {
 
 /// Reads `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
 fn ignore_file(args: &BuildArgs, context: &Path) -> Result<Option<Arc<SourceFile>>, Failure> {
-    let named = args
-        .file
-        .as_deref()
-        .filter(|file| *file != "-")
-        .map(|file| format!("{file}.dockerignore"));
-    let own = named.map(|name| (absolute(Path::new(&name)), name));
+    let own = match args.file.as_deref() {
+        Some("-") => None,
+        Some(_) if dockerfile_url(args).is_some() => None,
+        Some(file) => Some((absolute(Path::new(file)), file)),
+        None => Some((context.join("Dockerfile"), "Dockerfile")),
+    };
+    let own = own.map(|(path, name)| {
+        (
+            path.with_file_name(format!(
+                "{}.dockerignore",
+                path.file_name().unwrap_or_default().display()
+            )),
+            format!("{name}.dockerignore"),
+        )
+    });
     let general = (context.join(".dockerignore"), ".dockerignore".to_owned());
     for (path, name) in own.into_iter().chain([general]) {
         match read_text(&path) {

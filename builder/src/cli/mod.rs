@@ -3,10 +3,12 @@
 pub mod args;
 mod build;
 mod build_failure;
+mod call;
 mod contexts;
 mod credentials;
-// mod doctor;
+mod doctor;
 mod environment;
+mod excerpt;
 mod failure;
 mod locate;
 mod render;
@@ -68,8 +70,13 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         })
     };
     match &cli.command {
-        Command::Build(args) => return build::run(args, &cli.global, &root()?, environment),
-        Command::Doctor(_) => {}
+        Command::Build(args) => {
+            return match call::question(args)? {
+                Some(question) => call::run(question, args, &root()?, environment),
+                None => build::run(args, &cli.global, &root()?, environment),
+            };
+        }
+        Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
             build::enter_sandbox(&cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;

@@ -50,7 +50,11 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, colored: bool) -> String {
         }
         _ => annotate_snippets::Group::with_title(title),
     };
-    group = group.elements(notes).elements(help);
+    let url = diagnostic
+        .url
+        .iter()
+        .map(|url| Level::NOTE.no_name().message(printable(&format!("see {url}"))));
+    group = group.elements(notes).elements(help).elements(url);
     let renderer = if colored { Renderer::styled() } else { Renderer::plain() };
     let mut text = renderer.render(&[group]);
     text.push('\n');

@@ -9,7 +9,7 @@ use super::args::{BuildArgs, NetworkArg};
 use super::contexts;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
-use super::locate::Located;
+use super::locate::{self, Located};
 use super::ssh;
 use super::values::{self, ValueError};
 use crate::build::{Annotations, BuildRequest, Fetching};
@@ -101,6 +101,20 @@ pub(super) fn usage(error: ValueError) -> Failure {
     Failure::because(Kind::Usage, &error)
 }
 
+/// The same for a context that is at hand: what a Dockerfile is asked about must not need the network.
+///
+/// # Errors
+/// Usage for a context that would have to be fetched; else as [`build_request`].
+pub(super) fn of_directory(args: &BuildArgs, environment: &Environment) -> Result<BuildRequest, Failure> {
+    match locate::at_hand(args, &locate::place(args)?)? {
+        Some(located) => build_request(args, environment, located),
+        None => {
+            let message = Diagnostic::error("`--call` and `--check` take a directory as context");
+            Err(Failure::new(Kind::Usage, message))
+        }
+    }
+}
+
 fn parse_all<T>(
     option: &'static str,
     texts: &[String],
@@ -120,7 +134,7 @@ fn outputs(args: &BuildArgs, tags: &[Reference]) -> Result<Vec<OutputSpec>, Fail
     if args.push && !outputs.iter().any(OutputSpec::is_push) {
         outputs.push(OutputSpec::registry());
     }
-    if outputs.iter().any(OutputSpec::is_push) && tags.is_empty() {
+    if tags.is_empty() && outputs.iter().any(OutputSpec::is_push_without_name) {
         let message = Diagnostic::error("a tag is needed to push to a registry");
         return Err(Failure::new(
             Kind::Usage,

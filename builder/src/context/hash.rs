@@ -3,7 +3,7 @@
 //! Files are opened by name in their directory and never followed. A file that is longer by the time it is read
 //! counts with the length it had when it was opened; one that became shorter is read again.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -143,7 +143,7 @@ impl Work<'_> {
         let hash = |&index: &usize| {
             let path = &self.files[index].path;
             let begun = SystemTime::now();
-            let (hashed, is_still) = reading.file(rustix::fd::AsFd::as_fd(&dir), path)?;
+            let (hashed, is_still) = reading.file(dir.as_fd(), path)?;
             if let (Some(cache), true) = (self.cache, is_still) {
                 cache.record(path, &hashed.stat, hashed.content, begun);
             }
@@ -177,7 +177,7 @@ impl Reading {
             }
             let xattrs = self
                 .xattrs
-                .read(rustix::fd::AsFd::as_fd(&file))
+                .read(file.as_fd())
                 .map_err(failed("read attributes of"))?
                 .xattrs;
             let digest = file_digest::of(&xattrs, &mut &file, stat.size, &mut self.buffer)

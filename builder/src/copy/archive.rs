@@ -6,9 +6,12 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
-use registry::oci::Hasher;
+use registry::oci::{Digest, Hasher};
+use snapshotter::Root;
+use snapshotter::layer::{self, Limits, UnpackError, UnpackMode, Unpacked};
 
 use crate::context::BUFFER;
+use crate::identity::Owner;
 
 /// Bytes of memory that an xz stream may ask for: enough for `xz -9`, which takes 65 MiB.
 const XZ_MEMORY: u64 = 128 << 20;
@@ -54,26 +57,39 @@ pub(crate) fn decompress<'r>(mut stream: impl BufRead + 'r) -> io::Result<Box<dy
     })
 }
 
-/// A file whose bytes are hashed as they are read, up to a length.
-pub(super) struct Hashing<'f> {
-    file: io::Take<&'f File>,
-    hasher: Hasher,
+/// What came of unpacking, and of what bytes.
+pub(super) struct Outcome {
+    /// Of what the hasher had, and then all bytes of the file.
+    pub(super) digest: Digest,
+    pub(super) unpacked: Result<Unpacked, UnpackError>,
 }
 
-impl<'f> Hashing<'f> {
-    pub(super) fn new(file: &'f File, length: u64, hasher: Hasher) -> Self {
-        Self {
-            file: file.take(length),
-            hasher,
-        }
-    }
+/// Unpacks the first `size` bytes of a file into a directory; everything is given to `owner`, if there is one.
+pub(super) fn unpack(file: &File, size: u64, hasher: Hasher, into: &Root, owner: Option<Owner>) -> io::Result<Outcome> {
+    let mode = owner.map_or(UnpackMode::Archive, |Owner { uid, gid }| UnpackMode::ArchiveOwnedBy {
+        uid,
+        gid,
+    });
+    let mut hashing = Hashing {
+        file: file.take(size),
+        hasher,
+    };
+    let unpacked = {
+        let stream = BufReader::with_capacity(BUFFER, &mut hashing);
+        layer::unpack(&mut decompress(stream)?, into, mode, &Limits::default())
+    };
+    // After an error, and after what a decompressor takes for the end, bytes are left.
+    io::copy(&mut hashing, &mut io::sink())?;
+    Ok(Outcome {
+        digest: hashing.hasher.finish(),
+        unpacked,
+    })
+}
 
-    /// Reads what is left and returns the hasher of all of it.
-    pub(super) fn finish(mut self) -> io::Result<Hasher> {
-        let mut buffer = vec![0; BUFFER];
-        while self.read(&mut buffer)? > 0 {}
-        Ok(self.hasher)
-    }
+/// A file whose bytes are hashed as they are read.
+struct Hashing<'f> {
+    file: io::Take<&'f File>,
+    hasher: Hasher,
 }
 
 impl Read for Hashing<'_> {

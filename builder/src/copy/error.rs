@@ -43,6 +43,16 @@ pub enum CopyError {
         #[source]
         source: UnpackError,
     },
+    /// An owner that does not exist in this user namespace.
+    #[error("{} cannot be owned by {uid}:{gid}: the ids are not mapped here", Shown(path))]
+    UnmappedOwner {
+        /// The destination.
+        path: PathBuf,
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
     /// A call failed.
     #[error(transparent)]
     Io(#[from] FsError),

@@ -33,17 +33,16 @@ use std::io::Seek as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use snapshotter::layer::{self, Limits, UnpackMode};
+use rustix::io::Errno;
 use snapshotter::{DirAttributes, FsError, Root, Stat};
 
 pub use error::CopyError;
 
 use crate::context::{
-    BUFFER, Content, FileContent, Match, ResolveError, Selection, Tree, absolute, begin_file_digest, resolve,
+    Content, FileContent, Match, ResolveError, Selection, Tree, absolute, begin_file_digest, resolve,
 };
 use crate::identity::Owner;
 use crate::op::{Chmod, CopyOp, InlineFile};
-use archive::Hashing;
 use dirs::Dirs;
 use transfer::{Manner, Route, Transfer};
 
@@ -188,22 +187,13 @@ impl<'a> Copier<'a> {
             return Ok(());
         };
         let (directory, name) = self.directory_and_name(destination, &matched.name)?;
-        let mut target = Dirs::new(directory, self.directory_of(destination))?;
-        let (parent, source_name) = tree.root().parent(&matched.origin)?;
-        let above = matched.origin.parent().unwrap_or(Path::new(""));
-        let mut source = Dirs::new(parent, absolute(above))?;
-        let manner = self.manner(keep_owner);
-        let (from, to) = (Path::new(&source_name), Path::new(&name));
-        self.transfer.entry(
-            Route {
-                source: &mut source,
-                from,
-                target: &mut target,
-                to,
-            },
-            entry,
-            &manner,
-        )
+        let route = Route {
+            source: &mut directory_around(tree, &matched.origin)?,
+            from: Path::new(matched.origin.file_name().unwrap_or_default()),
+            target: &mut Dirs::new(directory, self.directory_of(destination))?,
+            to: Path::new(&name),
+        };
+        self.transfer.entry(route, entry, &self.manner(keep_owner))
     }
 
     /// Unpacks an archive into the destination, which is then always a directory; returns whether it was one.
@@ -214,35 +204,26 @@ impl<'a> Copier<'a> {
         content: &FileContent,
         destination: &Destination,
     ) -> Result<bool, CopyError> {
-        let shown = absolute(&matched.origin);
-        let changed = || CopyError::ChangedWhileReading { path: shown.clone() };
-        let failed = |error| FsError::new("read", &shown, error);
-        let mut file = tree.root().open_file(&matched.origin)?;
+        let path = absolute(&matched.origin);
+        let name = Path::new(matched.origin.file_name().unwrap_or_default());
+        let mut file = transfer::open_source(&mut directory_around(tree, &matched.origin)?, name)?;
         if !archive::is_archive(&file) {
             return Ok(false);
         }
+        let failed = |error| FsError::new("read", &path, error);
         file.rewind().map_err(failed)?;
         let into = Root::from_fd(self.make_directory(destination)?);
         let size = matched.entries.first().map_or(0, |entry| entry.stat.size);
-        let hasher = begin_file_digest(&self.transfer.read_xattrs(&file, content, &shown)?);
-        let mut hashing = Hashing::new(&file, size, hasher);
-        let mode = UnpackMode::Archive {
-            owner: self.owner.map(|owner| (owner.uid, owner.gid)),
-        };
-        let unpacked = {
-            let stream = std::io::BufReader::with_capacity(BUFFER, &mut hashing);
-            let mut stream = archive::decompress(stream).map_err(failed)?;
-            layer::unpack(&mut stream, &into, mode, &Limits::default())
-        };
+        let hasher = begin_file_digest(&self.transfer.read_xattrs(&file, content, &path)?);
+        let outcome = archive::unpack(&file, size, hasher, &into, self.owner).map_err(failed)?;
         // An archive that changed underneath may well look damaged: then the change is what is to be told.
-        if hashing.finish().map_err(failed)?.finish() != content.digest {
-            return Err(changed());
+        if outcome.digest != content.digest {
+            return Err(CopyError::ChangedWhileReading { path });
         }
-        let unpacked = unpacked.map_err(|source| CopyError::Archive {
-            path: shown.clone(),
-            source,
-        })?;
-        self.transfer.count_unpacked(&unpacked);
+        match outcome.unpacked {
+            Ok(unpacked) => self.transfer.count_unpacked(&unpacked),
+            Err(source) => return Err(CopyError::Archive { path, source }),
+        }
         Ok(true)
     }
 
@@ -286,15 +267,22 @@ impl<'a> Copier<'a> {
             Some(Chmod::Octal(mode)) => mode,
             _ => 0o755,
         };
-        Ok(self.into.make_dirs(
-            path,
-            &DirAttributes {
-                mode,
-                uid,
-                gid,
-                mtime: None,
-            },
-        )?)
+        let attributes = DirAttributes {
+            mode,
+            uid,
+            gid,
+            mtime: None,
+        };
+        self.into
+            .make_dirs(path, &attributes)
+            .map_err(|error| match error.errno() {
+                Some(Errno::INVAL | Errno::OVERFLOW) => CopyError::UnmappedOwner {
+                    path: absolute(path),
+                    uid,
+                    gid,
+                },
+                _ => error.into(),
+            })
     }
 }
 
@@ -302,4 +290,10 @@ impl Destination {
     fn is_directory(&self) -> bool {
         self.as_directory || self.stat.is_some_and(|stat| stat.is_dir())
     }
+}
+
+/// Opens the directory that a file of a tree is in; the path has no links.
+fn directory_around(tree: &Tree, path: &Path) -> Result<Dirs, FsError> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    Dirs::new(tree.root().open_dir(directory)?, absolute(directory))
 }

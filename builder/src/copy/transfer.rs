@@ -119,6 +119,7 @@ impl Transfer {
                 let file = create(target, to)?;
                 self.dress_file(target, to, &file, &attributes, &[])
             }
+            // A directory cannot come here: `tree` makes them.
             Content::Nothing | Content::Directory(_) => {
                 let (major, minor) = entry.stat.rdev;
                 let make = |dir: BorrowedFd<'_>, name: &OsStr| {
@@ -219,7 +220,7 @@ impl Transfer {
     ) -> Result<(), CopyError> {
         let dir = target.open(to.parent().unwrap_or(Path::new("")))?;
         let dressed = self.dresser.new_file(file.as_fd(), dir, attributes, xattrs);
-        Ok(dressed.map_err(|errno| FsError::new("set the attributes of", target.shown(to), errno))?)
+        dressed.map_err(|undressed| undressed.of(target.shown(to)))
     }
 
     /// Dresses what cannot be opened; `mode` is `None` for a link, which has none.
@@ -233,12 +234,12 @@ impl Transfer {
         let dir = target.open(to.parent().unwrap_or(Path::new("")))?;
         let name = to.file_name().unwrap_or_default().as_bytes();
         let dressed = self.dresser.by_name(dir, name, attributes, mode);
-        Ok(dressed.map_err(|errno| FsError::new("set the attributes of", target.shown(to), errno))?)
+        dressed.map_err(|undressed| undressed.of(target.shown(to)))
     }
 }
 
 /// Opens a file to read; anything else under its name means that it changed.
-fn open_source(source: &mut Dirs, from: &Path) -> Result<File, CopyError> {
+pub(super) fn open_source(source: &mut Dirs, from: &Path) -> Result<File, CopyError> {
     let shown = source.shown(from);
     let changed = || CopyError::ChangedWhileReading { path: shown.clone() };
     let is_gone = |errno| {

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use snapshotter::{FsError, Stat};
 
 use super::CopyError;
+use super::attributes::Undressed;
 use super::dirs::Dirs;
 use super::transfer::{Manner, Route, Transfer};
 use crate::context::{Content, Entry, Standing};
@@ -113,9 +114,9 @@ impl<'a> Merge<'a> {
             let attributes = self.manner.attributes(&entry.stat);
             let dressed = match dressing {
                 Dressing::All => self.transfer.dresser.directory(fd, &attributes, xattrs),
-                Dressing::OnlyMode => fchmod(fd, Mode::from_raw_mode(attributes.mode)),
+                Dressing::OnlyMode => fchmod(fd, Mode::from_raw_mode(attributes.mode)).map_err(Undressed::from),
             };
-            dressed.map_err(|errno| FsError::new("set the attributes of", shown, errno))?;
+            dressed.map_err(|undressed| undressed.of(shown))?;
         }
         Ok(())
     }

@@ -35,7 +35,9 @@ pub struct Diagnostic {
     /// Further facts, one a line.
     pub notes: Vec<String>,
     /// What to do about it.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
+    /// Where to read more.
+    pub url: Option<Box<str>>,
 }
 
 /// A place in the source and what is the matter there (may be empty).
@@ -57,6 +59,7 @@ impl Diagnostic {
             labels: Vec::new(),
             notes: Vec::new(),
             help: None,
+            url: None,
         }
     }
 
@@ -103,10 +106,17 @@ impl Diagnostic {
         self
     }
 
+    /// Says where to read more.
+    #[must_use]
+    pub fn more_at(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into().into_boxed_str());
+        self
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into_boxed_str());
         self
     }
 }

@@ -1,6 +1,6 @@
 //! "Did you mean …?": the candidate nearest to what was written.
 
-/// Returns the candidate that needs the fewest single-character edits, if two are enough.
+/// Returns the candidate that needs the fewest edits of characters, if two are enough.
 ///
 /// An exact match gives nothing: then the word was not what was wrong. The first of equally near candidates wins.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -27,20 +27,26 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
     }
 }
 
-/// Returns the Levenshtein distance in characters.
+/// Returns how many characters must be inserted, removed, replaced or exchanged with their neighbour.
 fn distance(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().collect();
     let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    // Row i holds the distances of the first i characters of `from` to each start of `to`.
+    let mut rows: [Vec<usize>; 3] = [Vec::new(), Vec::new(), (0..=to.len()).collect()];
+    for i in 1..=from.len() {
+        rows.rotate_left(1);
+        rows[2] = vec![i];
+        for j in 1..=to.len() {
+            let [before_last, last, row] = &mut rows;
+            let differs = usize::from(from[i - 1] != to[j - 1]);
+            let mut cheapest = (last[j - 1] + differs).min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                cheapest = cheapest.min(before_last[j - 2] + 1);
+            }
+            row.push(cheapest);
         }
     }
-    row[to.len()]
+    rows[2][to.len()]
 }
 
 #[cfg(test)]
@@ -63,7 +69,9 @@ mod tests {
             ("", "abc", 3),
             ("kitten", "sitting", 3),
             ("añb", "anb", 1),
-            ("ab", "ba", 2),
+            ("ab", "ba", 1),
+            ("RNU", "RUN", 1),
+            ("", "", 0),
         ] {
             assert_eq!(distance(a, b), edits);
             assert_eq!(distance(b, a), edits);

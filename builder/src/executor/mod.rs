@@ -7,6 +7,8 @@
 //! croze ── control socket ── monitor ── pid 1 of the step's pid namespace
 //! ```
 //!
+//! While a step runs, the monitor of the next one is started and waits for its plan.
+//!
 //! The monitor kills the step as soon as the control socket ends, however croze died; the step asks the kernel to be
 //! killed when the monitor dies; the pid namespace takes everything the step has started along.
 
@@ -18,11 +20,14 @@ mod wire;
 mod seccomp;
 mod init;
 mod own_program;
+mod run_error;
+mod monitor;
 mod run;
 
 pub use exit::{Exit, GRACE, Stop};
 pub use init::init_main_if_asked;
 pub use plan::{DEFAULT_PATH, MountIndex, SetupStep, Source, plan};
 pub use process::{Content, Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Process, Tree};
-pub use run::{Executor, RunError};
+pub use run::Executor;
+pub use run_error::RunError;
 pub use setup_error::{SetupError, SystemError};

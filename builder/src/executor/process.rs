@@ -26,7 +26,8 @@ pub struct Process {
     pub mounts: Vec<Mount>,
     /// Which network it sees.
     pub network: Network,
-    /// Host name inside, also written to `/etc/hostname` and `/etc/hosts`.
+    /// Host name inside, also written to `/etc/hosts`. `/etc/hostname` is the image's, as with BuildKit: a step may
+    /// write it, and what it writes stays.
     pub hostname: String,
     /// Further lines of `/etc/hosts`: address and name.
     pub extra_hosts: Vec<(String, String)>,

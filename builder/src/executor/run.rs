@@ -1,25 +1,23 @@
 //! Starting a step and listening to it.
 
 use std::io;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix;
 use tokio::net::unix::pipe;
-use tokio::net::{UnixStream, unix};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::exit::{Exit, Stop};
-use super::init::MONITOR_NAME;
+use super::monitor::Monitor;
 use super::own_program;
 use super::plan::plan;
 use super::process::Process;
-use super::setup_error::SetupError;
+use super::run_error::{RunError, system};
 use super::wire::{self, KILL, Outcome, TERMINATE};
 use crate::progress::Stream;
 
@@ -30,40 +28,13 @@ const BUFFER: usize = 64 << 10;
 /// a process outside.
 const DRAIN: Duration = Duration::from_millis(200);
 
-/// Why a step could not be run to its end. That its program fails is no error but an [`Exit`].
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// croze could not start the monitor or talk to it.
-    #[error("cannot {verb}")]
-    System {
-        /// What was attempted.
-        verb: &'static str,
-        /// Why it failed.
-        #[source]
-        source: io::Error,
-    },
-    /// The step could not be set up, or its program not be run.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// A system call failed in the monitor.
-    #[error("the step's monitor cannot {verb}")]
-    Monitor {
-        /// What was attempted.
-        verb: String,
-        /// Why it failed.
-        #[source]
-        source: io::Error,
-    },
-    /// The monitor ended without a word: it was killed.
-    #[error("the step's monitor died")]
-    MonitorDied,
-}
-
 /// Runs processes. One serves a whole build, any number of steps at once.
 #[derive(Debug)]
 pub struct Executor {
     program: OwnedFd,
     scratch: PathBuf,
+    /// A monitor that was started ahead. It ends by itself when croze does not need it.
+    spare: Mutex<Option<Monitor>>,
 }
 
 impl Executor {
@@ -74,6 +45,7 @@ impl Executor {
         Ok(Self {
             program,
             scratch: scratch.to_owned(),
+            spare: Mutex::default(),
         })
     }
 
@@ -87,17 +59,17 @@ impl Executor {
         output: impl FnMut(Stream, Bytes),
         stop: watch::Receiver<Stop>,
     ) -> Result<Exit, RunError> {
-        let (control, theirs) = StdUnixStream::pair().map_err(system("make a socket"))?;
-        let (stdout, stdout_writer) = output_pipe()?;
-        let (stderr, stderr_writer) = output_pipe()?;
-        let mut monitor = self.start_monitor(theirs, stdout_writer, stderr_writer)?;
-
-        control.set_nonblocking(true).map_err(system("set up a socket"))?;
-        let control = UnixStream::from_std(control).map_err(system("set up a socket"))?;
+        let Monitor {
+            mut child,
+            control,
+            stdout,
+            stderr,
+        } = self.monitor()?;
         let (answers, mut orders) = control.into_split();
         let steps = wire::encode(&plan(process, &self.scratch)).map_err(system("encode the plan"))?;
         // A monitor that dies before it has read all is reported as such below.
         let _sent = orders.write_all(&steps).await;
+        self.start_ahead();
 
         let mut listener = Listener {
             stdout: Some(stdout),
@@ -110,7 +82,8 @@ impl Executor {
             never = obey(stop, &mut orders) => match never {},
         };
         let _incomplete = tokio::time::timeout(DRAIN, listener.drain()).await;
-        monitor.wait().await.map_err(system("wait for the monitor"))?;
+        // The monitor has said all it has to say, and nothing of the step is left: its own end is nobody's business.
+        tokio::spawn(async move { child.wait().await });
         match outcome.ok_or(RunError::MonitorDied)? {
             Outcome::Ended(exit) => Ok(exit),
             Outcome::NotStarted(error) => Err(error.into()),
@@ -121,16 +94,22 @@ impl Executor {
         }
     }
 
-    fn start_monitor(&self, control: StdUnixStream, stdout: OwnedFd, stderr: OwnedFd) -> Result<Child, RunError> {
-        Command::new(format!("/proc/self/fd/{}", self.program.as_raw_fd()))
-            .arg0(MONITOR_NAME)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(OwnedFd::from(control)))
-            .stdout(Stdio::from(stdout))
-            .stderr(Stdio::from(stderr))
-            .spawn()
-            .map_err(system("start the step's monitor"))
+    /// Returns a monitor that waits for its plan: the one started ahead, if there is one.
+    fn monitor(&self) -> Result<Monitor, RunError> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Somebody may have killed it meanwhile.
+        let alive = spare.as_mut().is_some_and(Monitor::is_alive);
+        match spare.filter(|_| alive) {
+            Some(monitor) => Ok(monitor),
+            None => Monitor::start(&self.program),
+        }
+    }
+
+    /// Starts the next step's monitor while this step runs: becoming croze again takes longer than many a step.
+    fn start_ahead(&self) {
+        // If that fails now, the next step will say why.
+        let next = Monitor::start(&self.program).ok();
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 }
 
@@ -195,14 +174,4 @@ async fn read(stream: &mut Option<impl AsyncRead + Unpin>, buffer: &mut BytesMut
         Ok(1..) => Some(buffer.split().freeze()),
         Ok(0) | Err(_) => None,
     }
-}
-
-fn output_pipe() -> Result<(pipe::Receiver, OwnedFd), RunError> {
-    let (reader, writer) = io::pipe().map_err(system("make a pipe"))?;
-    let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(system("set up a pipe"))?;
-    Ok((reader, writer.into()))
-}
-
-fn system(verb: &'static str) -> impl Fn(io::Error) -> RunError {
-    move |source| RunError::System { verb, source }
 }

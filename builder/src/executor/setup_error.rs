@@ -47,6 +47,12 @@ pub enum SetupError {
         /// Whether a directory is to be mounted.
         directory: bool,
     },
+    /// A mount would cover the whole root file system.
+    #[error("the mount point `{}` is the root directory", .target.display())]
+    TargetIsRoot {
+        /// The mount point, before its links were followed.
+        target: PathBuf,
+    },
     /// The working directory cannot be entered.
     #[error("cannot enter the working directory `{}`", .path.display())]
     WorkingDirectory {

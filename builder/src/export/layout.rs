@@ -7,6 +7,8 @@
 //! blobs/sha256/<hex>       documents and layers
 //! ```
 
+use std::collections::BTreeMap;
+
 use registry::oci::{Descriptor, Digest, Index, Reference};
 use serde::Serialize;
 
@@ -50,6 +52,14 @@ impl<'a> Layout<'a> {
             documents: image.documents(),
             layers: image.layers(),
         })
+    }
+
+    /// Adds annotations to the entries of `index.json`.
+    pub fn annotated(mut self, annotations: &BTreeMap<String, String>) -> Self {
+        for entry in &mut self.index.manifests {
+            entry.annotations.extend(annotations.clone());
+        }
+        self
     }
 }
 

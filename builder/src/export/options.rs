@@ -24,8 +24,20 @@ pub struct ImageOptions {
     pub annotations: Vec<Annotation>,
     /// `rewrite-timestamp`: times in new layers are lowered to `SOURCE_DATE_EPOCH`.
     pub rewrite_timestamp: bool,
-    /// `source-date-epoch` in seconds since 1970, instead of the build argument.
-    pub source_date_epoch: Option<i64>,
+    /// `source-date-epoch`: the time that counts for this output.
+    pub source_date_epoch: OutputEpoch,
+}
+
+/// Which time counts for an output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OutputEpoch {
+    /// That of the build.
+    #[default]
+    OfBuild,
+    /// That of the build for config and history, but no times in layers are lowered: an empty value.
+    NotInLayers,
+    /// This one, in seconds since 1970.
+    At(i64),
 }
 
 /// One `annotation[-TARGET][[PLATFORM]].KEY=VALUE`.
@@ -79,7 +91,11 @@ impl ImageOptions {
             annotations: take_annotations(attributes)?,
             rewrite_timestamp: attributes.take_flag("rewrite-timestamp")?.unwrap_or(false),
             source_date_epoch: attributes
-                .take_as("source-date-epoch", "a number of seconds", |text| text.parse().ok())?,
+                .take_as("source-date-epoch", "a number of seconds", |text| match text {
+                    "" => Some(OutputEpoch::NotInLayers),
+                    text => text.parse().ok().map(OutputEpoch::At),
+                })?
+                .unwrap_or_default(),
         })
     }
 }

@@ -166,6 +166,11 @@ impl OutputSpec {
         matches!(self, Self::Image(ImageOutput { push: true, .. }))
     }
 
+    /// Returns whether the image goes to registries, and only `--tag` can say to which.
+    pub fn is_push_without_name(&self) -> bool {
+        matches!(self, Self::Image(image) if image.push && image.options.names.is_empty())
+    }
+
     fn local(attributes: &mut Attributes) -> Result<Self, OutputSpecError> {
         let directory = attributes.require("dest")?;
         if directory == "-" {

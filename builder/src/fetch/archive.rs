@@ -27,7 +27,7 @@ pub(super) fn unpack(path: &Path, address: &str, into: &ActiveSnapshot) -> Resul
     let stream = BufReader::with_capacity(BUFFER, file);
     let mut tar = decompress(stream).map_err(FetchError::io("decompress", path))?;
     // Contexts belong to nobody: what is copied from them becomes root's.
-    let mode = UnpackMode::Archive { owner: Some((0, 0)) };
+    let mode = UnpackMode::ArchiveOwnedBy { uid: 0, gid: 0 };
     let root = Root::open(into.upper())?;
     let unpacked = layer::unpack(&mut tar, &root, mode, &Limits::default());
     unpacked.map_err(|source| FetchError::Archive {

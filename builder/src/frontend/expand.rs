@@ -2,7 +2,7 @@
 
 use super::environment::Environment;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
-use crate::dockerfile::words::{self, Lookup, WordError};
+use crate::dockerfile::words::{self, Expanded, Lookup, WordError};
 use crate::dockerfile::{Dockerfile, Heredoc};
 
 impl Lookup for Environment {
@@ -29,6 +29,11 @@ impl Expander {
     pub(super) fn word(self, word: &Spanned<String>, env: &Environment) -> Result<(String, Vec<String>), Diagnostic> {
         let expanded = words::expand(word, self.escape, env).map_err(|error| at(error, word, word.span))?;
         Ok((expanded.text, expanded.unset))
+    }
+
+    /// Expands a word of the global scope.
+    pub(super) fn global(self, word: &str, env: &Environment) -> Result<Expanded, WordError> {
+        words::expand(word, self.escape, env)
     }
 
     /// Expands a word that may become several; also returns the variables in it that are not set.

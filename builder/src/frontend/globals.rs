@@ -11,10 +11,11 @@ use super::request::Request;
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::dockerfile::InstructionKind;
 use crate::dockerfile::did_you_mean;
+use crate::dockerfile::words::{Expanded, WordError};
 
-/// The global scope.
+/// The global scope, evaluated: what `FROM` lines can use.
 #[derive(Clone, Debug)]
-pub(super) struct Globals {
+pub struct Globals {
     env: Environment,
     /// The names of all `ARG`s, with a value or not.
     declared: BTreeSet<String>,
@@ -24,7 +25,7 @@ pub(super) struct Globals {
 
 impl Globals {
     /// Evaluates the global scope; a build argument wins over a default, which is then not looked at.
-    pub(super) fn new(request: &Request) -> Result<Self, Diagnostic> {
+    pub fn new(request: &Request) -> Result<Self, Diagnostic> {
         let expander = Expander::new(&request.dockerfile);
         let mut env = platform_arguments(request);
         let definitions = request
@@ -58,6 +59,24 @@ impl Globals {
             expander,
             epoch,
         })
+    }
+
+    /// Expands a word of a `FROM` line.
+    ///
+    /// # Errors
+    /// If it is not well formed.
+    pub fn expand(&self, word: &str) -> Result<Expanded, WordError> {
+        self.expander.global(word, &self.env)
+    }
+
+    /// Returns whether a variable has a value, or an `ARG` without one.
+    pub fn knows(&self, name: &str) -> bool {
+        self.declared.contains(name) || self.env.get(name).is_some()
+    }
+
+    /// Returns the names of all variables and `ARG`s.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.env.names().chain(self.declared.iter().map(String::as_str))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {

@@ -3,7 +3,6 @@
 use registry::oci::ImageConfig;
 
 use super::ResolvedImage;
-use crate::diagnostic::Diagnostic;
 use crate::graph::VertexId;
 
 /// A stage as an image in the making.
@@ -20,8 +19,6 @@ pub struct Lowered {
     pub history: Vec<HistoryEntry>,
     /// `SOURCE_DATE_EPOCH`: the time, in seconds since 1970, that the image and its history should bear.
     pub epoch: Option<i64>,
-    /// What is odd but stops nothing, and was not silenced with `# check=skip=…`.
-    pub warnings: Vec<Diagnostic>,
 }
 
 /// The image that a build starts from.

@@ -1,11 +1,11 @@
 //! The way through the stages: each is lowered once, after those that it is made from.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use registry::oci::{Platform, Reference};
 
 use super::base;
-use super::check::{Check, Warnings};
 use super::environment::Environment;
 use super::expand::Expander;
 use super::failure::{Failure, LowerError};
@@ -13,6 +13,7 @@ use super::globals::Globals;
 use super::instruction;
 use super::lowered::Base;
 use super::name::StepNames;
+use super::observe::{BaseImage, Observe, Seen};
 use super::onbuild;
 use super::request::Request;
 use super::source::{ImageSource, Source};
@@ -30,7 +31,7 @@ pub(super) struct Lowering<'a> {
     pub(super) globals: &'a Globals,
     pub(super) expander: Expander,
     /// Shared, because words are expanded while other parts are borrowed.
-    pub(super) warnings: RefCell<Warnings>,
+    observer: RefCell<&'a mut dyn Observe>,
     table: &'a StageTable<'a>,
     images: &'a dyn ResolveImage,
     graph: &'a mut GraphBuilder<Op>,
@@ -50,15 +51,15 @@ impl<'a> Lowering<'a> {
         request: &'a Request,
         table: &'a StageTable<'a>,
         globals: &'a Globals,
-        check: Check,
         images: &'a dyn ResolveImage,
+        observer: &'a mut dyn Observe,
         graph: &'a mut GraphBuilder<Op>,
     ) -> Self {
         Self {
             request,
             globals,
             expander: Expander::new(&request.dockerfile),
-            warnings: RefCell::new(Warnings::new(check)),
+            observer: RefCell::new(observer),
             table,
             images,
             graph,
@@ -66,8 +67,8 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Lowers what the target needs and returns the target, with the warnings on the way.
-    pub(super) fn target(mut self) -> Result<(StageState, Vec<Diagnostic>), LowerError> {
+    /// Lowers what the target needs and returns the target.
+    pub(super) fn target(mut self) -> Result<StageState, LowerError> {
         let source = &self.request.dockerfile.source;
         let in_file = |error: Diagnostic| error.in_file(source);
         let mut errors = Vec::new();
@@ -89,13 +90,35 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
-        let in_file = |found: Vec<Diagnostic>| found.into_iter().map(in_file).collect::<Vec<_>>();
         match self.stages.swap_remove(self.table.target) {
-            Outcome::Lowered(state) if errors.is_empty() => match self.warnings.into_inner().finish() {
-                Ok(warnings) => Ok((*state, in_file(warnings))),
-                Err(errors) => Err(LowerError::Dockerfile(in_file(errors))),
-            },
+            Outcome::Lowered(state) if errors.is_empty() => Ok(*state),
             _ => Err(LowerError::Dockerfile(errors)),
+        }
+    }
+
+    /// Lowers these stages for the observer alone, and returns what stood in the way of some.
+    pub(super) fn inspect(mut self, stages: BTreeSet<usize>) -> Vec<LowerError> {
+        let source = &self.request.dockerfile.source;
+        let failures = stages.into_iter().filter_map(|index| match self.stage(index) {
+            Ok(_) | Err(Failure::Inherited) => None,
+            Err(Failure::Dockerfile(error)) => Some(LowerError::Dockerfile(vec![error.in_file(source)])),
+            Err(Failure::Resolve {
+                diagnostic,
+                span,
+                error,
+            }) => Some(LowerError::Resolve {
+                diagnostic: Box::new(diagnostic.in_file(source)),
+                span,
+                error,
+            }),
+        });
+        failures.collect()
+    }
+
+    /// Tells the observer of something in a stage, unless it is in a trigger of its image.
+    pub(super) fn see(&self, seen: Seen<'_>, stage: &OpenStage) {
+        if !stage.in_trigger_of_image {
+            self.observer.borrow_mut().see(seen);
         }
     }
 
@@ -116,6 +139,7 @@ impl<'a> Lowering<'a> {
         let table = self.table;
         let parsed = &table.stages[index];
         let mut stage = base::open(parsed, self)?;
+        self.see_stage(index, &stage);
         if parsed.replaced {
             stage.state.config.config.on_build.clear();
             return Ok(stage.state);
@@ -141,8 +165,31 @@ impl<'a> Lowering<'a> {
         Ok(stage.state)
     }
 
+    fn see_stage(&self, index: usize, stage: &OpenStage) {
+        let parsed = &self.table.stages[index];
+        let base = match (&parsed.base, &stage.state.base) {
+            (Source::Image(image), Some(base)) => Some(BaseImage {
+                name: &parsed.base_name.value,
+                platform: &image.platform,
+                config: &base.image.config,
+            }),
+            _ => None,
+        };
+        let parent = match parsed.base {
+            Source::Stage(parent) => Some(parent),
+            _ => None,
+        };
+        let seen = Seen::Stage {
+            index,
+            syntax: parsed.syntax,
+            parent,
+            used: &parsed.used,
+            base,
+        };
+        self.see(seen, stage);
+    }
+
     fn lower_step(&mut self, index: usize, step: &Step<'_>, stage: &mut OpenStage) -> Result<(), Failure> {
-        self.warnings.get_mut().enter(step.instruction);
         let mut inputs = Vec::new();
         for named in &step.sources {
             inputs.push(match named {
@@ -150,6 +197,13 @@ impl<'a> Lowering<'a> {
                 None => None,
             });
         }
+        // Only now: the inputs may have been stages that were seen in their turn.
+        let seen = Seen::Instruction {
+            stage: index,
+            instruction: step.instruction,
+            has_shell: !stage.state.config.config.shell.is_empty(),
+        };
+        self.see(seen, stage);
         Ok(instruction::lower(step, &inputs, stage, self)?)
     }
 
@@ -206,6 +260,7 @@ impl<'a> Lowering<'a> {
         let op = Op::Workdir(WorkdirOp {
             path: "/".to_owned(),
             user: String::new(),
+            mtime: None,
             scratch: true,
         });
         self.add(op, Vec::new(), "[internal] empty file system".to_owned(), "", None)

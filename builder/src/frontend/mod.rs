@@ -17,6 +17,7 @@ mod failure;
 mod path;
 mod environment;
 mod expand;
+mod syntax;
 mod history;
 mod name;
 mod source;
@@ -25,7 +26,7 @@ mod globals;
 mod stages;
 mod stage;
 mod onbuild;
-mod check;
+mod observe;
 mod lowering;
 mod words;
 mod base;
@@ -34,15 +35,16 @@ mod instruction;
 mod tests;
 
 pub use failure::LowerError;
+pub use globals::Globals;
 pub use lowered::{Base, COMMENT, HistoryEntry, Lowered};
+pub use observe::{BaseImage, Observe, Seen};
 pub use request::{Entitlement, NamedContext, NoCache, Request, TargetPlatform};
 pub use resolve::{ImageRequest, ResolveError, ResolveImage, ResolvedImage};
+pub use syntax::refuse_foreign_syntax;
 
 use crate::diagnostic::Diagnostic;
 use crate::graph::GraphBuilder;
 use crate::op::Op;
-use check::Check;
-use globals::Globals;
 use lowering::Lowering;
 use source::Source;
 use stage::StageState;
@@ -69,17 +71,31 @@ pub fn references(request: &Request) -> Result<Vec<ImageRequest>, Vec<Diagnostic
     Ok(images)
 }
 
-/// Adds what the target is made from to a graph and returns what it comes to.
+/// Adds what the target is made from to a graph and returns what it comes to; `observer` watches.
 pub fn lower(
     request: &Request,
     images: &dyn ResolveImage,
+    observer: &mut dyn Observe,
     graph: &mut GraphBuilder<Op>,
 ) -> Result<Lowered, LowerError> {
     let (globals, table) = parse(request).map_err(LowerError::Dockerfile)?;
-    let check =
-        Check::of(request).map_err(|error| LowerError::Dockerfile(vec![error.in_file(&request.dockerfile.source)]))?;
-    let (state, warnings) = Lowering::new(request, &table, &globals, check, images, graph).target()?;
-    Ok(finish(state, warnings, request, &globals))
+    let state = Lowering::new(request, &table, &globals, images, observer, graph).target()?;
+    Ok(finish(state, request, &globals))
+}
+
+/// Shows `observer` what [`lower`] would do, but for every stage if no target is chosen; goes on after errors and
+/// returns them all.
+pub fn inspect(request: &Request, images: &dyn ResolveImage, observer: &mut dyn Observe) -> Vec<LowerError> {
+    let (globals, table) = match parse(request) {
+        Ok(parsed) => parsed,
+        Err(errors) => return vec![LowerError::Dockerfile(errors)],
+    };
+    let wanted = match request.target {
+        Some(_) => table.needed(),
+        None => (0..table.stages.len()).collect(),
+    };
+    let mut graph = GraphBuilder::new();
+    Lowering::new(request, &table, &globals, images, observer, &mut graph).inspect(wanted)
 }
 
 fn parse(request: &Request) -> Result<(Globals, StageTable<'_>), Vec<Diagnostic>> {
@@ -91,7 +107,7 @@ fn parse(request: &Request) -> Result<(Globals, StageTable<'_>), Vec<Diagnostic>
 }
 
 /// Applies what the command line says about the image as a whole.
-fn finish(state: StageState, warnings: Vec<Diagnostic>, request: &Request, globals: &Globals) -> Lowered {
+fn finish(state: StageState, request: &Request, globals: &Globals) -> Lowered {
     let mut config = state.config;
     let labels = request.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
     config.config.labels.extend(labels);
@@ -113,6 +129,5 @@ fn finish(state: StageState, warnings: Vec<Diagnostic>, request: &Request, globa
         config,
         history: state.history,
         epoch: globals.epoch(),
-        warnings,
     }
 }

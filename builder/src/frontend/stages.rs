@@ -35,6 +35,8 @@ pub(super) struct ParsedStage<'a> {
     pub(super) base: Source,
     /// The expanded name of the base, for messages.
     pub(super) base_name: Spanned<String>,
+    /// The variables that the base's name and the platform make use of.
+    pub(super) used: Vec<String>,
     /// `--platform`, else the target's.
     pub(super) platform: Platform,
     /// Whether a named context has taken its place, so that nothing that it says is done.
@@ -86,6 +88,7 @@ impl<'a> StageTable<'a> {
                         label: table.label(stage),
                         base: Source::Scratch,
                         base_name: stage.base.clone(),
+                        used: Vec::new(),
                         platform: (*request.platform).clone(),
                         replaced: false,
                         steps: Vec::new(),
@@ -133,6 +136,9 @@ impl<'a> StageTable<'a> {
         globals: &Globals,
     ) -> Result<ParsedStage<'a>, Diagnostic> {
         let base_name = Spanned::new(globals.base_name(&stage.base)?, stage.base.span);
+        let words = std::iter::once(&stage.base).chain(&stage.platform);
+        let expanded = words.filter_map(|word| globals.expand(word).ok());
+        let used = expanded.flat_map(|expanded| expanded.used).collect();
         let platform = match &stage.platform {
             Some(platform) => globals.platform(platform)?,
             None => (*request.platform).clone(),
@@ -151,6 +157,7 @@ impl<'a> StageTable<'a> {
             label: self.label(stage),
             base,
             base_name,
+            used,
             platform,
             replaced,
             steps: Vec::new(),

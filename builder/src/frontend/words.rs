@@ -1,7 +1,8 @@
-//! Expansion in a stage: words see its environment, and what they ask for in vain is warned of.
+//! Expansion in a stage: words see its environment, and the observer hears of what they ask for in vain.
 
 use super::lowering::Lowering;
 use super::name::with_capital_keyword;
+use super::observe::Seen;
 use super::stage::OpenStage;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::dockerfile::{Heredoc, nearest};
@@ -10,7 +11,7 @@ impl Lowering<'_> {
     /// Expands a word.
     pub(super) fn word(&self, word: &Spanned<String>, stage: &OpenStage) -> Result<String, Diagnostic> {
         let (text, unset) = self.expander.word(word, &stage.state.env)?;
-        self.warn_of(unset, word.span, stage);
+        self.tell_of(&unset, word.span, stage);
         Ok(text)
     }
 
@@ -28,14 +29,14 @@ impl Lowering<'_> {
     /// Expands a word that may become several.
     pub(super) fn words(&self, word: &Spanned<String>, stage: &OpenStage) -> Result<Vec<String>, Diagnostic> {
         let (words, unset) = self.expander.words(word, &stage.state.env)?;
-        self.warn_of(unset, word.span, stage);
+        self.tell_of(&unset, word.span, stage);
         Ok(words)
     }
 
     /// Expands the body of a heredoc.
     pub(super) fn body(&self, heredoc: &Heredoc, stage: &OpenStage) -> Result<String, Diagnostic> {
         let (text, unset) = self.expander.body(heredoc, &stage.state.env)?;
-        self.warn_of(unset, heredoc.span, stage);
+        self.tell_of(&unset, heredoc.span, stage);
         Ok(text)
     }
 
@@ -44,18 +45,12 @@ impl Lowering<'_> {
         with_capital_keyword(&self.expander.display(instruction.trim(), &stage.state.env))
     }
 
-    /// Warns of variables that nothing has set and no `ARG` has declared.
-    fn warn_of(&self, unset: Vec<String>, span: Span, stage: &OpenStage) {
-        // The spans of an image's triggers are not of the Dockerfile, nor is what they lack its fault.
-        if stage.in_trigger_of_image {
-            return;
-        }
+    /// Tells the observer of variables that nothing has set and no `ARG` has declared.
+    fn tell_of(&self, unset: &[String], span: Span, stage: &OpenStage) {
         let declared = |name: &String| stage.state.args.iter().any(|arg| arg.name == *name);
-        for name in unset.into_iter().filter(|name| !declared(name)) {
-            let names = stage.state.env.names();
-            let suggestion = nearest(&name, names).map_or(String::new(), |near| format!(" (did you mean ${near}?)"));
-            let message = format!("Usage of undefined variable '${name}'{suggestion}");
-            self.warnings.borrow_mut().warn("UndefinedVar", &message, span);
+        for name in unset.iter().filter(|name| !declared(name)) {
+            let near = nearest(name, stage.state.env.names());
+            self.see(Seen::Undefined { name, near, span }, stage);
         }
     }
 }

@@ -77,6 +77,10 @@ impl BaseImages {
     /// # Errors
     /// If the registry does not have it, cannot be reached, or sends what is not an image.
     pub async fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
+        // The frontend names what it has resolved by its manifest.
+        if let Some(known) = reference.digest().and_then(|digest| self.by_manifest(digest)) {
+            return Ok(known);
+        }
         let cell = {
             let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(named.entry((reference.clone(), platform.clone())).or_default())

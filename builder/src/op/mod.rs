@@ -60,6 +60,8 @@ pub struct WorkdirOp {
     pub path: String,
     /// The `USER` in force, who owns a new directory; empty for root.
     pub user: String,
+    /// The time of new directories, in seconds since 1970: `SOURCE_DATE_EPOCH`; the present if `None`.
+    pub mtime: Option<i64>,
     /// Whether there is no input 0: the directory is made in an empty file system.
     pub scratch: bool,
 }

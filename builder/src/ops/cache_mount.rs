@@ -9,10 +9,12 @@
 //!   1.lock  1/ …        further ones, for `private` caches in use at the same time
 //! ```
 
+use std::collections::HashSet;
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use registry::oci::Hasher;
@@ -74,6 +76,8 @@ impl CacheIdentity<'_> {
 pub(super) struct Usage<'a> {
     /// How it shares the cache.
     pub sharing: Sharing,
+    /// With `--no-cache`: which caches this build has emptied already, so that each is emptied once.
+    pub emptied: Option<&'a Mutex<HashSet<String>>>,
     /// Fills a new cache; nobody sees the directory before it returns.
     pub fill: &'a dyn Fn(&Path) -> io::Result<()>,
     /// Whether waiting has become pointless.
@@ -91,10 +95,16 @@ pub(super) fn acquire(
 ) -> Result<CacheLease, CacheMountError> {
     let cache = mounts.join(identity.directory_name());
     fs::create_dir_all(&cache).map_err(failed("make", &cache))?;
+    if let Some(emptied) = usage.emptied {
+        // The guard is held until it is empty: another step of this build must not begin to use it before.
+        let mut emptied = emptied.lock().unwrap_or_else(PoisonError::into_inner);
+        if emptied.insert(identity.directory_name()) {
+            empty(&cache)?;
+        }
+    }
     for number in 0u32.. {
         let path = cache.join(format!("{number}.lock"));
-        let open = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = open.map_err(failed("open", &path))?;
+        let lock = open_lock(&path)?;
         let taken = match usage.sharing {
             Sharing::Shared => lock.lock_shared().map(|()| true),
             // Polling instead of one blocking call: a cancelled build must not be stuck in the kernel.
@@ -123,6 +133,26 @@ pub(super) fn acquire(
     Err(failed("find a free directory in", &cache)(
         io::ErrorKind::ResourceBusy.into(),
     ))
+}
+
+fn open_lock(path: &Path) -> Result<File, CacheMountError> {
+    let open = File::options().create(true).truncate(false).write(true).open(path);
+    open.map_err(failed("open", path))
+}
+
+/// Removes all directories of a cache but those that other builds use now.
+fn empty(cache: &Path) -> Result<(), CacheMountError> {
+    for number in 0u32.. {
+        let directory = cache.join(number.to_string());
+        if !directory.exists() {
+            break;
+        }
+        let lock = open_lock(&cache.join(format!("{number}.lock")))?;
+        if lock.try_lock().is_ok() {
+            fs::remove_dir_all(&directory).map_err(failed("empty", &directory))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the directory, complete under another name first, unless it is there.
@@ -170,6 +200,7 @@ mod tests {
 
     fn hold(mounts: &Path, identity: &CacheIdentity<'_>, sharing: Sharing) -> CacheLease {
         let usage = Usage {
+            emptied: None,
             sharing,
             fill: &|fresh| fs::write(fresh.join("filled"), ""),
             cancelled: &|| false,
@@ -219,6 +250,7 @@ mod tests {
         let mounts = tempfile::tempdir().unwrap();
         let _held = hold(mounts.path(), &PLAIN, Sharing::Locked);
         let usage = Usage {
+            emptied: None,
             sharing: Sharing::Locked,
             fill: &|_| Ok(()),
             cancelled: &|| true,
@@ -245,5 +277,31 @@ mod tests {
         .map(|identity| identity.directory_name());
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());
+    }
+
+    #[test]
+    fn a_build_without_cache_empties_each_cache_once_unless_another_build_uses_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let emptied = Mutex::default();
+        let take = |emptied: Option<&Mutex<HashSet<String>>>| {
+            let usage = Usage {
+                emptied,
+                sharing: Sharing::Shared,
+                fill: &|_| Ok(()),
+                cancelled: &|| false,
+            };
+            acquire(dir.path(), &PLAIN, &usage).unwrap()
+        };
+        let has = |lease: &CacheLease, name: &str| lease.directory.join(name).exists();
+        let first = take(None);
+        fs::write(first.directory.join("old"), "").unwrap();
+        let other = Mutex::default();
+        assert!(has(&take(Some(&other)), "old"), "it was in use");
+        drop(first);
+        let renewed = take(Some(&emptied));
+        assert!(!has(&renewed, "old"));
+        fs::write(renewed.directory.join("new"), "").unwrap();
+        drop(renewed);
+        assert!(has(&take(Some(&emptied)), "new"), "it was emptied twice");
     }
 }

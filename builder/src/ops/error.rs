@@ -24,6 +24,14 @@ pub enum OpError {
         /// How it ended.
         exit: Exit,
     },
+    /// The command ended badly, and there is no space left for what steps write.
+    #[error("process `{command}` did not complete successfully: {}; no space left for what steps write", ended(*.exit))]
+    NoSpace {
+        /// The command as a line.
+        command: String,
+        /// How it ended.
+        exit: Exit,
+    },
     /// The command could not be started.
     #[error("cannot run `{command}`")]
     Exec {

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use registry::oci::{Digest, Hasher};
-use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotStore, Upper};
+use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotStore, Timestamp, Upper};
 
 use super::value::Rootfs;
 use super::{LocalContext, OpError, Value, changed, made_now, rootfs, snapshot_name, view};
@@ -39,22 +39,51 @@ pub(super) fn selections(
     })
 }
 
-/// Returns the digest of what was selected, as far as the operation sees it.
-pub(super) fn digest(op: &Op, value: &Value, selections: &[Selection]) -> Digest {
-    let keep_owner = matches!(value, Value::Files(_));
-    let used = match op {
-        Op::Copy(op) => Use::Copy {
-            chmod: op.chmod.as_ref(),
-            keep_owner,
-        },
-        _ => Use::Mount { keep_owner },
-    };
-    // Digests have one length, so that putting them one behind the other is unambiguous.
+/// Returns the digest of what was selected, as far as the operation sees it, and of the owner that its
+/// names mean where the input gives them their meaning.
+pub(super) fn digest(
+    snapshots: &SnapshotStore,
+    op: &Op,
+    input: usize,
+    value: &Value,
+    selections: &[Selection],
+) -> Result<Digest, OpError> {
+    // Digests and numbers have one length each, so that putting them one behind the other is unambiguous.
     let mut hasher = Hasher::new();
-    selections
-        .iter()
-        .for_each(|selection| hasher.update(selection.digest(used).as_bytes()));
-    hasher.finish()
+    match op {
+        Op::Copy(op) => {
+            let kept = op.sources.iter().filter_map(|source| match source {
+                CopySource::Path {
+                    input: from,
+                    keep_owner,
+                    ..
+                } if *from == input => Some(*keep_owner),
+                _ => None,
+            });
+            for (selection, keep_owner) in selections.iter().zip(kept) {
+                let keep_owner = keep_owner && op.chown.is_none();
+                let used = Use::Copy {
+                    chmod: op.chmod.as_ref(),
+                    keep_owner,
+                };
+                hasher.update(selection.digest(used).as_bytes());
+            }
+            if let (Some(chown), Value::Files(files), true) = (&op.chown, value, op.names_from == Some(input)) {
+                let owner = identity::resolve_owner(&view(snapshots, files)?, chown)?;
+                hasher.update(&owner.uid.to_le_bytes());
+                hasher.update(&owner.gid.to_le_bytes());
+            }
+        }
+        _ => {
+            let used = Use::Mount {
+                keep_owner: matches!(value, Value::Files(_)),
+            };
+            selections
+                .iter()
+                .for_each(|selection| hasher.update(selection.digest(used).as_bytes()));
+        }
+    }
+    Ok(hasher.finish())
 }
 
 fn copy_queries(op: &CopyOp, wanted: usize) -> Vec<Query<'_>> {
@@ -215,7 +244,7 @@ pub(super) fn make_workdir(
         mode: WORKDIR_MODE,
         uid,
         gid,
-        mtime: None,
+        mtime: op.mtime.map(Timestamp::from_seconds),
     };
     working.root.make_dirs(Path::new(&op.path), &attributes)?;
     working.commit(&below, key)

@@ -9,7 +9,7 @@ mod mounts;
 mod run;
 mod value;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -61,6 +61,8 @@ pub struct Ops {
     pub executor: OnceLock<Executor>,
     /// An empty directory for the executor.
     pub mount_point: PathBuf,
+    /// Cache mounts that `--no-cache` made empty in this build.
+    pub emptied_caches: Arc<Mutex<HashSet<String>>>,
     /// What was digested for the key of a copy, by vertex and input, until it is copied.
     pub selected: Mutex<HashMap<(VertexId, usize), Vec<Selection>>>,
 }
@@ -140,7 +142,7 @@ impl Evaluator for Ops {
         let (op, value, snapshots) = (vertex.op.clone(), value.clone(), Arc::clone(&self.snapshots));
         let (digest, selections) = blocking(move || {
             let selections = files::selections(&snapshots, &op, input, &value)?;
-            Ok((files::digest(&op, &value, &selections), selections))
+            Ok((files::digest(&snapshots, &op, input, &value, &selections)?, selections))
         })
         .await?;
         if matches!(vertex.op, Op::Copy(_)) {

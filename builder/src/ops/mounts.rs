@@ -1,6 +1,7 @@
 //! The mounts of a `RUN`: from inputs, caches, memory and secrets to what the executor mounts.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, Upper};
 
@@ -38,6 +39,7 @@ struct Wanted {
     id: String,
     sharing: Sharing,
     filling: Option<(Rootfs, String)>,
+    renew: bool,
     mode: u32,
     uid: u32,
     gid: u32,
@@ -85,6 +87,7 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
                     id: id.clone(),
                     sharing: *sharing,
                     filling,
+                    renew: op.no_cache,
                     mode: *mode,
                     uid: *uid,
                     gid: *gid,
@@ -182,8 +185,9 @@ async fn input_tree(
 
 /// Takes a cache, filled first if it is new and comes from somewhere.
 async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLease, OpError> {
-    let (mounts, snapshots, cancel) = (
+    let (mounts, emptied, snapshots, cancel) = (
         ops.state.path(Class::Mounts),
+        Arc::clone(&ops.emptied_caches),
         ops.snapshots.clone(),
         work.cancel.clone(),
     );
@@ -192,6 +196,7 @@ async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLea
             id,
             sharing,
             filling,
+            renew,
             mode,
             uid,
             gid,
@@ -210,6 +215,7 @@ async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLea
         };
         let usage = Usage {
             sharing,
+            emptied: renew.then_some(&*emptied),
             fill: &fill,
             cancelled: &|| cancel.is_cancelled(),
         };

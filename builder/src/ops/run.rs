@@ -1,6 +1,7 @@
 //! `RUN`: a process in a new snapshot.
 
 use std::convert::Infallible;
+use std::path::Path;
 
 use snapshotter::{Overlay, Upper};
 use tokio::sync::watch;
@@ -13,6 +14,8 @@ use crate::identity::{self, Identity};
 use crate::op::{Network, Op, RunOp};
 use crate::solver::Work;
 
+/// Bytes with which no step gets far.
+const SPACE_TO_SPEAK_OF: u64 = 64 * 1024;
 /// Mode of a heredoc script.
 const SCRIPT_MODE: u32 = 0o755;
 
@@ -74,6 +77,12 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }
+    if !exit.is_success() && is_full(active.upper()) {
+        return Err(OpError::NoSpace {
+            command: command(),
+            exit,
+        });
+    }
     if !exit.is_success() {
         return Err(OpError::Exit {
             command: command(),
@@ -83,6 +92,14 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     let name = snapshot_name(work.key)?;
     active.commit(&name)?;
     Ok(files.with(made_now(name)))
+}
+
+/// Returns whether the file system of a directory has no space or no inodes left to speak of.
+fn is_full(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory).is_ok_and(|left| {
+        let inodes_gone = left.f_files > 0 && left.f_favail == 0;
+        left.f_bavail.saturating_mul(left.f_frsize) < SPACE_TO_SPEAK_OF || inodes_gone
+    })
 }
 
 /// Asks the step to end when the build is cancelled, and kills it when the user has no patience left.

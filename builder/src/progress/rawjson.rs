@@ -156,6 +156,9 @@ fn warning_fields(warning: &Diagnostic) -> Value {
         "short": encode(&warning.message),
         "detail": warning.notes.iter().map(|note| encode(note)).collect::<Vec<_>>(),
     });
+    if let Some(url) = &warning.url {
+        fields["url"] = json!(url);
+    }
     if let Some(source) = &warning.source {
         fields["sourceInfo"] = json!({ "filename": source.name(), "data": encode(source.text()) });
         fields["range"] = warning

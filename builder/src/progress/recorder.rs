@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::clean::Lines;
 use super::{Event, StepId};
+use crate::diagnostic::Diagnostic;
 
 /// Lines kept for the message of a failed step.
 const TAIL_LINES: usize = 40;
@@ -16,6 +17,7 @@ pub struct Recorder {
     directory: Option<PathBuf>,
     logs: BTreeMap<StepId, Log>,
     names: BTreeMap<StepId, String>,
+    warnings: Vec<Diagnostic>,
 }
 
 #[derive(Default)]
@@ -44,6 +46,7 @@ impl Recorder {
             directory,
             logs: BTreeMap::new(),
             names: BTreeMap::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -72,8 +75,14 @@ impl Recorder {
                     }
                 }
             }
+            Event::Warning(warning) => self.warnings.push((**warning).clone()),
             _ => {}
         }
+    }
+
+    /// Returns the warnings, in order.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// Returns the end of a step's log.

@@ -73,10 +73,12 @@ pub struct Pinned<V> {
 /// What an operation gets to work with.
 #[derive(Clone, Debug)]
 pub struct Work<V> {
-    /// The canonical key that the value will be saved under.
+    /// The name of what this run makes, fit to name a snapshot; no other run ever has it.
     ///
-    /// It names the value, not this run: content that is stored under it alone might be left over from another
-    /// run, whose record was lost and whose inputs may have been others. Store under the key and the build.
+    /// It is not the key that the value is saved under. Were content stored under that, then a step that ran again
+    /// (its record was pruned) could slip other files under a layer that was made on the old ones, and the record
+    /// of that layer would not notice. Stored under the run, the old content is gone for good, and who was made
+    /// on it is not loaded any more.
     pub key: CacheKey,
     /// The values of the inputs, in order.
     pub inputs: Vec<V>,

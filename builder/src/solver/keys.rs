@@ -67,6 +67,13 @@ pub(super) fn forced_key(definition: CacheKey, build: &str) -> CacheKey {
     hasher.finish()
 }
 
+/// Returns the name of what one run makes: no other run has it, not even one that makes the same value.
+pub(super) fn run_key(canonical: CacheKey, build: &str) -> CacheKey {
+    let mut hasher = KeyHasher::new("run-of/1");
+    hasher.digest(canonical.digest()).text(build);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@
 //! | *definition key* | operation, canonical keys of the inputs; the content in place of the key for an input that is known only by content | the same was asked for |
 //! | *content key* | operation, canonical keys of inputs used whole, digests of the files read of the others | the same would be read |
 //! | *canonical key* | the key that a value was first saved under: its definition key; for a vertex whose cache is off, that and the build | the same value |
+//! | *run key* | canonical key, build | this run of it: names what it stores ([`Work::key`]) |
 //!
 //! What of an operation enters is in the table of [`crate::op::key`]. A pinned source has its identity as
 //! canonical key. Look-ups go by the definition key, then, where it differs, by the content key. A content hit

@@ -80,6 +80,18 @@ impl StateDir {
         Ok(Self { layout })
     }
 
+    /// Opens the state directory `root` if there is one, and creates nothing.
+    pub fn open_existing(root: &Path) -> Result<Option<Self>, StateDirError> {
+        if !root.join(VERSION).is_dir() {
+            return Ok(None);
+        }
+        check_owner(root)?;
+        let root = std::fs::canonicalize(root).map_err(StateDirError::io("resolve", root))?;
+        Ok(Some(Self {
+            layout: root.join(VERSION),
+        }))
+    }
+
     /// Returns the directory of a class of content.
     pub fn path(&self, class: Class) -> PathBuf {
         self.layout.join(class.directory())

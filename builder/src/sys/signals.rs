@@ -2,14 +2,32 @@
 
 use std::io;
 
+/// The last signal's number.
+const LAST: libc::c_int = 64;
+
+/// The kernel's `struct sigaction`, four words or less, all zero: the default action.
+const DEFAULT_ACTION: [u64; 4] = [0; 4];
+
+/// Size of the kernel's set of signals, in bytes.
+const SIGNAL_SET_SIZE: usize = 8;
+
 /// Gives every signal its default action and unblocks all of them.
 ///
 /// Rust ignores SIGPIPE, and whoever started croze may ignore others; a step must inherit neither.
 pub fn reset_signals() -> io::Result<()> {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the default action runs no code of this process. SIGKILL, SIGSTOP and the two signals that the C
-        // library keeps to itself refuse, and that is fine: they cannot be ignored.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    for signal in 1..=LAST {
+        // Not through the C library, which keeps the signals 32 and 33 to itself and has them ignored in what it spawns.
+        // SAFETY: the kernel reads an action and writes none; the default action runs no code of this process.
+        // SIGKILL and SIGSTOP refuse, and that is fine: they cannot be ignored.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                DEFAULT_ACTION.as_ptr(),
+                std::ptr::null::<libc::c_void>(),
+                SIGNAL_SET_SIZE,
+            )
+        };
     }
     nix::sys::signal::SigSet::empty()
         .thread_set_mask()

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use builder::export::{Document, Form, Image, Layout, MediaTypes, PlatformImage, write_archive, write_directory};
+use builder::export::{Document, Form, Image, Layout, PlatformImage, write_archive, write_directory};
 use registry::compress::{Compression, LayerIngest};
 use registry::content::ContentStore;
 use registry::oci::{
@@ -40,11 +40,11 @@ impl Fixture {
             layer.write_all(&tar_of(name, 3 << 20)).unwrap();
             let blob = layer.commit().unwrap();
             diff_ids.push(blob.diff_id);
-            layers.push(Descriptor::new(
-                MediaTypes::Oci.layer(compression),
-                blob.digest,
-                blob.size,
-            ));
+            let media_type = match compression {
+                Compression::Zstd { .. } => MediaType::LAYER_ZSTD,
+                _ => MediaType::LAYER_GZIP,
+            };
+            layers.push(Descriptor::new(media_type, blob.digest, blob.size));
         }
         let config = ImageConfig {
             architecture: platform.architecture.clone(),

@@ -235,7 +235,7 @@ fn wait_for(words: &str, running: bool) {
         Duration::from_secs(1)
     };
     let begun = Instant::now();
-    while (sh(&format!("pgrep -f '^{words}' || true")) != "") != running {
+    while sh(&format!("pgrep -f '^{words}' || true")).is_empty() == running {
         assert!(
             begun.elapsed() < patience,
             "`{words}` is {} after {patience:?}",

@@ -1,9 +1,13 @@
 //! The integration tests of the workspace, in one binary.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod architecture;
+mod checks;
 mod export;
 mod failures;
 mod harness;
+mod lint;
 mod main_job;
 mod outputs;
 mod remote;

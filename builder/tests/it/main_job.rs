@@ -36,7 +36,7 @@ fn digest(tag: &str) -> String {
 }
 
 /// Unpacks an image of a registry with umoci and returns the bundle.
-pub fn unpack(lab: &Lab, tag: &str) -> PathBuf {
+pub(crate) fn unpack(lab: &Lab, tag: &str) -> PathBuf {
     let (layout, bundle) = (lab.path().join("layout"), lab.path().join("bundle"));
     sh(&format!(
         "skopeo copy -q --src-tls-verify=false docker://{tag} oci:{}:image",
@@ -53,7 +53,7 @@ pub fn unpack(lab: &Lab, tag: &str) -> PathBuf {
 /// Runs a command in a bundle with crun and returns what it printed.
 ///
 /// In a mount namespace with cgroups of version 2 alone: crun refuses the mixed hierarchy of older machines.
-pub fn run(bundle: &Path, script: &str) -> String {
+pub(crate) fn run(bundle: &Path, script: &str) -> String {
     let config = bundle.join("config.json");
     let mut json: Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
     json["process"]["terminal"] = false.into();

@@ -10,7 +10,6 @@ use crate::harness::{Sandbox, Step, USER, Who, report, start};
 /// First argument of a measurement.
 pub(crate) const ARGUMENT: &str = "--bench";
 
-#[expect(clippy::print_stdout, reason = "figures are its purpose")]
 pub(crate) fn main() -> ExitCode {
     for who in Who::available() {
         let sandbox = Sandbox::new(who);

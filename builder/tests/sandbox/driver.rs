@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use builder::doctor;
 use builder::executor::{Executor, Process, Stop};
 use builder::progress::Stream;
-use builder::rootless::{self, Caller, id_map};
+use builder::rootless::{self, Caller, EnterError, id_map};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -27,6 +28,10 @@ pub(crate) enum Job {
     Remove { dirs: Vec<PathBuf> },
     /// Enter the namespace, or say why not and what to do.
     Enter,
+    /// Enter a namespace, allow no further one in it, and try to enter one more.
+    EnterBeyondLimit,
+    /// Examine the machine and print what it has.
+    Examine { state_root: PathBuf },
     /// Run a step many times, and report the milliseconds each took.
     Measure {
         process: Box<Process>,
@@ -71,7 +76,6 @@ impl Report {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the report goes to the test through a pipe")]
 pub(crate) fn main() -> ExitCode {
     let mut job = Vec::new();
     std::io::stdin().read_to_end(&mut job).unwrap();
@@ -80,10 +84,24 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn enter() -> Result<(), EnterError> {
+    rootless::enter(&id_map::plan(&Caller::read()?)?)
+}
+
 fn perform(job: Job) -> Report {
-    let entered = Caller::read()
-        .and_then(|caller| id_map::plan(&caller))
-        .and_then(|map| rootless::enter(&map));
+    if let Job::Examine { state_root } = &job {
+        let needs = doctor::examine(state_root, "/usr/bin".as_ref());
+        return Report {
+            exit: Ok(i32::from(!doctor::can_run(&needs))),
+            stdout: serde_json::to_string(&needs).unwrap(),
+            ..Report::default()
+        };
+    }
+    let mut entered = enter();
+    if let Job::EnterBeyondLimit = job {
+        std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
+        entered = entered.and_then(|()| enter());
+    }
     if let Err(error) = entered {
         let mut report = Report::failure(&error);
         report.stderr = error.remedy().unwrap_or_default();
@@ -109,7 +127,7 @@ fn perform(job: Job) -> Report {
             }
             Report::default()
         }
-        Job::Enter => Report {
+        Job::Enter | Job::EnterBeyondLimit | Job::Examine { .. } => Report {
             stdout: std::fs::read_to_string("/proc/self/status").unwrap(),
             stderr: std::fs::read_to_string("/proc/self/uid_map").unwrap(),
             ..Report::default()

@@ -12,6 +12,8 @@ pub(crate) const TESTS: &[Test] = tests![
     a_user_without_subordinate_ids_is_told_the_command,
     no_new_privileges_is_told_with_the_field_to_set,
     used_up_namespaces_are_told_with_the_setting,
+    the_doctor_finds_what_a_build_needs,
+    the_doctor_names_what_is_missing_and_the_command,
 ];
 
 fn enter(sandbox: &Sandbox) -> Report {
@@ -88,24 +90,7 @@ fn no_new_privileges_is_told_with_the_field_to_set(sandbox: &Sandbox) {
 }
 
 fn used_up_namespaces_are_told_with_the_setting(sandbox: &Sandbox) {
-    if sandbox.who != Who::Root {
-        return;
-    }
-    // In a namespace of its own the limit can be lowered without touching the machine's.
-    let script = "echo 0 >/proc/sys/user/max_user_namespaces && exec \"$@\"";
-    let report = through(
-        sandbox,
-        &[
-            "unshare",
-            "--user",
-            "--map-users=all",
-            "--map-groups=all",
-            "sh",
-            "-c",
-            script,
-            "sh",
-        ],
-    );
+    let report = report(start(sandbox.command(USER), &Job::EnterBeyondLimit));
     assert_eq!(
         report.exit,
         Err("the limit on user namespaces (`user.max_user_namespaces`) is reached".into())
@@ -113,5 +98,54 @@ fn used_up_namespaces_are_told_with_the_setting(sandbox: &Sandbox) {
     assert!(
         report.stderr.contains("sysctl -w user.max_user_namespaces"),
         "{report:?}"
+    );
+}
+
+/// What the doctor says to a user, as name → (status, cause or detail, fix).
+fn examine(sandbox: &Sandbox, user: &str) -> (i32, serde_json::Value) {
+    let job = Job::Examine {
+        state_root: sandbox.path("scratch/not/yet"),
+    };
+    let report = report(start(sandbox.command(user), &job));
+    (report.exit.unwrap(), serde_json::from_str(&report.stdout).unwrap())
+}
+
+fn need<'a>(needs: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    needs
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|need| need["name"] == name)
+        .unwrap()
+}
+
+fn the_doctor_finds_what_a_build_needs(sandbox: &Sandbox) {
+    let (exit, needs) = examine(sandbox, USER);
+    assert_eq!(exit, 0, "{needs:#}");
+    for name in [
+        "user namespace",
+        "subordinate ids",
+        "newuidmap",
+        "overlay on the state directory",
+        "new /proc",
+    ] {
+        assert_eq!(need(&needs, name)["status"], "has", "{needs:#}");
+    }
+    // The probe has cleaned up after itself.
+    assert_eq!(std::fs::read_dir(sandbox.path("scratch")).unwrap().count(), 0);
+}
+
+fn the_doctor_names_what_is_missing_and_the_command(sandbox: &Sandbox) {
+    if sandbox.who == Who::Root || !is_root() {
+        return;
+    }
+    let (exit, needs) = examine(sandbox, USER_WITHOUT_IDS);
+    assert_eq!(exit, 1, "{needs:#}");
+    let ids = need(&needs, "subordinate ids");
+    assert_eq!(ids["status"], "misses");
+    assert!(ids["fix"].as_str().unwrap().contains("usermod --add-subuids"), "{ids}");
+    assert_eq!(
+        need(&needs, "new /proc")["cause"],
+        "not tried: it needs the user namespace"
     );
 }

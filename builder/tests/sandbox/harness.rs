@@ -3,13 +3,15 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Process};
 use nix::unistd::User;
+use rustix::process::{Pid, Signal, kill_process};
 use snapshotter::{Overlay, Upper};
 
 use crate::driver::{self, Job, Report};
@@ -96,7 +98,7 @@ impl Sandbox {
         if self.who == Who::User && is_root() {
             let user = User::from_name(USER)
                 .unwrap()
-                .expect("testdata/setup-users.sh makes the user");
+                .expect("testdata/setup.sh makes the user");
             give(tree, user.uid.as_raw(), user.gid.as_raw());
         }
     }
@@ -172,7 +174,7 @@ impl Drop for Sandbox {
 }
 
 fn give(tree: &Path, uid: u32, gid: u32) {
-    std::os::unix::fs::lchown(tree, Some(uid), Some(gid)).unwrap();
+    lchown(tree, Some(uid), Some(gid)).unwrap();
     if tree.symlink_metadata().unwrap().is_dir() {
         for entry in fs::read_dir(tree).unwrap() {
             give(&entry.unwrap().path(), uid, gid);
@@ -319,10 +321,19 @@ pub(crate) fn start(mut command: Command, job: &Job) -> Child {
     child
 }
 
+/// How long a driver may take.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
 /// Waits for a driver and reads its report.
 #[track_caller]
 pub(crate) fn report(child: Child) -> Report {
-    let output = child.wait_with_output().unwrap();
+    let pid = Pid::from_child(&child);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    let Ok(output) = receiver.recv_timeout(TIME_LIMIT) else {
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("the driver hangs");
+    };
     assert!(output.status.success(), "the driver failed: {}", output.status);
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -349,9 +360,4 @@ pub(crate) fn processes_with(marker: &str) -> Vec<String> {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(marked).collect()
-}
-
-/// Gives one file to somebody.
-pub(crate) fn own(path: &Path, uid: u32) {
-    chown(path, Some(uid), Some(uid)).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use builder::executor::{MountSource, Network, Tree};
@@ -60,8 +61,9 @@ fn docker_s_masked_paths_are_masked(sandbox: &Sandbox) {
     let script = "for f in kcore keys timer_list sched_debug interrupts; do [ -e /proc/$f ] && cat /proc/$f; done; \
         for d in /proc/acpi /proc/scsi /proc/asound /sys/firmware; do [ -e $d ] && ls -A $d; done; true";
     assert_eq!(sandbox.sh(script).stdout(), "");
-    // The lists are about real files: some of them exist on every machine.
-    assert!(sandbox.sh("ls /proc").stdout().contains("kcore"));
+    // The list is about real files: some of them exist on every machine, and have something to say.
+    assert!(sandbox.sh("ls /proc").stdout().contains("keys"));
+    assert!(!fs::read("/proc/timer_list").unwrap().is_empty());
 }
 
 // M8
@@ -70,8 +72,11 @@ fn docker_s_read_only_paths_are_read_only(sandbox: &Sandbox) {
         "/proc/sysrq-trigger",
         "/proc/sys/kernel/core_pattern",
         "/proc/sys/vm/drop_caches",
-        "/sys/kernel/mm/x",
+        "/proc/irq/0/x",
     ] {
+        if !fs::exists(path).unwrap() {
+            continue;
+        }
         let ran = sandbox.sh(&format!("echo x >{path}")).run();
         assert_ne!(ran.report.exit, Ok(0), "{path}");
         assert!(
@@ -123,6 +128,7 @@ fn a_network_of_its_own_has_loopback_only(sandbox: &Sandbox) {
 fn the_default_network_is_croze_s(sandbox: &Sandbox) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
     let script = format!("nc -w 1 127.0.0.1 {port} </dev/null && echo reached || echo refused");
     let network = |network| sandbox.sh(&script).with(|process| process.network = network).stdout();
     assert_eq!(network(Network::Default), "reached\n");
@@ -131,7 +137,7 @@ fn the_default_network_is_croze_s(sandbox: &Sandbox) {
 }
 
 /// A step that runs this program, which needs the host's C library.
-fn probing<'a>(sandbox: &'a Sandbox, arguments: &[&str]) -> Step<'a> {
+pub(crate) fn probing<'a>(sandbox: &'a Sandbox, arguments: &[&str]) -> Step<'a> {
     let mut args = vec!["/probe", probe::ARGUMENT];
     args.extend(arguments);
     let host = |path: &str| MountSource::Bind {
@@ -185,18 +191,15 @@ fn croze_s_own_program_cannot_be_written(sandbox: &Sandbox) {
     // As the interpreter of a script, the link is followed while this process still is croze.
     let path = sandbox.image().join("bin/script");
     fs::write(&path, "#!/proc/self/exe\n").unwrap();
-    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let before = fs::read(sandbox.croze()).unwrap();
-    let _whatever_comes_of_it = probing(sandbox, &[])
-        .with(|process| {
-            process.args = vec!["/bin/script".into(), probe::ARGUMENT.into(), "overwrite-self".into()];
-        })
-        .run();
-    assert!(
-        fs::read(sandbox.croze()).unwrap() == before,
-        "croze has been overwritten"
-    );
+    let step = probing(sandbox, &[]).with(|process| {
+        process.args = ["/bin/script", probe::ARGUMENT, "truncate-self"]
+            .map(str::to_owned)
+            .into();
+    });
+    assert_eq!(step.stdout(), "EROFS\n");
+    // Once the program runs, croze is nowhere to be seen.
     let ran = sandbox
         .sh("echo x >/proc/1/exe; echo x >/proc/self/exe; readlink /proc/1/exe")
         .run();

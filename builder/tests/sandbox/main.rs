@@ -3,6 +3,15 @@
 //! The program has three faces. Started by cargo, it runs the tests. A test starts it again, as the user in question, as
 //! a *driver* that enters a user namespace and runs one step. And a step can run it as a *probe*, to try system calls.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is a test, which clippy does not see without a harness"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "its output is the report of a test run, a driver or a probe"
+)]
+
 mod bench;
 mod driver;
 mod entering;
@@ -10,6 +19,7 @@ mod files;
 mod harness;
 mod isolation;
 mod lifetime;
+mod mounts;
 mod probe;
 mod programs;
 
@@ -32,20 +42,23 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Behind the name of a script, if this program is its interpreter.
+    if let Some(place) = arguments.iter().position(|argument| argument == probe::ARGUMENT) {
+        return probe::main(&arguments[place + 1..]);
+    }
     match arguments.first().map(String::as_str) {
         Some(driver::ARGUMENT) => driver::main(),
-        Some(probe::ARGUMENT) => probe::main(&arguments[1..]),
         Some(bench::ARGUMENT) => bench::main(),
         _ => run_tests(arguments.iter().find(|argument| !argument.starts_with('-'))),
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a test program's output is its report")]
 fn run_tests(filter: Option<&String>) -> ExitCode {
-    let suites: [&[Test]; 5] = [
+    let suites: [&[Test]; 6] = [
         entering::TESTS,
         programs::TESTS,
         files::TESTS,
+        mounts::TESTS,
         isolation::TESTS,
         lifetime::TESTS,
     ];

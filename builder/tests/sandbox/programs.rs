@@ -1,8 +1,12 @@
 //! What a program sees of itself: arguments, environment, credentials, descriptors, exit.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use super::Test;
-use crate::harness::{Sandbox, own};
-use crate::tests;
+use crate::harness::Sandbox;
+use crate::isolation::probing;
+use crate::{probe, tests};
 
 pub(crate) const TESTS: &[Test] = tests![
     output_and_exit_code_come_back,
@@ -69,10 +73,9 @@ fn a_directory_is_not_executable(sandbox: &Sandbox) {
 }
 
 fn script(sandbox: &Sandbox, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
     let path = sandbox.image().join("bin/script");
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     sandbox.give_to_user(&path);
 }
 
@@ -181,21 +184,14 @@ fn a_user_can_reopen_its_output(sandbox: &Sandbox) {
 }
 
 fn setuid_programs_work(sandbox: &Sandbox) {
-    let script = "cp /bin/busybox /tmp/id 2>/dev/null || cat /bin/busybox >/tmp/id; chmod 4755 /tmp/id; \
-        setpriv 2>/dev/null; /tmp/id -u; stat -c %u:%a /tmp/id";
-    assert_eq!(sandbox.sh(script).stdout(), "0\n0:4755\n");
-    // Already in the image: a user becomes root through it.
-    let image = sandbox.image().join("bin/setuid-id");
-    std::fs::copy("/bin/busybox", sandbox.image().join("bin/id-real")).unwrap();
-    std::fs::copy("/bin/busybox", &image).unwrap();
+    // Not busybox: it gives the privilege up.
+    let image = sandbox.image().join("bin/setuid");
+    fs::copy(sandbox.croze(), &image).unwrap();
     sandbox.give_to_user(&image);
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&image, std::fs::Permissions::from_mode(0o4755)).unwrap();
-    let step = sandbox
-        .sh("exec -a id /bin/setuid-id -u 2>/dev/null || /bin/setuid-id id -u")
-        .user(1000);
-    assert_eq!(step.stdout(), "0\n");
-    let _ = own;
+    fs::set_permissions(&image, Permissions::from_mode(0o4755)).unwrap();
+    let step = probing(sandbox, &[]).user(1000);
+    let step = step.with(|process| process.args = ["/bin/setuid", probe::ARGUMENT, "user"].map(str::to_owned).into());
+    assert_eq!(step.stdout(), "1000 0\n");
 }
 
 fn signals_have_their_default_action(sandbox: &Sandbox) {

@@ -50,9 +50,14 @@ fn is_image(descriptor: &Descriptor) -> bool {
     known_type && !unknown_platform && !descriptor.annotations.contains_key(REFERENCE_TYPE)
 }
 
-/// Versions of the operating system are Windows' and not compared.
+/// Whether two platforms are the same. The version of the operating system is Windows', and counts only if both
+/// have one: without one, the index's order decides.
 fn is_same(a: &Platform, b: &Platform) -> bool {
-    (&a.os, &a.architecture, &a.variant) == (&b.os, &b.architecture, &b.variant)
+    let version_agrees = match (&a.os_version, &b.os_version) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    };
+    version_agrees && (&a.os, &a.architecture, &a.variant) == (&b.os, &b.architecture, &b.variant)
 }
 
 /// Returns the platforms whose images run on `wanted`, best first.

@@ -87,6 +87,15 @@ impl FromStr for Platform {
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
         };
+        // `windows(10.0.17763)/amd64`, as containerd writes the version of the operating system.
+        let (text, os_version) = match text
+            .split_once('(')
+            .and_then(|(os, rest)| Some((os, rest.split_once(')')?)))
+        {
+            Some((os, (version, rest))) if plain(version) => (format!("{os}{rest}"), Some(version.to_owned())),
+            Some(_) => return Err(error()),
+            None => (text.to_owned(), None),
+        };
         let parts: Vec<&str> = text.split('/').collect();
         if !parts.iter().all(|part| plain(part)) {
             return Err(error());
@@ -107,7 +116,7 @@ impl FromStr for Platform {
         Ok(Self {
             architecture: architecture.to_owned(),
             os: os.to_owned(),
-            os_version: None,
+            os_version,
             variant: variant.map(str::to_owned),
         }
         .normalized())
@@ -116,7 +125,11 @@ impl FromStr for Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
+        write!(f, "{}", self.os)?;
+        if let Some(version) = &self.os_version {
+            write!(f, "({version})")?;
+        }
+        write!(f, "/{}", self.architecture)?;
         self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
     }
 }
@@ -136,6 +149,7 @@ mod tests {
             ("linux/arm", "linux/arm/v7"),
             ("linux/arm/v6", "linux/arm/v6"),
             ("Linux/ARM64", "linux/arm64"),
+            ("windows(1.2.3)/amd64", "windows(1.2.3)/amd64"),
         ] {
             assert_eq!(
                 text.parse::<Platform>().map(|p| p.to_string()),
@@ -143,7 +157,16 @@ mod tests {
                 "{text}"
             );
         }
-        for bad in ["", "/", "linux/", "a/b/c/d", "../../x", "linux/../x "] {
+        for bad in [
+            "",
+            "/",
+            "linux/",
+            "a/b/c/d",
+            "../../x",
+            "linux/../x ",
+            "linux(/amd64",
+            "linux(../x)/amd64",
+        ] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
     }

@@ -235,6 +235,36 @@ mod tests {
         assert_eq!(format!("debian@{digest}").parse::<Reference>().unwrap().tag(), None);
     }
 
+    /// An independent reader of the same grammar. It knows neither IPv6 hosts nor the rule about image ids.
+    #[test]
+    fn references_are_read_as_oci_spec_reads_them() {
+        let names = [
+            "debian",
+            "debian:12",
+            "docker.io/debian",
+            "me/app:1",
+            "localhost/app",
+            "localhost:5000/a/b:c",
+        ];
+        let hosts = [
+            "ghcr.io/a__b/c-d.e_f",
+            "127.0.0.1:5000/a:1",
+            "quay.io/a/b:v1.2.3-rc.1",
+            "index.docker.io/a/b",
+        ];
+        for text in names.into_iter().chain(hosts) {
+            let ours: Reference = text.parse().unwrap();
+            let theirs: oci_spec::distribution::Reference = text.parse().unwrap();
+            assert_eq!(ours.registry(), theirs.registry(), "{text}");
+            assert_eq!(ours.repository(), theirs.repository(), "{text}");
+            assert_eq!(ours.tag(), theirs.tag(), "{text}");
+        }
+        for bad in ["Debian", "a//b", "a:", "a:-x", "../../x", "-x/y.z"] {
+            assert!(bad.parse::<oci_spec::distribution::Reference>().is_err(), "{bad}");
+            assert!(bad.parse::<Reference>().is_err(), "{bad}");
+        }
+    }
+
     #[test]
     fn what_is_not_a_reference_is_refused() {
         let id = "a".repeat(64);

@@ -9,7 +9,7 @@ mod fixtures;
 
 mod against_docker_registry;
 mod credentials;
-mod helpers;
+mod credential_helpers;
 mod peer;
 mod pulling;
 mod pushing;

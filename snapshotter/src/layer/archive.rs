@@ -14,13 +14,37 @@ use std::io::{self, Read};
 use tar::{EntryType, Header};
 
 use super::BLOCK;
-use super::unpack::Limits;
 use crate::attributes::Timestamp;
 use header::Extensions;
 pub(super) use sparse::Segment;
 
 /// Size of the buffer between the stream and the files, in bytes.
 const BUFFER: usize = 256 * 1024;
+
+/// Where reading an archive gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of extended headers before one entry.
+    pub header_bytes: usize,
+    /// Number of segments of one sparse file.
+    pub sparse_segments: usize,
+    /// Number of entries of the archive.
+    pub entries: u64,
+    /// Bytes of the archive, and bytes of all files in it, holes included.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    /// Returns limits that no honest layer reaches: 1 MiB of headers, 65,536 segments, 50 million entries, 1 TiB.
+    fn default() -> Self {
+        Self {
+            header_bytes: 1 << 20,
+            sparse_segments: 65_536,
+            entries: 50_000_000,
+            bytes: 1 << 40,
+        }
+    }
+}
 
 /// Why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]

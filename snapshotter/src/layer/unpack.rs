@@ -12,6 +12,7 @@
 mod content;
 mod dirs;
 mod error;
+mod hard_link;
 mod path;
 mod whiteout;
 mod writer;
@@ -21,7 +22,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::archive::Archive;
+use super::archive::{Archive, Limits};
 use crate::root::Root;
 pub use error::{UnpackCause, UnpackError};
 use writer::Writer;
@@ -35,34 +36,20 @@ pub enum UnpackMode {
     Merged,
     /// A user's archive (`ADD x.tar`) into any directory: names that start with `.wh.` are ordinary, and the
     /// directory itself keeps its owner, mode and time.
-    Archive {
-        /// User and group that everything is given (`--chown`); those of the archive when absent.
-        owner: Option<(u32, u32)>,
+    Archive,
+    /// As [`Archive`](Self::Archive), with one owner for everything (`ADD --chown`).
+    ArchiveOwnedBy {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
     },
 }
 
-/// Where unpacking gives up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of extended headers before one entry.
-    pub header_bytes: usize,
-    /// Number of segments of one sparse file.
-    pub sparse_segments: usize,
-    /// Number of entries of the archive.
-    pub entries: u64,
-    /// Bytes of the archive, and bytes of all files in it, holes included.
-    pub bytes: u64,
-}
-
-impl Default for Limits {
-    /// Returns limits that no honest layer reaches: 1 MiB of headers, 65,536 segments, 50 million entries, 1 TiB.
-    fn default() -> Self {
-        Self {
-            header_bytes: 1 << 20,
-            sparse_segments: 65_536,
-            entries: 50_000_000,
-            bytes: 1 << 40,
-        }
+impl UnpackMode {
+    /// Returns whether the archive is no layer, so that no name in it has a meaning.
+    fn is_plain(self) -> bool {
+        matches!(self, Self::Archive | Self::ArchiveOwnedBy { .. })
     }
 }
 
@@ -95,8 +82,8 @@ pub fn unpack(tar: &mut dyn Read, into: &Root, mode: UnpackMode, limits: &Limits
     loop {
         match archive.next() {
             Ok(Some(mut entry)) => {
-                if let UnpackMode::Archive { owner: Some(owner) } = mode {
-                    (entry.uid, entry.gid) = owner;
+                if let UnpackMode::ArchiveOwnedBy { uid, gid } = mode {
+                    (entry.uid, entry.gid) = (uid, gid);
                 }
                 if let Err(cause) = writer.write(&entry, &mut archive) {
                     return Err(fail(archive.entries(), entry.path, cause));

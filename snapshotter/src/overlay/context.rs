@@ -50,13 +50,17 @@ impl Context {
     }
 
     /// Sets an option to an open directory.
-    ///
-    /// Kernels before 6.13 take only text of at most 255 bytes here, so they get the descriptor's name in `/proc`.
     pub(super) fn directory_fd(&self, key: &'static str, directory: &OwnedFd) -> Result<(), MountError> {
         match fsconfig_set_fd(&self.fd, key, directory.as_fd()) {
-            Err(Errno::INVAL | Errno::BADF) => self.string(key, &format!("/proc/self/fd/{}", directory.as_raw_fd())),
+            Err(Errno::INVAL) => self.directory_name(key, directory),
             result => self.check(key, result),
         }
+    }
+
+    /// Sets an option to the name that an open directory has in `/proc`: kernels before 6.13 take only text, of at
+    /// most 255 bytes.
+    fn directory_name(&self, key: &'static str, directory: &OwnedFd) -> Result<(), MountError> {
+        self.string(key, &format!("/proc/self/fd/{}", directory.as_raw_fd()))
     }
 
     /// Creates the file system and returns a detached mount of it.
@@ -90,6 +94,11 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::fd::AsRawFd as _;
+
+    use rustix::mount::MountAttrFlags;
+
     use super::{Context, MountError};
 
     #[test]
@@ -100,5 +109,24 @@ mod tests {
         };
         assert_eq!((step, source.raw_os_error()), ("nonsense", Some(22)));
         assert_eq!(log, ["overlay: Unknown parameter 'nonsense'"]);
+    }
+
+    #[test]
+    fn the_form_for_older_kernels_stacks_the_same() {
+        let scratch = tempfile::tempdir().unwrap();
+        let overlay = Context::new("overlay").unwrap();
+        for name in ["a", "b"] {
+            let dir = scratch.path().join(name.repeat(200)).join(name.repeat(200));
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("same"), name).unwrap();
+            fs::write(dir.join(name), "").unwrap();
+            overlay
+                .directory_name("lowerdir+", &fs::File::open(&dir).unwrap().into())
+                .unwrap();
+        }
+        let mount = overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY).unwrap();
+        let top = format!("/proc/self/fd/{}/.", mount.as_raw_fd());
+        assert_eq!(fs::read_to_string(format!("{top}/same")).unwrap(), "a");
+        assert_eq!(fs::read_dir(top).unwrap().count(), 3);
     }
 }

@@ -140,23 +140,20 @@ fn a_parent_is_resolved_and_its_name_is_not() {
 fn directories_are_made_where_links_lead() {
     let (scratch, roots) = roots();
     for (index, root) in roots.iter().enumerate() {
-        let mtime = Some(Timestamp { seconds: 5, nanos: 6 });
+        let mtime = Timestamp { seconds: 5, nanos: 6 };
         let attributes = DirAttributes {
             mode: 0o2750,
             uid: 12,
             gid: 34,
-            mtime,
+            mtime: Some(mtime),
         };
         let made = root
             .make_dirs(Path::new(&format!("usr/dir/new{index}/x/../y")), &attributes)
             .unwrap();
         let stat = stat_at(made.as_fd(), "").unwrap();
-        assert_eq!(
-            (stat.mode, stat.uid, stat.gid, stat.mtime),
-            (0o2750, 12, 34, mtime.unwrap())
-        );
+        assert_eq!((stat.mode, stat.uid, stat.gid, stat.mtime), (0o2750, 12, 34, mtime));
         let above = root.stat(Path::new(&format!("a/new{index}")), false).unwrap().unwrap();
-        assert_eq!((above.mode, above.mtime), (0o2750, mtime.unwrap()));
+        assert_eq!((above.mode, above.mtime), (0o2750, mtime));
         assert!(
             root.stat(Path::new(&format!("a/new{index}/x")), false)
                 .unwrap()

@@ -2,6 +2,7 @@
 //!
 //! The tests mount and make user namespaces with many ids, so they run as root. As anybody else they fail; none of
 //! them is skipped.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod evil;
 mod rerun;
@@ -13,6 +14,7 @@ mod differential;
 mod overlay;
 mod pack;
 mod roundtrip;
+mod source;
 mod store;
 mod unpack;
 mod userns;

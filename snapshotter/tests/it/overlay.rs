@@ -1,14 +1,14 @@
 //! What the kernel's overlay and our layers say of each other.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::{fd::AsFd as _, unix::fs::symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use snapshotter::layer::{Limits, PackOptions, TreeForm, UnpackMode, pack, unpack};
-use snapshotter::{MAX_LOWER_DIRS, MountError, Overlay, Root, Upper};
+use snapshotter::{MAX_LOWER_DIRS, MountError, Overlay, Root, Upper, attach};
 
-use crate::rerun::Mounted;
+use crate::rerun::{self, Mounted};
 use crate::tree;
 
 /// A place for the directories of some overlays.
@@ -121,7 +121,10 @@ fn changes_survive(prepare: impl Fn(&Path), change: impl Fn(&Path)) -> Vec<Strin
     change(&mount.path());
     let target = seen(&mount.path());
     let layer = stage.pack(&upper.dir);
-    assert_eq!(stage.apply_packed("again", &layer, &[lower.clone()]), target);
+    assert_eq!(
+        stage.apply_packed("again", &layer, std::slice::from_ref(&lower)),
+        target
+    );
     assert_eq!(tree::read(&lower), before, "the lower layer has changed");
     let mut names = tar::Archive::new(layer.as_slice());
     let names = names
@@ -351,6 +354,31 @@ fn a_mount_that_is_refused_says_at_which_step() {
             .unwrap()
             .to_string()
             .contains("Invalid argument")
+    );
+}
+
+#[test]
+fn a_detached_mount_is_attached_to_a_directory() {
+    rerun::under(
+        &["unshare", "--mount"],
+        "overlay::a_detached_mount_is_attached_to_a_directory",
+        || {
+            let stage = Stage::new();
+            let (lower, target) = (stage.dir("lower"), stage.dir("target"));
+            fs::write(lower.join("file"), "x").unwrap();
+            let mount = Overlay {
+                lower: vec![lower],
+                upper: None,
+            }
+            .mount()
+            .unwrap();
+            let at = fs::File::open(&target).unwrap();
+            attach(mount.as_fd(), at.as_fd()).unwrap();
+            assert_eq!(fs::read_to_string(target.join("file")).unwrap(), "x");
+            drop(mount);
+            assert!(target.join("file").exists(), "an attached mount stays");
+            rustix::mount::unmount(&target, rustix::mount::UnmountFlags::DETACH).unwrap();
+        },
     );
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use snapshotter::{Overlay, Root};
@@ -33,11 +33,13 @@ pub(crate) fn in_user_namespace(test: &str, body: impl FnOnce()) {
     let this = public.path().join("it");
     fs::copy(std::env::current_exe().unwrap(), &this).unwrap();
 
-    let mut holder = Command::new("unshare")
-        .args(["--user", "sleep", "600"])
-        .spawn()
-        .unwrap();
-    let proc = PathBuf::from(format!("/proc/{}", holder.id()));
+    let holder = Holder(
+        Command::new("unshare")
+            .args(["--user", "sleep", "600"])
+            .spawn()
+            .unwrap(),
+    );
+    let proc = PathBuf::from(format!("/proc/{}", holder.0.id()));
     let ours = fs::read_link("/proc/self/ns/user").unwrap();
     while fs::read_link(proc.join("ns/user")).unwrap() == ours {
         std::thread::sleep(Duration::from_millis(1));
@@ -45,15 +47,19 @@ pub(crate) fn in_user_namespace(test: &str, body: impl FnOnce()) {
     for map in ["uid_map", "gid_map"] {
         fs::write(proc.join(map), "0 100000 65536").expect("writing a map of many ids takes root");
     }
-    let target = holder.id().to_string();
+    let target = holder.0.id().to_string();
     let enter = [
         "nsenter", "--target", &target, "--user", "--setuid", "0", "--setgid", "0", "unshare", "--mount",
     ];
-    let result = std::panic::catch_unwind(|| expect_success(&enter, &this, test));
-    holder.kill().unwrap();
-    holder.wait().unwrap();
-    if let Err(panic) = result {
-        std::panic::resume_unwind(panic);
+    expect_success(&enter, &this, test);
+}
+
+/// A process that keeps a namespace alive, until the test is over, however it ends.
+struct Holder(Child);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
     }
 }
 

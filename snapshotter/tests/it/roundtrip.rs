@@ -69,7 +69,7 @@ fn node() -> impl Strategy<Value = Node> {
 }
 
 /// A tree of at most `size` nodes, each in a directory that an earlier step of its path chose.
-fn a_tree(size: usize) -> impl Strategy<Value = Tree> {
+pub(crate) fn a_tree(size: usize) -> impl Strategy<Value = Tree> {
     let placed = (
         proptest::collection::vec(any::<prop::sample::Index>(), 1),
         name(),

@@ -135,11 +135,7 @@ fn the_later_of_two_entries_wins_whatever_they_are() {
         },
     ];
     let other = Header::file("other", "other");
-    for mode in [
-        UnpackMode::Upper,
-        UnpackMode::Merged,
-        UnpackMode::Archive { owner: None },
-    ] {
+    for mode in [UnpackMode::Upper, UnpackMode::Merged, UnpackMode::Archive] {
         for first in &kinds {
             for second in &kinds {
                 let stage = Stage::new();
@@ -309,4 +305,62 @@ fn paths_longer_than_the_kernel_takes_are_packed_and_unpacked() {
         .unwrap();
     root.remove_tree(Path::new(&format!("{:0>40}", 0))).unwrap();
     assert_eq!(fs::read_dir(&into).unwrap().count(), 1);
+}
+
+#[test]
+fn a_directory_that_was_replaced_is_not_written_to_any_more() {
+    let stage = Stage::new();
+    let into = stage.dir("into");
+    let d = || [Header::dir("d"), Header::file("d/t", "new")];
+    let members = [
+        &[
+            Header::dir("d"),
+            Header::file("d/t", "old"),
+            Header::hard_link("l1", "d/t"),
+            Header::file("d", ""),
+        ],
+        &d()[..],
+        &[Header::hard_link("l2", "d/t")],
+    ]
+    .concat();
+    let root = Root::open(&into).unwrap();
+    unpack(
+        &mut archive(&members).as_slice(),
+        &root,
+        UnpackMode::Upper,
+        &Limits::default(),
+    )
+    .unwrap();
+    let read = |name: &str| fs::read_to_string(into.join(name)).unwrap();
+    assert_eq!([read("l1"), read("l2")], ["old", "new"]);
+
+    // An entry whose name leads through what it replaces has no place any more.
+    let members = [
+        Header::dir("x"),
+        Header::symlink("x/up", ".."),
+        Header::file("x/up/x", ""),
+    ];
+    let root = Root::open(&stage.dir("other")).unwrap();
+    let error = unpack(
+        &mut archive(&members).as_slice(),
+        &root,
+        UnpackMode::Upper,
+        &Limits::default(),
+    )
+    .unwrap_err();
+    assert_eq!(error.entry, 3);
+}
+
+#[test]
+fn a_whiteout_through_a_link_in_what_it_deletes_closes_the_way() {
+    let stage = Stage::new();
+    let lower = stage.dir("lower");
+    fs::create_dir(lower.join("d")).unwrap();
+    std::os::unix::fs::symlink("..", lower.join("d/up")).unwrap();
+    let layer = archive(&[Header::file("d/up/.wh.d", ""), Header::file("d/up/new", "")]);
+    let tree = stage.apply("layer", &layer, &[lower]);
+    assert_eq!(
+        tree.into_keys().collect::<Vec<_>>(),
+        ["d", "d/up", "d/up/new"].map(PathBuf::from)
+    );
 }

@@ -128,7 +128,7 @@ fn a_snapshot_that_nobody_may_read_is_removed() {
         fs::write(top.join("a/b/c/f"), "x").unwrap();
         for dir in ["a/b/c", "a/b", "a"] {
             std::os::unix::fs::chown(top.join(dir), Some(1000), Some(1000)).unwrap();
-            fs::set_permissions(top.join(dir), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(top.join(dir), fs::Permissions::from_mode(0o0)).unwrap();
         }
         drop(mount);
         let name = SnapshotName::new("unreadable").unwrap();

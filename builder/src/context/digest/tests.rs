@@ -1,13 +1,14 @@
 //! The table of the module, flipped input by input (reliability C2, C3).
 
 use std::fs;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
-use snapshotter::Root;
+use snapshotter::{Overlay, Root, Upper};
 
 use super::*;
 use crate::context::{Query, Tree, select};
@@ -268,6 +269,31 @@ fn two_trees_made_alike_have_one_digest() {
     populate(one.path());
     populate(two.path());
     assert_eq!(digests(one.path()), digests(two.path()));
+}
+
+#[test]
+fn a_mounted_stage_has_the_digest_of_its_files() {
+    let (lower, upper, plain) = (
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    populate(lower.path());
+    fs::write(lower.path().join("src/deleted"), "").unwrap();
+    let (dir, work) = (upper.path().join("upper"), upper.path().join("work"));
+    fs::create_dir(&dir).unwrap();
+    fs::create_dir(&work).unwrap();
+    let overlay = Overlay {
+        lower: vec![lower.path().to_owned()],
+        upper: Some(Upper { dir, work }),
+    };
+    let mounted = overlay.mount().unwrap();
+    let seen = Path::new("/proc/self/fd").join(mounted.as_raw_fd().to_string());
+    fs::remove_file(seen.join("src/deleted")).unwrap();
+    fs::write(seen.join("src/dir/file"), "BYTES").unwrap();
+    populate(plain.path());
+    change(plain.path(), Input::Bytes);
+    assert_eq!(digests(&seen), digests(plain.path()));
 }
 
 // BK-039, BK-201: the names that a wildcard finds matter, those of directories do not.

@@ -1,7 +1,7 @@
 //! Walking what a match names, and noting what is selected of it.
 
-use std::ffi::OsStr;
-use std::os::fd::AsFd as _;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use crate::context::selection::{Content, Entry, Standing};
 use crate::context::tree::Tree;
 
 /// What was selected, before its files are hashed.
+#[derive(Default)]
 pub(super) struct Drafts(Vec<Draft>);
 
 struct Draft {
@@ -28,9 +29,13 @@ struct Draft {
 }
 
 impl Drafts {
-    /// Returns whether nothing was selected but a directory that was to be walked.
-    pub(super) fn is_bare_top(&self) -> bool {
-        matches!(self.0.as_slice(), [top] if top.stat.is_dir())
+    /// Returns whether nothing was selected, or nothing in a directory that was walked.
+    pub(super) fn are_bare(&self) -> bool {
+        match self.0.as_slice() {
+            [] => true,
+            [top] => top.stat.is_dir(),
+            _ => false,
+        }
     }
 
     /// Returns the regular files.
@@ -47,27 +52,19 @@ impl Drafts {
     /// Puts the hashed files, which come in the order of [`Drafts::files`], in their places.
     pub(super) fn into_entries(self, hashed: Vec<Hashed>) -> Vec<Entry> {
         let mut hashed = hashed.into_iter();
-        let entry = |Draft {
-                         path,
-                         stat,
-                         standing,
-                         content,
-                     }| match content {
-            Some(content) => Some(Entry {
-                path,
+        let entry = |draft: Draft| {
+            let (stat, content) = match draft.content {
+                Some(content) => (draft.stat, content),
+                None => hashed
+                    .next()
+                    .map(|Hashed { stat, content }| (stat, Content::File(content)))?,
+            };
+            Some(Entry {
+                path: draft.path,
                 stat,
-                standing,
                 content,
-            }),
-            None => {
-                let Hashed { stat, content } = hashed.next()?;
-                Some(Entry {
-                    path,
-                    stat,
-                    standing,
-                    content: Content::File(content),
-                })
-            }
+                standing: draft.standing,
+            })
         };
         self.0.into_iter().filter_map(entry).collect()
     }
@@ -83,25 +80,14 @@ pub(super) fn collect(tree: &Tree, origin: &Path, stat: Stat, filter: &Filter) -
         pending: Vec::new(),
         xattrs: xattr::Reader::default(),
     };
-    let top = PathBuf::new();
     if stat.is_dir() {
         let dir = tree.root().open_dir(origin)?;
         let content = collector.directory(dir.as_fd(), origin)?;
-        collector.drafts.push(Draft {
-            path: top,
-            stat,
-            standing: Standing::Selected,
-            content: Some(content),
-        });
+        collector.select(Path::new(""), stat, Some(content));
         walk::walk(dir, &mut collector)?;
     } else {
         let content = (stat.file_type != FileType::RegularFile).then_some(Content::Nothing);
-        collector.drafts.push(Draft {
-            path: top,
-            stat,
-            standing: Standing::Selected,
-            content,
-        });
+        collector.select(Path::new(""), stat, content);
     }
     Ok(Drafts(collector.drafts))
 }
@@ -126,7 +112,18 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    fn directory(&mut self, dir: std::os::fd::BorrowedFd<'_>, path: &Path) -> Result<Content, SelectError> {
+    /// Notes what was asked for, and the directories on the way to it.
+    fn select(&mut self, path: &Path, stat: Stat, content: Option<Content>) {
+        self.drafts.append(&mut self.pending);
+        self.drafts.push(Draft {
+            path: path.to_owned(),
+            stat,
+            standing: Standing::Selected,
+            content,
+        });
+    }
+
+    fn directory(&mut self, dir: BorrowedFd<'_>, path: &Path) -> Result<Content, SelectError> {
         let found = self
             .xattrs
             .read(dir)
@@ -140,7 +137,7 @@ impl Collector<'_> {
             FileType::Symlink => {
                 let target = readlinkat(place.dir, place.name, Vec::new());
                 let target = target.map_err(|errno| vanished("read link", path, errno))?.into_bytes();
-                Ok(Some(Content::Link(std::ffi::OsString::from_vec(target).into())))
+                Ok(Some(Content::Link(OsString::from_vec(target).into())))
             }
             _ => Ok(Some(Content::Nothing)),
         }
@@ -163,13 +160,7 @@ impl Visitor for Collector<'_> {
         if !stat.is_dir() {
             if !hidden && !filtered {
                 let content = self.other(place, &path, &stat)?;
-                self.drafts.append(&mut self.pending);
-                self.drafts.push(Draft {
-                    path: place.path.to_owned(),
-                    stat,
-                    standing: Standing::Selected,
-                    content,
-                });
+                self.select(place.path, stat, content);
             }
             return Ok(Next::Pass);
         }
@@ -180,22 +171,19 @@ impl Visitor for Collector<'_> {
         }
         let dir = walk::open_dir(place)?;
         let content = Some(self.directory(dir.as_fd(), &path)?);
-        let standing = if filtered {
-            Standing::Implied
-        } else {
-            Standing::Selected
-        };
-        let draft = Draft {
-            path: place.path.to_owned(),
-            stat,
-            standing,
-            content,
-        };
         if hidden || filtered {
-            self.pending.push(draft);
+            self.pending.push(Draft {
+                path: place.path.to_owned(),
+                stat,
+                standing: if filtered {
+                    Standing::Implied
+                } else {
+                    Standing::Selected
+                },
+                content,
+            });
         } else {
-            self.drafts.append(&mut self.pending);
-            self.drafts.push(draft);
+            self.select(place.path, stat, content);
         }
         Ok(Next::Enter(dir))
     }

@@ -25,6 +25,28 @@ pub(super) fn explain(tree: &Tree, resolved: &Resolved) -> Result<SelectError, S
     })
 }
 
+/// Explains why nothing is selected at or below a path that is there; `None` if that may be so, as in an empty
+/// directory. `required` must have been found below it.
+pub(super) fn explain_bare(
+    tree: &Tree,
+    origin: &Path,
+    required: Option<&str>,
+) -> Result<Option<SelectError>, SelectError> {
+    let ignored = |path: &Path, line| SelectError::Ignored {
+        path: absolute(path),
+        line,
+    };
+    if let Some(line) = tree.hidden_by(origin) {
+        return Ok(Some(ignored(origin, line)));
+    }
+    let Some(required) = required else { return Ok(None) };
+    let wanted = origin.join(required);
+    match tree.hidden_by(&wanted) {
+        Some(line) if tree.root().stat(&wanted, false)?.is_some() => Ok(Some(ignored(&wanted, line))),
+        _ => not_found(tree, &wanted).map(Some),
+    }
+}
+
 /// Reports that nothing is at a path, with the most similar name of the last directory that exists.
 pub(super) fn not_found(tree: &Tree, path: &Path) -> Result<SelectError, SelectError> {
     let near = similar(tree, path)?.map(|path| path.to_string_lossy().into_owned());

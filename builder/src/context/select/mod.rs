@@ -11,7 +11,6 @@ mod missing;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::error::{SelectError, absolute};
@@ -122,73 +121,28 @@ fn select_match(
     let Some(stat) = resolved.stat else {
         return Err(missing::explain(tree, &resolved)?);
     };
-    let origin = resolved.path;
+    let (origin, name) = (resolved.path, path.file_name().unwrap_or_default());
     let hidden = tree.hidden_by(&origin);
-    let name = path.file_name().unwrap_or_default();
-    if !stat.is_dir() {
-        if let Some(line) = hidden {
-            return nothing(
-                asked,
-                SelectError::Ignored {
-                    path: absolute(&origin),
-                    line,
-                },
-            );
-        }
-        if let Some(below) = filter.required() {
-            return nothing(asked, missing::not_found(tree, &origin.join(below))?);
-        }
-        if filter.excludes(Path::new(name)) {
-            return Ok(None);
+    let drafts = if stat.is_dir() {
+        collect(tree, &origin, stat, filter)?
+    } else if hidden.is_some() || filter.required().is_some() {
+        Drafts::default()
+    } else if filter.excludes(Path::new(name)) {
+        return Ok(None);
+    } else {
+        collect(tree, &origin, stat, filter)?
+    };
+    if drafts.are_bare() {
+        match (asked, missing::explain_bare(tree, &origin, filter.required())?) {
+            (Asked::ByName, Some(error)) => return Err(error),
+            (Asked::ByWildcard, _) if hidden.is_some() || !stat.is_dir() => return Ok(None),
+            _ => {}
         }
     }
-    let drafts = collect(tree, &origin, stat, filter)?;
-    if drafts.is_bare_top() {
-        if let Some(line) = hidden {
-            return nothing(
-                asked,
-                SelectError::Ignored {
-                    path: absolute(&origin),
-                    line,
-                },
-            );
-        }
-        if let Some(below) = filter.required() {
-            let wanted = origin.join(below);
-            let error = match tree.hidden_by(&wanted) {
-                Some(line) if tree.root().stat(&wanted, false)?.is_some() => SelectError::Ignored {
-                    path: absolute(&wanted),
-                    line,
-                },
-                _ => missing::not_found(tree, &wanted)?,
-            };
-            if asked == Asked::ByName {
-                return Err(error);
-            }
-        }
-    }
-    finish(tree, name, origin, drafts, cache).map(Some)
-}
-
-fn nothing(asked: Asked, error: SelectError) -> Result<Option<Match>, SelectError> {
-    match asked {
-        Asked::ByName => Err(error),
-        Asked::ByWildcard => Ok(None),
-    }
-}
-
-/// Digests the files among the drafts.
-fn finish(
-    tree: &Tree,
-    name: &OsStr,
-    origin: PathBuf,
-    drafts: Drafts,
-    cache: Option<&StatCache>,
-) -> Result<Match, SelectError> {
     let hashed = hash::hash(tree, &drafts.files(&origin), cache)?;
-    Ok(Match {
+    Ok(Some(Match {
         name: name.to_owned(),
         origin,
         entries: drafts.into_entries(hashed),
-    })
+    }))
 }

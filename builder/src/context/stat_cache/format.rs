@@ -10,6 +10,9 @@ use crate::context::FileContent;
 
 const MAGIC: &[u8] = b"croze stat cache 1\n";
 
+/// Length of a record with a path of usual length, in bytes.
+const TYPICAL_RECORD: usize = 128;
+
 /// Length of the digest at the end in bytes.
 const DIGEST: usize = 32;
 
@@ -55,7 +58,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<HashMap<Box<[u8]>, Record>> {
         return None;
     }
     let mut input = Input(body.strip_prefix(MAGIC)?);
-    let mut records = HashMap::new();
+    // Growing a large map step by step costs more than reading it.
+    let mut records = HashMap::with_capacity(body.len() / TYPICAL_RECORD);
     while !input.0.is_empty() {
         let length = u32::from_le_bytes(input.array()?);
         let path = input.take(length.try_into().ok()?)?;

@@ -31,9 +31,12 @@ fn content(text: &str) -> FileContent {
     }
 }
 
+/// Something that is done to a file.
+type Change = fn(&Path);
+
 #[test]
 fn a_digest_is_remembered_until_anything_about_the_file_changes() {
-    let changes: [(&str, fn(&Path)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("size", |file| fs::write(file, "longer").unwrap()),
         ("bytes, with the old time restored", |file| {
             let time = fs::metadata(file).unwrap().modified().unwrap();

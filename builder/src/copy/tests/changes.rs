@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::context::Selection;
 use crate::context::Use;
-use crate::context::{Content, Selection};
 
 fn select_all(tree: &Tree) -> Selection {
     select(
@@ -28,9 +28,12 @@ fn copy_after(world: &World, op: &CopyOp, change: impl FnOnce()) -> Result<(), C
     Copier::new(op, None, &root).add_selection(&tree, &selection, Arrival::default())
 }
 
+/// Something that is done to a file.
+type Change = fn(&Path);
+
 #[test]
 fn bytes_that_were_not_digested_are_not_copied() {
-    let changes: [(&str, fn(&Path)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("other bytes", |file| fs::write(file, "other").unwrap()),
         ("fewer bytes", |file| fs::write(file, "").unwrap()),
         ("a link", |file| {
@@ -136,6 +139,7 @@ fn under_a_constant_rewrite_every_success_has_the_digested_bytes() {
             }
         });
         let tree = world.tree();
+        let mut copied = 0;
         for _ in 0..200 {
             let selection = select_all(&tree);
             let _ = fs::remove_file(world.out("file"));
@@ -150,12 +154,10 @@ fn under_a_constant_rewrite_every_success_has_the_digested_bytes() {
                     keep_owner: false,
                 };
                 assert_eq!(arrived.digest(used), selection.digest(used));
-                let Content::File(content) = selection.matches[0].entries[1].content else {
-                    panic!("not a file")
-                };
-                assert!(!content.has_xattrs);
+                copied += 1;
             }
         }
         stop.store(true, Ordering::Relaxed);
+        assert!(copied > 0, "no copy succeeded, so none was looked at");
     });
 }

@@ -152,3 +152,41 @@ fn names_that_are_not_utf_8_are_copied() {
     world.copy(&op(&["tree"], "/")).unwrap();
     assert_eq!(fs::read_to_string(world.out("").join(name)).unwrap(), "odd");
 }
+
+/// Runs one test of this binary again as the root of a user namespace in which only root exists.
+fn run_again_in_a_namespace_of_one_id(test: &str) {
+    let output = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env("CROZE_TEST_INSIDE", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn an_owner_that_the_user_namespace_does_not_have_is_named() {
+    if std::env::var_os("CROZE_TEST_INSIDE").is_none() {
+        let test = "copy::tests::files::an_owner_that_the_user_namespace_does_not_have_is_named";
+        return run_again_in_a_namespace_of_one_id(test);
+    }
+    let user = Some(Owner { uid: 7, gid: 8 });
+    let world = World::new(&["foo", "tree/dir/", "link/l -> foo"]);
+    for (source, destination, named) in [
+        ("foo", "/", "/foo"),
+        ("foo", "/new/", "/new"),
+        ("tree/.", "/", "/dir"),
+        ("link", "/", "/l"),
+    ] {
+        let error = world
+            .copy_as(&op(&[source], destination), user, false)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            format!("{named} cannot be owned by 7:8: the ids are not mapped here"),
+            "{source}"
+        );
+    }
+}

@@ -86,12 +86,13 @@ fn directories_that_lead_to_nothing_are_not_made() {
 // BK-065, BK-066.
 #[test]
 fn a_literal_that_is_missing_is_an_error_and_a_wildcard_is_not() {
-    let world = World::new(&["test/a/b/file"]);
+    let world = World::new(&["test/a/b/file", "link -> test"]);
     for missing in [
         "/test/nonexistent-file",
         "/test/a/./nonexistent",
         "/nowhere/./file",
         "test/a/b/file/below",
+        "link/a",
     ] {
         let error = world.copy(&parents(&[missing], "/out/")).unwrap_err();
         assert!(

@@ -40,6 +40,16 @@ pub struct Mount {
     pub env: Option<Spanned<String>>,
 }
 
+impl Mount {
+    /// Returns the id of a secret: `id`, else the last part of its target.
+    pub fn secret_id(&self) -> String {
+        let given = self.source.as_ref().or(self.id.as_ref());
+        let target = self.target.as_ref().map_or("", |target| target).trim_end_matches('/');
+        let name = target.rsplit_once('/').map_or(target, |(_, name)| name);
+        given.map_or_else(|| name.to_owned(), |id| id.value.clone())
+    }
+}
+
 /// Replaces the variables of a value.
 pub type Expander<'a> = dyn FnMut(&Spanned<String>) -> Result<String, Diagnostic> + 'a;
 

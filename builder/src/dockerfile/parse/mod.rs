@@ -25,6 +25,15 @@ use crate::diagnostic::{Diagnostic, SourceFile, Span, Spanned};
 
 /// Reads a Dockerfile. If it has errors, gives all of them, in the order of the file.
 pub fn parse(source: Arc<SourceFile>) -> Result<Dockerfile, Vec<Diagnostic>> {
+    match parse_partially(source) {
+        (dockerfile, errors) if errors.is_empty() => Ok(dockerfile),
+        (_, errors) => Err(errors),
+    }
+}
+
+/// Reads what can be read of a Dockerfile: what has errors is left out, even if no stage remains, and they are given
+/// with it, in the order of the file.
+pub fn parse_partially(source: Arc<SourceFile>) -> (Dockerfile, Vec<Diagnostic>) {
     let mut parser = Parser::new(source.text());
     parser.read();
     let mut errors = parser.errors;
@@ -32,12 +41,10 @@ pub fn parse(source: Arc<SourceFile>) -> Result<Dockerfile, Vec<Diagnostic>> {
     if errors.is_empty() && parser.stages.is_empty() {
         errors.push(no_stages(&source, &parser.globals));
     }
-    if !errors.is_empty() {
-        errors.sort_by_key(|error| error.labels.first().map(|label| label.span));
-        return Err(errors.into_iter().map(|error| error.in_file(&source)).collect());
-    }
+    errors.sort_by_key(|error| error.labels.first().map(|label| label.span));
+    let errors = errors.into_iter().map(|error| error.in_file(&source)).collect();
     let directives = parser.lines.directives;
-    Ok(Dockerfile {
+    let dockerfile = Dockerfile {
         escape: directives.escape,
         syntax: directive::syntax(&source),
         check: directives.check,
@@ -45,7 +52,8 @@ pub fn parse(source: Arc<SourceFile>) -> Result<Dockerfile, Vec<Diagnostic>> {
         globals: parser.globals,
         stages: parser.stages,
         source,
-    })
+    };
+    (dockerfile, errors)
 }
 
 fn no_stages(source: &SourceFile, globals: &[Instruction]) -> Diagnostic {

@@ -57,11 +57,9 @@ pub(super) fn take_on(credentials: &Credentials) -> Result<(), SetupError> {
 
 /// Lets the step reopen its output, as `> /dev/stderr` does: whoever else runs croze owns the pipes.
 fn own_output(uid: u32, gid: u32) -> Result<(), SetupError> {
-    let owner = || (Some(FsUid::from_raw(uid)), Some(FsGid::from_raw(gid)));
-    let (user, group) = owner();
-    fchown(io::stdout(), user, group).on("change the owner of", "standard output")?;
-    let (user, group) = owner();
-    fchown(io::stderr(), user, group).on("change the owner of", "standard error")
+    let (user, group) = (FsUid::from_raw(uid), FsGid::from_raw(gid));
+    fchown(io::stdout(), Some(user), Some(group)).on("change the owner of", "standard output")?;
+    fchown(io::stderr(), Some(user), Some(group)).on("change the owner of", "standard error")
 }
 
 /// Takes all other capabilities out of reach of the step and its descendants.

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, setsid, waitpid};
+use rustix::thread::set_name;
 
 use super::perform;
 use crate::executor::exit::{Exit, GRACE};
@@ -53,8 +55,8 @@ pub(super) fn main() -> ExitCode {
         verb: failure.verb.into(),
         errno: failure.source.raw_os_error().unwrap_or_default(),
     });
-    // If croze is gone there is nobody to tell.
-    match wire::send(&outcome, &mut control) {
+    // If croze is gone there is nobody to tell. It need not wait for this process to be taken apart.
+    match wire::send(&outcome, &mut control).and_then(|()| control.shutdown(Shutdown::Write)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -70,6 +72,8 @@ fn run_step(control: &mut UnixStream) -> Result<Outcome, Failure> {
     );
     dup2_stdin(&null).to("replace standard input")?;
     sys::close_on_exec_from(3).to("mark descriptors")?;
+    // The kernel has named it after the descriptor it was started from.
+    set_name(c"step-monitor").to("set the name of the monitor")?;
     // An own session: a ^C at croze's terminal is croze's to handle.
     setsid().to("start a session")?;
     let steps: Vec<SetupStep> = wire::receive(control).to("receive the plan")?;

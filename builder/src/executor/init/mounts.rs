@@ -38,7 +38,6 @@ pub(super) fn scratch(at: &Path) -> Result<(), SetupError> {
 
 /// Opens a mount. `index` gives it a name of its own in the scratch directory.
 pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<OwnedFd, SetupError> {
-    let megabytes;
     match source {
         Source::Proc => match file_system("proc", &[], INERT) {
             Err(SetupError::System { source, .. }) if source == Errno::PERM.into() => Err(SetupError::ProcMasked),
@@ -68,11 +67,9 @@ pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<
         }
         Source::Tmpfs { size } => {
             let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-            let mut options = vec![("mode", "1777")];
-            if let Some(size) = size {
-                megabytes = size.to_string();
-                options.push(("size", &megabytes));
-            }
+            let size = size.map(|bytes| bytes.to_string());
+            let size = size.as_deref().map(|bytes| ("size", bytes));
+            let options: Vec<_> = [("mode", "1777")].into_iter().chain(size).collect();
             file_system("tmpfs", &options, flags)
         }
         Source::File {

@@ -1,5 +1,6 @@
 //! The root file system: mounting it, attaching to it, moving into it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -49,6 +50,8 @@ pub(super) fn attach(root: &OwnedFd, mount: &OwnedFd, target: &Path) -> Result<(
 }
 
 /// Creates what is missing of a mount point within another mount: a cache, a tmpfs, `/dev`.
+///
+/// Steps that share a cache may come here at once, so that what was missing may be there by now.
 fn make_missing(location: Location, directory: bool) -> rustix::io::Result<OwnedFd> {
     let Some((last, parents)) = location.missing.split_last() else {
         return Ok(location.fd);
@@ -56,15 +59,30 @@ fn make_missing(location: Location, directory: bool) -> rustix::io::Result<Owned
     let enter = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut at = location.fd;
     for name in parents {
-        mkdirat(&at, name, Mode::from_raw_mode(0o755))?;
+        make_dir(&at, name)?;
         at = openat(&at, name, enter, Mode::empty())?;
     }
     if directory {
-        mkdirat(&at, last, Mode::from_raw_mode(0o755))?;
+        make_dir(&at, last)?;
         return openat(&at, last, enter, Mode::empty());
     }
     let create = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-    openat(&at, last, create, Mode::from_raw_mode(0o644))
+    match openat(&at, last, create, Mode::from_raw_mode(0o644)) {
+        Err(Errno::EXIST) => openat(
+            &at,
+            last,
+            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        ),
+        created => created,
+    }
+}
+
+fn make_dir(parent: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
+    match mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+        Err(Errno::EXIST) => Ok(()),
+        made => made,
+    }
 }
 
 /// Whether a descriptor stands for a directory.

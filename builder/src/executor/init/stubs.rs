@@ -32,6 +32,9 @@ pub(super) fn make<'a>(
     for (target, mount) in targets {
         let location = locate(view, &target).on("find the mount point", &target)?;
         let path = location.path();
+        if path == Path::new("/") {
+            return Err(SetupError::TargetIsRoot { target });
+        }
         // What lies below another mount is made in that mount when it is attached.
         let below_a_mount = covered.iter().any(|other| path.starts_with(other));
         if !below_a_mount && !location.missing.is_empty() {

@@ -1,1 +1,163 @@
 //! Golden tests of plans.
+
+use super::*;
+use crate::executor::process::{DEFAULT_SHM_SIZE, Mount};
+
+/// A step as a Dockerfile's `RUN make` gives it.
+fn run_make() -> Process {
+    Process {
+        args: ["/bin/sh", "-c", "make"].map(str::to_owned).into(),
+        env: vec![("HOME".into(), "/root".into())],
+        cwd: "/src".into(),
+        credentials: Credentials::default(),
+        rootfs: Overlay {
+            lower: vec!["/state/b".into(), "/state/a".into()],
+            upper: Some(snapshotter::Upper {
+                dir: "/state/upper".into(),
+                work: "/state/work".into(),
+            }),
+        },
+        mounts: Vec::new(),
+        network: Network::Default,
+        hostname: "buildkitsandbox".into(),
+        extra_hosts: vec![("192.0.2.7".into(), "seven".into())],
+        resolv_conf: "nameserver 192.0.2.1\n".into(),
+        shm_size: DEFAULT_SHM_SIZE,
+    }
+}
+
+/// One line per step.
+fn printed(process: &Process) -> String {
+    let steps = plan(process, Path::new("/state/scratch"));
+    steps.iter().map(|step| format!("{step:?}\n")).collect()
+}
+
+#[test]
+fn an_ordinary_step() {
+    insta::assert_snapshot!(printed(&run_make()), @r#"
+    Namespaces { network: false }
+    OpenDevices
+    Scratch { at: "/state/scratch" }
+    Open(Proc)
+    Open(Sys { new: false })
+    Open(Dev)
+    Open(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 })
+    Open(File { content: 93 bytes, mode: 420, uid: 0, gid: 0 })
+    Root { overlay: Overlay { lower: ["/state/b", "/state/a"], upper: Some(Upper { dir: "/state/upper", work: "/state/work" }) }, targets: [(0, "/proc"), (1, "/sys"), (2, "/dev"), (3, "/etc/resolv.conf"), (4, "/etc/hosts")] }
+    Attach { mount: 0, target: "/proc" }
+    Attach { mount: 1, target: "/sys" }
+    Mask { proc: 0, sys: 1 }
+    Attach { mount: 2, target: "/dev" }
+    Devices { dev: 2, shm_size: 67108864 }
+    Attach { mount: 3, target: "/etc/resolv.conf" }
+    Attach { mount: 4, target: "/etc/hosts" }
+    Pivot
+    Hostname("buildkitsandbox")
+    Session
+    WorkingDirectory("/src")
+    HideAbstractSockets
+    Seccomp
+    Credentials(Credentials { uid: 0, gid: 0, groups: [] })
+    Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
+    "#);
+}
+
+#[test]
+fn mounts_are_opened_before_the_root_and_attached_in_order() {
+    let mut process = run_make();
+    let mount = |target: &str, source| Mount {
+        target: target.into(),
+        source,
+    };
+    process.mounts = vec![
+        mount(
+            "/context",
+            MountSource::Bind {
+                tree: Tree::Directory("/home/alice/app".into()),
+                path: "/src".into(),
+                writable: false,
+            },
+        ),
+        mount("/tmp", MountSource::Tmpfs { size: Some(1 << 20) }),
+        mount(
+            "/run/secrets/token",
+            MountSource::File {
+                content: Content(b"hunter2".to_vec()),
+                mode: 0o400,
+                uid: 0,
+                gid: 0,
+            },
+        ),
+        mount(
+            "/agent",
+            MountSource::Socket {
+                path: "/run/agent".into(),
+            },
+        ),
+    ];
+    let all = printed(&process);
+    assert!(!all.contains("hunter2"), "a secret is printed");
+    let ours: Vec<&str> = all
+        .lines()
+        .filter(|line| line.contains("Open(") || line.contains("Attach"))
+        .collect();
+    insta::assert_snapshot!(ours.join("\n"), @r#"
+    Open(Proc)
+    Open(Sys { new: false })
+    Open(Dev)
+    Open(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 })
+    Open(File { content: 93 bytes, mode: 420, uid: 0, gid: 0 })
+    Open(Tree { tree: Directory("/home/alice/app"), path: "/src", writable: false })
+    Open(Tmpfs { size: Some(1048576) })
+    Open(File { content: 7 bytes, mode: 256, uid: 0, gid: 0 })
+    Open(Socket { path: "/run/agent" })
+    Attach { mount: 0, target: "/proc" }
+    Attach { mount: 1, target: "/sys" }
+    Attach { mount: 2, target: "/dev" }
+    Attach { mount: 3, target: "/etc/resolv.conf" }
+    Attach { mount: 4, target: "/etc/hosts" }
+    Attach { mount: 5, target: "/context" }
+    Attach { mount: 6, target: "/tmp" }
+    Attach { mount: 7, target: "/run/secrets/token" }
+    Attach { mount: 8, target: "/agent" }
+    "#);
+}
+
+#[test]
+fn a_step_without_a_network_gets_its_own_and_no_landlock() {
+    let mut process = run_make();
+    process.network = Network::None;
+    let steps = plan(&process, Path::new("/state/scratch"));
+    assert_eq!(steps[0], SetupStep::Namespaces { network: true });
+    assert!(steps.contains(&SetupStep::Open(Source::Sys { new: true })));
+    assert!(steps.contains(&SetupStep::Loopback));
+    assert!(!steps.contains(&SetupStep::HideAbstractSockets));
+}
+
+#[test]
+fn the_hosts_network_is_not_restricted() {
+    let mut process = run_make();
+    process.network = Network::Host;
+    let steps = plan(&process, Path::new("/state/scratch"));
+    assert_eq!(steps[0], SetupStep::Namespaces { network: false });
+    assert!(!steps.contains(&SetupStep::HideAbstractSockets));
+    assert!(!steps.contains(&SetupStep::Loopback));
+}
+
+#[test]
+fn a_path_of_the_process_is_kept() {
+    let mut process = run_make();
+    process.env.push(("PATH".into(), "/opt/bin".into()));
+    let steps = plan(&process, Path::new("/state/scratch"));
+    let Some(SetupStep::Exec { env, .. }) = steps.last() else {
+        panic!("the last step is not the program")
+    };
+    assert_eq!(env.iter().filter(|(name, _)| name == "PATH").count(), 1);
+}
+
+#[test]
+fn a_plan_survives_being_sent() {
+    let steps = plan(&run_make(), Path::new("/state/scratch"));
+    let sent = serde_json::to_vec(&steps).unwrap();
+    assert_eq!(serde_json::from_slice::<Vec<SetupStep>>(&sent).unwrap(), steps);
+}

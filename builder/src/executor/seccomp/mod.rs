@@ -4,14 +4,15 @@
 //! older way: `clone3`, whose flags no filter can read, and every call newer than the list. Calls of a foreign
 //! architecture (32-bit programs) kill the caller; Docker allows those.
 
+mod numbers;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use rustix::io::Errno;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
 use super::setup_error::{OnPath, SetupError};
@@ -23,13 +24,15 @@ const ARCHITECTURE: TargetArch = TargetArch::x86_64;
 const ARCHITECTURE: TargetArch = TargetArch::aarch64;
 
 /// Flags of `clone` that make namespaces; `CLONE_NEWTIME` is not among them because `clone` reads it as a signal.
-const NAMESPACE_FLAGS: u64 = (libc::CLONE_NEWNS
-    | libc::CLONE_NEWCGROUP
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET) as u64;
+const NAMESPACE_FLAGS: [libc::c_int; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
 
 /// Execution domains that `personality` may choose: Linux, 32-bit addresses, both with the old `uname`, and a question.
 const PERSONALITIES: [u64; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
@@ -37,93 +40,57 @@ const PERSONALITIES: [u64; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /// Installs the profile on this process.
 pub(super) fn install() -> Result<(), SetupError> {
     let install = || {
-        sys::install_filter(&allow_list().map_err(std::io::Error::other)?)?;
-        // The younger of two filters that both refuse decides on the error number.
-        sys::install_filter(&unknown_calls())
+        sys::install_filter(&refused_arguments().map_err(io::Error::other)?)?;
+        let numbers = numbers::compile(&allowed_numbers(), table::NEWEST as u32);
+        sys::install_filter(&numbers.ok_or(io::ErrorKind::FileTooLarge)?)
     };
     install().on("install", "the seccomp profile")
 }
 
-/// The filter that refuses with EPERM what the list does not allow.
-fn allow_list() -> Result<BpfProgram, seccompiler::BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = table::allowed().map(|call| (call, Vec::new())).collect();
-    rules.insert(
-        libc::SYS_clone,
-        vec![on_argument(
-            SeccompCmpArgLen::Qword,
-            SeccompCmpOp::MaskedEq(NAMESPACE_FLAGS),
-            0,
-        )?],
-    );
-    // These compare the 32 bits that the kernel looks at: what is above them must not make a difference.
-    let equals = |value| on_argument(SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value);
-    rules.insert(
-        libc::SYS_personality,
-        PERSONALITIES.into_iter().map(equals).collect::<Result<_, _>>()?,
-    );
-    rules.insert(
-        libc::SYS_socket,
-        table::SOCKET_DOMAINS
-            .iter()
-            .map(|domain| equals(*domain as u64))
-            .collect::<Result<_, _>>()?,
-    );
-    SeccompFilter::new(
-        rules,
-        SeccompAction::Errno(Errno::PERM.raw_os_error() as u32),
-        SeccompAction::Allow,
-        ARCHITECTURE,
-    )?
-    .try_into()
+/// Returns the calls that are allowed with some arguments or all.
+fn allowed_numbers() -> BTreeSet<u32> {
+    let with_some = [libc::SYS_clone, libc::SYS_personality, libc::SYS_socket];
+    table::allowed().chain(with_some).map(|call| call as u32).collect()
 }
 
-/// A rule on the first argument.
-fn on_argument(
+/// The filter that refuses calls for their arguments, with EPERM.
+fn refused_arguments() -> Result<BpfProgram, seccompiler::BackendError> {
+    let rule = |conditions: Result<Vec<_>, _>| SeccompRule::new(conditions?);
+    // Refused with any one of these flags.
+    let has = |flag| argument(SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flag), flag);
+    let flags = NAMESPACE_FLAGS
+        .iter()
+        .map(|&flag| rule(has(flag as u64).map(|one| vec![one])));
+    // Refused if it is none of these. The kernel looks at 32 bits: what is above them must not make a difference.
+    let is_not = |value| argument(SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value);
+    let personality = rule(PERSONALITIES.into_iter().map(is_not).collect());
+    let domain = rule(
+        table::SOCKET_DOMAINS
+            .iter()
+            .map(|&domain| is_not(domain as u64))
+            .collect(),
+    );
+    let rules = BTreeMap::from([
+        (libc::SYS_clone, flags.collect::<Result<_, _>>()?),
+        (libc::SYS_personality, vec![personality?]),
+        (libc::SYS_socket, vec![domain?]),
+    ]);
+    let refuse = SeccompAction::Errno(Errno::PERM.raw_os_error() as u32);
+    SeccompFilter::new(rules, SeccompAction::Allow, refuse, ARCHITECTURE)?.try_into()
+}
+
+/// A condition on the first argument.
+fn argument(
     length: SeccompCmpArgLen,
     operator: SeccompCmpOp,
     value: u64,
-) -> Result<SeccompRule, seccompiler::BackendError> {
-    SeccompRule::new(vec![SeccompCondition::new(0, length, operator, value)?])
-}
-
-/// The filter that refuses with ENOSYS what did not exist when the list was made.
-fn unknown_calls() -> [sock_filter; 5] {
-    let statement = |code: u32, k: u32| jump(code, k, 0, 0);
-    let refuse = libc::SECCOMP_RET_ERRNO | Errno::NOSYS.raw_os_error() as u32;
-    [
-        // The call's number is the first field of `seccomp_data`. The other filter has checked the architecture.
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        jump(
-            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-            libc::SYS_clone3 as u32,
-            2,
-            0,
-        ),
-        jump(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, table::NEWEST as u32, 1, 0),
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
-        statement(libc::BPF_RET | libc::BPF_K, refuse),
-    ]
-}
-
-fn jump(code: u32, k: u32, if_true: u8, if_false: u8) -> sock_filter {
-    sock_filter {
-        code: code as u16,
-        jt: if_true,
-        jf: if_false,
-        k,
-    }
+) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(0, length, operator, value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_list_compiles_to_a_program_the_kernel_takes() {
-        let program = allow_list().unwrap();
-        // BPF_MAXINSNS of <linux/bpf_common.h>.
-        assert!(program.len() < 4096, "{} instructions", program.len());
-    }
 
     #[test]
     fn no_call_on_the_list_is_newer_than_the_list() {

@@ -2,7 +2,7 @@
 
 use registry::compress::Compression;
 
-use super::super::{Annotation, AnnotationTarget};
+use super::super::{Annotation, AnnotationTarget, OutputEpoch};
 use super::*;
 use crate::image::MediaTypes;
 
@@ -69,7 +69,7 @@ fn choices_about_the_image_are_read() {
     assert_eq!(options.compression, Some(Compression::Zstd { level: 9 }));
     assert!(options.force_compression && options.rewrite_timestamp);
     assert_eq!(options.media_types, MediaTypes::Docker);
-    assert_eq!(options.source_date_epoch, Some(7));
+    assert_eq!(options.source_date_epoch, OutputEpoch::At(7));
     let annotation = |target, platform: Option<&str>, key: &str, value: &str| Annotation {
         target,
         platform: platform.map(|platform| platform.parse().unwrap()),

@@ -4,6 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::dockerfile::ArgDefinition;
 use crate::frontend::history::DeclaredArg;
 use crate::frontend::lowering::Lowering;
+use crate::frontend::observe::Seen;
 use crate::frontend::stage::OpenStage;
 
 /// Arguments of BuildKit's SBOM scanner, which are told to it and not to steps.
@@ -26,6 +27,13 @@ pub(super) fn lower(
             (None, Some(default)) => Some(lowering.word(default, stage)?),
             (None, None) => lowering.globals.get(name).map(str::to_owned),
         };
+        let is_own = definition.default.is_some() || lowering.request.build_args.contains_key(name);
+        let seen = Seen::Argument {
+            definition,
+            value: value.as_deref(),
+            inherited: !is_own && value.is_some(),
+        };
+        lowering.see(seen, stage);
         text.push(' ');
         text.push_str(name);
         if let Some(value) = &value {

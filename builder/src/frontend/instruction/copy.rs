@@ -5,6 +5,7 @@ use super::{Input, ownership};
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::dockerfile::{AddOptions, CopyOptions, FileSource};
 use crate::frontend::lowering::Lowering;
+use crate::frontend::observe::Seen;
 use crate::frontend::path::{join, join_destination};
 use crate::frontend::stage::OpenStage;
 use crate::frontend::stages::Step;
@@ -16,6 +17,8 @@ use crate::remote::Remote;
 struct Transfer<'a> {
     keyword: &'static str,
     sources: &'a [FileSource],
+    /// Whether the sources are somewhere else than in the build context.
+    has_from: bool,
     destination: &'a Spanned<String>,
     chown: Option<&'a Spanned<String>>,
     chmod: Option<&'a Spanned<String>>,
@@ -45,6 +48,7 @@ pub(super) fn lower_copy(
     let transfer = Transfer {
         keyword: "COPY",
         sources: &copy.sources,
+        has_from: copy.from.is_some(),
         destination: &copy.destination,
         chown: copy.chown.as_ref(),
         chmod: copy.chmod.as_ref(),
@@ -73,6 +77,7 @@ pub(super) fn lower_add(
     let transfer = Transfer {
         keyword: "ADD",
         sources: &add.sources,
+        has_from: false,
         destination: &add.destination,
         chown: add.chown.as_ref(),
         chmod: add.chmod.as_ref(),
@@ -178,6 +183,10 @@ impl Transfer<'_> {
                 FileSource::Path(written) => {
                     let text = lowering.word(written, stage)?;
                     let fetched = self.fetched(&text, written)?;
+                    if !self.has_from && fetched.is_none() {
+                        let (path, span) = (text.as_str(), written.span);
+                        lowering.see(Seen::ContextPath { path, span }, stage);
+                    }
                     paths.push(NamedFiles { text, fetched });
                 }
                 FileSource::Heredoc(heredoc) => inline.push(InlineFile {

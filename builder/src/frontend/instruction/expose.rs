@@ -9,6 +9,7 @@ use registry::oci::Empty;
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::frontend::history::list;
 use crate::frontend::lowering::Lowering;
+use crate::frontend::observe::Seen;
 use crate::frontend::stage::OpenStage;
 
 pub(super) fn lower(
@@ -19,6 +20,8 @@ pub(super) fn lower(
     let mut exposed = Vec::new();
     for written in ports {
         for word in lowering.words(written, stage)? {
+            let span = written.span;
+            lowering.see(Seen::Port { text: &word, span }, stage);
             let ports = parse(&word).map_err(|reason| {
                 Diagnostic::error(format!("invalid port: \"{word}\": {reason}")).at(written.span, "")
             })?;

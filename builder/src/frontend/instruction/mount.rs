@@ -5,6 +5,7 @@ use super::Input;
 use crate::diagnostic::Diagnostic;
 use crate::dockerfile::{self, MountKind, RunMount};
 use crate::frontend::lowering::Lowering;
+use crate::frontend::observe::Seen;
 use crate::frontend::path::{file_name, join};
 use crate::frontend::stage::OpenStage;
 use crate::graph::VertexId;
@@ -42,6 +43,7 @@ impl Mounts {
         lowering: &mut Lowering<'_>,
     ) -> Result<(), Diagnostic> {
         let mount = written.resolve(&mut |value| lowering.word(value, stage))?;
+        lowering.see(Seen::Mount(&mount), stage);
         let given = mount.target.as_ref().map(|target| join(stage.state.cwd(), target));
         if given.as_deref() == Some("/") {
             return Err(Diagnostic::error("invalid mount target \"/\"").at(mount.span, ""));
@@ -85,8 +87,7 @@ impl Mounts {
 
     /// Adds a secret: a file, a variable, or both. Its id is by default the file's name.
     fn add_secret(&mut self, mount: &dockerfile::Mount, target: Option<String>) {
-        let given = mount.source.as_ref().or(mount.id.as_ref()).map(|id| id.value.clone());
-        let id = given.unwrap_or_else(|| file_name(target.as_deref().unwrap_or_default()).to_owned());
+        let id = mount.secret_id();
         let env = mount.env.as_ref().map(|name| {
             if name.is_empty() {
                 id.clone()

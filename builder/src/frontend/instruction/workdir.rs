@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::frontend::lowering::Lowering;
+use crate::frontend::observe::Seen;
 use crate::frontend::path::join;
 use crate::frontend::stage::OpenStage;
 use crate::frontend::stages::Step;
@@ -14,7 +15,9 @@ pub(super) fn lower(
     stage: &mut OpenStage,
     lowering: &mut Lowering<'_>,
 ) -> Result<(), Diagnostic> {
+    let span = path.span;
     let path = lowering.word(path, stage)?;
+    lowering.see(Seen::Workdir { path: &path, span }, stage);
     let dir = join(stage.state.cwd(), &path);
     stage.state.config.config.working_dir.clone_from(&dir);
     let text = format!("WORKDIR {dir}");
@@ -27,6 +30,7 @@ pub(super) fn lower(
     let op = Op::Workdir(WorkdirOp {
         path: dir,
         user: stage.state.config.config.user.clone(),
+        mtime: lowering.globals.epoch(),
         scratch: stage.state.rootfs.is_none(),
     });
     let inputs = stage.state.rootfs.into_iter().collect();

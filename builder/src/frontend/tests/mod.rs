@@ -85,7 +85,7 @@ fn apply(flag: &str, request: &mut Request) {
 
 fn try_build(text: &str, flags: &[&str]) -> Result<Built, LowerError> {
     let mut graph = GraphBuilder::new();
-    let lowered = lower(&request(text, flags), &Images, &mut graph)?;
+    let lowered = lower(&request(text, flags), &Images, &mut (), &mut graph)?;
     Ok(Built {
         graph: graph.finish(),
         lowered,

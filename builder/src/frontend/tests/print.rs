@@ -61,10 +61,16 @@ fn operation(vertex: &Vertex<Op>) -> Vec<String> {
         Op::Local(local) => vec![format!("local {}", local.name)],
         Op::Run(run) => run_lines(run),
         Op::Copy(copy) => copy_lines(copy),
-        Op::Workdir(WorkdirOp { path, user, scratch }) => {
+        Op::Workdir(WorkdirOp {
+            path,
+            user,
+            mtime,
+            scratch,
+        }) => {
             vec![format!(
-                "workdir {path}{}{}",
+                "workdir {path}{}{}{}",
                 by(user),
+                mtime.map(|time| format!(" of {time}")).unwrap_or_default(),
                 if *scratch { " in nothing" } else { "" }
             )]
         }

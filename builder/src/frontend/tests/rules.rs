@@ -103,7 +103,7 @@ fn equal_beginnings_and_platforms_share_their_vertices() {
 
     let mut graph = GraphBuilder::<Op>::new();
     let text = "FROM --platform=$BUILDPLATFORM busybox AS build\nRUN make\nFROM scratch\nCOPY --from=build x /";
-    let mut lowered = |flag: &str| lower(&request(text, &[flag]), &super::Images, &mut graph).unwrap();
+    let mut lowered = |flag: &str| lower(&request(text, &[flag]), &super::Images, &mut (), &mut graph).unwrap();
     let [amd64, arm64]: [Lowered; 2] = ["--platform linux/amd64", "--platform linux/arm64"].map(&mut lowered);
     assert_eq!(amd64.rootfs, arm64.rootfs);
     assert_eq!(
@@ -255,29 +255,4 @@ fn the_time_of_the_image_is_given_or_has_a_default() {
     let flags = ["--build-arg SOURCE_DATE_EPOCH=context"];
     assert_eq!(epoch(text, &flags), None);
     assert_eq!(history(text, &flags), ["ARG SOURCE_DATE_EPOCH"]);
-}
-
-#[test]
-fn variables_that_nothing_sets_are_warned_of_unless_silenced() {
-    let warnings = |directive: &str, flags: &[&str]| {
-        let text = format!(
-            "{directive}FROM busybox\nARG DECLARED\nENV DIR_ASSETS=/a\nWORKDIR $DIR_ASSET\n\
-             COPY $DECLARED${{x:-y}} /\n# check=skip=UndefinedVar // known\nCOPY $foo /\nRUN $bar"
-        );
-        let warnings = build(&text, flags).lowered.warnings;
-        warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>()
-    };
-    let both = [
-        "UndefinedVar: Usage of undefined variable '$DIR_ASSET' (did you mean $DIR_ASSETS?)",
-        "UndefinedVar: Usage of undefined variable '$x'",
-    ];
-    assert_eq!(warnings("", &[]), both);
-    assert_eq!(warnings("# check=skip=all\n", &[]), [""; 0]);
-    assert_eq!(
-        warnings(
-            "# check=skip=all\n",
-            &["--build-arg BUILDKIT_DOCKERFILE_CHECK=skip=Other"]
-        ),
-        both
-    );
 }

@@ -21,7 +21,7 @@ impl Define for Op {
             Self::Git(_) => "git/1",
             Self::Run(_) => "run/1",
             Self::Copy(_) => "copy/2",
-            Self::Workdir(_) => "workdir/1",
+            Self::Workdir(_) => "workdir/2",
             Self::Merge => "merge/1",
         }
     }
@@ -34,8 +34,14 @@ impl Define for Op {
             Self::Git(op) => git(hasher, op),
             Self::Run(op) => run(hasher, op),
             Self::Copy(op) => copy(hasher, op),
-            Self::Workdir(WorkdirOp { path, user, scratch }) => {
+            Self::Workdir(WorkdirOp {
+                path,
+                user,
+                mtime,
+                scratch,
+            }) => {
                 hasher.flag(*scratch).text(path).text(user);
+                optional_text(hasher, &mtime.map(|seconds| seconds.to_string()));
             }
             Self::Merge => {}
         }

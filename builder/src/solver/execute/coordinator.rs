@@ -12,11 +12,18 @@ use super::{Limits, Solved};
 use crate::cache::Record;
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
+use crate::solver::keys::run_key;
 use crate::solver::known::{Identity, Known};
 use crate::solver::places::Places;
 use crate::solver::plan::Link;
 use crate::solver::reason::miss_reason;
 use crate::solver::{Decision, Evaluator, Failure, Made, MissReason, Observer, Plan, Planned, Problem};
+
+/// Something for the cache, on behalf of a vertex.
+enum Unsaved {
+    Record(VertexId, Box<Record>, Vec<CacheKey>),
+    Links(VertexId, Vec<CacheKey>, CacheKey),
+}
 
 /// The only owner of the state of an execution.
 pub(super) struct Coordinator<'a, E: Evaluator> {
@@ -45,6 +52,8 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     /// Vertices that must run and wait for a job, in the order of the graph.
     queue: BTreeMap<VertexId, Draft>,
     running: HashMap<VertexId, (Instant, Draft)>,
+    /// What is to be saved, in order: whoever waits for a result starts before it is saved.
+    unsaved: Vec<Unsaved>,
     /// Vertices that ran in this build.
     ran: HashSet<VertexId>,
     pub(super) tasks: Tasks<E>,
@@ -84,6 +93,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             followers: HashMap::new(),
             queue: BTreeMap::new(),
             running: HashMap::new(),
+            unsaved: Vec::new(),
             ran: HashSet::new(),
             tasks,
             failure: None,
@@ -93,10 +103,12 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     pub(super) async fn execute(mut self) -> Result<HashMap<VertexId, Solved<E::Value>>, Failure<E::Error>> {
         self.begin();
         self.proceed();
+        self.save();
         // The tasks hear of a cancellation themselves and end.
         while let Some((id, report)) = self.tasks.next().await {
             self.ended(id, report);
             self.proceed();
+            self.save();
         }
         match self.failure.take() {
             Some(failure) => Err(failure),
@@ -164,7 +176,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         let reason = self.reason(vertex, &draft);
         self.observer.started(id, &reason);
         let inputs = vertex.inputs.iter().map(|input| self.values[input].clone()).collect();
-        self.tasks.run(id, draft.key, inputs);
+        self.tasks.run(id, run_key(draft.key, &self.problem.build), inputs);
         self.running.insert(id, (Instant::now(), draft));
     }
 
@@ -222,7 +234,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         self.tasks.cancel();
     }
 
-    /// Saves what a vertex made, and lets those go on who wait for it.
+    /// Keeps what a vertex made, and lets those go on who wait for it.
     fn completed(&mut self, id: VertexId, made: Made<E::Value>) {
         let Some((since, draft)) = self.running.remove(&id) else {
             return;
@@ -234,17 +246,28 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             created: Timestamp::now().to_string(),
             lineage: self.known.lineage(vertex),
         };
-        match self.problem.cache.save(&record) {
-            Ok(()) => self.link(id, draft.aliases(&self.places, vertex), draft.key),
-            Err(error) => self.observer.not_saved(id, &error),
-        }
+        let aliases = draft.aliases(&self.places, vertex);
+        self.unsaved.push(Unsaved::Record(id, Box::new(record), aliases));
         self.ran.insert(id);
         self.observer.completed(id, since.elapsed());
         self.settle(id, Identity::Named(draft.key), made.value);
     }
 
+    /// Saves what has been left to be saved.
+    fn save(&mut self) {
+        for unsaved in std::mem::take(&mut self.unsaved) {
+            match unsaved {
+                Unsaved::Record(id, record, aliases) => match self.problem.cache.save(&record) {
+                    Ok(()) => self.link(id, aliases, record.key),
+                    Err(error) => self.observer.not_saved(id, &error),
+                },
+                Unsaved::Links(id, aliases, key) => self.link(id, aliases, key),
+            }
+        }
+    }
+
     /// Makes further keys lead to the record of a vertex.
-    pub(super) fn link(&mut self, id: VertexId, aliases: impl IntoIterator<Item = CacheKey>, key: CacheKey) {
+    fn link(&mut self, id: VertexId, aliases: impl IntoIterator<Item = CacheKey>, key: CacheKey) {
         for alias in aliases {
             if let Err(error) = self.problem.cache.link(alias, key) {
                 self.observer.not_saved(id, &error);
@@ -276,7 +299,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     /// Settles a vertex whose value need not be made.
     pub(super) fn found(&mut self, id: VertexId, draft: &Draft, key: CacheKey, value: E::Value) {
         let aliases = draft.aliases(&self.places, self.vertex(id));
-        self.link(id, aliases, key);
+        self.unsaved.push(Unsaved::Links(id, aliases, key));
         self.observer.hit(id, key);
         self.settle(id, Identity::Named(key), value);
     }

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::toy::Toy::{Add, Context, Copy, Fail, Image, Panic, Sleep, Stubborn};
+use super::toy::Toy::{Add, Context, Copy, Fail, Hang, Image, Panic, Stubborn};
 use super::toy::{NAP, Number, SLOW, ToyError};
 use super::workshop::{Sketch, Workshop, jobs};
 use crate::cache::{CacheError, CacheStore, Record};
@@ -40,14 +40,14 @@ impl Observer<Number> for Notes {
     }
 }
 
-/// Something that goes wrong beside something that takes its time and after something that takes none.
+/// Something that goes wrong beside something that takes long and after something that takes none.
 fn beside(wrong: super::toy::Toy) -> Sketch {
     Sketch::new(&[
         ("base", Image("base"), &[]),
         ("quick", Add(1), &["base"]),
-        ("sleep", Sleep(0), &[]),
+        ("hang", Hang, &[]),
         ("wrong", wrong, &["quick"]),
-        ("sum", Add(0), &["wrong", "sleep"]),
+        ("sum", Add(0), &["wrong", "hang"]),
     ])
 }
 
@@ -69,11 +69,11 @@ async fn the_first_failure_is_returned_and_the_others_are_cancelled_and_awaited(
     ));
     assert_eq!(failure.vertex(), Some(sketch.id("wrong")));
     assert_eq!(notes.failed, [(sketch.id("wrong"), "it was told to fail".to_owned())]);
-    assert_eq!(notes.cancelled, [sketch.id("sleep")]);
+    assert_eq!(notes.cancelled, [sketch.id("hang")]);
     assert_eq!(workshop.world.running(), 0, "everything that began has ended");
     assert!(
-        !workshop.world.done().contains(&"ran sleep".to_owned()),
-        "and nobody slept to the end"
+        !workshop.world.done().contains(&"ran hang".to_owned()),
+        "and nobody waited for it"
     );
 }
 
@@ -88,7 +88,7 @@ async fn a_panic_ends_the_build_like_a_failure() {
         .unwrap_err();
     assert_eq!(failure.vertex(), Some(sketch.id("wrong")));
     assert_eq!(failure.to_string(), "`wrong` panicked: a toy panicked");
-    assert_eq!(notes.cancelled, [sketch.id("sleep")]);
+    assert_eq!(notes.cancelled, [sketch.id("hang")]);
 }
 
 #[tokio::test]
@@ -129,9 +129,9 @@ async fn after_a_failure_nothing_new_begins() {
 #[tokio::test]
 async fn a_cancelled_build_ends_at_once_and_says_so() {
     let workshop = Workshop::new(&[]);
-    let sketch = Sketch::new(&[("sleep", Sleep(0), &[]), ("user", Add(1), &["sleep"])]);
+    let sketch = Sketch::new(&[("hang", Hang, &[]), ("user", Add(1), &["hang"])]);
     let mut notes = Notes {
-        cancel_at: Some(sketch.id("sleep")),
+        cancel_at: Some(sketch.id("hang")),
         ..Notes::default()
     };
     let limits = Limits {
@@ -140,10 +140,10 @@ async fn a_cancelled_build_ends_at_once_and_says_so() {
     };
     let result = workshop.solve_within(&sketch, &["user"], limits, &mut notes).await;
     assert!(matches!(result, Err(Failure::Cancelled)));
-    assert_eq!(notes.cancelled, [sketch.id("sleep")]);
+    assert_eq!(notes.cancelled, [sketch.id("hang")]);
     assert_eq!(notes.failed, []);
     assert_eq!(workshop.world.running(), 0);
-    assert!(!workshop.world.done().contains(&"ran sleep".to_owned()));
+    assert!(!workshop.world.done().contains(&"ran hang".to_owned()));
 }
 
 #[tokio::test]

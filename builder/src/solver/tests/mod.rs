@@ -6,5 +6,6 @@ mod oracle;
 mod planning;
 mod reasons;
 mod reuse;
+mod stacking;
 mod toy;
 mod workshop;

@@ -105,7 +105,7 @@ fn history(mut steps: Vec<Step>, builds: Vec<(Vec<Event>, usize, usize)>) {
                     workshop.world.set(SOURCES[source], number);
                 }
                 Event::MakeRemote(source) => workshop.world.set_remote(SOURCES[source]),
-                Event::Evict(number) => any_key(number).into_iter().for_each(|key| workshop.world.evict(key)),
+                Event::Evict(number) => any_key(number).into_iter().for_each(|key| workshop.evict(key)),
                 Event::Forget(number) => any_key(number).into_iter().for_each(|key| workshop.cache.forget(key)),
                 Event::Nothing => {}
             }

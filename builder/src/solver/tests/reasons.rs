@@ -117,7 +117,7 @@ async fn a_step_on_a_cached_input_that_it_was_not_last_built_on_says_so() {
 async fn a_result_that_is_gone_and_a_cache_that_is_off_are_named() {
     let workshop = workshop();
     let key = workshop.key(&app(1, 2), "final.run").await;
-    workshop.world.evict(key);
+    workshop.evict(key);
     assert_eq!(
         runs(&workshop, &app(1, 2)).await,
         ["final.run: its result is gone from the store"]

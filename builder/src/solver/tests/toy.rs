@@ -1,6 +1,7 @@
 //! A toy world: vertices that add numbers, and an evaluator that notes what it does.
 //!
-//! A value is a number. What a vertex reads of an input *by content* is the number without its last digit, so
+//! A value is a number, stacked on that of input 0 as a layer is: it is gone when what is below it is gone. What a
+//! vertex reads of an input *by content* is the number without its last digit, so
 //! that a change from 41 to 42 does not reach it and one from 41 to 51 does.
 
 use std::collections::{BTreeSet, HashMap};
@@ -38,12 +39,14 @@ pub(super) enum Toy {
     Panic,
     /// Gives 1 after a [`NAP`], unless cancelled.
     Sleep(u32),
+    /// Gives 1 after longer than any test should take, unless cancelled.
+    Hang,
     /// Gives 1 after a [`NAP`], whatever happens.
     Stubborn,
 }
 
 /// Long enough for others to begin meanwhile.
-pub(super) const NAP: Duration = Duration::from_millis(200);
+pub(super) const NAP: Duration = Duration::from_millis(100);
 
 /// A number whose content takes a [`NAP`] to read.
 pub(super) const SLOW: i64 = 1313;
@@ -66,6 +69,7 @@ impl Define for Toy {
             Self::Fail => "fail/1",
             Self::Panic => "panic/1",
             Self::Sleep(_) => "sleep/1",
+            Self::Hang => "hang/1",
             Self::Stubborn => "stubborn/1",
         }
     }
@@ -80,7 +84,8 @@ impl Define for Toy {
             }
             // A source's name does not enter, as an image's does not.
             Self::Image(_) | Self::Context(_) => {}
-            Self::Copy | Self::CopyAgain | Self::Random(_) | Self::Fail | Self::Panic | Self::Stubborn => {}
+            Self::Copy | Self::CopyAgain | Self::Random(_) | Self::Fail | Self::Panic | Self::Hang | Self::Stubborn => {
+            }
         }
     }
 
@@ -121,8 +126,8 @@ pub(super) struct World {
 struct State {
     sources: HashMap<&'static str, i64>,
     remote: BTreeSet<&'static str>,
-    /// Keys of values that are gone though their records are there.
-    evicted: BTreeSet<CacheKey>,
+    /// What is in the store, by the name of the run that made it.
+    stored: HashMap<CacheKey, i64>,
     log: Vec<String>,
     running: usize,
     most_running: usize,
@@ -143,9 +148,19 @@ impl World {
         self.state(|state| state.remote.insert(name));
     }
 
-    /// Removes the value that was saved under a key from the store, but not its record.
-    pub(super) fn evict(&self, key: CacheKey) {
-        self.state(|state| state.evicted.insert(key));
+    /// Removes the value that a record tells of from the store, but not what it is stacked on.
+    pub(super) fn evict(&self, record: &Record) {
+        if let Some(top) = stack(record).and_then(|mut stack| stack.pop()) {
+            self.state(|state| state.stored.remove(&top));
+        }
+    }
+
+    /// Returns the number that a value is stacked on: what is in the store, not what was there when it was made.
+    pub(super) fn below(&self, value: &Number) -> i64 {
+        match value.stack.iter().nth_back(1) {
+            Some(run) => self.state(|state| state.stored[run]),
+            None => 0,
+        }
     }
 
     /// Returns what was done since the last call, in order.
@@ -180,11 +195,18 @@ impl World {
     }
 }
 
-/// A value: a number, and the source that it is, if any.
+/// A value.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Number {
     pub(super) number: i64,
+    /// The source that it is, if any.
     source: Option<&'static str>,
+    /// The names of the runs that made it and what it is stacked on, bottom first.
+    stack: Vec<CacheKey>,
+}
+
+fn stack(record: &Record) -> Option<Vec<CacheKey>> {
+    serde_json::from_value(record.payload["stack"].clone()).ok()
 }
 
 impl Evaluator for World {
@@ -209,15 +231,21 @@ impl Evaluator for World {
             value: Number {
                 number,
                 source: Some(name),
+                stack: vec![],
             },
         })
     }
 
     async fn load(&self, vertex: &Vertex<Toy>, record: &Record) -> Option<Number> {
         self.log(format!("load {}", vertex.meta.name));
-        let number = record.payload.as_i64()?;
-        let evicted = self.state(|state| state.evicted.contains(&record.key));
-        (!evicted).then_some(Number { number, source: None })
+        let number = record.payload["number"].as_i64()?;
+        let stack = stack(record)?;
+        let whole = self.state(|state| stack.iter().all(|run| state.stored.contains_key(run)));
+        whole.then_some(Number {
+            number,
+            source: None,
+            stack,
+        })
     }
 
     fn is_local(&self, value: &Number) -> bool {
@@ -241,19 +269,26 @@ impl Evaluator for World {
         self.state(|state| {
             state.running += 1;
             state.most_running = state.most_running.max(state.running);
-            // Made anew, it is there again.
-            state.evicted.remove(&work.key);
         });
         let result = self.evaluate(&vertex.op, &work).await;
-        self.state(|state| {
-            state.running -= 1;
-        });
-        if result.is_ok() {
-            self.log(format!("ran {}", vertex.meta.name));
-        }
-        result.map(|number| Made {
-            value: Number { number, source: None },
-            payload: number.into(),
+        self.state(|state| state.running -= 1);
+        let number = result?;
+        self.log(format!("ran {}", vertex.meta.name));
+        let other = self.state(|state| state.stored.insert(work.key, number));
+        assert_eq!(other, None, "two runs have one name");
+        let mut stack = work
+            .inputs
+            .into_iter()
+            .next()
+            .map_or_else(Vec::new, |input| input.stack);
+        stack.push(work.key);
+        Ok(Made {
+            payload: serde_json::json!({ "number": number, "stack": stack }),
+            value: Number {
+                number,
+                source: None,
+                stack,
+            },
         })
     }
 }
@@ -275,8 +310,9 @@ impl World {
                 tokio::time::sleep(NAP).await;
                 Ok(1)
             }
-            Toy::Sleep(_) => {
-                let sleep = work.cancel.run_until_cancelled(tokio::time::sleep(NAP));
+            Toy::Sleep(_) | Toy::Hang => {
+                let time = if *op == Toy::Hang { 100 * NAP } else { NAP };
+                let sleep = work.cancel.run_until_cancelled(tokio::time::sleep(time));
                 sleep.await.map(|()| 1).ok_or(ToyError::Cancelled)
             }
         }

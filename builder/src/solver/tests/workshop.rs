@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::toy::{Number, Toy, ToyError, World};
-use crate::cache::MemoryCache;
+use crate::cache::{CacheStore, MemoryCache};
 use crate::graph::{Graph, GraphBuilder, Meta, VertexId};
 use crate::op::key::CacheKey;
 use crate::solver::{Failure, Limits, Observer, Plan, Problem, Solved, execute, plan};
@@ -107,6 +107,13 @@ impl Workshop {
     /// Builds, and returns the canonical key of a vertex.
     pub(super) async fn key(&self, sketch: &Sketch, name: &str) -> CacheKey {
         self.solve(sketch, &[name]).await.unwrap()[&sketch.id(name)].key
+    }
+
+    /// Removes the value under a key from the store, but not its record.
+    pub(super) fn evict(&self, key: CacheKey) {
+        if let Some(record) = self.cache.lookup(key) {
+            self.world.evict(&record);
+        }
     }
 
     pub(super) async fn solve(

@@ -7,19 +7,19 @@ mod lab;
 mod registry;
 mod web;
 
-pub use lab::{Lab, Outcome};
-pub use registry::{Registry, base_registry};
-pub use web::{Asked, Page, WebServer};
+pub(crate) use lab::{Lab, Outcome};
+pub(crate) use registry::base_registry;
+pub(crate) use web::{Page, WebServer};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
 /// The user that builds: has subordinate ids and nothing else. `testdata/setup.sh` makes it.
-pub const USER: &str = "croze-ci";
+pub(crate) const USER: &str = "croze-ci";
 
 /// Returns the root of the workspace.
-pub fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
 }
 
@@ -27,7 +27,7 @@ pub fn workspace() -> &'static Path {
 ///
 /// # Panics
 /// If it fails: with everything that it printed.
-pub fn sh(script: &str) -> String {
+pub(crate) fn sh(script: &str) -> String {
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", script])
         .output()
@@ -42,7 +42,7 @@ pub fn sh(script: &str) -> String {
 }
 
 /// Returns the OCI layout with the base images, made once by `testdata/base-images.sh`.
-pub fn base_images() -> PathBuf {
+pub(crate) fn base_images() -> PathBuf {
     static LAYOUT: LazyLock<PathBuf> = LazyLock::new(|| {
         let layout =
             std::env::var_os("CROZE_TEST_IMAGES").map_or_else(|| workspace().join("target/base-images"), PathBuf::from);
@@ -58,7 +58,7 @@ pub fn base_images() -> PathBuf {
 
 /// Returns a copy of the binary under test where every user can run it: the workspace may lie below a
 /// home directory that is closed to others.
-pub fn croze_binary() -> &'static Path {
+pub(crate) fn croze_binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
         let directory = std::env::temp_dir().join(format!("croze-it-bin-{}", std::process::id()));
         let binary = directory.join("croze");

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::{base_images, sh};
 
 /// A running registry with its own empty storage.
-pub struct Registry {
+pub(super) struct Registry {
     child: Child,
     address: SocketAddr,
     _storage: TempDir,
@@ -18,7 +18,7 @@ pub struct Registry {
 
 impl Registry {
     /// Starts a registry.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         let storage = tempfile::tempdir().expect("a temporary directory");
         let address = free_address();
         // The registry must not outlive the test, whatever ends it; `setpriv` asks the kernel for that.
@@ -48,7 +48,7 @@ impl Registry {
     }
 
     /// Returns `127.0.0.1:PORT`.
-    pub fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         self.address.to_string()
     }
 }
@@ -63,7 +63,7 @@ impl Drop for Registry {
 /// Returns the host of a registry that all tests share and that has `busybox:latest` and `debian:latest`.
 ///
 /// Tests push to repositories of their own names only.
-pub fn base_registry() -> &'static str {
+pub(crate) fn base_registry() -> &'static str {
     static SHARED: LazyLock<String> = LazyLock::new(|| {
         let (sender, receiver) = mpsc::channel();
         // The kernel kills the registry when the *thread* that started it ends: this one never does.

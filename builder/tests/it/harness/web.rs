@@ -8,37 +8,37 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// A web server; it ends with the test's process.
-pub struct WebServer {
+pub(crate) struct WebServer {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
 /// What is given for one path.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub(crate) struct Page {
     /// The body.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// `ETag`, without quotes.
-    pub etag: Option<String>,
+    pub(crate) etag: Option<String>,
     /// `Last-Modified`.
-    pub last_modified: Option<String>,
+    pub(crate) last_modified: Option<String>,
     /// Where to go instead: `Location` of a 302.
-    pub location: Option<String>,
+    pub(crate) location: Option<String>,
     /// What `Authorization` must be.
-    pub authorization: Option<String>,
+    pub(crate) authorization: Option<String>,
     /// Further headers.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The method.
-    pub method: String,
+    pub(crate) method: String,
     /// The path, with its query.
-    pub path: String,
+    pub(crate) path: String,
     /// The headers, names in lower case.
-    pub headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ struct State {
 
 impl WebServer {
     /// Starts a server without pages.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let server = Self {
             address: listener.local_addr().expect("its address"),
@@ -68,36 +68,36 @@ impl WebServer {
     }
 
     /// Starts a server of all files of a directory, as git's dumb protocol wants them.
-    pub fn of_directory(directory: &Path) -> Self {
+    pub(crate) fn of_directory(directory: &Path) -> Self {
         let server = Self::start();
         server.state.lock().unwrap().directory = Some(directory.to_owned());
         server
     }
 
     /// Refuses whoever does not send this `Authorization`.
-    pub fn require(&self, authorization: &str) {
+    pub(crate) fn require(&self, authorization: &str) {
         self.state.lock().unwrap().authorization = Some(authorization.to_owned());
     }
 
     /// Returns the URL of a path.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Sets what is given for a path.
-    pub fn put(&self, path: &str, page: Page) {
+    pub(crate) fn put(&self, path: &str, page: Page) {
         self.state.lock().unwrap().pages.insert(path.to_owned(), page);
     }
 
     /// Returns what was asked since the last call.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }
 }
 
 impl Page {
     /// A page with an `ETag`.
-    pub fn tagged(body: impl Into<Vec<u8>>, etag: &str) -> Self {
+    pub(crate) fn tagged(body: impl Into<Vec<u8>>, etag: &str) -> Self {
         Self {
             body: body.into(),
             etag: Some(etag.to_owned()),

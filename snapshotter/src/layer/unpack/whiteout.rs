@@ -132,7 +132,7 @@ impl Writer {
                 }
             }
         }
-        self.dirs.forget();
+        self.forget_dirs();
         Ok(())
     }
 

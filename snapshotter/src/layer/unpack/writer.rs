@@ -6,8 +6,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, fchown, futimens, linkat, makedev,
-    mkdirat, mknodat, openat, symlinkat, utimensat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, fchown, futimens, makedev, mkdirat,
+    mknodat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -19,9 +19,9 @@ use super::{UnpackMode, Unpacked, content, display_path};
 use crate::attributes::{Stat, Timestamp};
 use crate::error::{FsError, OnPath as _};
 use crate::layer::archive::{Archive, Entry, Kind};
+use crate::layer::xattr::{self, Xattr};
 use crate::remove::remove_at;
 use crate::root::{DIR_FLAGS, Root, stat_at};
-use crate::xattr::{self, Xattr};
 
 /// Permission bits of a file that is not finished: nobody else reads it.
 const UNFINISHED: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -34,7 +34,7 @@ pub(super) struct Writer {
     pub(super) mode: UnpackMode,
     pub(super) dirs: Dirs,
     /// Directories on the way to targets of hard links, which lie elsewhere than the links.
-    link_dirs: Dirs,
+    pub(super) link_dirs: Dirs,
     /// Times of directories, set at the end.
     times: BTreeMap<Vec<u8>, Timestamp>,
     /// Directories that were made without an entry of their own.
@@ -66,7 +66,7 @@ impl Writer {
         let Some((directory, name)) = path.split() else {
             return self.top(entry);
         };
-        if !matches!(self.mode, UnpackMode::Archive { .. })
+        if !self.mode.is_plain()
             && let Some(hidden) = hidden_by(directory, name)?
         {
             return self.whiteout(directory, hidden, entry);
@@ -125,7 +125,7 @@ impl Writer {
         if entry.kind != Kind::Directory {
             return Err(UnpackCause::TopIsNotADirectory);
         }
-        if !matches!(self.mode, UnpackMode::Archive { .. }) {
+        if !self.mode.is_plain() {
             let top = self
                 .dirs
                 .top()
@@ -242,54 +242,6 @@ impl Writer {
         Ok(chmodat(CWD, path, mode, AtFlags::empty()).on("set the mode of", display_path(&entry.path))?)
     }
 
-    fn hard_link(&mut self, entry: &Entry, path: &TreePath) -> Result<(), UnpackCause> {
-        let bad_target = || UnpackCause::LinkTarget {
-            target: entry.link.clone(),
-        };
-        let target = TreePath::new(&entry.link)
-            .filter(|target| target != path)
-            .ok_or_else(bad_target)?;
-        let (Some((directory, name)), Some((target_directory, target_name))) = (path.split(), target.split()) else {
-            return Err(bad_target());
-        };
-        let from = match self.link_dirs.open(target_directory, Missing::Fail) {
-            Err(error) if is_missing(&error) => return self.no_target(entry),
-            from => from?
-                .fd
-                .try_clone_to_owned()
-                .on("duplicate the handle of", display_path(target_directory))?,
-        };
-        let stat = match stat_at(from.as_fd(), target_name) {
-            Err(Errno::NOENT) => return self.no_target(entry),
-            stat => stat.on("stat", display_path(target.as_bytes()))?,
-        };
-        if stat.is_dir() {
-            return Err(bad_target());
-        }
-        if stat.is_overlay_whiteout() {
-            return self.no_target(entry);
-        }
-        let here = self.dirs.open(directory, Missing::Fail)?.fd;
-        if stat_at(here, name).is_ok_and(|there| there.inode() == stat.inode()) {
-            return Ok(());
-        }
-        let make = |parent: Parent<'_>| linkat(&from, target_name, parent.fd, name, AtFlags::empty());
-        Ok(self
-            .replace(directory, name, make)?
-            .on("make hard link", display_path(&entry.path))?)
-    }
-
-    /// Deals with a hard link to what is not there: in a tree of its own it may be in a lower layer.
-    fn no_target(&mut self, entry: &Entry) -> Result<(), UnpackCause> {
-        if self.mode != UnpackMode::Upper {
-            return Err(UnpackCause::LinkTargetMissing {
-                target: entry.link.clone(),
-            });
-        }
-        self.result.needs_merged = true;
-        Ok(())
-    }
-
     /// Gives an open file or directory its owner, mode and extended attributes. `may_differ` says that the present
     /// owner is not known to be the process's.
     fn dress(&mut self, fd: BorrowedFd<'_>, entry: &Entry, may_differ: bool) -> Result<(), UnpackCause> {
@@ -329,7 +281,7 @@ impl Writer {
     }
 
     /// Makes something under a name, after removing what had it.
-    fn replace<T>(
+    pub(super) fn replace<T>(
         &mut self,
         directory: &[u8],
         name: &[u8],
@@ -366,7 +318,7 @@ impl Writer {
     }
 
     /// Forgets a directory, or a link to one, that is no more.
-    pub(super) fn forget_below(&mut self, path: &[u8]) {
+    fn forget_below(&mut self, path: &[u8]) {
         let gone = |known: &[u8]| {
             known
                 .strip_prefix(path)
@@ -375,6 +327,11 @@ impl Writer {
         self.times.retain(|known, _| !gone(known));
         self.implied.retain(|known| !gone(known));
         self.own.retain(|known| !gone(known));
+        self.forget_dirs();
+    }
+
+    /// Closes the directories that are kept open, one of which may have been removed.
+    pub(super) fn forget_dirs(&mut self) {
         self.dirs.forget();
         self.link_dirs.forget();
     }

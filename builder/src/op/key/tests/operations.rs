@@ -5,13 +5,38 @@ use std::collections::HashMap;
 use crate::dockerfile::Sharing;
 use crate::op::key::Define;
 use crate::op::{
-    Chmod, CopyOp, CopySource, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op, RunOp, WorkdirOp,
+    Chmod, CopyOp, CopySource, GitOp, HttpForm, HttpOp, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op,
+    RunOp, WorkdirOp,
 };
+use crate::remote::{MtimeOf, Remote};
 
 fn image() -> ImageOp {
     ImageOp {
         reference: "debian:12".parse().unwrap(),
         platform: "linux/arm/v7".parse().unwrap(),
+    }
+}
+
+fn http() -> HttpOp {
+    let Some(Ok(Remote::Web(address))) = Remote::of_add("https://example.com/file") else {
+        panic!("no web address");
+    };
+    HttpOp {
+        address,
+        form: HttpForm::File {
+            name: "file".to_owned(),
+        },
+        checksum: None,
+    }
+}
+
+fn git() -> GitOp {
+    let Some(Ok(Remote::Git(address))) = Remote::of_add("https://example.com/x.git#main:sub") else {
+        panic!("no git address");
+    };
+    GitOp {
+        address,
+        keep_git_dir: false,
     }
 }
 
@@ -102,6 +127,7 @@ fn workdir() -> WorkdirOp {
     WorkdirOp {
         path: "/app".to_owned(),
         user: "app".to_owned(),
+        mtime: None,
         scratch: false,
     }
 }
@@ -123,16 +149,24 @@ fn the_digest_of_each_kind_is_what_it_always_was() {
             "local/1 f5603614f0fd841c44151acaa4bb56eb5c236355c77326da92139640b1f91885",
         ),
         (
+            Op::Http(http()),
+            "http/1 bda9c8cebef81ea19e6f0c6f67a92870da9011ffffd950d73322f106b23bc8c6",
+        ),
+        (
+            Op::Git(git()),
+            "git/1 d5a67266edc36fc4e612f3f67be1b48891fdc97535a87608cf18b7160f599222",
+        ),
+        (
             Op::Run(run()),
             "run/1 2452cbf92bc7c296c0fe6d4dcb85d664bfa22641ab35ffb912472336cf50a84f",
         ),
         (
             Op::Copy(copy()),
-            "copy/1 10d36d95a303fb0ed460946f1c1b9be36e370e709533bba22344dd050f9881fc",
+            "copy/2 cd7a2000a2a9df3422efa6255a035caf0d61652546830d21b578c3f82e04087d",
         ),
         (
             Op::Workdir(workdir()),
-            "workdir/1 48f7f5f800943fb7fc08c722e0a5d2af323efa66312a3c63819bab0a30ee2e5b",
+            "workdir/2 0cde860d60bc4e12d4a0faeb9c3958e6078f65f1c7d0a56b8e0bc4d36f1726bc",
         ),
         (
             Op::Merge,
@@ -181,6 +215,51 @@ fn what_enters_the_key_of_an_image() {
         ],
         &[("reference", |op| op.reference = "ubuntu".parse().unwrap())],
     );
+}
+
+#[test]
+fn what_enters_the_key_of_a_source_on_the_network() {
+    check(
+        http(),
+        Op::Http,
+        &[
+            ("name", |op| {
+                op.form = HttpForm::File {
+                    name: "other".to_owned(),
+                }
+            }),
+            ("form", |op| op.form = HttpForm::Archive),
+        ],
+        &[
+            ("address", |op| op.address.url.push('x')),
+            ("checksum", |op| op.checksum = Some(registry::oci::Digest::of(b""))),
+        ],
+    );
+    check(
+        git(),
+        Op::Git,
+        &[
+            ("directory", |op| op.address.subdir.clear()),
+            ("submodules", |op| op.address.submodules = Some(false)),
+            ("times", |op| op.address.mtime = MtimeOf::Commit),
+            ("git", |op| op.keep_git_dir = true),
+        ],
+        &[
+            ("address", |op| op.address.url.push('x')),
+            ("ref", |op| op.address.reference = None),
+            ("checksum", |op| op.address.checksum = Some("abc".to_owned())),
+            ("way of asking", |op| op.address.fetch_by_commit = true),
+            ("the address's own wish", |op| op.address.keep_git_dir = Some(true)),
+        ],
+    );
+    fn kept(url: &str) -> GitOp {
+        let mut op = git();
+        op.address.url = url.to_owned();
+        op.keep_git_dir = true;
+        op
+    }
+    assert_ne!(Op::Git(kept("a")).operation(), Op::Git(kept("b")).operation());
+    assert!(Op::Http(http()).is_source() && Op::Git(git()).is_source());
 }
 
 #[test]
@@ -324,6 +403,7 @@ fn what_enters_the_key_of_a_workdir_and_of_a_context() {
         &[
             ("path", |op| op.path = "/".to_owned()),
             ("user", |op| op.user = String::new()),
+            ("time", |op| op.mtime = Some(0)),
             ("scratch", |op| op.scratch = true),
         ],
         &[],

@@ -1,0 +1,147 @@
+//! Questions about a Dockerfile: `--call=check|outline|targets`. Nothing is built or written, no layer is fetched, no
+//! sandbox entered.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use registry::client::Client;
+use registry::content::ContentStore;
+use registry::oci::{ImageConfig, Manifest, Platform, Reference};
+use tokio::runtime::Handle;
+
+use super::lowering::lower_error;
+use super::{BuildError, BuildRequest, ignore_patterns};
+use crate::describe::{self, Outline, Targets};
+use crate::dockerfile;
+use crate::dockerfile::ignore::Matcher;
+use crate::frontend::{self, ResolveError, ResolveImage, ResolvedImage};
+use crate::image::PullError;
+use crate::lint::{Linter, Report};
+use crate::state_dir::{Class, StateDir};
+
+/// The longest manifest or config that is read from the store, in bytes.
+const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// What a check has found.
+#[derive(Debug)]
+pub struct Checked {
+    /// The warnings.
+    pub report: Report,
+    /// What would stop a build before it ran anything, `error=true` included.
+    pub errors: Vec<BuildError>,
+}
+
+/// Lints every stage, or what the target is made from. Images are looked up in the state directory, if there is
+/// one, and then in their registries; an image that cannot be had is an error, and the stages made from it are
+/// known only as far as they can be without it.
+///
+/// # Errors
+/// If the options of the check or the ignore file cannot be read, or the state directory is somebody else's.
+pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result<Checked, BuildError> {
+    let (dockerfile, errors) = dockerfile::parse_partially(Arc::clone(&request.dockerfile));
+    let ignored = ignored(&request)?;
+    let Some(request) = request.for_platforms(&dockerfile).into_iter().next() else {
+        return Err(BuildError::Dockerfile(errors));
+    };
+    let mut linter = linter(&request, ignored)?;
+    linter.file(&request);
+    if !errors.is_empty() {
+        return Ok(Checked {
+            report: linter.finish(&request),
+            errors: vec![BuildError::Dockerfile(errors)],
+        });
+    }
+    let images = Images {
+        client,
+        store: StateDir::open_existing(root)?,
+        runtime: Handle::current(),
+    };
+    let looking = tokio::task::spawn_blocking(move || {
+        let failures = frontend::inspect(&request, &images, &mut linter);
+        (linter.finish(&request), failures)
+    });
+    let (report, failures) = looking.await.map_err(BuildError::panicked("linting"))?;
+    let mut errors: Vec<BuildError> = failures.into_iter().map(lower_error).collect();
+    errors.extend(
+        report
+            .violation()
+            .map(|violation| BuildError::Lint(Box::new(violation))),
+    );
+    Ok(Checked { report, errors })
+}
+
+/// Lists what the target takes: build arguments, secrets, SSH agents. No image is asked for.
+///
+/// # Errors
+/// If the Dockerfile is wrong.
+pub fn outline(request: &BuildRequest) -> Result<Outline, BuildError> {
+    let dockerfile = dockerfile::parse(Arc::clone(&request.dockerfile)).map_err(BuildError::Dockerfile)?;
+    let requests = request.for_platforms(&dockerfile);
+    let outlines = requests.iter().take(1).map(describe::outline);
+    let mut outlines = outlines
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(BuildError::Dockerfile)?;
+    outlines.pop().ok_or(BuildError::Dockerfile(Vec::new()))
+}
+
+/// Lists the stages.
+///
+/// # Errors
+/// If the Dockerfile is wrong.
+pub fn targets(request: &BuildRequest) -> Result<Targets, BuildError> {
+    let dockerfile = dockerfile::parse(Arc::clone(&request.dockerfile)).map_err(BuildError::Dockerfile)?;
+    Ok(describe::targets(&dockerfile))
+}
+
+/// Prepares the linter for a request.
+pub(super) fn linter(request: &frontend::Request, ignored: Option<Matcher>) -> Result<Linter, BuildError> {
+    Linter::new(request, ignored).map_err(|error| BuildError::Dockerfile(vec![error]))
+}
+
+/// Compiles the ignore file of the build context, if there is one.
+pub(super) fn ignored(request: &BuildRequest) -> Result<Option<Matcher>, BuildError> {
+    let file = request
+        .directories
+        .get("context")
+        .and_then(|context| context.ignore.as_ref());
+    file.map(|file| ignore_patterns(Some(file))).transpose()
+}
+
+/// Answers the frontend from the images in the store, else from registries.
+struct Images {
+    client: Client,
+    store: Option<StateDir>,
+    runtime: Handle,
+}
+
+impl Images {
+    /// Returns an image that the store has under its tag; whatever is missing or damaged there is not known.
+    fn stored(&self, reference: &Reference) -> Option<ResolvedImage> {
+        let store = self.store.as_ref()?;
+        let descriptor = store.tags().get(reference).ok()??;
+        let content = ContentStore::open(&store.path(Class::Blobs)).ok()?;
+        let manifest: Manifest = serde_json::from_slice(&content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
+        let config: ImageConfig =
+            serde_json::from_slice(&content.read(manifest.config.digest, MAX_DOCUMENT).ok()?).ok()?;
+        Some(ResolvedImage {
+            reference: reference.with_digest(descriptor.digest),
+            manifest_digest: descriptor.digest,
+            config,
+        })
+    }
+}
+
+impl ResolveImage for Images {
+    fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<ResolvedImage, ResolveError> {
+        if let Some(known) = self.stored(reference) {
+            return Ok(known);
+        }
+        let image = self.runtime.block_on(self.client.image(reference, platform));
+        let image = image.map_err(|error| ResolveError(Box::new(PullError::Client(error))))?;
+        Ok(ResolvedImage {
+            reference: image.reference,
+            manifest_digest: image.manifest_descriptor.digest,
+            config: image.config,
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! From the Dockerfile's text to the graph of all platforms, and what the linter says on the way.
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use registry::oci::{Digest, Platform, Reference};
+use tokio::runtime::Handle;
+
+use super::check::{ignored, linter};
+use super::{BuildError, BuildRequest};
+use crate::dockerfile::{self, Dockerfile};
+use crate::frontend::{self, LowerError, Lowered, ResolveError, ResolveImage, ResolvedImage};
+use crate::graph::{Graph, GraphBuilder};
+use crate::image::{BaseImages, PullError};
+use crate::lint::Linter;
+use crate::op::Op;
+use crate::progress::Progress;
+
+/// Everything that is to be built, and the images that come of it.
+type Everything = (Vec<(Platform, Lowered)>, Graph<Op>);
+
+/// Parses the Dockerfile, as a step of its own.
+pub(super) fn load_definition(request: &BuildRequest, progress: &Progress) -> Result<Dockerfile, BuildError> {
+    let source = &request.dockerfile;
+    let name = format!("[internal] load build definition from {}", source.name());
+    let step = progress.declare(name, Digest::of(source.text().as_bytes()), Vec::new());
+    progress.started(step);
+    if let Err(error) = frontend::refuse_foreign_syntax(source, &request.build_args) {
+        progress.completed(step, Some(error.message.clone()));
+        return Err(BuildError::Dockerfile(vec![error.in_file(source)]));
+    }
+    let (dockerfile, errors) = dockerfile::parse_partially(Arc::clone(source));
+    let failed = !errors.is_empty();
+    progress.completed(step, failed.then(|| "the Dockerfile has errors".to_owned()));
+    if !failed {
+        return Ok(dockerfile);
+    }
+    // What is odd in the lines that can be read is worth saying all the same.
+    if let Some(first) = request.for_platforms(&dockerfile).first()
+        && let Ok(mut linter) = linter(first, None)
+    {
+        linter.file(first);
+        warn(linter, first, progress);
+    }
+    Err(BuildError::Dockerfile(errors))
+}
+
+/// Resolves what the Dockerfile names and lowers it for every platform into one graph. Warnings are those of the
+/// first platform, and fail the build here, if they do: before anything runs.
+pub(super) async fn lower(
+    request: &BuildRequest,
+    dockerfile: Dockerfile,
+    images: &Arc<BaseImages>,
+    progress: &Progress,
+) -> Result<Everything, BuildError> {
+    let requests = Arc::new(request.for_platforms(&dockerfile));
+    let Some(first) = requests.first() else {
+        return Err(BuildError::Dockerfile(Vec::new()));
+    };
+    let mut linter = linter(first, ignored(request)?)?;
+    linter.file(first);
+    let (linter, lowered) = match resolve(&requests, images, progress).await {
+        Ok(()) => lower_all(&requests, linter, images).await?,
+        Err(error) => (linter, Err(error)),
+    };
+    let violation = warn(linter, first, progress);
+    match (lowered, violation) {
+        (Ok(_), Some(violation)) => Err(violation),
+        (lowered, _) => lowered,
+    }
+}
+
+/// Shows what the linter has found; returns the error that it amounts to.
+fn warn(linter: Linter, request: &frontend::Request, progress: &Progress) -> Option<BuildError> {
+    let report = linter.finish(request);
+    for warning in &report.warnings {
+        progress.warn(warning.diagnostic(&report.source));
+    }
+    report
+        .violation()
+        .map(|violation| BuildError::Lint(Box::new(violation)))
+}
+
+/// Resolves all images that are named, at once.
+async fn resolve(
+    requests: &[frontend::Request],
+    images: &Arc<BaseImages>,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    let mut needed = Vec::new();
+    for request in requests {
+        needed.extend(frontend::references(request).map_err(BuildError::Dockerfile)?);
+    }
+    try_join_all(needed.into_iter().map(|image| async move {
+        let name = format!("[internal] load metadata for {}", image.reference);
+        let step = progress.declare(name, Digest::of(image.reference.to_string().as_bytes()), Vec::new());
+        progress.started(step);
+        let resolved = images.resolve(&image.reference, &image.platform).await;
+        progress.completed(step, resolved.as_ref().err().map(ToString::to_string));
+        resolved.map(drop).map_err(|source| BuildError::Image {
+            origin: Some(image.span),
+            source: Box::new(source),
+        })
+    }))
+    .await?;
+    Ok(())
+}
+
+async fn lower_all(
+    requests: &Arc<Vec<frontend::Request>>,
+    mut linter: Linter,
+    images: &Arc<BaseImages>,
+) -> Result<(Linter, Result<Everything, BuildError>), BuildError> {
+    let requests = Arc::clone(requests);
+    let resolver = Resolver {
+        images: Arc::clone(images),
+        runtime: Handle::current(),
+    };
+    let lowering = tokio::task::spawn_blocking(move || {
+        let mut graph = GraphBuilder::new();
+        let mut lowered = Vec::new();
+        for (number, request) in requests.iter().enumerate() {
+            let image = match number {
+                0 => frontend::lower(request, &resolver, &mut linter, &mut graph),
+                _ => frontend::lower(request, &resolver, &mut (), &mut graph),
+            };
+            match image {
+                Ok(image) => lowered.push(((*request.platform).clone(), image)),
+                Err(error) => return (linter, Err(lower_error(error))),
+            }
+        }
+        (linter, Ok((lowered, graph.finish())))
+    });
+    lowering.await.map_err(BuildError::panicked("lowering"))
+}
+
+/// Returns why lowering failed as why the build failed.
+pub(super) fn lower_error(error: LowerError) -> BuildError {
+    match error {
+        LowerError::Dockerfile(errors) => BuildError::Dockerfile(errors),
+        LowerError::Resolve {
+            diagnostic,
+            span,
+            error: ResolveError(error),
+        } => match error.downcast::<PullError>() {
+            Ok(source) => BuildError::Image {
+                origin: Some(span),
+                source,
+            },
+            Err(_) => BuildError::Dockerfile(vec![*diagnostic]),
+        },
+    }
+}
+
+/// Answers the frontend from the images that are known, and asks for those that only `ONBUILD` names.
+struct Resolver {
+    images: Arc<BaseImages>,
+    runtime: Handle,
+}
+
+impl ResolveImage for Resolver {
+    fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<ResolvedImage, ResolveError> {
+        let base = self.runtime.block_on(self.images.resolve(reference, platform));
+        let base = base.map_err(|error| ResolveError(Box::new(error)))?;
+        Ok(ResolvedImage {
+            reference: base.reference.clone(),
+            manifest_digest: base.manifest.digest,
+            config: base.config.clone(),
+        })
+    }
+}
