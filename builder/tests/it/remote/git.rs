@@ -34,6 +34,8 @@ impl Repository {
             echo -n v0.0.1 > foo; echo '#!/bin/sh' > tool; chmod 755 tool
             echo 'FROM scratch
 COPY foo /' > Dockerfile
+            echo 'FROM scratch
+COPY . /repo/' > all.Dockerfile
             git add .; git commit -qm 1; git tag v0.0.1
             git branch base; git checkout -q base; echo -n base > foo; git commit -qam base; git checkout -q master
             git checkout -qb feature; mkdir sub; echo -n subfeature > sub/foo
@@ -69,7 +71,7 @@ fn added(lab: &Lab, flags: &str, url: &str) -> PathBuf {
     lab.build_files(&[]).join("repo")
 }
 
-/// BK-096, BK-097, BK-098, BK-099, BK-100, BK-102, in SHA-1 and SHA-256.
+/// BK-096, BK-097, BK-098, BK-099, BK-100, BK-101, BK-102, in SHA-1 and SHA-256.
 #[test]
 fn a_commit_is_added_by_its_ref_and_held_to_its_checksum() {
     for format in ["sha1", "sha256"] {
@@ -95,6 +97,20 @@ fn a_commit_is_added_by_its_ref_and_held_to_its_checksum() {
         let status = format!("git -c safe.directory='*' -C {} status -s", out.display());
         assert_eq!(sh(&status), "");
 
+        // Owned by another user, it is a clean repository of his.
+        let flags = format!("--keep-git-dir=true --chown=4242:8484 --checksum={commit}");
+        lab.write(
+            "Dockerfile",
+            &format!("FROM scratch\nADD {flags} {url}#v0.0.2 /repo/\n"),
+        );
+        lab.build(&["-o", "type=tar,dest=owned.tar"]);
+        let owned = sh(&format!(
+            "cd {}; mkdir owned; tar --numeric-owner -C owned -xpf owned.tar; stat -c %u:%g owned/repo/foo; setpriv \
+             --reuid 4242 --regid 8484 --clear-groups env HOME=/ git -C owned/repo status -s; rm -r owned",
+            lab.path().display()
+        ));
+        assert_eq!(owned, "4242:8484\n");
+
         let wrong = repository.commit("v0.0.1");
         lab.write(
             "Dockerfile",
@@ -102,10 +118,13 @@ fn a_commit_is_added_by_its_ref_and_held_to_its_checksum() {
         );
         lab.croze(&["build", "context"])
             .fails(8, &["expected checksum to match", &wrong, &commit, "Dockerfile:2"]);
+        lab.write("Dockerfile", &format!("FROM scratch\nADD --checksum=foobar {url} /\n"));
+        lab.croze(&["build", "context"])
+            .fails(3, &["invalid checksum", "expected hex commit hash"]);
     }
 }
 
-/// BK-103 to BK-122: each as an `ADD` and as the context.
+/// BK-103 to BK-119, BK-128: each as an `ADD` and as the context.
 #[test]
 fn a_repository_is_addressed_by_fragment_and_query() {
     let repository = Repository::new("sha1");
@@ -161,7 +180,7 @@ fn a_repository_is_addressed_by_fragment_and_query() {
     }
 }
 
-/// BK-123 to BK-127.
+/// BK-120 to BK-127: each as an `ADD` and as the context.
 #[test]
 fn git_and_submodules_are_there_as_the_query_says() {
     let repository = Repository::new("sha1");
@@ -171,20 +190,36 @@ fn git_and_submodules_are_there_as_the_query_says() {
         ("?keep-git-dir=true", true, true),
         ("?keep-git-dir=false", false, true),
         ("?keep-git-dir&submodules", true, true),
+        ("?tag=v0.0.3&keep-git-dir=true", true, true),
+        ("?submodules", false, true),
         ("?submodules=true", false, true),
         ("?submodules=false", false, false),
     ] {
-        let out = added(&lab, "", &format!("{url}{query}"));
-        assert_eq!(out.join(".git/HEAD").exists(), git, "{query}");
-        assert_eq!(out.join("submod/file").exists(), submodule, "{query}");
-        if submodule {
-            assert_eq!(read(&out, "submod/file"), "123");
+        let url = format!("{url}{query}");
+        for is_context in [false, true] {
+            let out = if is_context {
+                let out = lab.path().join("out");
+                fs::remove_dir_all(&out).unwrap();
+                let outcome = lab.croze(&["build", "-o", "out", "-f", "all.Dockerfile", &url]);
+                assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+                out.join("repo")
+            } else {
+                added(&lab, "", &url)
+            };
+            assert_eq!(out.join(".git/HEAD").exists(), git, "{query}");
+            assert_eq!(out.join("submod/file").exists(), submodule, "{query}");
+            if git {
+                assert_eq!(read(&out, ".git/HEAD").trim(), repository.commit("master"));
+            }
+            if submodule {
+                assert_eq!(read(&out, "submod/file"), "123");
+            }
+            assert_eq!(out.join("submod/.git").exists(), git && submodule, "{query}");
         }
-        assert_eq!(out.join("submod/.git").exists(), git && submodule, "{query}");
     }
 }
 
-/// BK-128, BK-234.
+/// BK-234.
 #[test]
 fn a_repository_is_a_context_with_a_time_of_its_own() {
     let repository = Repository::new("sha1");
@@ -276,4 +311,20 @@ fn a_named_context_may_be_a_repository() {
     let lab = Lab::new("FROM source AS built\nFROM scratch\nCOPY --from=built /foo /\n");
     let context = format!("source={}#v0.0.1", repository.url());
     assert_eq!(read(&lab.build_files(&["--build-context", &context]), "foo"), "v0.0.1");
+}
+
+/// BK-073: what a repository brought is excluded like anything else.
+#[test]
+fn files_of_a_repository_can_be_excluded() {
+    let repository = Repository::new("sha1");
+    let url = repository.url();
+    let lab = Lab::new(&format!(
+        "FROM scratch AS base\nADD --keep-git-dir=true {url}#v0.0.3 /\nFROM scratch\nCOPY --from=base --exclude=foo \
+         --exclude=.git* / /1/\nCOPY --from=base --exclude=**/file --exclude=!foo submod /2/\nADD \
+         --exclude=*ockerfile {url} /3/\n"
+    ));
+    let out = lab.build_files(&[]);
+    assert!(out.join("1/tool").exists() && !out.join("1/foo").exists() && !out.join("1/.git").exists());
+    assert!(out.join("2").is_dir() && !out.join("2/file").exists());
+    assert!(out.join("3/foo").exists() && !out.join("3/Dockerfile").exists());
 }

@@ -71,12 +71,18 @@ fn a_web_file_has_the_servers_time_and_its_own_name_and_mode() {
     let (root, foo) = (server.url("/"), server.url("/foo"));
     let lab = Lab::new(&format!(
         "FROM scratch\nARG mode=400\nADD {root} /dest/\nADD --chmod=644 {foo} /a\nADD --chmod=0413 {foo} /b\nADD \
-         --chmod=${{mode}} --chown=0:0 {foo} /c\nADD {foo} /new.tar.gz\n"
+         --chmod=${{mode}} --chown=0:0 {foo} /c\nADD --chmod=755 {foo} /d\nADD {foo} /new.tar.gz\n"
     ));
     let out = lab.build_files(&[]);
     let unnamed = fs::metadata(out.join("dest/__unnamed__")).unwrap();
     assert_eq!((unnamed.mode() & 0o7777, unnamed.mtime()), (0o600, 1_445_412_480));
-    for (name, mode) in [("a", 0o644), ("b", 0o413), ("c", 0o400), ("new.tar.gz", 0o600)] {
+    for (name, mode) in [
+        ("a", 0o644),
+        ("b", 0o413),
+        ("c", 0o400),
+        ("d", 0o755),
+        ("new.tar.gz", 0o600),
+    ] {
         assert_eq!(fs::metadata(out.join(name)).unwrap().mode() & 0o7777, mode, "{name}");
     }
 }
@@ -94,7 +100,7 @@ fn an_archive_from_the_web_is_unpacked_only_when_asked_to() {
     assert_eq!(read(&out, "dest/foo"), "content");
 }
 
-/// BK-090, BK-091, BK-092.
+/// BK-090, BK-091, BK-092, BK-093, BK-094.
 #[test]
 fn a_checksum_is_held_to_and_spares_the_network() {
     let server = WebServer::start();
@@ -116,6 +122,20 @@ fn a_checksum_is_held_to_and_spares_the_network() {
     );
     lab.croze(&["build", "context"])
         .fails(8, &["digest mismatch", &zeros, digest.trim(), "Dockerfile:2"]);
+    for (checksum, said) in [
+        ("md5:7e55db001d319a94b0b713529a756623", "unsupported digest algorithm"),
+        (
+            "unknown:7e55db001d319a94b0b713529a756623",
+            "unsupported digest algorithm",
+        ),
+        (zeros.as_str(), "invalid checksum digest format"),
+    ] {
+        lab.write(
+            "Dockerfile",
+            &format!("FROM scratch\nADD --checksum={checksum} {url} /\n"),
+        );
+        lab.croze(&["build", "context"]).fails(3, &[said, "Dockerfile:2"]);
+    }
 }
 
 /// G6: redirects are few, never leave http and https, and never take the credential along.
@@ -170,7 +190,7 @@ fn a_context_from_the_web_is_an_archive_or_a_dockerfile() {
     let server = WebServer::start();
     let dockerfile = "FROM scratch\nCOPY foo /\n";
     let context = tar(&[("foo", "content"), ("mydockerfile", dockerfile)], "J");
-    server.put("/context.tar.xz", Page::tagged(context, "1"));
+    server.put("/context.tar.xz", Page::tagged(context.clone(), "1"));
     server.put("/text", Page::tagged("FROM scratch\nCOPY <<foo /\ntext\nfoo\n", "1"));
     let lab = Lab::new("");
     let build = |words: &[&str]| {
@@ -185,20 +205,31 @@ fn a_context_from_the_web_is_an_archive_or_a_dockerfile() {
     lab.write("foo", "local");
     server.put("/Dockerfile", Page::tagged(dockerfile, "1"));
     assert_eq!(build(&["-f", &server.url("/Dockerfile"), "context"]), "local");
-    // The archive's time, for want of the server's.
-    let words = [
-        "--build-arg",
-        "SOURCE_DATE_EPOCH=context",
-        "-o",
-        "type=oci,dest=oci.tar",
-    ];
-    let words = [&["build", "-f", "mydockerfile"], words.as_slice(), &[archive.as_str()]].concat();
-    assert_eq!(lab.croze(&words).code, 0);
-    let created = sh(&format!(
-        "skopeo inspect --config oci-archive:{} | grep -o '\"created\": *\"[^\"]*\"' | head -1",
-        lab.path().join("oci.tar").display()
-    ));
-    assert!(created.contains("2015-10-21T07:28:00Z"), "{created}");
+    // The server's time, else the archive's.
+    let created = |url: &str| {
+        let words = [
+            "--build-arg",
+            "SOURCE_DATE_EPOCH=context",
+            "-o",
+            "type=oci,dest=oci.tar",
+        ];
+        let words = [&["build", "-f", "mydockerfile"], words.as_slice(), &[url]].concat();
+        let outcome = lab.croze(&words);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        sh(&format!(
+            "skopeo inspect --config oci-archive:{}",
+            lab.path().join("oci.tar").display()
+        ))
+    };
+    let config = created(&archive);
+    assert!(config.contains("2015-10-21T07:28:00Z"), "{config}");
+    let dated = Page {
+        last_modified: Some("Wed, 21 Oct 2020 07:28:00 GMT".to_owned()),
+        ..Page::tagged(context, "2")
+    };
+    server.put("/dated.tar.xz", dated);
+    let config = created(&server.url("/dated.tar.xz"));
+    assert!(config.contains("2020-10-21T07:28:00Z"), "{config}");
 }
 
 /// BK-205, BK-206.

@@ -2,41 +2,17 @@
 
 use std::collections::HashMap;
 
+use super::sources;
 use crate::dockerfile::Sharing;
 use crate::op::key::Define;
 use crate::op::{
-    Chmod, CopyOp, CopySource, GitOp, HttpForm, HttpOp, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op,
-    RunOp, WorkdirOp,
+    Chmod, CopyOp, CopySource, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op, RunOp, WorkdirOp,
 };
-use crate::remote::{MtimeOf, Remote};
 
 fn image() -> ImageOp {
     ImageOp {
         reference: "debian:12".parse().unwrap(),
         platform: "linux/arm/v7".parse().unwrap(),
-    }
-}
-
-fn http() -> HttpOp {
-    let Some(Ok(Remote::Web(address))) = Remote::of_add("https://example.com/file") else {
-        panic!("no web address");
-    };
-    HttpOp {
-        address,
-        form: HttpForm::File {
-            name: "file".to_owned(),
-        },
-        checksum: None,
-    }
-}
-
-fn git() -> GitOp {
-    let Some(Ok(Remote::Git(address))) = Remote::of_add("https://example.com/x.git#main:sub") else {
-        panic!("no git address");
-    };
-    GitOp {
-        address,
-        keep_git_dir: false,
     }
 }
 
@@ -149,11 +125,11 @@ fn the_digest_of_each_kind_is_what_it_always_was() {
             "local/1 f5603614f0fd841c44151acaa4bb56eb5c236355c77326da92139640b1f91885",
         ),
         (
-            Op::Http(http()),
+            Op::Http(sources::http()),
             "http/1 bda9c8cebef81ea19e6f0c6f67a92870da9011ffffd950d73322f106b23bc8c6",
         ),
         (
-            Op::Git(git()),
+            Op::Git(sources::git()),
             "git/1 d5a67266edc36fc4e612f3f67be1b48891fdc97535a87608cf18b7160f599222",
         ),
         (
@@ -180,10 +156,10 @@ fn the_digest_of_each_kind_is_what_it_always_was() {
 }
 
 /// A change of one field of an operation.
-type Change<T> = (&'static str, fn(&mut T));
+pub(super) type Change<T> = (&'static str, fn(&mut T));
 
 /// Checks that each of `enter` changes the digest, each to one of its own, and that none of `stay_out` does.
-fn check<T: Clone>(base: T, wrap: fn(T) -> Op, enter: &[Change<T>], stay_out: &[Change<T>]) {
+pub(super) fn check<T: Clone>(base: T, wrap: fn(T) -> Op, enter: &[Change<T>], stay_out: &[Change<T>]) {
     let changed = |change: fn(&mut T)| {
         let mut op = base.clone();
         change(&mut op);
@@ -215,51 +191,6 @@ fn what_enters_the_key_of_an_image() {
         ],
         &[("reference", |op| op.reference = "ubuntu".parse().unwrap())],
     );
-}
-
-#[test]
-fn what_enters_the_key_of_a_source_on_the_network() {
-    check(
-        http(),
-        Op::Http,
-        &[
-            ("name", |op| {
-                op.form = HttpForm::File {
-                    name: "other".to_owned(),
-                }
-            }),
-            ("form", |op| op.form = HttpForm::Archive),
-        ],
-        &[
-            ("address", |op| op.address.url.push('x')),
-            ("checksum", |op| op.checksum = Some(registry::oci::Digest::of(b""))),
-        ],
-    );
-    check(
-        git(),
-        Op::Git,
-        &[
-            ("directory", |op| op.address.subdir.clear()),
-            ("submodules", |op| op.address.submodules = Some(false)),
-            ("times", |op| op.address.mtime = MtimeOf::Commit),
-            ("git", |op| op.keep_git_dir = true),
-        ],
-        &[
-            ("address", |op| op.address.url.push('x')),
-            ("ref", |op| op.address.reference = None),
-            ("checksum", |op| op.address.checksum = Some("abc".to_owned())),
-            ("way of asking", |op| op.address.fetch_by_commit = true),
-            ("the address's own wish", |op| op.address.keep_git_dir = Some(true)),
-        ],
-    );
-    fn kept(url: &str) -> GitOp {
-        let mut op = git();
-        op.address.url = url.to_owned();
-        op.keep_git_dir = true;
-        op
-    }
-    assert_ne!(Op::Git(kept("a")).operation(), Op::Git(kept("b")).operation());
-    assert!(Op::Http(http()).is_source() && Op::Git(git()).is_source());
 }
 
 #[test]
