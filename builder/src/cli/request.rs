@@ -191,15 +191,9 @@ fn near(path: &Path) -> Option<String> {
 fn ignore_file(args: &BuildArgs, context: &Path) -> Result<Option<Arc<SourceFile>>, Failure> {
     let own = match args.file.as_deref() {
         Some("-") => None,
-        Some(file) => Some((absolute(Path::new(file)), file)),
-        None => Some((context.join("Dockerfile"), "Dockerfile")),
+        Some(file) => Some(format!("{file}.dockerignore")).map(|name| (absolute(Path::new(&name)), name)),
+        None => Some("Dockerfile.dockerignore".to_owned()).map(|name| (context.join(&name), name)),
     };
-    let own = own.map(|(path, name)| {
-        (
-            path.with_added_extension("dockerignore"),
-            format!("{name}.dockerignore"),
-        )
-    });
     let general = (context.join(".dockerignore"), ".dockerignore".to_owned());
     for (path, name) in own.into_iter().chain([general]) {
         match read_text(&path) {
