@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 input: 0,
                 path: ".".to_owned(),
                 keep_owner: false,
+                unpack: false,
             }],
             destination: "/".to_owned(),
             chown: None,
@@ -57,12 +58,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             chmod: None,
             parents: false,
             exclude: Vec::new(),
-            unpack: false,
         };
         let into = Root::open(Path::new(destination))?;
         let clock = Clock::start();
         let mut copier = Copier::new(&op, None, &into);
-        copier.add_selection(&tree, &selection, false)?;
+        copier.add_selection(&tree, &selection, builder::copy::Arrival::default())?;
         clock.report("copy");
         println!("{:?}", copier.finish());
     }

@@ -23,7 +23,7 @@ pub use check::{Checked, check, outline, targets};
 pub use error::BuildError;
 pub use finish::Finished;
 pub use layers::ShipError;
-pub use request::{Annotations, BuildRequest};
+pub use request::{Annotations, BuildRequest, Fetching};
 pub use services::Services;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
@@ -79,6 +79,7 @@ pub async fn plan(
         state: services.state.clone(),
         snapshots: Arc::clone(&services.snapshots),
         images: Arc::clone(&images),
+        fetcher: Arc::new(services.fetcher(&request.secrets, &request.fetching)),
         contexts,
         secrets: request.secrets.clone(),
         surroundings: Surroundings {
@@ -101,9 +102,11 @@ pub async fn plan(
         scope: request.dockerfile.name().to_owned(),
         build: services.build_id.clone(),
     };
-    let plan = solver::plan(&problem)
-        .await
-        .map_err(|failure| step_error(&problem, failure))?;
+    // A plan may wait for the network; dropped, it ends with what it has started.
+    let plan = tokio::select! {
+        plan = solver::plan(&problem) => plan.map_err(|failure| step_error(&problem, failure))?,
+        () = interrupt.cancel.cancelled() => return Err(BuildError::Cancelled),
+    };
     Ok(Planned {
         request,
         services,

@@ -1,7 +1,9 @@
 //! A build as meant: everything about the command line, checked, with paths absolute.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::compress::Compression;
@@ -11,6 +13,7 @@ use crate::diagnostic::SourceFile;
 use crate::dockerfile::Dockerfile;
 use crate::export::OutputSpec;
 use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
+use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
 
@@ -19,10 +22,14 @@ use crate::ops::{LocalDirectory, Secrets};
 pub struct BuildRequest {
     /// The Dockerfile.
     pub dockerfile: Arc<SourceFile>,
+    /// The main context's own time in seconds since 1970, if it has one.
+    pub context_time: Option<i64>,
     /// Directories of files by the name that the graph knows them by; `context` is the main one.
     pub directories: BTreeMap<String, LocalDirectory>,
     /// What `--build-context` names stand for.
     pub contexts: BTreeMap<String, NamedContext>,
+    /// Images of layouts on disk that `contexts` name.
+    pub layouts: Vec<LayoutImage>,
     /// `--target`.
     pub target: Option<String>,
     /// `--build-arg`s.
@@ -53,6 +60,8 @@ pub struct BuildRequest {
     pub shm_size: u64,
     /// `--secret` and `--ssh`.
     pub secrets: Secrets,
+    /// What fetching from the network may use of the machine.
+    pub fetching: Fetching,
     /// How many steps run at once; `None` for all that are ready.
     pub jobs: Option<NonZeroUsize>,
     /// Content of `/etc/resolv.conf` for steps.
@@ -76,6 +85,7 @@ impl BuildRequest {
     fn for_frontend(&self, dockerfile: Dockerfile, platform: TargetPlatform) -> frontend::Request {
         frontend::Request {
             target: self.target.clone(),
+            context_time: self.context_time,
             build_args: self.build_args.clone(),
             labels: self.labels.clone(),
             multi_platform: self.platforms.len() > 1,
@@ -90,6 +100,15 @@ impl BuildRequest {
             ..frontend::Request::new(dockerfile, (*platform).clone())
         }
     }
+}
+
+/// What fetching from the network may use of the machine.
+#[derive(Clone, Debug, Default)]
+pub struct Fetching {
+    /// All that git, and what it starts, sees of the environment.
+    pub environment: Vec<(String, OsString)>,
+    /// Certificates to believe beside the system's, as PEM files.
+    pub extra_ca: Vec<PathBuf>,
 }
 
 /// `--annotation`s by what they are put on.

@@ -8,10 +8,12 @@ use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
 use snapshotter::{DirAttributes, Root, SnapshotStore};
 
-use super::{BuildError, BuildRequest};
+use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
+use crate::fetch::{Fetcher, FetcherOptions};
 use crate::image::{BaseImages, LayerPacker};
 use crate::progress::Progress;
+use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
 
 /// Threads that compress one layer.
@@ -90,7 +92,20 @@ impl Services {
             progress.clone(),
             self.state.path(Class::Images),
             local,
-        ))
+        )
+        .with_layouts(request.layouts.iter().cloned()))
+    }
+
+    /// Makes what fetches sources on the network, with credentials out of `secrets`.
+    pub fn fetcher(&self, secrets: &Secrets, fetching: &Fetching) -> Fetcher {
+        Fetcher::new(FetcherOptions {
+            snapshots: Arc::clone(&self.snapshots),
+            memory: self.state.path(Class::Remotes),
+            scratch: self.scratch.path().to_owned(),
+            extra_ca: fetching.extra_ca.clone(),
+            secrets: secrets.clone(),
+            environment: fetching.environment.clone(),
+        })
     }
 
     pub(super) fn packer(&self) -> LayerPacker {

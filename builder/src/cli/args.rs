@@ -104,22 +104,25 @@ pub struct FormatArgs {
 /// `croze build`.
 #[derive(Args, Debug)]
 pub struct BuildArgs {
-    /// Directory with the files to build from
+    /// What to build from: a directory, a git repository, the URL of an archive, or `-` for standard input
     #[arg(value_name = "CONTEXT", default_value = ".")]
     pub context: String,
 
-    /// Dockerfile; `-` reads it from standard input [default: CONTEXT/Dockerfile]
+    /// Dockerfile; a URL, or `-` for standard input [default: CONTEXT/Dockerfile]
     #[arg(short, long, value_name = "FILE", help_heading = "Input")]
     pub file: Option<String>,
     /// Set a build argument; without a value it is taken from the environment
     #[arg(long = "build-arg", value_name = "KEY[=VALUE]", help_heading = "Input")]
     pub build_args: Vec<String>,
-    /// Another context: a directory or `docker-image://REF`
+    /// Another context: a directory, `docker-image://REF`, `oci-layout://DIR`, a git repository, or an archive's URL
     #[arg(long = "build-context", value_name = "NAME=VALUE", help_heading = "Input")]
     pub build_contexts: Vec<String>,
     /// A secret for `RUN --mount=type=secret`
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=VAR]", help_heading = "Input")]
     pub secrets: Vec<String>,
+    /// An agent for `RUN --mount=type=ssh` [socket: $SSH_AUTH_SOCK]
+    #[arg(long, value_name = "default|ID[=SOCKET]", help_heading = "Input")]
+    pub ssh: Vec<String>,
     /// Build this stage instead of the last
     #[arg(long, value_name = "STAGE", help_heading = "Input")]
     pub target: Option<String>,

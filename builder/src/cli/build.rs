@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
+use super::locate::{self, Located, Place};
 use super::{build_failure, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
+use crate::fetch::Fetcher;
 use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
 use crate::rootless::{self, Caller, id_map};
 
@@ -27,7 +29,11 @@ pub(super) fn run(
     root: &Path,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
-    let request = request::build_request(args, environment)?;
+    let place = locate::place(args)?;
+    let at_hand = locate::at_hand(args, &place)?;
+    let ready = at_hand.map(|located| request::build_request(args, environment, located));
+    let ready = ready.transpose()?;
+    let secrets = request::secrets(args, environment)?;
     enter_sandbox(global)?;
     let options = ClientOptions {
         credentials: environment.credentials(),
@@ -35,13 +41,24 @@ pub(super) fn run(
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let fixed = build_failure::Fixed::of(&request, args.exit_code);
-    let services = Services::open(root, options).map_err(|error| fixed.failure(error, None))?;
+    let services = Services::open(root, options).map_err(|error| match &ready {
+        Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
+        None => build_failure::unread(error),
+    })?;
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::because(Kind::Resource, &error))?;
+    let request = match ready {
+        Some(request) => request,
+        None => {
+            let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
+            let located = runtime.block_on(fetching(args, &place, &services, &fetcher))?;
+            request::build_request(args, environment, located)?
+        }
+    };
+    let fixed = build_failure::Fixed::of(&request, args.exit_code);
     let (progress, events) = Progress::channel();
     let display = display(args, environment.colored(global.color)).spawn(events, recorder);
     let display = display.map_err(|error| Failure::because(Kind::Resource, &error))?;
@@ -69,6 +86,14 @@ pub(super) fn run(
             Diagnostic::error("the build was interrupted"),
         )),
         Err((error, None)) => Err(fixed.failure(error, recorder.as_ref())),
+    }
+}
+
+/// Fetches the context; a signal ends that.
+async fn fetching(args: &BuildArgs, place: &Place, services: &Services, fetcher: &Fetcher) -> Result<Located, Failure> {
+    tokio::select! {
+        located = locate::fetch(args, place, services, fetcher) => located,
+        signal = next_signal() => Err(Failure::new(signal, Diagnostic::error("the build was interrupted"))),
     }
 }
 

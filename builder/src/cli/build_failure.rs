@@ -8,6 +8,7 @@ use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, ShipError};
 use crate::context::SelectError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::Recorder;
@@ -131,6 +132,7 @@ impl Fixed {
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => self.context_failure(error),
+            OpError::Fetch(error) => fetch_failure(error),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
             OpError::Copy(copy) => copy_failure(copy),
@@ -172,9 +174,37 @@ fn copy_failure(error: &crate::copy::CopyError) -> Failure {
     }
 }
 
+/// Says what went wrong before there was a Dockerfile.
+pub(super) fn unread(error: BuildError) -> Failure {
+    match error {
+        BuildError::State(error) => state_failure(error),
+        error => out_of(&error, Kind::Environment),
+    }
+}
+
+/// Chooses the exit code for trouble with a source on the network.
+pub(super) fn fetch_failure(error: &FetchError) -> Failure {
+    let kind = match error {
+        FetchError::Web { source, .. } => Failure::of_client(source).kind,
+        FetchError::Status { status: 401 | 403, .. } => Kind::Auth,
+        FetchError::Status { status: 500.., .. } | FetchError::Truncated { .. } | FetchError::Git { .. } => {
+            Kind::Network
+        }
+        FetchError::Checksum { .. } | FetchError::Commit { .. } => Kind::Integrity,
+        FetchError::NoGit(_) => Kind::Environment,
+        FetchError::Interrupted => Kind::Interrupted,
+        _ => Kind::Input,
+    };
+    let failure = Failure::because(resource_or(error, kind), error);
+    match error.help() {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}
+
 fn pull_failure(error: &PullError) -> Failure {
     match error {
-        PullError::NotFound(_) => Failure::because(Kind::Input, error),
+        PullError::NotFound(_) | PullError::Layout(_) => Failure::because(Kind::Input, error),
         PullError::Client(error) => Failure::of_client(error),
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
         PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),

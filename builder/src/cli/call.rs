@@ -74,7 +74,7 @@ pub(super) fn run(
     root: &Path,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
-    let request = request::build_request(args, environment)?;
+    let request = request::of_directory(args, environment)?;
     let fixed = Fixed::of(&request, None);
     let failure = |error| fixed.failure(error, None);
     match question.about {

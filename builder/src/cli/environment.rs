@@ -67,6 +67,27 @@ impl Environment {
             .fold(credentials, |credentials, file| credentials.with_file(file))
     }
 
+    /// Returns all that git, and the ssh client that it starts, may see: where programs are, proxies, certificates,
+    /// and the hosts that the user knows.
+    pub(super) fn for_git(&self) -> Vec<(String, OsString)> {
+        const NAMES: [&str; 3] = ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+        let known_hosts = self.path("HOME").map(|home| home.join(".ssh/known_hosts"));
+        let ssh = match known_hosts.as_deref().and_then(Path::to_str) {
+            // Quoted for the shell that git starts ssh with.
+            Some(path) if !path.contains(['\'', '"', ' ']) => {
+                format!("ssh -F /dev/null -o BatchMode=yes -o 'UserKnownHostsFile={path}'")
+            }
+            _ => "ssh -F /dev/null -o BatchMode=yes".to_owned(),
+        };
+        let own = NAMES
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.get(name)?)));
+        let proxies = self.proxies().into_iter().map(|(name, value)| (name, value.into()));
+        own.chain(proxies)
+            .chain([("GIT_SSH_COMMAND".to_owned(), ssh.into())])
+            .collect()
+    }
+
     /// Returns whether to use colours on a stream.
     pub(super) fn colored(&self, choice: ColorChoice) -> bool {
         match choice {

@@ -4,13 +4,16 @@ pub mod args;
 mod build;
 mod build_failure;
 mod call;
+mod contexts;
 mod credentials;
 mod doctor;
 mod environment;
 mod excerpt;
 mod failure;
+mod locate;
 mod render;
 mod request;
+mod ssh;
 mod store;
 mod values;
 

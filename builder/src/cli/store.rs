@@ -75,6 +75,7 @@ fn describe(class: Class) -> &'static str {
         Class::Layers => "notes about packed layers",
         Class::Images => "notes about base images",
         Class::Contexts => "digests of files in build contexts",
+        Class::Remotes => "git repositories, and what is known of web files",
         Class::Snapshots => "unpacked layers and results of steps",
         Class::Tags => "image names",
         Class::Blobs => "manifests, configs and compressed layers",

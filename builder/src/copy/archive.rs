@@ -20,7 +20,7 @@ const XZ_MEMORY: u64 = 128 << 20;
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// Returns whether the file, read from its beginning, is an archive.
-pub(super) fn is_archive(file: &File) -> bool {
+pub(crate) fn is_archive(file: &File) -> bool {
     let mut header = tar::Header::new_old();
     // What cannot be decompressed is no archive: a name like `x.gz` promises nothing.
     let read = decompress(BufReader::new(file)).and_then(|mut stream| stream.read_exact(header.as_mut_bytes()));
@@ -36,7 +36,7 @@ fn has_right_checksum(header: &tar::Header) -> bool {
 }
 
 /// Returns the archive inside a compressed or plain stream.
-fn decompress<'r>(mut stream: impl BufRead + 'r) -> io::Result<Box<dyn Read + 'r>> {
+pub(crate) fn decompress<'r>(mut stream: impl BufRead + 'r) -> io::Result<Box<dyn Read + 'r>> {
     let magic = stream.fill_buf()?;
     Ok(if magic.starts_with(b"\x1f\x8b\x08") {
         Box::new(flate2::bufread::MultiGzDecoder::new(stream))

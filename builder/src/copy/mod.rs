@@ -18,7 +18,7 @@
 //! | an archive, in `ADD` | its content, with its own owners (or `--chown`) and modes; `--chmod` does not reach inside |
 //! | times | kept to the nanosecond; heredocs and directories that were made have the present |
 
-mod archive;
+pub(crate) mod archive;
 mod attributes;
 mod bytes;
 mod dirs;
@@ -54,6 +54,25 @@ pub struct Copier<'a> {
     transfer: Transfer,
 }
 
+/// How the files of one source arrive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Arrival {
+    /// Whether with their own owners, unless `--chown` is given; else they become root's.
+    pub keep_owner: bool,
+    /// Whether archives arrive as the files in them.
+    pub unpack: bool,
+}
+
+impl Arrival {
+    /// As they are in every respect: `COPY --from`.
+    pub fn kept() -> Self {
+        Self {
+            keep_owner: true,
+            unpack: false,
+        }
+    }
+}
+
 /// What was copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Copied {
@@ -87,15 +106,15 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Copies all that a source names; `keep_owner` says whether owners arrive as they are, unless `--chown` is given.
-    pub fn add_selection(&mut self, tree: &Tree, selection: &Selection, keep_owner: bool) -> Result<(), CopyError> {
+    /// Copies all that a source names.
+    pub fn add_selection(&mut self, tree: &Tree, selection: &Selection, arrival: Arrival) -> Result<(), CopyError> {
+        let Arrival { keep_owner, unpack } = arrival;
         let several = selection.matches.len() > 1;
         for matched in &selection.matches {
             let destination = self.destination(several)?;
             match matched.entries.first().map(|top| &top.content) {
                 Some(Content::Directory(_)) => self.merge(tree, matched, &destination, keep_owner)?,
-                Some(Content::File(content))
-                    if self.op.unpack && self.unpack(tree, matched, content, &destination)? => {}
+                Some(Content::File(content)) if unpack && self.unpack(tree, matched, content, &destination)? => {}
                 Some(_) => self.place(tree, matched, &destination, keep_owner)?,
                 None => {}
             }

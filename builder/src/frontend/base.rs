@@ -12,6 +12,7 @@ use super::source::Source;
 use super::stage::{OpenStage, StageState};
 use super::stages::ParsedStage;
 use crate::dockerfile::InstructionKind;
+use crate::graph::VertexId;
 use crate::op::{CopyOp, CopySource, Op};
 
 /// Opens a stage: its base is in place and none of its instructions is performed.
@@ -32,22 +33,12 @@ pub(super) fn open(parsed: &ParsedStage<'_>, lowering: &mut Lowering<'_>) -> Res
             state
         }
         Source::Local { context, name } => {
-            let mut state = StageState::empty(empty_config(&parsed.platform), parsed.platform.clone());
             let files = lowering.local(context, name);
-            let copy = lowering.add(
-                Op::Copy(everything()),
-                vec![files],
-                format!("[context {context}] load from client"),
-                &parsed.label,
-                Some(parsed.syntax.span),
-            );
-            state.rootfs = Some(copy);
-            state.history.push(HistoryEntry {
-                created_by: format!("[context {context}] load from client"),
-                comment: EXPORTER_COMMENT,
-                layer: Some(copy),
-            });
-            state
+            copied(files, context, parsed, lowering)
+        }
+        Source::Remote { context, op } => {
+            let files = lowering.remote(context, op);
+            copied(files, context, parsed, lowering)
         }
         // `--platform` changes nothing where there is nothing.
         Source::Scratch => {
@@ -70,6 +61,21 @@ pub(super) fn open(parsed: &ParsedStage<'_>, lowering: &mut Lowering<'_>) -> Res
         has_cmd: false,
         in_trigger_of_image: false,
     })
+}
+
+/// Begins with the files of a named context, as a layer of their own.
+fn copied(files: VertexId, context: &str, parsed: &ParsedStage<'_>, lowering: &mut Lowering<'_>) -> StageState {
+    let mut state = StageState::empty(empty_config(&parsed.platform), parsed.platform.clone());
+    let name = format!("[context {context}] load from client");
+    let (copy, origin) = (Op::Copy(everything()), Some(parsed.syntax.span));
+    let copy = lowering.add(copy, vec![files], name.clone(), &parsed.label, origin);
+    state.rootfs = Some(copy);
+    state.history.push(HistoryEntry {
+        created_by: name,
+        comment: EXPORTER_COMMENT,
+        layer: Some(copy),
+    });
+    state
 }
 
 /// Counts the steps that have a name in progress output: an image as base, and whatever can make a layer. Of
@@ -130,6 +136,7 @@ fn everything() -> CopyOp {
             input: 0,
             path: "/".to_owned(),
             keep_owner: false,
+            unpack: false,
         }],
         destination: "/".to_owned(),
         chown: None,
@@ -137,6 +144,5 @@ fn everything() -> CopyOp {
         chmod: None,
         parents: false,
         exclude: Vec::new(),
-        unpack: false,
     }
 }

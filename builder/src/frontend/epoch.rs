@@ -17,14 +17,20 @@ pub(super) fn resolve(request: &Request, globals: &Environment) -> Result<Option
         .map(String::as_str)
         .or_else(|| globals.get(NAME))
         .unwrap_or_default();
-    if given.is_empty() || given == "context" {
+    if given.is_empty() {
         return Ok(None);
+    }
+    if given == "context" {
+        return Ok(request.context_time);
     }
     if let Ok(seconds) = given.parse() {
         return Ok(Some(seconds));
     }
     let error = match request.context(given, &request.platform) {
         Some((_, NamedContext::Local { .. })) => return Ok(None),
+        Some((_, NamedContext::Remote(_))) => Diagnostic::error(format!(
+            "SOURCE_DATE_EPOCH from the named context `{given}` is not supported yet"
+        )),
         Some(_) => Diagnostic::error(format!("SOURCE_DATE_EPOCH from the image `{given}` is not supported")),
         None if request.dockerfile.stages.iter().any(|stage| has_name(stage, given)) => Diagnostic::error(format!(
             "SOURCE_DATE_EPOCH from the stage `{given}` is not supported yet"

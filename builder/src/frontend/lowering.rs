@@ -213,6 +213,7 @@ impl<'a> Lowering<'a> {
         match &named.source {
             Source::Scratch => Ok(None),
             Source::Local { context, name } => Ok(Some(self.local(context, name))),
+            Source::Remote { context, op } => Ok(Some(self.remote(context, op))),
             Source::Image(image) => Ok(self.image(image, name.span, None)?.vertex),
             Source::Stage(from) => {
                 let (wanted, current) = (&self.table.stages[*from], &self.table.stages[index]);
@@ -242,6 +243,16 @@ impl<'a> Lowering<'a> {
             "",
             None,
         )
+    }
+
+    /// Returns the files of a named context on the network.
+    pub(super) fn remote(&mut self, context: &str, op: &Op) -> VertexId {
+        let name = match op {
+            Op::Git(git) => format!("[context {context}] load git source {}", git.address),
+            Op::Http(http) => format!("[context {context}] load {}", http.address),
+            _ => format!("[context {context}] load"),
+        };
+        self.add(op.clone(), Vec::new(), name, "", None)
     }
 
     /// Returns an empty file system as a vertex, for where there must be one.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use registry::oci::{Platform, Reference};
 
 use crate::dockerfile::Dockerfile;
-use crate::op::Network;
+use crate::op::{Network, Op};
 
 /// One build of one Dockerfile for one platform.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Request {
     pub multi_platform: bool,
     /// `--build-context`s by name, as given.
     pub contexts: BTreeMap<String, NamedContext>,
+    /// The build context's own time in seconds since 1970, if it has one: what `SOURCE_DATE_EPOCH=context` means.
+    pub context_time: Option<i64>,
     /// `--no-cache` and `--no-cache-filter`.
     pub no_cache: NoCache,
     /// `--network`: what `RUN` gets unless it says otherwise.
@@ -52,6 +54,7 @@ impl Request {
             platform: TargetPlatform::Implied(platform),
             multi_platform: false,
             contexts: BTreeMap::new(),
+            context_time: None,
             no_cache: NoCache::None,
             network: Network::Default,
             allow: BTreeSet::new(),
@@ -114,7 +117,9 @@ pub enum NamedContext {
         /// The name in [`crate::op::LocalOp`].
         name: String,
     },
-    /// `docker-image://…`.
+    /// Files on the network: the source that fetches them.
+    Remote(Box<Op>),
+    /// `docker-image://…`, or an image that the evaluator knows by this name.
     Image(Reference),
     /// `docker-image://scratch`: nothing at all.
     Scratch,

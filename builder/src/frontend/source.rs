@@ -4,6 +4,7 @@ use registry::oci::{Platform, Reference};
 
 use super::request::{NamedContext, Request};
 use crate::diagnostic::{Diagnostic, Spanned};
+use crate::op::Op;
 
 /// A place that files come from, other than the build context.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +19,13 @@ pub(super) enum Source {
         context: String,
         /// The name that the evaluator knows it by.
         name: String,
+    },
+    /// The files of a named context on the network.
+    Remote {
+        /// The name that it was asked for by.
+        context: String,
+        /// What fetches them.
+        op: Box<Op>,
     },
     /// No files at all.
     Scratch,
@@ -67,6 +75,10 @@ impl Source {
             NamedContext::Local { name } => Self::Local {
                 context,
                 name: name.clone(),
+            },
+            NamedContext::Remote(op) => Self::Remote {
+                context,
+                op: op.clone(),
             },
             NamedContext::Image(reference) => Self::Image(ImageSource {
                 reference: reference.clone(),

@@ -18,6 +18,7 @@ use snapshotter::{ActiveSnapshot, FsError, MountError, Overlay, Root, SnapshotSt
 use tokio::sync::{Semaphore, mpsc};
 
 use super::base::{BaseError, BaseImage, BaseLayer};
+use super::layout::LayoutError;
 use super::resolve::BaseImages;
 use crate::progress::StepId;
 
@@ -35,6 +36,9 @@ pub enum PullError {
     /// The registry could not be asked, or gave what is not an image.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// An image layout on disk does not have it.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// The image contradicts itself.
     #[error(transparent)]
     Base(#[from] BaseError),

@@ -15,12 +15,12 @@ use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Manifest, Platform
 use snapshotter::SnapshotStore;
 use tokio::sync::OnceCell;
 
-use super::{BaseImage, PullError};
+use super::{BaseImage, LayoutImage, PullError};
 use crate::progress::Progress;
 use crate::state_dir::Tags;
 
 /// The longest manifest or config that is read back from the store, in bytes.
-const MAX_DOCUMENT: u64 = 8 << 20;
+pub(super) const MAX_DOCUMENT: u64 = 8 << 20;
 
 /// An image that is being asked for, or was; whoever comes second waits for the answer to the first.
 type Asked = Arc<OnceCell<Arc<BaseImage>>>;
@@ -35,6 +35,8 @@ pub struct BaseImages {
     records: PathBuf,
     /// Names of images that the store has; they come before the registry's.
     local: Option<Tags>,
+    /// Images of layouts on disk, by the digest that their references have.
+    layouts: HashMap<Digest, LayoutImage>,
     named: Mutex<HashMap<(Reference, Platform), Asked>>,
     found: Mutex<Vec<Arc<BaseImage>>>,
 }
@@ -57,9 +59,18 @@ impl BaseImages {
             progress,
             records,
             local,
+            layouts: HashMap::new(),
             named: Mutex::default(),
             found: Mutex::default(),
         }
+    }
+
+    /// Knows images of layouts beside those of registries.
+    #[must_use]
+    pub fn with_layouts(mut self, layouts: impl IntoIterator<Item = LayoutImage>) -> Self {
+        let layouts = layouts.into_iter().map(|image| (image.descriptor.digest, image));
+        self.layouts.extend(layouts);
+        self
     }
 
     /// Returns the image that a reference means for a platform; asked once, however often it is named.
@@ -108,6 +119,12 @@ impl BaseImages {
                 None => return Err(PullError::NotFound(reference.familiar())),
             },
         };
+        if let Some(image) = self.layouts.get(&named) {
+            let (image, content, wanted) = (image.clone(), self.content.clone(), platform.clone());
+            let import = tokio::task::spawn_blocking(move || image.import(&wanted, &content));
+            let manifest = import.await.map_err(|_| PullError::Lost)??;
+            self.remember(named, platform, &manifest);
+        }
         let base = match self.recorded(reference, named, platform) {
             Some(base) => base,
             None => self.fetch_documents(reference, named, platform).await?,

@@ -23,8 +23,6 @@ pub struct CopyOp {
     pub parents: bool,
     /// `--exclude` patterns, in the language of `.dockerignore`.
     pub exclude: Vec<String>,
-    /// Whether local archives are unpacked: `ADD`.
-    pub unpack: bool,
 }
 
 /// One source.
@@ -38,6 +36,8 @@ pub enum CopySource {
         path: String,
         /// Whether owners are kept (`--from`) or become root (contexts).
         keep_owner: bool,
+        /// Whether files that are archives are unpacked: `ADD` of files of the context.
+        unpack: bool,
     },
     /// A heredoc.
     Inline(InlineFile),

@@ -6,10 +6,12 @@
 mod chmod;
 mod copy;
 pub mod key;
+mod remote;
 mod run;
 
 pub use chmod::{Chmod, ChmodError, SymbolicMode};
 pub use copy::{CopyOp, CopySource, InlineFile};
+pub use remote::{GitOp, HttpForm, HttpOp};
 pub use run::{Mount, MountSource, Network, RunOp};
 
 use registry::oci::{Platform, Reference};
@@ -21,6 +23,10 @@ pub enum Op {
     Image(ImageOp),
     /// A directory of the host: the build context or a named one. A source: no inputs.
     Local(LocalOp),
+    /// A file or an archive from a web server. A source: no inputs.
+    Http(HttpOp),
+    /// A commit of a git repository. A source: no inputs.
+    Git(GitOp),
     /// A command in a root file system. Input 0 is that file system, unless [`RunOp::scratch`].
     Run(RunOp),
     /// Files put into a root file system.

@@ -5,12 +5,13 @@ use std::io;
 use snapshotter::{FsError, InvalidSnapshotName, MountError};
 
 use super::cache_mount::CacheMountError;
-use super::secrets::SecretError;
 use crate::context::SelectError;
 use crate::copy::CopyError;
 use crate::executor::{Exit, RunError};
+use crate::fetch::FetchError;
 use crate::identity::IdentityError;
 use crate::image::PullError;
+use crate::secrets::SecretError;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,9 @@ pub enum OpError {
     /// An image could not be resolved or pulled.
     #[error(transparent)]
     Pull(#[from] PullError),
+    /// A source on the network could not be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// A context could not be read, or lacks a file.
     #[error(transparent)]
     Context(#[from] SelectError),
@@ -70,6 +74,15 @@ pub enum OpError {
     /// Nobody gave this context.
     #[error("there is no build context `{0}`")]
     NoContext(String),
+    /// A socket that leads to an ssh agent could not be made.
+    #[error("cannot make the agent's socket in `{path}`")]
+    Agent {
+        /// Where.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A file of the machine could not be read.
     #[error("cannot read `{path}`")]
     Read {

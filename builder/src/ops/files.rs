@@ -11,7 +11,7 @@ use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotStore, T
 use super::value::Rootfs;
 use super::{LocalContext, OpError, Value, changed, made_now, rootfs, snapshot_name, view};
 use crate::context::{Query, Selection, Tree, Use, select};
-use crate::copy::Copier;
+use crate::copy::{Arrival, Copier};
 use crate::identity::{self, Owner};
 use crate::op::key::CacheKey;
 use crate::op::{CopyOp, CopySource, Mount, MountSource, Op, RunOp, WorkdirOp};
@@ -29,7 +29,7 @@ pub(super) fn selections(
     let queries = match op {
         Op::Copy(op) => copy_queries(op, input),
         Op::Run(op) => mount_queries(op, input),
-        Op::Image(_) | Op::Local(_) | Op::Workdir(_) | Op::Merge => Vec::new(),
+        Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Workdir(_) | Op::Merge => Vec::new(),
     };
     with_tree(snapshots, value, |tree, cache| {
         queries
@@ -190,18 +190,23 @@ pub(super) fn copy(
                 input,
                 path,
                 keep_owner,
+                unpack,
             } => {
                 let value = inputs.get(*input).ok_or(OpError::Cancelled)?;
                 let known = waiting
                     .entry(*input)
                     .or_insert_with(|| selected(*input).unwrap_or_default().into_iter());
                 let selection = known.next();
+                let arrival = Arrival {
+                    keep_owner: *keep_owner,
+                    unpack: *unpack,
+                };
                 with_tree(snapshots, value, |tree, remembered| {
                     let selection = match selection {
                         Some(selection) => selection,
                         None => select(tree, source_query(op, path), remembered)?,
                     };
-                    Ok(copier.add_selection(tree, &selection, *keep_owner)?)
+                    Ok(copier.add_selection(tree, &selection, arrival)?)
                 })?;
             }
         }
@@ -258,11 +263,10 @@ pub(super) fn fill(snapshots: &SnapshotStore, files: &Rootfs, path: &str, fresh:
             chmod: None,
             parents: false,
             exclude: Vec::new(),
-            unpack: false,
         };
         let tree = Tree::root_fs(view(snapshots, files)?);
         let selection = select(&tree, Query::Exact(path), None)?;
-        Ok::<_, OpError>(Copier::new(&op, None, &into).add_selection(&tree, &selection, true)?)
+        Ok::<_, OpError>(Copier::new(&op, None, &into).add_selection(&tree, &selection, Arrival::kept())?)
     };
     copied().map_err(io::Error::other)
 }

@@ -1,12 +1,12 @@
 //! What operations do: the solver's evaluator over real images, contexts, snapshots and processes.
 
+mod agent;
 mod cache_mount;
 mod error;
 mod files;
 mod local;
 mod mounts;
 mod run;
-mod secrets;
 mod value;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::Record;
 use crate::context::Selection;
 use crate::executor::{Executor, RunError};
+use crate::fetch::{FetchError, Fetched, Fetcher};
 use crate::graph::{Vertex, VertexId};
 use crate::image::BaseImages;
 use crate::op::Op;
@@ -28,9 +29,9 @@ use crate::progress::{Progress, StepId};
 use crate::solver::{Evaluator, Made, Pinned, Work};
 use crate::state_dir::StateDir;
 
+pub use crate::secrets::{SecretError, SecretSource, Secrets};
 pub use error::OpError;
 pub use local::{LocalContext, LocalDirectory};
-pub use secrets::{SecretError, SecretSource, Secrets};
 use value::Stored;
 pub use value::{Rootfs, StepLayer, Value};
 
@@ -42,6 +43,8 @@ pub struct Ops {
     pub snapshots: Arc<SnapshotStore>,
     /// Images that the build names.
     pub images: Arc<BaseImages>,
+    /// Fetches what is on the network.
+    pub fetcher: Arc<Fetcher>,
     /// Context directories by name.
     pub contexts: BTreeMap<String, Arc<LocalContext>>,
     /// What the command line gave for mounts.
@@ -102,6 +105,8 @@ impl Evaluator for Ops {
                     value: Value::Context(Arc::clone(context)),
                 })
             }
+            Op::Http(op) => self.pin_fetched(vertex, self.fetcher.http(op)).await,
+            Op::Git(op) => self.pin_fetched(vertex, self.fetcher.git(op)).await,
             Op::Run(_) | Op::Copy(_) | Op::Workdir(_) | Op::Merge => Err(OpError::NotASource(vertex.meta.name.clone())),
         }
     }
@@ -166,7 +171,9 @@ impl Evaluator for Ops {
                 blocking(move || files::make_workdir(&snapshots, &op, &inputs, work.key)).await?
             }
             Op::Merge => rootfs(&work.inputs, 0).stacked(&rootfs(&work.inputs, 1)),
-            Op::Image(_) | Op::Local(_) => return Err(OpError::Source(vertex.meta.name.clone())),
+            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) => {
+                return Err(OpError::Source(vertex.meta.name.clone()));
+            }
         };
         let payload = serde_json::to_value(files.stored()).map_err(OpError::Record)?;
         Ok(Made {
@@ -177,6 +184,27 @@ impl Evaluator for Ops {
 }
 
 impl Ops {
+    /// Fetches a source while its step is shown.
+    async fn pin_fetched(
+        &self,
+        vertex: &Vertex<Op>,
+        fetching: impl Future<Output = Result<Fetched, FetchError>>,
+    ) -> Result<Pinned<Value>, OpError> {
+        let step = self.step(vertex);
+        step.inspect(|step| self.progress.started(*step));
+        let fetched = fetching.await;
+        step.inspect(|step| {
+            let error = fetched.as_ref().err().map(ToString::to_string);
+            self.progress.completed(*step, error);
+        });
+        let Fetched { identity, snapshot, .. } = fetched?;
+        let value = Value::Files(Rootfs::default().with(made_now(snapshot)));
+        Ok(Pinned {
+            identity: Some(identity),
+            value,
+        })
+    }
+
     /// Returns the displayed step of a vertex.
     fn step(&self, vertex: &Vertex<Op>) -> Option<StepId> {
         self.steps.get(&vertex.id).copied()

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, Upper};
 
+use super::agent::AgentSocket;
 use super::cache_mount::{self, CacheIdentity, CacheLease, Usage};
-use super::secrets::SecretError;
-use super::{OpError, Ops, Rootfs, Value, blocking, files, rootfs};
+use super::{OpError, Ops, Rootfs, SecretError, Value, blocking, files, rootfs};
 use crate::dockerfile::Sharing;
 use crate::executor::{Content, Mount, MountSource, Tree};
 use crate::op::{self, RunOp};
@@ -20,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) mounts: Vec<Mount>,
     /// Secrets that are variables.
     pub(super) env: Vec<(String, String)>,
+    #[expect(dead_code, reason = "held until the step has ended: dropping one closes its socket")]
+    agents: Vec<AgentSocket>,
     #[expect(
         dead_code,
         reason = "held until the step has ended: dropping a lease lets others use the cache"
@@ -45,7 +47,8 @@ struct Wanted {
 
 /// Prepares the mounts of an operation, waiting for `locked` caches.
 pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result<Prepared, OpError> {
-    let (mut mounts, mut env, mut caches, mut scratch) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut mounts, mut env, mut agents) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut caches, mut scratch) = (Vec::new(), Vec::new());
     for mount in &op.mounts {
         let target = PathBuf::from(&mount.target);
         let source = match &mount.source {
@@ -128,15 +131,25 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
                     gid: *gid,
                 }
             }
-            op::MountSource::Ssh { id, required, .. } => {
-                let Some(socket) = ops.secrets.agents.get(id) else {
+            op::MountSource::Ssh {
+                id,
+                required,
+                mode,
+                uid,
+                gid,
+            } => {
+                let Some(agent) = ops.secrets.agents.get(id) else {
                     if *required {
                         return Err(SecretError::MissingAgent(id.clone()).into());
                     }
                     continue;
                 };
                 env.push(("SSH_AUTH_SOCK".to_owned(), mount.target.clone()));
-                MountSource::Socket { path: socket.clone() }
+                let directory = ops.mount_point.parent().unwrap_or(&ops.mount_point);
+                let socket = AgentSocket::open(directory, agent.clone(), *mode, (*uid, *gid))?;
+                let path = socket.path();
+                agents.push(socket);
+                MountSource::Socket { path }
             }
         };
         mounts.push(Mount { target, source });
@@ -144,6 +157,7 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
     Ok(Prepared {
         mounts,
         env,
+        agents,
         caches,
         scratch,
     })

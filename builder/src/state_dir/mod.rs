@@ -10,6 +10,7 @@
 //!     layers/              <name>: which blob holds which snapshot
 //!     images/              <hash>: which manifest an index means for a platform
 //!     contexts/            <hash>: digests of the files of a build context
+//!     remotes/              http-<hash>.json: validators of a web file; git-<hash>/: objects of a repository
 //!     tags/                <registry>/<repository>/:<tag>: descriptors of images that have a name
 //!     mounts/              <id>: what `RUN --mount=type=cache` keeps
 //!     run/                 <process>: scratch space, locked for as long as its process lives

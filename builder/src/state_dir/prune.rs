@@ -70,7 +70,7 @@ impl StateDir {
         };
         match class {
             Class::Records => victims.remove_below(&dir, 2)?,
-            Class::Layers | Class::Images | Class::Contexts | Class::Mounts | Class::Logs => {
+            Class::Layers | Class::Images | Class::Contexts | Class::Remotes | Class::Mounts | Class::Logs => {
                 victims.remove_below(&dir, 1)?
             }
             Class::Snapshots => {

@@ -17,6 +17,8 @@ pub enum Class {
     Images,
     /// Digests of files in build contexts.
     Contexts,
+    /// Validators of web files, and the objects of git repositories.
+    Remotes,
     /// Unpacked layers and results of steps.
     Snapshots,
     /// Names of images.
@@ -36,11 +38,12 @@ pub type UsageByClass = BTreeMap<Class, Usage>;
 
 impl Class {
     /// Every class, in the order in which content may be removed: what names comes before what is named.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Records,
         Self::Layers,
         Self::Images,
         Self::Contexts,
+        Self::Remotes,
         Self::Snapshots,
         Self::Tags,
         Self::Blobs,
@@ -56,6 +59,7 @@ impl Class {
             Self::Layers => "layers",
             Self::Images => "images",
             Self::Contexts => "contexts",
+            Self::Remotes => "remotes",
             Self::Snapshots => "snap",
             Self::Tags => "tags",
             Self::Blobs => "blobs",

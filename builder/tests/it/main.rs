@@ -10,3 +10,4 @@ mod harness;
 mod lint;
 mod main_job;
 mod outputs;
+mod remote;

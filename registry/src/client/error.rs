@@ -50,6 +50,14 @@ impl RequestLine {
             url: shown.into(),
         }
     }
+
+    /// Names a request whose address could not be read.
+    pub(super) fn unread(method: &Method, address: &str) -> Self {
+        Self {
+            method: method.clone(),
+            url: address.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for RequestLine {
@@ -281,6 +289,9 @@ pub enum ProtocolError {
     /// A redirect or upload location is no usable URL.
     #[error("its location `{0}` is no http or https URL")]
     Location(String),
+    /// A redirect leads from a public server to an address that only this machine or its link can reach.
+    #[error("it leads to `{0}`, which is an address of this machine's own")]
+    Inner(String),
     /// A redirect or upload location is missing.
     #[error("it has no location")]
     NoLocation,

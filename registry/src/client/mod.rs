@@ -2,7 +2,8 @@
 //!
 //! Bottom-up: `redirect`, `retry` and `refusal` are rules without I/O; `transport` sends one request
 //! (`tls`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
-//! as the protocol means it; `resolve`, `pull`, `push` and `upload` are what callers want.
+//! as the protocol means it; `resolve`, `pull`, `push` and `upload` are what callers want. `web` is for files of
+//! servers that are no registries.
 //!
 //! Three rules hold everywhere: received bytes are believed only when their own digest is right; a credential
 //! goes to the registry's origin and its own token service only; every read is bounded, every wait ends.
@@ -23,6 +24,7 @@ mod resolve;
 mod pull;
 mod upload;
 mod push;
+mod web;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -42,11 +44,13 @@ use transport::Transport;
 
 pub use body::{BlobSource, Progress};
 pub use error::{ClientError, ErrorKind, MalformedError, ProtocolError, RequestLine};
+pub use platform::select as manifest_for;
 pub use pull::BlobSink;
 pub use push::Pushed;
 pub use refusal::{ApiError, CredentialUse, Refusal};
 pub use resolve::RemoteImage;
 pub use retry::RetryPolicy;
+pub use web::{Web, WebRequest, WebResponse};
 
 /// What a client is told once.
 #[derive(Clone, Debug)]

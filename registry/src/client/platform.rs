@@ -8,8 +8,8 @@ use crate::oci::{Descriptor, Platform};
 /// Docker's mark on manifests that describe an image and are none.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
-/// Returns the manifest for `wanted`.
-pub(super) fn select<'a>(manifests: &'a [Descriptor], wanted: &Platform) -> Option<&'a Descriptor> {
+/// Returns the manifest of an index for a platform.
+pub fn select<'a>(manifests: &'a [Descriptor], wanted: &Platform) -> Option<&'a Descriptor> {
     let images: Vec<&Descriptor> = manifests.iter().filter(|manifest| is_image(manifest)).collect();
     let chosen = acceptable(wanted).into_iter().find_map(|platform| {
         images.iter().find(|image| {

@@ -36,10 +36,13 @@ fn archive(members: &[Member<'_>]) -> Vec<u8> {
 }
 
 fn add(sources: &[&str], destination: &str) -> CopyOp {
-    CopyOp {
-        unpack: true,
-        ..op(sources, destination)
+    let mut add = op(sources, destination);
+    for source in &mut add.sources {
+        if let CopySource::Path { unpack, .. } = source {
+            *unpack = true;
+        }
     }
+    add
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -110,12 +113,8 @@ fn what_is_no_archive_or_not_to_be_unpacked_is_copied_as_it_is() {
     for (unpack, bytes) in table {
         let world = World::new(&[]);
         fs::write(world.context("file.tar.gz"), &bytes).unwrap();
-        world
-            .copy(&CopyOp {
-                unpack,
-                ..op(&["file.tar.gz"], "/")
-            })
-            .unwrap();
+        let make = if unpack { add } else { op };
+        world.copy(&make(&["file.tar.gz"], "/")).unwrap();
         assert!(
             fs::read(world.out("file.tar.gz")).unwrap() == bytes,
             "{}",

@@ -25,7 +25,7 @@ fn copy_after(world: &World, op: &CopyOp, change: impl FnOnce()) -> Result<(), C
     let selection = select_all(&tree);
     change();
     let root = Root::open(&world.out("")).unwrap();
-    Copier::new(op, None, &root).add_selection(&tree, &selection, false)
+    Copier::new(op, None, &root).add_selection(&tree, &selection, Arrival::default())
 }
 
 /// Something that is done to a file.
@@ -93,15 +93,16 @@ fn an_archive_that_changes_is_noticed_as_well() {
     bytes.extend([1; 10]);
     bytes[1000] = 1;
     fs::write(world.context("t.tar"), &bytes).unwrap();
-    let (add, root) = (
-        CopyOp {
-            unpack: true,
-            ..op(&["t.tar"], "/")
-        },
-        Root::open(&world.out("")).unwrap(),
-    );
+    let (add, root) = (op(&["t.tar"], "/"), Root::open(&world.out("")).unwrap());
     let error = Copier::new(&add, None, &root)
-        .add_selection(&tree, &selection, false)
+        .add_selection(
+            &tree,
+            &selection,
+            Arrival {
+                unpack: true,
+                ..Arrival::default()
+            },
+        )
         .unwrap_err();
     assert!(matches!(error, CopyError::ChangedWhileReading { .. }), "{error:?}");
 }
@@ -144,7 +145,7 @@ fn under_a_constant_rewrite_every_success_has_the_digested_bytes() {
             let _ = fs::remove_file(world.out("file"));
             let (copy, root) = (op(&["."], "/"), Root::open(&world.out("")).unwrap());
             if Copier::new(&copy, None, &root)
-                .add_selection(&tree, &selection, false)
+                .add_selection(&tree, &selection, Arrival::default())
                 .is_ok()
             {
                 let arrived = select_all(&Tree::root_fs(Root::open(&world.out("")).unwrap()));

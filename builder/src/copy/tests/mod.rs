@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use snapshotter::Root;
 
-use super::{Copied, Copier, CopyError};
+use super::{Arrival, Copied, Copier, CopyError};
 use crate::context::{Query, SelectError, Tree, select};
 use crate::dockerfile::ignore::Matcher;
 use crate::identity::Owner;
@@ -90,13 +90,17 @@ fn copy_into(into: &Root, tree: &Tree, op: &CopyOp, owner: Option<Owner>, keep_o
     for source in &op.sources {
         match source {
             CopySource::Inline(file) => copier.add_inline(file)?,
-            CopySource::Path { path, .. } => {
+            CopySource::Path { path, unpack, .. } => {
                 let query = Query::Source {
                     path,
                     parents: op.parents,
                     exclude: &op.exclude,
                 };
-                copier.add_selection(tree, &select(tree, query, None)?, keep_owner)?;
+                let arrival = Arrival {
+                    keep_owner,
+                    unpack: *unpack,
+                };
+                copier.add_selection(tree, &select(tree, query, None)?, arrival)?;
             }
         }
     }
@@ -109,6 +113,7 @@ fn op(sources: &[&str], destination: &str) -> CopyOp {
         input: 0,
         path: (*path).to_owned(),
         keep_owner: false,
+        unpack: false,
     };
     CopyOp {
         scratch: true,
@@ -119,7 +124,6 @@ fn op(sources: &[&str], destination: &str) -> CopyOp {
         chmod: None,
         parents: false,
         exclude: Vec::new(),
-        unpack: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `COPY` and `ADD`.
 
-use super::remote::{self, Remote};
+use super::remote::{AddFlags, Fetched, refused};
 use super::{Input, ownership};
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::dockerfile::{AddOptions, CopyOptions, FileSource};
@@ -11,6 +11,7 @@ use crate::frontend::stage::OpenStage;
 use crate::frontend::stages::Step;
 use crate::graph::VertexId;
 use crate::op::{CopyOp, CopySource, InlineFile, Op};
+use crate::remote::Remote;
 
 /// What `COPY` and `ADD` have in common, as written.
 struct Transfer<'a> {
@@ -24,10 +25,17 @@ struct Transfer<'a> {
     link: bool,
     parents: bool,
     exclude: &'a [Spanned<String>],
-    unpack: bool,
     keep_owner: bool,
-    /// What is wrong if the sources are files.
-    only_remote: Option<Diagnostic>,
+    /// `None` for `COPY`.
+    add: Option<AddFlags>,
+}
+
+/// A source other than a heredoc, expanded.
+struct NamedFiles {
+    /// As in the history.
+    text: String,
+    /// How it is fetched, if it is on the network.
+    fetched: Option<Fetched>,
 }
 
 pub(super) fn lower_copy(
@@ -47,8 +55,7 @@ pub(super) fn lower_copy(
         link: copy.link,
         parents: copy.parents,
         exclude: &copy.exclude,
-        unpack: false,
-        only_remote: None,
+        add: None,
         keep_owner: step.sources.iter().flatten().any(|named| named.source.keeps_owner()),
     };
     let from = inputs.first().copied().flatten();
@@ -61,17 +68,11 @@ pub(super) fn lower_add(
     stage: &mut OpenStage,
     lowering: &mut Lowering<'_>,
 ) -> Result<(), Diagnostic> {
-    let only_remote = match (&add.checksum, add.keep_git_dir) {
-        (Some(checksum), _) if add.sources.len() > 1 => {
-            Some(Diagnostic::error("checksum can't be specified for multiple sources").at(checksum.span, ""))
-        }
-        (Some(checksum), _) => {
-            Some(Diagnostic::error("checksum requires HTTP(S) or Git sources").at(checksum.span, ""))
-        }
-        (None, Some(_)) => {
-            Some(Diagnostic::error("--keep-git-dir requires a git source").at(step.instruction.span, ""))
-        }
-        (None, None) => None,
+    let flags = AddFlags {
+        checksum: lowering.optional_word(add.checksum.as_ref(), stage)?,
+        keep_git_dir: add.keep_git_dir,
+        unpack: add.unpack,
+        span: step.instruction.span,
     };
     let transfer = Transfer {
         keyword: "ADD",
@@ -83,9 +84,8 @@ pub(super) fn lower_add(
         link: add.link,
         parents: false,
         exclude: &add.exclude,
-        unpack: add.unpack.unwrap_or(true),
         keep_owner: false,
-        only_remote,
+        add: Some(flags),
     };
     transfer.lower(None, step, stage, lowering)
 }
@@ -100,9 +100,6 @@ impl Transfer<'_> {
         lowering: &mut Lowering<'_>,
     ) -> Result<(), Diagnostic> {
         let (paths, inline) = self.expand_sources(stage, lowering)?;
-        if let Some(error) = &self.only_remote {
-            return Err(error.clone());
-        }
         let destination = lowering.word(self.destination, stage)?;
         let chown = lowering.optional_word(self.chown, stage)?;
         let chmod = lowering.optional_word(self.chmod, stage)?;
@@ -115,18 +112,33 @@ impl Transfer<'_> {
         let under = stage.state.rootfs.filter(|_| !beside);
         let mut inputs: Vec<VertexId> = under.into_iter().collect();
         let mut sources = Vec::new();
-        if !paths.is_empty() {
-            let input = inputs.len();
-            inputs.push(match from {
-                None => lowering.context(),
-                Some(Some(vertex)) => vertex,
-                Some(None) => lowering.nothing(),
-            });
-            sources.extend(paths.iter().map(|path| CopySource::Path {
-                input,
-                path: self.source_path(path),
-                keep_owner: self.keep_owner,
-            }));
+        let mut files = None;
+        for path in paths {
+            let source = match path.fetched {
+                Some(fetched) => {
+                    let vertex = lowering.add(fetched.op, Vec::new(), fetched.name, &stage.label, Some(step.origin));
+                    CopySource::Path {
+                        input: position_of(vertex, &mut inputs),
+                        path: fetched.path,
+                        keep_owner: false,
+                        unpack: fetched.unpack,
+                    }
+                }
+                None => CopySource::Path {
+                    input: *files.get_or_insert_with(|| {
+                        inputs.push(match from {
+                            None => lowering.context(),
+                            Some(Some(vertex)) => vertex,
+                            Some(None) => lowering.nothing(),
+                        });
+                        inputs.len() - 1
+                    }),
+                    path: self.source_path(&path.text),
+                    keep_owner: self.keep_owner,
+                    unpack: self.add.as_ref().is_some_and(|add| add.unpack.unwrap_or(true)),
+                },
+            };
+            sources.push(source);
         }
         sources.extend(inline.into_iter().map(CopySource::Inline));
 
@@ -147,7 +159,6 @@ impl Transfer<'_> {
             chmod: mode,
             parents: self.parents,
             exclude: self.exclude.iter().map(|pattern| pattern.value.clone()).collect(),
-            unpack: self.unpack,
         });
         let name = stage.next_name(&title, step.trigger);
         let origin = Some(step.origin);
@@ -165,20 +176,18 @@ impl Transfer<'_> {
         &self,
         stage: &OpenStage,
         lowering: &Lowering<'_>,
-    ) -> Result<(Vec<String>, Vec<InlineFile>), Diagnostic> {
+    ) -> Result<(Vec<NamedFiles>, Vec<InlineFile>), Diagnostic> {
         let (mut paths, mut inline) = (Vec::new(), Vec::new());
         for source in self.sources {
             match source {
                 FileSource::Path(written) => {
-                    let path = lowering.word(written, stage)?;
-                    if let Some(remote) = remote::classify(&path) {
-                        return Err(self.refuse(remote, &path, written));
+                    let text = lowering.word(written, stage)?;
+                    let fetched = self.fetched(&text, written)?;
+                    if !self.has_from && fetched.is_none() {
+                        let (path, span) = (text.as_str(), written.span);
+                        lowering.see(Seen::ContextPath { path, span }, stage);
                     }
-                    if !self.has_from {
-                        let span = written.span;
-                        lowering.see(Seen::ContextPath { path: &path, span }, stage);
-                    }
-                    paths.push(path);
+                    paths.push(NamedFiles { text, fetched });
                 }
                 FileSource::Heredoc(heredoc) => inline.push(InlineFile {
                     name: heredoc.name.clone(),
@@ -189,16 +198,28 @@ impl Transfer<'_> {
         Ok((paths, inline))
     }
 
-    fn refuse(&self, remote: Remote, path: &str, written: &Spanned<String>) -> Diagnostic {
-        let error = match (self.keyword, remote) {
-            ("COPY", Remote::Url) => Diagnostic::error("source can't be a URL for COPY"),
-            ("COPY", Remote::Git) => Diagnostic::error("source can't be a git ref for COPY"),
-            (_, Remote::Url) => Diagnostic::error(format!("ADD of a URL is not supported yet: `{path}`"))
-                .help("download the file before the build, or with curl in a RUN"),
-            (_, Remote::Git) => Diagnostic::error(format!("ADD of a git repository is not supported yet: `{path}`"))
-                .help("clone the repository before the build, or with git in a RUN"),
+    /// Returns how a source is fetched; `None` if it is a path.
+    fn fetched(&self, text: &str, written: &Spanned<String>) -> Result<Option<Fetched>, Diagnostic> {
+        let remote = Remote::of_add(text);
+        let Some(flags) = &self.add else {
+            let message = match remote {
+                None => return Ok(None),
+                Some(Ok(Remote::Web(_))) => "source can't be a URL for COPY",
+                Some(_) => "source can't be a git ref for COPY",
+            };
+            return Err(Diagnostic::error(message).at(written.span, ""));
         };
-        error.at(written.span, "")
+        // One checksum cannot be that of two files.
+        let refused_files = flags.refuse_files(self.sources.len());
+        match (remote, refused_files) {
+            (None, None) => Ok(None),
+            (None, Some(error)) => Err(error),
+            (Some(_), Some(error)) if flags.checksum.is_some() && self.sources.len() > 1 => Err(error),
+            (Some(remote), _) => {
+                let remote = remote.map_err(|error| refused(&error, written.span))?;
+                flags.fetched(remote).map(Some)
+            }
+        }
     }
 
     /// Returns a source as a path from the root of where it comes from. With `--parents` there is exactly one
@@ -213,7 +234,7 @@ impl Transfer<'_> {
 
     fn history(
         &self,
-        paths: &[String],
+        paths: &[NamedFiles],
         inline: &[InlineFile],
         destination: &str,
         chown: Option<&Spanned<String>>,
@@ -223,7 +244,7 @@ impl Transfer<'_> {
         words.extend(self.parents.then(|| "--parents".to_owned()));
         words.extend(chown.map(|chown| format!("--chown={}", chown.value)));
         words.extend(chmod.map(|chmod| format!("--chmod={}", chmod.value)));
-        words.extend(paths.iter().cloned());
+        words.extend(paths.iter().map(|path| path.text.clone()));
         words.extend(inline.iter().map(|file| format!("<<{}", file.name)));
         words.push(destination.to_owned());
         format!("{} # buildkit", words.join(" "))
@@ -246,8 +267,13 @@ fn position_of_names(
             .at(chown.span, "")
             .help("use numbers, as in `--chown=1000:1000`"));
     };
-    Ok(inputs.iter().position(|input| *input == rootfs).unwrap_or_else(|| {
-        inputs.push(rootfs);
+    Ok(position_of(rootfs, inputs))
+}
+
+/// Returns the position of an input, added now if it is none yet.
+fn position_of(vertex: VertexId, inputs: &mut Vec<VertexId>) -> usize {
+    inputs.iter().position(|input| *input == vertex).unwrap_or_else(|| {
+        inputs.push(vertex);
         inputs.len() - 1
-    }))
+    })
 }

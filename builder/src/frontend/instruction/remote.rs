@@ -1,41 +1,124 @@
-//! Sources of `ADD` that are not files of the context.
+//! Sources of `ADD` that are on the network, and the flags that only they have.
 
-/// A source on the network.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Remote {
-    /// A file by HTTP.
-    Url,
-    /// A git repository.
-    Git,
+use registry::oci::Digest;
+
+use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::op::{GitOp, HttpForm, HttpOp, Op};
+use crate::remote::{Remote, RemoteError};
+
+/// The flags of an `ADD` that depend on where its sources are, expanded.
+#[derive(Clone, Debug)]
+pub(super) struct AddFlags {
+    /// `--checksum`.
+    pub(super) checksum: Option<Spanned<String>>,
+    /// `--keep-git-dir`.
+    pub(super) keep_git_dir: Option<bool>,
+    /// `--unpack`.
+    pub(super) unpack: Option<bool>,
+    /// The instruction.
+    pub(super) span: Span,
 }
 
-/// Tells whether a source is on the network, by its form alone.
-///
-/// A path like `github.com/user/repository` could be meant as either and is a path.
-pub(super) fn classify(source: &str) -> Option<Remote> {
-    let is_web = source.starts_with("http://") || source.starts_with("https://");
-    if is_web {
-        let path = source.split(['?', '#']).next().unwrap_or_default();
-        return Some(if path.ends_with(".git") {
-            Remote::Git
-        } else {
-            Remote::Url
-        });
+/// A source on the network: the operation that fetches it, and what of its files is added.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    pub(super) op: Op,
+    pub(super) path: String,
+    pub(super) unpack: bool,
+    /// What its step is called.
+    pub(super) name: String,
+}
+
+impl AddFlags {
+    /// Tells what is wrong if a source is a file of the context; `count` is the number of sources.
+    pub(super) fn refuse_files(&self, count: usize) -> Option<Diagnostic> {
+        match (&self.checksum, self.keep_git_dir) {
+            (Some(checksum), _) if count > 1 => {
+                Some(Diagnostic::error("checksum can't be specified for multiple sources").at(checksum.span, ""))
+            }
+            (Some(checksum), _) => {
+                Some(Diagnostic::error("checksum requires HTTP(S) or Git sources").at(checksum.span, ""))
+            }
+            (None, Some(_)) => Some(self.needs_git()),
+            (None, None) => None,
+        }
     }
-    let has_scheme = source.starts_with("git://") || source.starts_with("ssh://");
-    (has_scheme || is_scp(source)).then_some(Remote::Git)
+
+    fn needs_git(&self) -> Diagnostic {
+        Diagnostic::error("--keep-git-dir requires a git source").at(self.span, "")
+    }
+
+    /// Returns how a source is fetched.
+    pub(super) fn fetched(&self, remote: Remote) -> Result<Fetched, Diagnostic> {
+        match remote {
+            Remote::Web(address) => {
+                if self.keep_git_dir.is_some() {
+                    return Err(self.needs_git());
+                }
+                let (file, name) = (address.file_name(), format!("[internal] load {address}"));
+                let op = HttpOp {
+                    form: HttpForm::File { name: file.clone() },
+                    checksum: self.checksum.as_ref().map(digest).transpose()?,
+                    address,
+                };
+                Ok(Fetched {
+                    op: Op::Http(op),
+                    path: escaped(&file),
+                    unpack: self.unpack.unwrap_or(false),
+                    name,
+                })
+            }
+            Remote::Git(mut address) => {
+                if let Some(checksum) = &self.checksum {
+                    address = address
+                        .with_checksum(checksum)
+                        .map_err(|error| refused(&error, checksum.span))?;
+                }
+                let name = format!("[internal] load git source {address}");
+                let keep_git_dir = self.keep_git_dir.or(address.keep_git_dir).unwrap_or(false);
+                Ok(Fetched {
+                    op: Op::Git(GitOp { address, keep_git_dir }),
+                    path: "/".to_owned(),
+                    unpack: false,
+                    name,
+                })
+            }
+        }
+    }
 }
 
-/// Tells whether a source has the form `user@host:path`.
-fn is_scp(source: &str) -> bool {
-    let word = |text: &str, also: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+/// Points at what is wrong with an address.
+pub(super) fn refused(error: &RemoteError, span: Span) -> Diagnostic {
+    Diagnostic::error(error.to_string()).at(span, "")
+}
+
+/// Reads the checksum of a file.
+fn digest(text: &Spanned<String>) -> Result<Digest, Diagnostic> {
+    let error = match text.split_once(':') {
+        None => Diagnostic::error(format!("invalid checksum digest format: `{}`", text.value))
+            .help("write it as `sha256:…`, 64 hexadecimal digits"),
+        Some((algorithm, _)) if algorithm != "sha256" => {
+            Diagnostic::error(format!("unsupported digest algorithm: `{algorithm}`")).help("use `sha256:…`")
+        }
+        Some(_) => match text.parse() {
+            Ok(digest) => return Ok(digest),
+            Err(_) => Diagnostic::error(format!("invalid checksum digest format: `{}`", text.value))
+                .help("`sha256:` is followed by 64 hexadecimal digits"),
+        },
     };
-    let Some((user, rest)) = source.split_once('@') else {
-        return false;
-    };
-    rest.split_once(':')
-        .is_some_and(|(host, _)| word(user, "-_") && word(host, "-."))
+    Err(error.at(text.span, ""))
+}
+
+/// Returns a name as a path that no wildcard is in.
+fn escaped(name: &str) -> String {
+    let mut path = "/".to_owned();
+    for c in name.chars() {
+        if matches!(c, '*' | '?' | '[' | '\\') {
+            path.push('\\');
+        }
+        path.push(c);
+    }
+    path
 }
 
 #[cfg(test)]
@@ -43,21 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_told_apart_by_their_form() {
-        for (source, remote) in [
-            ("file", None),
-            ("dir/a@b", None),
-            ("github.com/moby/buildkit", None),
-            ("http://example.com/file.tar", Some(Remote::Url)),
-            ("https://example.com/x.git/file", Some(Remote::Url)),
-            ("https://example.com/x.git", Some(Remote::Git)),
-            ("https://example.com/x.git#v1:dir", Some(Remote::Git)),
-            ("https://example.com/x.git?ref=v1", Some(Remote::Git)),
-            ("git@example.com:x.git", Some(Remote::Git)),
-            ("git://example.com/x", Some(Remote::Git)),
-            ("ssh://git@example.com/x", Some(Remote::Git)),
-        ] {
-            assert_eq!(classify(source), remote, "{source}");
-        }
+    fn a_downloaded_name_is_no_pattern() {
+        assert_eq!(escaped("a*b[1]?\\"), "/a\\*b\\[1]\\?\\\\");
     }
 }

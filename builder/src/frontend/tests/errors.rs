@@ -126,14 +126,29 @@ fn every_error_says_what_and_on_which_line() {
             "3: source can't be a git ref for COPY",
         ),
         (
-            "FROM scratch\nADD https://x.org/a /",
+            "FROM scratch\nADD --checksum=md5:7695 https://x.org/a /",
             &[],
-            "2: ADD of a URL is not supported yet: `https://x.org/a`",
+            "2: unsupported digest algorithm: `md5`",
         ),
         (
-            "FROM scratch\nADD git@x.org:a.git /",
+            "FROM scratch\nADD --checksum=7695 https://x.org/a /",
             &[],
-            "2: ADD of a git repository is not supported yet: `git@x.org:a.git`",
+            "2: invalid checksum digest format: `7695`",
+        ),
+        (
+            "FROM scratch\nADD --checksum=foobar https://x.org/a.git /",
+            &[],
+            "2: invalid checksum \"foobar\": expected hex commit hash",
+        ),
+        (
+            "FROM scratch\nADD --keep-git-dir=true https://x.org/a /",
+            &[],
+            "2: --keep-git-dir requires a git source",
+        ),
+        (
+            "FROM scratch\nADD https://x.org/a.git?tag=a#b /",
+            &[],
+            "2: ref conflicts: \"b\" vs \"refs/tags/a\"",
         ),
         (
             "FROM scratch\nADD --checksum=sha256:00 a /",

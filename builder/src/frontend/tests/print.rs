@@ -52,6 +52,12 @@ pub(super) fn history(built: &Built) -> String {
 fn operation(vertex: &Vertex<Op>) -> Vec<String> {
     match &vertex.op {
         Op::Image(image) => vec![format!("image {} for {}", image.reference, image.platform)],
+        Op::Http(http) => vec![format!("http {} {:?} {:?}", http.address, http.form, http.checksum)],
+        Op::Git(git) => vec![format!(
+            "git {}{}",
+            git.address,
+            if git.keep_git_dir { " with .git" } else { "" }
+        )],
         Op::Local(local) => vec![format!("local {}", local.name)],
         Op::Run(run) => run_lines(run),
         Op::Copy(copy) => copy_lines(copy),
@@ -124,10 +130,12 @@ fn copy_lines(copy: &CopyOp) -> Vec<String> {
                 input,
                 path,
                 keep_owner,
+                unpack,
             } => {
                 format!(
-                    "from input {input} {path}{}",
-                    if *keep_owner { " with owners" } else { "" }
+                    "from input {input} {path}{}{}",
+                    if *keep_owner { " with owners" } else { "" },
+                    if *unpack { " unpacked" } else { "" }
                 )
             }
             CopySource::Inline(file) => format!("inline {} {:?}", file.name, file.content),
@@ -142,7 +150,6 @@ fn copy_lines(copy: &CopyOp) -> Vec<String> {
     lines.extend(copy.chmod.as_ref().map(|chmod| format!("chmod {chmod:?}")));
     lines.extend(copy.parents.then(|| "parents".to_owned()));
     lines.extend(copy.exclude.iter().map(|pattern| format!("exclude {pattern}")));
-    lines.extend(copy.unpack.then(|| "unpack".to_owned()));
     lines
 }
 

@@ -7,16 +7,20 @@ use registry::oci::Platform;
 
 use super::{Define, KeyHasher};
 use crate::op::{
-    Chmod, CopyOp, CopySource, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op, RunOp, WorkdirOp,
+    Chmod, CopyOp, CopySource, GitOp, HttpForm, HttpOp, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op,
+    RunOp, WorkdirOp,
 };
+use crate::remote::{GitAddress, MtimeOf};
 
 impl Define for Op {
     fn kind(&self) -> &'static str {
         match self {
             Self::Image(_) => "image/1",
             Self::Local(_) => "local/1",
+            Self::Http(_) => "http/1",
+            Self::Git(_) => "git/1",
             Self::Run(_) => "run/1",
-            Self::Copy(_) => "copy/1",
+            Self::Copy(_) => "copy/2",
             Self::Workdir(_) => "workdir/2",
             Self::Merge => "merge/1",
         }
@@ -26,6 +30,8 @@ impl Define for Op {
         match self {
             Self::Image(op) => image(hasher, op),
             Self::Local(LocalOp { name: _ }) => {}
+            Self::Http(op) => http(hasher, op),
+            Self::Git(op) => git(hasher, op),
             Self::Run(op) => run(hasher, op),
             Self::Copy(op) => copy(hasher, op),
             Self::Workdir(WorkdirOp {
@@ -42,7 +48,7 @@ impl Define for Op {
     }
 
     fn is_source(&self) -> bool {
-        matches!(self, Self::Image(_) | Self::Local(_))
+        matches!(self, Self::Image(_) | Self::Local(_) | Self::Http(_) | Self::Git(_))
     }
 
     fn reads_by_content(&self, input: usize) -> bool {
@@ -50,7 +56,7 @@ impl Define for Op {
         // operation reads from it as well.
         match self {
             Self::Run(RunOp { scratch, .. }) | Self::Copy(CopyOp { scratch, .. }) => *scratch || input > 0,
-            Self::Image(_) | Self::Local(_) | Self::Workdir(_) | Self::Merge => false,
+            Self::Image(_) | Self::Local(_) | Self::Http(_) | Self::Git(_) | Self::Workdir(_) | Self::Merge => false,
         }
     }
 
@@ -71,6 +77,41 @@ fn image(hasher: &mut KeyHasher, op: &ImageOp) {
     for part in [variant, os_version] {
         optional_text(hasher, part);
     }
+}
+
+fn http(hasher: &mut KeyHasher, op: &HttpOp) {
+    let HttpOp {
+        address: _,
+        form,
+        checksum: _,
+    } = op;
+    match form {
+        HttpForm::File { name } => hasher.choice("file").text(name),
+        HttpForm::Archive => hasher.choice("archive"),
+    };
+}
+
+fn git(hasher: &mut KeyHasher, op: &GitOp) {
+    let GitOp { address, keep_git_dir } = op;
+    let GitAddress {
+        url,
+        reference: _,
+        subdir,
+        checksum: _,
+        keep_git_dir: _,
+        submodules,
+        mtime,
+        fetch_by_commit: _,
+    } = address;
+    hasher.text(subdir).flag(submodules.unwrap_or(true));
+    hasher.choice(match mtime {
+        MtimeOf::Checkout => "checkout",
+        MtimeOf::Commit => "commit",
+    });
+    // What stays of the repository says where it came from.
+    hasher.optional(keep_git_dir.then_some(url), |hasher, url| {
+        hasher.text(url);
+    });
 }
 
 fn run(hasher: &mut KeyHasher, op: &RunOp) {
@@ -168,15 +209,16 @@ fn copy(hasher: &mut KeyHasher, op: &CopyOp) {
         chmod,
         parents,
         exclude,
-        unpack,
     } = op;
     hasher.flag(*scratch).list(sources, |hasher, source| match source {
         CopySource::Path {
             input,
             path,
             keep_owner,
+            unpack,
         } => {
-            hasher.choice("path").input(*input).text(path).flag(*keep_owner);
+            hasher.choice("path").input(*input).text(path);
+            hasher.flag(*keep_owner).flag(*unpack);
         }
         CopySource::Inline(InlineFile { name, content }) => {
             hasher.choice("inline").text(name).text(content);
@@ -194,7 +236,6 @@ fn copy(hasher: &mut KeyHasher, op: &CopyOp) {
     hasher.flag(*parents).list(exclude, |hasher, pattern| {
         hasher.text(pattern);
     });
-    hasher.flag(*unpack);
 }
 
 fn optional_text(hasher: &mut KeyHasher, text: &Option<String>) {

@@ -12,16 +12,18 @@
 //! |---|---|---|
 //! | `image/1` | platform; the *pin* (by the solver) | reference: two names of the same image are the same image |
 //! | `local/1` | nothing; a context is known by the content that is read of it | name: it is for people |
+//! | `http/1` | the file's name, or that it is an archive; the *pin*: the digest of the content | address: the same bytes are the same file; checksum: a wish, not a fact |
+//! | `git/1` | directory, whether submodules are there, which time files bear, and the repository's address if `.git` stays; the *pin*: the commit | ref and checksum, and otherwise the address: they are ways to the commit |
 //! | `run/1` | arguments, environment in order, working directory, user, host name, network, the heredoc script's name and text, mounts in order | proxy variables, extra hosts: they say how to reach the world, not what to build; `no_cache`: it says whether to look, not what for |
 //! | – bind mount | target, input, path, whether it is writable | – |
 //! | – cache mount | target, id, input that fills it, path, whether it is read-only, mode, owner, group of a new one | sharing: it orders builds, it does not change one; the cache's content: it must not matter |
 //! | – tmpfs mount | target | size: a resource limit |
 //! | – secret, ssh mount | target, id, whether required, mode, owner, group, variable | the value: it must not leave a trace, not even a digest |
-//! | `copy/1` | sources in order: input, path or wildcard, whether owners are kept, or an inline file's name and text; destination, chown, which input resolves its names, chmod, parents, excludes, unpack | times of the files: a clone has new ones; everything of the input that is not selected |
+//! | `copy/2` | sources in order: input, path or wildcard, whether owners are kept and archives unpacked, or an inline file's name and text; destination, chown, which input resolves its names, chmod, parents, excludes | times of the files: a clone has new ones; everything of the input that is not selected |
 //! | `workdir/2` | path, user, the time of new directories | – |
 //! | `merge/1` | nothing but the inputs | – |
 //!
-//! All of `run/1`, `copy/1` and `workdir/2` also say whether there is a root file system below (`scratch`).
+//! All of `run/1`, `copy/2` and `workdir/2` also say whether there is a root file system below (`scratch`).
 //!
 //! # How inputs enter
 //!

@@ -5,9 +5,11 @@
 
 mod lab;
 mod registry;
+mod web;
 
 pub(crate) use lab::{Lab, Outcome};
 pub(crate) use registry::base_registry;
+pub(crate) use web::{Page, WebServer};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,13 +5,38 @@ use std::collections::HashMap;
 use crate::dockerfile::Sharing;
 use crate::op::key::Define;
 use crate::op::{
-    Chmod, CopyOp, CopySource, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op, RunOp, WorkdirOp,
+    Chmod, CopyOp, CopySource, GitOp, HttpForm, HttpOp, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op,
+    RunOp, WorkdirOp,
 };
+use crate::remote::{MtimeOf, Remote};
 
 fn image() -> ImageOp {
     ImageOp {
         reference: "debian:12".parse().unwrap(),
         platform: "linux/arm/v7".parse().unwrap(),
+    }
+}
+
+fn http() -> HttpOp {
+    let Some(Ok(Remote::Web(address))) = Remote::of_add("https://example.com/file") else {
+        panic!("no web address");
+    };
+    HttpOp {
+        address,
+        form: HttpForm::File {
+            name: "file".to_owned(),
+        },
+        checksum: None,
+    }
+}
+
+fn git() -> GitOp {
+    let Some(Ok(Remote::Git(address))) = Remote::of_add("https://example.com/x.git#main:sub") else {
+        panic!("no git address");
+    };
+    GitOp {
+        address,
+        keep_git_dir: false,
     }
 }
 
@@ -82,6 +107,7 @@ fn copy() -> CopyOp {
                 input: 1,
                 path: "/*.txt".to_owned(),
                 keep_owner: false,
+                unpack: false,
             },
             CopySource::Inline(InlineFile {
                 name: "motd".to_owned(),
@@ -94,7 +120,6 @@ fn copy() -> CopyOp {
         chmod: Some(Chmod::Octal(0o755)),
         parents: false,
         exclude: vec!["*.md".to_owned()],
-        unpack: false,
     }
 }
 
@@ -124,12 +149,20 @@ fn the_digest_of_each_kind_is_what_it_always_was() {
             "local/1 f5603614f0fd841c44151acaa4bb56eb5c236355c77326da92139640b1f91885",
         ),
         (
+            Op::Http(http()),
+            "http/1 bda9c8cebef81ea19e6f0c6f67a92870da9011ffffd950d73322f106b23bc8c6",
+        ),
+        (
+            Op::Git(git()),
+            "git/1 d5a67266edc36fc4e612f3f67be1b48891fdc97535a87608cf18b7160f599222",
+        ),
+        (
             Op::Run(run()),
             "run/1 2452cbf92bc7c296c0fe6d4dcb85d664bfa22641ab35ffb912472336cf50a84f",
         ),
         (
             Op::Copy(copy()),
-            "copy/1 10d36d95a303fb0ed460946f1c1b9be36e370e709533bba22344dd050f9881fc",
+            "copy/2 cd7a2000a2a9df3422efa6255a035caf0d61652546830d21b578c3f82e04087d",
         ),
         (
             Op::Workdir(workdir()),
@@ -182,6 +215,51 @@ fn what_enters_the_key_of_an_image() {
         ],
         &[("reference", |op| op.reference = "ubuntu".parse().unwrap())],
     );
+}
+
+#[test]
+fn what_enters_the_key_of_a_source_on_the_network() {
+    check(
+        http(),
+        Op::Http,
+        &[
+            ("name", |op| {
+                op.form = HttpForm::File {
+                    name: "other".to_owned(),
+                }
+            }),
+            ("form", |op| op.form = HttpForm::Archive),
+        ],
+        &[
+            ("address", |op| op.address.url.push('x')),
+            ("checksum", |op| op.checksum = Some(registry::oci::Digest::of(b""))),
+        ],
+    );
+    check(
+        git(),
+        Op::Git,
+        &[
+            ("directory", |op| op.address.subdir.clear()),
+            ("submodules", |op| op.address.submodules = Some(false)),
+            ("times", |op| op.address.mtime = MtimeOf::Commit),
+            ("git", |op| op.keep_git_dir = true),
+        ],
+        &[
+            ("address", |op| op.address.url.push('x')),
+            ("ref", |op| op.address.reference = None),
+            ("checksum", |op| op.address.checksum = Some("abc".to_owned())),
+            ("way of asking", |op| op.address.fetch_by_commit = true),
+            ("the address's own wish", |op| op.address.keep_git_dir = Some(true)),
+        ],
+    );
+    fn kept(url: &str) -> GitOp {
+        let mut op = git();
+        op.address.url = url.to_owned();
+        op.keep_git_dir = true;
+        op
+    }
+    assert_ne!(Op::Git(kept("a")).operation(), Op::Git(kept("b")).operation());
+    assert!(Op::Http(http()).is_source() && Op::Git(git()).is_source());
 }
 
 #[test]
@@ -275,11 +353,12 @@ fn what_enters_the_key_of_a_mount() {
 
 #[test]
 fn what_enters_the_key_of_a_copy() {
-    fn path(op: &mut CopyOp, input: usize, path: &str, keep_owner: bool) {
+    fn path(op: &mut CopyOp, input: usize, path: &str, [keep_owner, unpack]: [bool; 2]) {
         op.sources[0] = CopySource::Path {
             input,
             path: path.to_owned(),
             keep_owner,
+            unpack,
         };
     }
     fn inline(op: &mut CopyOp, name: &str, content: &str) {
@@ -293,9 +372,10 @@ fn what_enters_the_key_of_a_copy() {
         Op::Copy,
         &[
             ("scratch", |op| op.scratch = true),
-            ("source's input", |op| path(op, 2, "/*.txt", false)),
-            ("source's path", |op| path(op, 1, "/a.txt", false)),
-            ("source's owner", |op| path(op, 1, "/*.txt", true)),
+            ("source's input", |op| path(op, 2, "/*.txt", [false, false])),
+            ("source's path", |op| path(op, 1, "/a.txt", [false, false])),
+            ("source's owner", |op| path(op, 1, "/*.txt", [true, false])),
+            ("source's archives", |op| path(op, 1, "/*.txt", [false, true])),
             ("inline name", |op| inline(op, "issue", "hello\n")),
             ("inline content", |op| inline(op, "motd", "hello")),
             ("sources' order", |op| op.sources.reverse()),
@@ -310,7 +390,6 @@ fn what_enters_the_key_of_a_copy() {
             ("no chmod", |op| op.chmod = None),
             ("parents", |op| op.parents = true),
             ("exclude", |op| op.exclude.push("*.txt".to_owned())),
-            ("unpack", |op| op.unpack = true),
         ],
         &[],
     );

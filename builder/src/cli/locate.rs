@@ -1,0 +1,314 @@
+//! The build context and the Dockerfile: from what was typed to a directory and a text.
+//!
+//! | context | Dockerfile | what `-f` means |
+//! |---|---|---|
+//! | a directory | beside its files | a file of this machine, `-`, or a URL |
+//! | a git repository, an archive by URL or from `-` | in it | a file in it; a file of this machine if absolute; `-`; a URL |
+//! | a text by URL or from `-` | itself; the context is empty | nothing |
+//!
+//! Ignore files apply to directories only.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::BuildArgs;
+use super::build_failure::fetch_failure;
+use super::environment::absolute;
+use super::failure::{Failure, Kind};
+use crate::build::Services;
+use crate::diagnostic::{Diagnostic, SourceFile, nearest};
+use crate::fetch::{ContextFile, Fetched, Fetcher};
+use crate::op::GitOp;
+use crate::ops::LocalDirectory;
+use crate::remote::{Remote, WebAddress};
+use snapshotter::Root;
+
+/// The longest Dockerfile or ignore file that is read, in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Where the context is.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// Standard input: an archive, or a Dockerfile.
+    Stdin,
+    /// The network.
+    Remote(Remote),
+}
+
+/// A context and a Dockerfile at hand.
+#[derive(Clone, Debug)]
+pub(super) struct Located {
+    /// The files.
+    pub(super) directory: LocalDirectory,
+    /// The Dockerfile.
+    pub(super) dockerfile: Arc<SourceFile>,
+    /// The context's own time in seconds since 1970, if it has one.
+    pub(super) time: Option<i64>,
+}
+
+/// Finds out where the context is.
+///
+/// # Errors
+/// If it is nowhere.
+pub(super) fn place(args: &BuildArgs) -> Result<Place, Failure> {
+    if args.context == "-" {
+        if args.file.as_deref() == Some("-") {
+            let message = Diagnostic::error("context and Dockerfile cannot both come from standard input");
+            return Err(Failure::new(Kind::Usage, message));
+        }
+        return Ok(Place::Stdin);
+    }
+    // What is there is meant, whatever it looks like.
+    match Remote::of_context(&args.context).filter(|_| !Path::new(&args.context).exists()) {
+        Some(Ok(remote)) => Ok(Place::Remote(remote)),
+        Some(Err(error)) => {
+            let message = format!("the build context `{}` cannot be fetched", args.context);
+            Err(Failure::new(Kind::Usage, Diagnostic::error(message).because(&error)))
+        }
+        None => context_directory(&args.context).map(Place::Directory),
+    }
+}
+
+/// Reads what needs neither network nor store; `None` if something does.
+///
+/// # Errors
+/// If the Dockerfile or the ignore file cannot be read.
+pub(super) fn at_hand(args: &BuildArgs, place: &Place) -> Result<Option<Located>, Failure> {
+    let Place::Directory(path) = place else { return Ok(None) };
+    if dockerfile_url(args).is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Located {
+        dockerfile: dockerfile(args.file.as_deref(), path)?,
+        directory: LocalDirectory {
+            ignore: ignore_file(args, path)?,
+            path: path.clone(),
+        },
+        time: None,
+    }))
+}
+
+/// Fetches the context, and the Dockerfile if it is elsewhere.
+///
+/// # Errors
+/// If they cannot be had.
+pub(super) async fn fetch(
+    args: &BuildArgs,
+    place: &Place,
+    services: &Services,
+    fetcher: &Fetcher,
+) -> Result<Located, Failure> {
+    let tree = |fetched: Fetched| (services.snapshots.fs_dir(&fetched.snapshot), fetched.time);
+    let file = match place {
+        Place::Directory(path) => {
+            return Ok(Located {
+                dockerfile: elsewhere(args, fetcher)
+                    .await?
+                    .map_or_else(|| dockerfile(None, path), Ok)?,
+                directory: LocalDirectory {
+                    ignore: ignore_file(args, path)?,
+                    path: path.clone(),
+                },
+                time: None,
+            });
+        }
+        Place::Remote(Remote::Git(address)) => {
+            let keep = args
+                .build_args
+                .iter()
+                .any(|arg| arg == "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1");
+            let op = GitOp {
+                keep_git_dir: address.keep_git_dir.unwrap_or(keep),
+                address: address.clone(),
+            };
+            ContextFile::Tree(fetcher.git(&op).await.map_err(|error| fetch_failure(&error))?)
+        }
+        Place::Remote(Remote::Web(address)) => fetcher
+            .web_context(address, MAX_FILE)
+            .await
+            .map_err(|error| fetch_failure(&error))?,
+        Place::Stdin => fetcher
+            .stream_context(io::stdin(), MAX_FILE)
+            .await
+            .map_err(|error| fetch_failure(&error))?,
+    };
+    match file {
+        ContextFile::Tree(fetched) => {
+            let (path, time) = tree(fetched);
+            let dockerfile = match elsewhere(args, fetcher).await? {
+                Some(dockerfile) => dockerfile,
+                None => dockerfile_within(args.file.as_deref(), &path)?,
+            };
+            Ok(Located {
+                directory: LocalDirectory { path, ignore: None },
+                dockerfile,
+                time,
+            })
+        }
+        ContextFile::Text { text, empty, time } => {
+            if args.file.is_some() && matches!(place, Place::Stdin) {
+                let message = Diagnostic::error("two Dockerfiles are given: `-f` and standard input");
+                return Err(Failure::new(Kind::Usage, message));
+            }
+            let (path, _) = tree(empty);
+            Ok(Located {
+                directory: LocalDirectory { path, ignore: None },
+                dockerfile: Arc::new(SourceFile::new("Dockerfile", text)),
+                time,
+            })
+        }
+    }
+}
+
+/// Reads a Dockerfile that is not in the context: by URL, from standard input, or from an absolute path.
+async fn elsewhere(args: &BuildArgs, fetcher: &Fetcher) -> Result<Option<Arc<SourceFile>>, Failure> {
+    if let Some(address) = dockerfile_url(args) {
+        let fetched = fetcher.web_text(&address, MAX_FILE).await;
+        let text = fetched.map_err(|error| fetch_failure(&error))?;
+        return Ok(Some(Arc::new(SourceFile::new(address.to_string(), text))));
+    }
+    match args.file.as_deref() {
+        Some("-") => dockerfile_from_stdin().map(Some),
+        Some(file) if Path::new(file).is_absolute() => dockerfile(Some(file), Path::new("/")).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn dockerfile_url(args: &BuildArgs) -> Option<WebAddress> {
+    match Remote::of_add(args.file.as_deref()?)? {
+        Ok(Remote::Web(address)) => Some(address),
+        _ => None,
+    }
+}
+
+/// Reads the Dockerfile of a fetched context; no link of it leads out.
+fn dockerfile_within(file: Option<&str>, context: &Path) -> Result<Arc<SourceFile>, Failure> {
+    let names: &[&str] = match &file {
+        Some(file) => &[*file],
+        None => &["Dockerfile", "dockerfile"],
+    };
+    let root = Root::open(context).map_err(|error| Failure::because(Kind::Environment, &error))?;
+    for name in names {
+        let read = root.read_file(Path::new(name), MAX_FILE);
+        let read = read.map_err(|error| Failure::because(Kind::Input, &error))?;
+        if let Some(bytes) = read {
+            let text = String::from_utf8(bytes).map_err(|_| missing(&format!("`{name}` is not text"), None))?;
+            return Ok(Arc::new(SourceFile::new(*name, text)));
+        }
+    }
+    let message = format!("cannot read the Dockerfile `{}`", names[0]);
+    Err(missing(&message, Some(&io::ErrorKind::NotFound.into())).help("name it with `-f`, as a path in the context"))
+}
+
+fn dockerfile_from_stdin() -> Result<Arc<SourceFile>, Failure> {
+    let mut text = String::new();
+    let read = io::stdin().take(MAX_FILE).read_to_string(&mut text);
+    read.map_err(|error| missing("cannot read the Dockerfile from standard input", Some(&error)))?;
+    Ok(Arc::new(SourceFile::new("-", text)))
+}
+
+/// Checks that the context is a directory.
+pub(super) fn context_directory(text: &str) -> Result<PathBuf, Failure> {
+    let path = absolute(Path::new(text));
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => Ok(path),
+        Ok(_) => Err(missing(&format!("the build context `{text}` is not a directory"), None)),
+        Err(error) => Err(missing(
+            &format!("cannot read the build context `{text}`"),
+            Some(&error),
+        )),
+    }
+}
+
+fn missing(message: &str, error: Option<&io::Error>) -> Failure {
+    let message = Diagnostic::error(message);
+    Failure::new(
+        Kind::Input,
+        match error {
+            Some(error) => message.because(error),
+            None => message,
+        },
+    )
+}
+
+/// Reads the Dockerfile: `-f`, else `Dockerfile` or `dockerfile` of the context.
+fn dockerfile(file: Option<&str>, context: &Path) -> Result<Arc<SourceFile>, Failure> {
+    let (name, path) = match file {
+        Some("-") => return dockerfile_from_stdin(),
+        Some(file) => (file.to_owned(), absolute(Path::new(file))),
+        None => {
+            let lower = context.join("dockerfile");
+            let path = Some(context.join("Dockerfile"))
+                .filter(|path| path.exists() || !lower.exists())
+                .unwrap_or(lower);
+            (path.file_name().unwrap_or_default().display().to_string(), path)
+        }
+    };
+    match read_text(&path) {
+        Ok(text) => Ok(Arc::new(SourceFile::new(name, text))),
+        Err(error) => {
+            let failure = missing(&format!("cannot read the Dockerfile `{name}`"), Some(&error));
+            Err(match near(&path) {
+                Some(near) => failure.help(format!("did you mean `{near}`?")),
+                None => failure.help("name it with `-f`, or make a file `Dockerfile` in the context"),
+            })
+        }
+    }
+}
+
+/// Reads text that a person wrote; refuses what is no regular file, or too long to be that.
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
+    let file = fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
+}
+
+/// Returns a file beside `path` whose name is like its.
+fn near(path: &Path) -> Option<String> {
+    let wanted = path.file_name()?.to_str()?;
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty())?;
+    let entries = fs::read_dir(beside).ok()?.flatten();
+    let names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// Reads `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
+fn ignore_file(args: &BuildArgs, context: &Path) -> Result<Option<Arc<SourceFile>>, Failure> {
+    let own = match args.file.as_deref() {
+        Some("-") => None,
+        Some(_) if dockerfile_url(args).is_some() => None,
+        Some(file) => Some((absolute(Path::new(file)), file)),
+        None => Some((context.join("Dockerfile"), "Dockerfile")),
+    };
+    let own = own.map(|(path, name)| {
+        (
+            path.with_file_name(format!(
+                "{}.dockerignore",
+                path.file_name().unwrap_or_default().display()
+            )),
+            format!("{name}.dockerignore"),
+        )
+    });
+    let general = (context.join(".dockerignore"), ".dockerignore".to_owned());
+    for (path, name) in own.into_iter().chain([general]) {
+        match read_text(&path) {
+            Ok(text) => return Ok(Some(Arc::new(SourceFile::new(name, text)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(missing(&format!("cannot read the ignore file `{name}`"), Some(&error))),
+        }
+    }
+    Ok(None)
+}

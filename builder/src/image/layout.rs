@@ -1,0 +1,179 @@
+//! Images of an image layout on disk: `--build-context NAME=oci-layout://DIR`.
+//!
+//! What a build needs of one is brought into the content store, digests checked; from there on it is an image that
+//! was pulled before.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use registry::client::manifest_for;
+use registry::content::{ContentError, ContentStore};
+use registry::oci::{Descriptor, Digest, Index, Manifest, Platform, Reference};
+
+use super::resolve::MAX_DOCUMENT;
+
+/// The annotation that names an image in an index.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The host of the names that images of layouts get; nobody can have it (RFC 2606).
+const HOST: &str = "oci-layout.invalid";
+
+/// An image of a layout.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LayoutImage {
+    /// The layout's directory.
+    pub directory: PathBuf,
+    /// Its manifest or index.
+    pub descriptor: Descriptor,
+}
+
+/// Why an image of a layout cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// A file of it cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A document of it is none.
+    #[error("`{}` is no document of an image layout", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The layout has no such image.
+    #[error("the layout `{}` has no image `{wanted}`", directory.display())]
+    Missing {
+        /// The layout.
+        directory: PathBuf,
+        /// The tag or digest.
+        wanted: String,
+    },
+    /// There is no manifest for the platform.
+    #[error("the image in the layout `{}` is not for {platform}", directory.display())]
+    Platform {
+        /// The layout.
+        directory: PathBuf,
+        /// The platform.
+        platform: Platform,
+    },
+    /// A blob is not what its name says, or cannot be kept.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+}
+
+impl LayoutImage {
+    /// Finds an image by its digest, else by its tag.
+    ///
+    /// # Errors
+    /// If the layout cannot be read or has no such image.
+    pub fn find(directory: &Path, tag: &str, digest: Option<Digest>) -> Result<Self, LayoutError> {
+        let path = directory.join("index.json");
+        let index: Index = parse(&path, &read(&path)?)?;
+        let mut named = index.manifests.into_iter();
+        let found = match digest {
+            Some(digest) => named.find(|entry| entry.digest == digest),
+            None => named.find(|entry| {
+                let name = entry.annotations.get(REF_NAME);
+                name.is_some_and(|name| name == tag || name.ends_with(&format!(":{tag}")))
+            }),
+        };
+        let wanted = || digest.map_or_else(|| tag.to_owned(), |digest| digest.to_string());
+        found
+            .map(|descriptor| Self {
+                directory: directory.to_owned(),
+                descriptor,
+            })
+            .ok_or_else(|| LayoutError::Missing {
+                directory: directory.to_owned(),
+                wanted: wanted(),
+            })
+    }
+
+    /// Returns the reference that stands for the image; `name` is for people.
+    ///
+    /// # Errors
+    /// If `name` cannot be part of a reference.
+    pub fn reference(&self, name: &str) -> Result<Reference, registry::oci::ReferenceError> {
+        let name: String = name
+            .to_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .collect();
+        format!("{HOST}/{}@{}", name.trim_matches('-'), self.descriptor.digest).parse()
+    }
+
+    /// Brings what the platform's image is made of into the store, and returns its manifest's descriptor.
+    pub(super) fn import(&self, platform: &Platform, content: &ContentStore) -> Result<Descriptor, LayoutError> {
+        let mut descriptor = self.descriptor.clone();
+        if descriptor.media_type.is_index() {
+            let path = self.blob(descriptor.digest);
+            let index: Index = parse(&path, &self.document(&descriptor, content)?)?;
+            let manifest = manifest_for(&index.manifests, platform).cloned();
+            descriptor = manifest.ok_or_else(|| LayoutError::Platform {
+                directory: self.directory.clone(),
+                platform: platform.clone(),
+            })?;
+        }
+        let path = self.blob(descriptor.digest);
+        let manifest: Manifest = parse(&path, &self.document(&descriptor, content)?)?;
+        for blob in manifest.layers.iter().chain([&manifest.config]) {
+            self.copy(blob.digest, content)?;
+        }
+        Ok(descriptor)
+    }
+
+    fn blob(&self, digest: Digest) -> PathBuf {
+        self.directory.join("blobs/sha256").join(digest.hex())
+    }
+
+    fn document(&self, descriptor: &Descriptor, content: &ContentStore) -> Result<Vec<u8>, LayoutError> {
+        self.copy(descriptor.digest, content)?;
+        Ok(content.read(descriptor.digest, MAX_DOCUMENT)?)
+    }
+
+    fn copy(&self, digest: Digest, content: &ContentStore) -> Result<(), LayoutError> {
+        if content.size(digest)?.is_some() {
+            return Ok(());
+        }
+        let path = self.blob(digest);
+        let failed = |source| LayoutError::Read {
+            path: path.clone(),
+            source,
+        };
+        let mut blob = File::open(&path).map_err(failed)?;
+        let mut ingest = content.ingest()?;
+        io::copy(&mut blob, &mut ingest).map_err(failed)?;
+        ingest.commit(Some(digest))?;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LayoutError> {
+    let failed = |source| LayoutError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if fs::metadata(path).map_err(failed)?.len() > MAX_DOCUMENT {
+        return Err(failed(io::ErrorKind::FileTooLarge.into()));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(MAX_DOCUMENT).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, LayoutError> {
+    serde_json::from_slice(bytes).map_err(|source| LayoutError::Malformed {
+        path: path.to_owned(),
+        source,
+    })
+}
