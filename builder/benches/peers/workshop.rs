@@ -81,7 +81,7 @@ fn remove(path: &Path) {
 /// Measures a workload and prints its rows of the table.
 pub(crate) fn measure(workload: &Workload, peers: &[Peer], rounds: Option<usize>) {
     let workshop = Workshop::new(&workload.dockerfile, workload.fill);
-    let mut rows = ["cold", "warm", "changed"].map(|state| Row::new(state));
+    let mut rows = ["cold", "warm", "changed"].map(Row::new);
     for round in 0..rounds.unwrap_or(workload.rounds) {
         for &peer in peers {
             workshop.change(&format!("{round}"));

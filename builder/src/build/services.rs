@@ -1,6 +1,5 @@
 //! The stores and the client that a build works with, opened once.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,11 +84,7 @@ impl Services {
     }
 
     pub(super) fn images(&self, request: &BuildRequest, progress: &Progress) -> Result<BaseImages, BuildError> {
-        let local = if request.pull {
-            HashMap::new()
-        } else {
-            self.state.tags().list()?.into_iter().collect()
-        };
+        let local = (!request.pull).then(|| self.state.tags());
         Ok(BaseImages::new(
             self.client.clone(),
             self.content.clone(),

@@ -192,7 +192,7 @@ async fn next_signal() -> Kind {
 }
 
 fn display(args: &BuildArgs, colored: bool) -> Display {
-    let stderr = || Box::new(io::stderr()) as Box<dyn io::Write + Send>;
+    let stderr = || Box::new(io::BufWriter::new(io::stderr())) as Box<dyn io::Write + Send>;
     match args.progress {
         _ if args.quiet => Display::Quiet,
         ProgressArg::Tty => Display::Tty(Box::new(Tty::new(ProgressDrawTarget::stderr()))),

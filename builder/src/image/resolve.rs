@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 
 use super::{BaseImage, LayoutImage, PullError};
 use crate::progress::Progress;
+use crate::state_dir::Tags;
 
 /// The longest manifest or config that is read back from the store, in bytes.
 pub(super) const MAX_DOCUMENT: u64 = 8 << 20;
@@ -32,8 +33,8 @@ pub struct BaseImages {
     pub(super) progress: Progress,
     /// Directory of the records: what an index or manifest means for a platform.
     records: PathBuf,
-    /// Images that the store has under their tags; they come before the registry's.
-    local: HashMap<Reference, Descriptor>,
+    /// Names of images that the store has; they come before the registry's.
+    local: Option<Tags>,
     /// Images of layouts on disk, by the digest that their references have.
     layouts: HashMap<Digest, LayoutImage>,
     named: Mutex<HashMap<(Reference, Platform), Asked>>,
@@ -49,7 +50,7 @@ impl BaseImages {
         snapshots: Arc<SnapshotStore>,
         progress: Progress,
         records: PathBuf,
-        local: HashMap<Reference, Descriptor>,
+        local: Option<Tags>,
     ) -> Self {
         Self {
             client,
@@ -104,8 +105,13 @@ impl BaseImages {
         found.iter().find(|base| is_wanted(base)).cloned()
     }
 
+    /// Returns what the store has under a tag; what cannot be read there counts as not known.
+    fn kept(&self, reference: &Reference) -> Option<Descriptor> {
+        self.local.as_ref()?.get(reference).ok().flatten()
+    }
+
     async fn find(&self, reference: &Reference, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
-        let named = match (self.local.get(reference), reference.digest()) {
+        let named = match (self.kept(reference), reference.digest()) {
             (Some(descriptor), _) => descriptor.digest,
             (None, Some(digest)) => digest,
             (None, None) => match self.client.head(reference).await? {
@@ -151,8 +157,8 @@ impl BaseImages {
 
     /// Returns what the store remembers; whatever is missing or damaged there counts as not known.
     fn recorded(&self, reference: &Reference, named: Digest, platform: &Platform) -> Option<Arc<BaseImage>> {
-        let descriptor = match self.local.get(reference) {
-            Some(descriptor) if descriptor.media_type.is_manifest() => descriptor.clone(),
+        let descriptor = match self.kept(reference) {
+            Some(descriptor) if descriptor.media_type.is_manifest() => descriptor,
             _ => serde_json::from_slice(&fs::read(self.record(named, platform)).ok()?).ok()?,
         };
         let manifest: Manifest =

@@ -148,11 +148,25 @@ fn empty(cache: &Path) -> Result<(), CacheMountError> {
             break;
         }
         let lock = open_lock(&cache.join(format!("{number}.lock")))?;
-        if lock.try_lock().is_ok() {
+        if is_free(&lock) {
             fs::remove_dir_all(&directory).map_err(failed("empty", &directory))?;
         }
     }
     Ok(())
+}
+
+/// Takes the lock of a directory that nobody uses.
+///
+/// A process that another thread is just starting has copies of our descriptors, and with them of a lock that was
+/// given back, until it executes its program: hence a few tries.
+fn is_free(lock: &File) -> bool {
+    const TRIES: u32 = 5;
+    (0..TRIES).any(|again| {
+        if again > 0 {
+            std::thread::sleep(RETRY);
+        }
+        lock.try_lock().is_ok()
+    })
 }
 
 /// Makes the directory, complete under another name first, unless it is there.

@@ -23,7 +23,7 @@ fn a_step_is_done_again_when_what_its_wildcard_matched_changed() {
 }
 
 #[test]
-fn an_archive_is_the_same_after_everything_was_forgotten() {
+fn an_image_is_the_same_under_every_name() {
     // BK-197
     let lab = lab(
         "FROM BASE/busybox AS base\nENV foo=bar\nCOPY foo /\n",

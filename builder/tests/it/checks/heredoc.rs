@@ -160,6 +160,12 @@ fn what_only_looks_like_a_heredoc_is_none() {
         &[],
         &[],
     );
+    // BK-332: a line that ends one heredoc may be text of another.
+    let out = Files::of("FROM scratch\nCOPY <<X <<Y /dest/\nY\nX\nX\nY\n", &[], &[]);
+    assert_eq!(
+        (out.read("dest/X"), out.read("dest/Y")),
+        ("Y\n".to_owned(), "X\n".to_owned())
+    );
     let lab = lab("FROM scratch\nCOPY <<EOF /x\nnever ends\n", &[]);
     lab.croze(&["build", "context"]).fails(3, &["unterminated heredoc"]);
 }

@@ -224,7 +224,11 @@ fn ports_and_instructions_that_are_malformed_are_refused() {
         ),
         ("FROM scratch\nEXPOSE localhost:1234:1234/tcp\n", &[], &["invalid port"]),
         // BK-337
-        ("FROM scratch\nCOPY\t\\\n quux \\\n bar", &[], &["a"]),
+        (
+            "FROM scratch\nCOPY\t\n quux \\\n bar",
+            &[],
+            &["COPY requires at least two arguments"],
+        ),
         (
             "FROM scratch\nCOPY quux\n",
             &[],

@@ -9,12 +9,12 @@ use crate::harness::workspace;
 /// The numbers that are given: checks of the integration tests, of the units, and of the client.
 const NUMBERS: [std::ops::RangeInclusive<u32>; 3] = [1..=287, 300..=352, 360..=385];
 
-/// The rows by number: state, and the test or the reason.
+/// The rows by number: state, and the tests or the reason. The last column says what of the check is left out.
 fn rows() -> BTreeMap<u32, (String, String)> {
     let table = fs::read_to_string(workspace().join("testdata/buildkit-checks.tsv")).unwrap();
     let mut rows = BTreeMap::new();
     for line in table.lines().filter(|line| !line.starts_with('#')) {
-        let [number, upstream, state, text] = line.split('\t').collect::<Vec<_>>()[..] else {
+        let [number, upstream, state, text, _note] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("{line}");
         };
         assert!(!upstream.is_empty() && !text.is_empty(), "{line}");
@@ -73,7 +73,14 @@ fn what_passes_names_a_test_that_exists() {
     let tests = tests();
     for (number, (state, text)) in rows() {
         match state.as_str() {
-            "passes" | "elsewhere" => assert!(tests.contains(&text), "BK-{number:03}: there is no test `{text}`"),
+            "passes" | "elsewhere" => {
+                for test in text.split(", ") {
+                    assert!(
+                        tests.iter().any(|known| known == test),
+                        "BK-{number:03}: there is no test `{test}`"
+                    );
+                }
+            }
             "not yet" | "cannot apply" => assert!(text.contains(' '), "BK-{number:03}: say why"),
             other => panic!("BK-{number:03}: `{other}` is no state"),
         }

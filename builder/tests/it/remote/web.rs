@@ -54,7 +54,7 @@ fn a_web_file_is_asked_about_in_every_build_and_downloaded_when_it_has_changed()
     assert_eq!(read(&lab.build_files(&[]), "dest/foo"), "second");
 }
 
-/// BK-075, BK-088, BK-082.
+/// BK-075, BK-088.
 #[test]
 fn a_web_file_has_the_servers_time_and_its_own_name_and_mode() {
     let server = WebServer::start();
@@ -87,16 +87,20 @@ fn a_web_file_has_the_servers_time_and_its_own_name_and_mode() {
     }
 }
 
-/// BK-080, BK-081.
+/// BK-080, BK-081, BK-082.
 #[test]
 fn an_archive_from_the_web_is_unpacked_only_when_asked_to() {
     let server = WebServer::start();
     let archive = tar(&[("foo", "content")], "z");
     server.put("/t.tar.gz", Page::tagged(archive.clone(), "1"));
     let url = server.url("/t.tar.gz");
-    let lab = Lab::new(&format!("FROM scratch\nADD {url} /\nADD --unpack=true {url} /dest/\n"));
+    let lab = Lab::new(&format!(
+        "FROM scratch\nADD {url} /\nADD --unpack=true {url} /dest/\nADD {url} /new.tar.gz\n"
+    ));
     let out = lab.build_files(&[]);
-    assert!(fs::read(out.join("t.tar.gz")).unwrap() == archive);
+    for name in ["t.tar.gz", "new.tar.gz"] {
+        assert!(fs::read(out.join(name)).unwrap() == archive, "{name}");
+    }
     assert_eq!(read(&out, "dest/foo"), "content");
 }
 
