@@ -99,9 +99,11 @@ fn nothing_outlives_the_monitor(sandbox: &Sandbox) {
         processes_with(&marker).len() == 3
     });
     let croze = croze_process(child.id(), "croze");
-    let monitors = fs::read_to_string(format!("/proc/{0}/task/{0}/children", croze.as_raw_pid())).unwrap();
-    let monitor = Pid::from_raw(monitors.trim().parse().unwrap()).unwrap();
-    kill_process(monitor, Signal::KILL).unwrap();
+    // The other monitor waits for the next step.
+    let monitor = children(croze)
+        .into_iter()
+        .find(|monitor| !children(*monitor).is_empty());
+    kill_process(monitor.unwrap(), Signal::KILL).unwrap();
     eventually("all of it is gone", Duration::from_secs(1), || {
         processes_with(&marker).is_empty()
     });
@@ -109,6 +111,13 @@ fn nothing_outlives_the_monitor(sandbox: &Sandbox) {
         crate::harness::report(child).exit,
         Err("the step's monitor died".into())
     );
+}
+
+/// Returns the children of a process without threads.
+fn children(process: Pid) -> Vec<Pid> {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", process.as_raw_pid())).unwrap();
+    let pids = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    pids.filter_map(Pid::from_raw).collect()
 }
 
 fn a_step_that_handles_sigterm_ends_in_its_own_way(sandbox: &Sandbox) {
