@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::docker_config::{DockerConfig, key_of};
-use super::helper::Helper;
+use super::credential_helper::Helper;
 use super::{Credential, CredentialSource, CredentialsError, Secret};
 
 /// Where to look for credentials, the first place first. Nothing is read before [`Credentials::lookup`].

@@ -9,7 +9,7 @@ mod secret;
 mod error;
 mod credential;
 mod docker_config;
-mod helper;
+mod credential_helper;
 mod credentials;
 mod login;
 pub(crate) mod challenge;
