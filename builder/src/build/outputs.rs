@@ -223,8 +223,14 @@ fn write_trees(
             export::write_tar(&gathered(views, scratch)?, None, out).map(drop)
         });
     }
+    let mut trees = Vec::new();
     for (name, view) in views {
-        let tree = Root::from_fd(view.mount()?);
+        trees.push((name, Root::from_fd(view.mount()?)));
+    }
+    if !split && trees.len() > 1 {
+        export::refuse_collisions(trees.iter().map(|(name, tree)| (name.as_str(), tree)))?;
+    }
+    for (name, tree) in trees {
         match output {
             OutputSpec::Tar { destination, .. } => {
                 to_destination(destination, |out| export::write_tar(&tree, None, out).map(drop))?;

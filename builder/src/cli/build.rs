@@ -37,7 +37,7 @@ pub(super) fn run(
     enter_sandbox(global)?;
     let options = ClientOptions {
         credentials: environment.credentials(),
-        insecure: args.insecure_registries.iter().cloned().collect(),
+        insecure: request::insecure_registries(args)?,
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };

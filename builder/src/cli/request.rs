@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, IsTerminal as _};
 
 use registry::oci::{Platform, Reference};
 
@@ -15,7 +16,7 @@ use super::values::{self, ValueError};
 use crate::build::{Annotations, BuildRequest, Fetching};
 use crate::diagnostic::Diagnostic;
 use crate::executor::DEFAULT_SHM_SIZE;
-use crate::export::OutputSpec;
+use crate::export::{Destination, LayoutPlace, OutputSpec};
 use crate::frontend::{Entitlement, NoCache};
 use crate::op::Network;
 use crate::ops::Secrets;
@@ -32,16 +33,7 @@ pub(super) fn build_request(
     let mut directories = BTreeMap::from([("context".to_owned(), located.directory)]);
     let mut layouts = Vec::new();
     let contexts = contexts::named(&args.build_contexts, &mut directories, &mut layouts)?;
-    let tags = parse_all("--tag", &args.tags, |text| {
-        text.parse::<Reference>().map_err(|e| e.to_string())
-    })?;
-    if let Some(pinned) = tags.iter().find(|tag| tag.tag().is_none()) {
-        return Err(usage(ValueError::new(
-            "--tag",
-            &pinned.familiar(),
-            "a digest cannot be chosen: name a tag",
-        )));
-    }
+    let tags = tags(args)?;
     let outputs = outputs(args, &tags)?;
     let shm_size = args
         .shm_size
@@ -124,11 +116,42 @@ fn parse_all<T>(
     texts.iter().map(parse).collect()
 }
 
+/// Reads `--tag`s.
+fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
+    let tags = parse_all("--tag", &args.tags, |text| {
+        text.parse::<Reference>().map_err(|e| e.to_string())
+    })?;
+    if let Some(pinned) = tags.iter().find(|tag| tag.tag().is_none()) {
+        return Err(usage(ValueError::new(
+            "--tag",
+            &pinned.familiar(),
+            "a digest cannot be chosen: name a tag",
+        )));
+    }
+    Ok(tags)
+}
+
+/// Returns the registries that `--insecure-registry` names, and those of outputs with `registry.insecure=true`.
+pub(super) fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
+    let tags = tags(args)?;
+    let mut registries: BTreeSet<String> = args.insecure_registries.iter().cloned().collect();
+    for output in outputs(args, &tags)? {
+        if let OutputSpec::Image(image) = output
+            && image.insecure
+        {
+            let names = tags.iter().chain(&image.options.names);
+            registries.extend(names.map(|name| name.registry().to_owned()));
+        }
+    }
+    Ok(registries)
+}
+
 fn outputs(args: &BuildArgs, tags: &[Reference]) -> Result<Vec<OutputSpec>, Failure> {
     let mut outputs = Vec::new();
     for text in &args.outputs {
         let output =
             OutputSpec::parse(text).map_err(|error| usage(ValueError::new("--output", text, error.to_string())))?;
+        check_output(args, text, &output)?;
         outputs.push(output);
     }
     if args.push && !outputs.iter().any(OutputSpec::is_push) {
@@ -142,6 +165,30 @@ fn outputs(args: &BuildArgs, tags: &[Reference]) -> Result<Vec<OutputSpec>, Fail
         ));
     }
     Ok(outputs)
+}
+
+/// Refuses what an output cannot do together with the other options.
+fn check_output(args: &BuildArgs, text: &str, output: &OutputSpec) -> Result<(), Failure> {
+    let refuse = |problem: &str| Err(usage(ValueError::new("--output", text, problem)));
+    let to_stdout = match output {
+        OutputSpec::Tar { destination, .. } => *destination == Destination::Stdout,
+        OutputSpec::Layout { place, .. } => *place == LayoutPlace::Archive(Destination::Stdout),
+        OutputSpec::Image(_) | OutputSpec::Local { .. } | OutputSpec::CacheOnly => false,
+    };
+    if to_stdout && io::stdout().is_terminal() {
+        return refuse("an archive is nothing for a terminal: redirect standard output, or name a file with `dest=`");
+    }
+    if matches!(
+        output,
+        OutputSpec::Tar {
+            platform_split: Some(false),
+            ..
+        }
+    ) && args.platforms.len() > 1
+    {
+        return refuse("a tar of several platforms has a directory for each");
+    }
+    Ok(())
 }
 
 /// Reads `--build-arg`s; those without a value, the proxies and `SOURCE_DATE_EPOCH` come from the environment.

@@ -73,6 +73,16 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
     },
+    /// Two platforms have a file under one name.
+    #[error("cannot overwrite `{}` from {other} with {platform} when split option is disabled", path.display())]
+    Collision {
+        /// The name, below the top.
+        path: PathBuf,
+        /// The platform that comes second.
+        platform: String,
+        /// The platform that came first.
+        other: String,
+    },
     /// The root file system could not be mounted.
     #[error(transparent)]
     Mount(#[from] MountError),

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use super::docker_config::{DockerConfig, key_of};
 use super::credential_helper::Helper;
+use super::docker_config::{DockerConfig, key_of};
 use super::{Credential, CredentialSource, CredentialsError, Secret};
 
 /// Where to look for credentials, the first place first. Nothing is read before [`Credentials::lookup`].

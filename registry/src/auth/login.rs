@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::docker_config::{DockerConfig, is_same_registry, key_of};
 use super::credential_helper::Helper;
+use super::docker_config::{DockerConfig, is_same_registry, key_of};
 use super::{Credential, CredentialSource, CredentialsError};
 
 /// Keeps `credential` for `registry` in the `config.json` at `config`, or with the helper that it names on

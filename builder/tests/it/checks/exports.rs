@@ -193,7 +193,7 @@ fn one_build_may_have_many_outputs() {
 
 #[test]
 fn files_of_several_platforms_may_share_a_directory_if_they_do_not_collide() {
-    // BK-370: that a collision is refused is still to be done.
+    // BK-370
     let lab = lab(
         "FROM scratch\nARG TARGETARCH\nCOPY foo hello-$TARGETARCH\n",
         &[("foo", "content")],
@@ -206,6 +206,15 @@ fn files_of_several_platforms_may_share_a_directory_if_they_do_not_collide() {
     ];
     lab.build(&words);
     assert_eq!(script(&lab, "ls out"), "hello-amd64\nhello-arm64\n");
+    lab.write(
+        "Dockerfile",
+        "FROM scratch\nARG TARGETARCH\nCOPY foo hello-$TARGETARCH\nCOPY foo same\n",
+    );
+    let refused = lab.croze(&[&["build"], &words[..], &["context"]].concat());
+    refused.fails(
+        5,
+        &["cannot overwrite `same` from linux_amd64 with linux_arm64 when split option is disabled"],
+    );
 }
 
 #[test]
