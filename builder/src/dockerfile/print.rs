@@ -124,8 +124,11 @@ impl Printer {
             InstructionKind::Maintainer(text)
             | InstructionKind::User(text)
             | InstructionKind::Workdir(text)
-            | InstructionKind::StopSignal(text)
-            | InstructionKind::Onbuild { expression: text, .. } => (no_flags(), text.value.clone(), Vec::new()),
+            | InstructionKind::StopSignal(text) => (no_flags(), text.value.clone(), Vec::new()),
+            // The text of a trigger has what ends the flags in it already.
+            InstructionKind::Onbuild { expression, .. } => {
+                (format!(" {}", expression.value), String::new(), Vec::new())
+            }
             InstructionKind::Shell(words) => (no_flags(), json(words), Vec::new()),
             InstructionKind::Copy(options) => self.copy(options),
             InstructionKind::Add(options) => self.add(options),

@@ -53,6 +53,11 @@ fn check_all(directory: &Path) -> usize {
 }
 
 #[test]
+fn a_trigger_whose_flags_are_ended_parses_back() {
+    assert!(assert_printed_parses_back("made", "FROM a\nONBUILD -- ARG b\n"));
+}
+
+#[test]
 fn every_real_file_parses_back_when_printed() {
     assert!(check_all(&corpus().join("files")) > 1600);
     assert!(check_all(&corpus().join("adversarial")) > 50);
