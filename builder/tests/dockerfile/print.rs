@@ -11,6 +11,7 @@ use builder::{
     dockerfile::{Dockerfile, parse, print},
 };
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use regex::Regex;
 
 use crate::shared::{corpus, files_below};
@@ -141,8 +142,20 @@ fn piece() -> impl Strategy<Value = String> {
     prop::sample::select(fixed.to_vec()).prop_map(str::to_owned)
 }
 
+/// Returns the seed that the environment names, else a fixed one.
+fn seed() -> RngSeed {
+    match std::env::var("PROPTEST_RNG_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
+        Some(seed) => RngSeed::Fixed(seed),
+        None => RngSeed::Fixed(0xc402e),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    // The same cases on every machine: what is found in further ones (`PROPTEST_RNG_SEED`) becomes a case by name.
+    #![proptest_config(ProptestConfig { cases: 4000, rng_seed: seed(), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_parses_parses_back_when_printed(pieces in prop::collection::vec(piece(), 0..16)) {
