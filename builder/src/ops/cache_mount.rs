@@ -118,11 +118,7 @@ pub(super) fn acquire(
                     Err(TryLockError::Error(error)) => break Err(error),
                 }
             },
-            Sharing::Private => match lock.try_lock() {
-                Ok(()) => Ok(true),
-                Err(TryLockError::WouldBlock) => Ok(false),
-                Err(TryLockError::Error(error)) => Err(error),
-            },
+            Sharing::Private => take_if_free(&lock),
         };
         if taken.map_err(failed("lock", &path))? {
             let directory = cache.join(number.to_string());
@@ -148,25 +144,28 @@ fn empty(cache: &Path) -> Result<(), CacheMountError> {
             break;
         }
         let lock = open_lock(&cache.join(format!("{number}.lock")))?;
-        if is_free(&lock) {
+        if take_if_free(&lock).map_err(failed("lock", &directory))? {
             fs::remove_dir_all(&directory).map_err(failed("empty", &directory))?;
         }
     }
     Ok(())
 }
 
-/// Takes the lock of a directory that nobody uses.
+/// Takes the lock of a directory unless somebody uses it.
 ///
 /// A process that another thread is just starting has copies of our descriptors, and with them of a lock that was
 /// given back, until it executes its program: hence a few tries.
-fn is_free(lock: &File) -> bool {
-    const TRIES: u32 = 5;
-    (0..TRIES).any(|again| {
-        if again > 0 {
-            std::thread::sleep(RETRY);
+fn take_if_free(lock: &File) -> io::Result<bool> {
+    const TRIES: u32 = 12;
+    const PAUSE: Duration = Duration::from_millis(5);
+    for _ in 0..TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
-        lock.try_lock().is_ok()
-    })
+    }
+    Ok(false)
 }
 
 /// Makes the directory, complete under another name first, unless it is there.
