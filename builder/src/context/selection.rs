@@ -59,7 +59,7 @@ pub enum Content {
 /// The content of a regular file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FileContent {
-    /// Digest of the extended attributes and the bytes; see [`super::file_digest`].
+    /// Digest of the extended attributes and the bytes; see `file_digest`.
     pub digest: Digest,
     /// Whether there are extended attributes that a copy takes along.
     pub has_xattrs: bool,

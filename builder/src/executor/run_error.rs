@@ -4,7 +4,7 @@ use std::io;
 
 use super::setup_error::SetupError;
 
-/// Why a step could not be run to its end. That its program fails is no error but an [`Exit`].
+/// Why a step could not be run to its end. That its program fails is no error but an [`Exit`](super::Exit).
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// croze could not start the monitor or talk to it.

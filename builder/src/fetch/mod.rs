@@ -5,7 +5,7 @@
 //! transfers nothing. A source whose `--checksum` is at hand is not asked at all.
 //!
 //! Everything that comes from outside is a stranger's: sizes are bounded, archives are unpacked confined, git runs
-//! with nothing of the user's configuration ([`git`]), credentials reach only the host that they were given for.
+//! with nothing of the user's configuration (`git`), credentials reach only the host that they were given for.
 
 mod archive;
 mod context;
