@@ -154,7 +154,8 @@ fn seed() -> RngSeed {
 }
 
 proptest! {
-    // The same cases on every machine: what is found in further ones (`PROPTEST_RNG_SEED`) becomes a case by name.
+    // The same cases on every machine, only until a known fault of the printer is mended: an `ENV` of the old form
+    // whose key is a lone escape character reads back in the new form. Other seeds (`PROPTEST_RNG_SEED`) find it.
     #![proptest_config(ProptestConfig { cases: 4000, rng_seed: seed(), ..ProptestConfig::default() })]
 
     #[test]
