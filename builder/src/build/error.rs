@@ -6,11 +6,11 @@ use registry::client::ClientError;
 use registry::content::ContentError;
 use snapshotter::FsError;
 
+use super::cache_export::CacheExportError;
 use super::layers::ShipError;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
-use crate::image::LayerError;
-use crate::image::PullError;
+use crate::image::{ImportError, LayerError, PullError};
 use crate::ops::OpError;
 use crate::progress::StepId;
 use crate::state_dir::StateDirError;
@@ -83,6 +83,21 @@ pub enum BuildError {
         /// Why.
         #[source]
         source: Box<ClientError>,
+    },
+    /// The result's files could not be had.
+    #[error(transparent)]
+    Files(Box<OpError>),
+    /// A layer that another machine made could not be had.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A cache could not be exported; the image is where it should be.
+    #[error("cannot export the cache to `{place}`")]
+    CacheExport {
+        /// Where to.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<CacheExportError>,
     },
     /// The image could not be written.
     #[error(transparent)]

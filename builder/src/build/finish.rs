@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use registry::oci::{Descriptor, Digest, Index, Platform, Reference};
 
+use super::inline_cache::Inline;
 use super::layers::LayerTasks;
 use super::outputs::Outputs;
 use super::variant::Variant;
@@ -14,7 +15,7 @@ use crate::frontend::{Base, Lowered};
 use crate::graph::VertexId;
 use crate::image::assemble::{self, Choices, NewHistory, NewLayer, assemble};
 use crate::image::{BaseImage, BaseImages};
-use crate::ops::{Rootfs, Value};
+use crate::ops::{Ops, Rootfs, Value};
 use crate::progress::{Progress, StepId};
 
 /// Annotation with which BuildKit marks layers whose times it lowered, and to what.
@@ -45,6 +46,9 @@ pub(super) struct Finish<'a> {
     pub(super) images: &'a Arc<BaseImages>,
     pub(super) variants: &'a [Variant],
     pub(super) tasks: &'a LayerTasks,
+    pub(super) ops: &'a Ops,
+    /// What the image itself tells the cache of others: `--cache-to type=inline`.
+    pub(super) inline: Option<Inline<'a>>,
 }
 
 impl Finish<'_> {
@@ -90,6 +94,8 @@ impl Finish<'_> {
             services: self.services,
             progress: self.progress,
             images: self.images,
+            ops: self.ops,
+            shipper: self.tasks.shipper(),
             step,
         };
         let mut finished = Finished {
@@ -155,7 +161,7 @@ impl Finish<'_> {
         step: StepId,
     ) -> Result<PlatformImage, BuildError> {
         let blobs = try_join_all(part.files.layers.iter().map(|layer| async {
-            let blob = self.tasks.finish(&layer.snapshot, variant.format).await?;
+            let blob = self.tasks.finish(layer, variant.format).await?;
             let created = layer.created.clone();
             let mut descriptor = blob.descriptor;
             if let Some(time) = variant.format.clamp_mtime {
@@ -197,7 +203,11 @@ impl Finish<'_> {
             annotations,
             epoch: epoch.map(|time| time.to_string()),
         };
-        let made = assemble(below, part.lowered.config.clone(), &history, &choices)?;
+        let mut config = part.lowered.config.clone();
+        if let (Some(inline), Some(target)) = (&self.inline, part.lowered.rootfs) {
+            inline.write(target, &part.files, layers.len(), variant.format, &mut config)?;
+        }
+        let made = assemble(below, config, &history, &choices)?;
         Ok(PlatformImage {
             platform: part.platform.clone(),
             manifest: Document {

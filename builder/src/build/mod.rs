@@ -1,24 +1,30 @@
 //! A whole build: the only place where parser, frontend, solver, operations, layers and outputs meet.
 
+mod cache_export;
 mod check;
 mod error;
 mod finish;
+mod inline_cache;
 mod layers;
 mod lowering;
 mod names;
 mod observe;
 mod outputs;
+mod records;
 mod request;
 mod services;
 mod variant;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use jiff::Timestamp;
 use registry::oci::{Platform, Reference};
 use tokio_util::sync::CancellationToken;
 
+pub use cache_export::CacheExportError;
 pub use check::{Checked, check, outline, targets};
 pub use error::BuildError;
 pub use finish::Finished;
@@ -26,17 +32,22 @@ pub use layers::ShipError;
 pub use request::{Annotations, BuildRequest, Fetching};
 pub use services::Services;
 
+use crate::cache::RecordSource;
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile::ignore::Matcher;
 use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
-use crate::image::{BaseImages, LayerFormat};
+use crate::image::{BaseImages, ImportedLayers, LayerFormat};
 use crate::op::Op;
-use crate::ops::{LocalContext, Ops, Surroundings};
+use crate::op::key::Define as _;
+use crate::ops::{LocalContext, Ops, Surroundings, Value};
 use crate::progress::Progress;
-use crate::solver::{self, Plan, Problem};
+use crate::remote_cache::{CacheTo, Mode, Sources};
+use crate::solver::{self, Plan, Problem, Solution};
 use crate::state_dir::Class;
-use layers::LayerTasks;
+use cache_export::CacheExports;
+use inline_cache::Inline;
+use layers::{LayerTasks, Shipper};
 use observe::BuildObserver;
 use variant::Variant;
 
@@ -51,13 +62,20 @@ pub struct Interrupt {
 
 /// A build whose plan is made: nothing has run.
 pub struct Planned {
+    build: Build,
+    plan: Plan<Value>,
+}
+
+/// A build as it was lowered.
+struct Build {
     request: BuildRequest,
     services: Services,
     progress: Progress,
     images: Arc<BaseImages>,
+    imports: Arc<ImportedLayers>,
     lowered: Vec<(Platform, Lowered)>,
     problem: Problem<Ops>,
-    plan: Plan<crate::ops::Value>,
+    began: Timestamp,
 }
 
 /// Reads the Dockerfile, resolves its images, lowers it and plans.
@@ -70,15 +88,21 @@ pub async fn plan(
     progress: Progress,
     interrupt: &Interrupt,
 ) -> Result<Planned, BuildError> {
+    let began = Timestamp::now();
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
-    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &progress).await?;
+    let lowering = lowering::lower(&request, dockerfile, &images, &progress);
+    let opening = Sources::open(&request.cache_from, &services.client, &progress);
+    let (lowered, sources) = tokio::join!(lowering, opening);
+    let (lowered, graph) = lowered?;
+    let imports = Arc::new(services.imports(&progress, sources.origins()));
     let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
     let contexts = contexts(&request, &services, &graph)?;
     let ops = Ops {
         state: services.state.clone(),
         snapshots: Arc::clone(&services.snapshots),
         images: Arc::clone(&images),
+        imports: Arc::clone(&imports),
         fetcher: Arc::new(services.fetcher(&request.secrets, &request.fetching)),
         contexts,
         secrets: request.secrets.clone(),
@@ -99,23 +123,22 @@ pub async fn plan(
         targets,
         evaluator: Arc::new(ops),
         cache: Arc::clone(&services.cache),
+        elsewhere: (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>),
         scope: request.dockerfile.name().to_owned(),
         build: services.build_id.clone(),
     };
-    // A plan may wait for the network; dropped, it ends with what it has started.
-    let plan = tokio::select! {
-        plan = solver::plan(&problem) => plan.map_err(|failure| step_error(&problem, failure))?,
-        () = interrupt.cancel.cancelled() => return Err(BuildError::Cancelled),
-    };
-    Ok(Planned {
+    let build = Build {
         request,
         services,
         progress,
         images,
+        imports,
         lowered,
         problem,
-        plan,
-    })
+        began,
+    };
+    let plan = build.plan(interrupt).await?;
+    Ok(Planned { build, plan })
 }
 
 impl Planned {
@@ -126,59 +149,136 @@ impl Planned {
 
     /// Carries the plan out and brings the result where the request wants it.
     ///
+    /// What another machine made may turn out to be gone or damaged when it is needed; then the plan is made again
+    /// without it. What has run meanwhile is in the cache.
+    ///
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
     pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
+        let Self { build, mut plan } = self;
+        loop {
+            let outcome = build.attempt(plan, interrupt).await;
+            let losses = build.imports.take_losses();
+            for loss in &losses {
+                let warning = Diagnostic::warning(loss.to_string());
+                build.progress.warn(match loss.source() {
+                    Some(cause) => warning.because(cause),
+                    None => warning,
+                });
+            }
+            match outcome {
+                Err(_) if !losses.is_empty() && !interrupt.cancel.is_cancelled() => {
+                    plan = build.plan(interrupt).await?
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Build {
+    async fn plan(&self, interrupt: &Interrupt) -> Result<Plan<Value>, BuildError> {
+        // A plan may wait for the network; dropped, it ends with what it has started.
+        tokio::select! {
+            plan = solver::plan(&self.problem) => plan.map_err(|failure| step_error(&self.problem, failure)),
+            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+
+    /// Executes a plan to its end.
+    async fn attempt(&self, plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
         let epoch = self.lowered.iter().find_map(|(_, lowered)| lowered.epoch);
         let variants = Variant::of_request(&self.request, epoch);
-        let tasks = Arc::new(self.layer_tasks(&variants));
+        let tasks = Arc::new(self.layer_tasks(&plan, &variants));
+        let mut observer = self.observer(&variants, &tasks);
+        let limits = solver::Limits {
+            jobs: self.request.jobs,
+            cancel: interrupt.cancel.clone(),
+        };
+        let solution = solver::execute(&self.problem, plan, limits, &mut observer).await;
+        let solution = solution.map_err(|failure| step_error(&self.problem, failure))?;
+        self.remember_contexts();
+        tokio::select! {
+            finished = self.finish(&solution, &variants, &tasks) => finished,
+            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+
+    fn observer(&self, variants: &[Variant], tasks: &Arc<LayerTasks>) -> BuildObserver {
         let layers = self
             .lowered
             .iter()
             .flat_map(|(_, lowered)| &lowered.history)
             .filter_map(|entry| entry.layer);
-        let mut observer = BuildObserver {
+        let sources = self.problem.graph.iter().filter(|vertex| vertex.op.is_source());
+        let caches = self.request.cache_to.iter().filter_map(CacheTo::options);
+        let cached = caches.filter(|options| options.mode == Mode::Max);
+        BuildObserver {
             progress: self.progress.clone(),
             steps: self.problem.evaluator.steps.clone(),
             layers: layers.collect::<HashSet<_>>(),
-            tasks: Arc::clone(&tasks),
-        };
-        let limits = solver::Limits {
-            jobs: self.request.jobs,
-            cancel: interrupt.cancel.clone(),
-        };
-        let solved = solver::execute(&self.problem, self.plan, limits, &mut observer).await;
-        let solved = solved.map_err(|failure| step_error(&self.problem, failure))?;
-        let remembered = self
-            .problem
-            .evaluator
-            .contexts
-            .values()
-            .map(|context| context.remembered.save());
+            sources: sources.map(|vertex| vertex.id).collect(),
+            cached: cached
+                .map(|options| cache_export::format(options, &self.request, variants))
+                .collect(),
+            tasks: Arc::clone(tasks),
+        }
+    }
+
+    /// Keeps what was digested of contexts.
+    fn remember_contexts(&self) {
+        let contexts = self.problem.evaluator.contexts.values();
+        let remembered = contexts.map(|context| context.remembered.save());
         for error in remembered.filter_map(Result::err) {
             self.progress
                 .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
         }
+    }
+
+    /// Brings the result where it is wanted, and then what the steps gave to caches.
+    async fn finish(
+        &self,
+        solution: &Solution<Value>,
+        variants: &[Variant],
+        tasks: &LayerTasks,
+    ) -> Result<Finished, BuildError> {
+        let records = if self.request.cache_to.is_empty() {
+            Vec::new()
+        } else {
+            records::gather(&self.problem, solution, self.began).await
+        };
+        let inline = self.request.cache_to.contains(&CacheTo::Inline).then_some(Inline {
+            graph: &self.problem.graph,
+            records: &records,
+        });
         let finish = finish::Finish {
             request: &self.request,
             services: &self.services,
             progress: &self.progress,
             images: &self.images,
-            variants: &variants,
-            tasks: &tasks,
+            variants,
+            tasks,
+            ops: &self.problem.evaluator,
+            inline,
         };
-        let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());
-        tokio::select! {
-            finished = finish.run(&self.lowered, value) => finished,
-            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
-        }
+        let value = |vertex| solution.targets.get(&vertex).map(|solved| solved.value.clone());
+        let finished = finish.run(&self.lowered, value).await?;
+        let exports = CacheExports {
+            request: &self.request,
+            services: &self.services,
+            progress: &self.progress,
+            variants,
+            tasks,
+        };
+        exports.run(&records).await?;
+        Ok(finished)
     }
 
-    fn layer_tasks(&self, variants: &[Variant]) -> LayerTasks {
+    fn layer_tasks(&self, plan: &Plan<Value>, variants: &[Variant]) -> LayerTasks {
         let mut formats: Vec<(LayerFormat, Vec<Reference>)> = Vec::new();
         for variant in variants {
             // What is all in the cache is most likely in the registry as well: then the manifest is asked for first.
-            let pushed_early = variant.is_pushed() && !self.plan.is_complete();
+            let pushed_early = variant.is_pushed() && !plan.is_complete();
             let destinations = if pushed_early {
                 repositories(&variant.names)
             } else {
@@ -189,13 +289,18 @@ impl Planned {
                 None => formats.push((variant.format, destinations)),
             }
         }
-        LayerTasks::new(self.services.packer(), formats, self.services.client.clone())
+        let shipper = Shipper {
+            packer: self.services.packer(),
+            imports: Arc::clone(&self.imports),
+            client: self.services.client.clone(),
+        };
+        LayerTasks::new(shipper, formats)
     }
 }
 
 impl fmt::Display for Planned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.plan.display(&self.problem.graph).fmt(f)
+        self.plan.display(&self.build.problem.graph).fmt(f)
     }
 }
 

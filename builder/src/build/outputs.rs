@@ -11,6 +11,7 @@ use snapshotter::{DirAttributes, Overlay, Root, attach};
 use std::os::fd::AsFd as _;
 
 use super::finish::Part;
+use super::layers::{ShipError, Shipper};
 use super::variant::Variant;
 use super::{BuildError, Services};
 use crate::export::{
@@ -18,6 +19,7 @@ use crate::export::{
     platform_directory,
 };
 use crate::image::{BaseImage, BaseImages};
+use crate::ops::Ops;
 use crate::progress::{Progress, StepId};
 
 /// What outputs work with.
@@ -25,6 +27,8 @@ pub(super) struct Outputs<'a> {
     pub(super) services: &'a Services,
     pub(super) progress: &'a Progress,
     pub(super) images: &'a Arc<BaseImages>,
+    pub(super) ops: &'a Ops,
+    pub(super) shipper: &'a Shipper,
     pub(super) step: StepId,
 }
 
@@ -37,6 +41,15 @@ enum PushError {
 impl From<ClientError> for PushError {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<ShipError> for PushError {
+    fn from(error: ShipError) -> Self {
+        match error {
+            ShipError::Push(error) => Self::Client(error),
+            error => Self::Other(Box::new(BuildError::Layer(Arc::new(error)))),
+        }
     }
 }
 
@@ -64,6 +77,7 @@ impl Outputs<'_> {
                         .map(|layer| self.images.ensure_blob(base, layer, Some(self.step)));
                     try_join_all(fetched).await?;
                 }
+                self.bring_imported(image, parts).await?;
                 let (image, names, form, place) = (image.clone(), variant.names.clone(), *form, place.clone());
                 let annotations = match image.without_index() {
                     Some(only) => (AnnotationTarget::ManifestDescriptor, Some(only.platform.clone())),
@@ -82,8 +96,21 @@ impl Outputs<'_> {
                 })
                 .await
             }
+            // Whoever uses the image by its name finds its layers in the store only.
+            None if !variant.names.is_empty() => self.bring_imported(image, parts).await,
             _ => Ok(()),
         }
+    }
+
+    /// Brings those layers of an image into the store that were imported and not needed so far.
+    async fn bring_imported(&self, image: &Image, parts: &[Part<'_>]) -> Result<(), BuildError> {
+        let layers = parts.iter().flat_map(|part| part.files.layers.iter());
+        let imported = layers.filter_map(|layer| layer.imported.as_ref());
+        let used = image.layers();
+        let used = imported.filter(|layer| used.iter().any(|used| used.digest == layer.blob.descriptor.digest));
+        let brought = used.map(|layer| self.shipper.imports.ensure_blob(layer, Some(self.step)));
+        try_join_all(brought).await.map(drop)?;
+        Ok(())
     }
 
     async fn push(&self, variant: &Variant, image: &Image, parts: &[Part<'_>]) -> Result<(), BuildError> {
@@ -123,15 +150,21 @@ impl Outputs<'_> {
             return Ok(());
         }
         let blobs = parts.iter().zip(image.manifests()).flat_map(|(part, built)| {
-            let base = part.base.as_ref().filter(|_| !variant.options.force_compression);
-            let from_base = base.map_or(0, |base| base.layers.len());
+            let below = part.base.as_ref().map_or(0, |base| base.layers.len());
             let layers = built.layers.iter().enumerate();
-            layers.map(move |(position, layer)| (base.filter(|_| position < from_base), position, layer))
+            layers.map(move |(position, layer)| match position.checked_sub(below) {
+                Some(own) => (None, part.files.layers.get(own), layer),
+                None => (part.base.as_ref().map(|base| (base, position)), None, layer),
+            })
         });
-        let layers = try_join_all(blobs.map(|(base, position, layer)| async move {
-            match base {
-                Some(base) => self.push_base_layer(name, base, position).await,
-                None => Ok(self.push_blob(name, layer, &[]).await?),
+        let layers = try_join_all(blobs.map(|(base, own, layer)| async move {
+            match base.filter(|_| !variant.options.force_compression) {
+                Some((base, position)) => self.push_base_layer(name, base, position).await,
+                None => {
+                    let imported = own.and_then(|layer| layer.imported.as_ref());
+                    let pushed = self.shipper.push(name, layer, imported, &[], &self.report(layer)).await;
+                    pushed.map_err(PushError::from)
+                }
             }
         }));
         let configs = try_join_all(image.manifests().iter().map(|built| async move {
@@ -175,16 +208,20 @@ impl Outputs<'_> {
 
     async fn push_blob(&self, to: &Reference, blob: &Descriptor, from: &[Reference]) -> Result<(), ClientError> {
         let source = BlobSource::File(self.services.content.blob_path(blob.digest));
-        let name = blob.digest.to_string();
-        let report = |sent| {
-            self.progress
-                .transfer(self.step, name.as_str(), sent, Some(blob.size), sent == blob.size)
-        };
         self.services
             .client
-            .push_blob(to, blob, source, from, &report)
+            .push_blob(to, blob, source, from, &self.report(blob))
             .await
             .map(drop)
+    }
+
+    /// Returns what shows how much of a blob has been sent.
+    fn report<'a>(&'a self, blob: &'a Descriptor) -> impl Fn(u64) + Send + Sync + 'a {
+        let name = blob.digest.to_string();
+        move |sent| {
+            self.progress
+                .transfer(self.step, name.as_str(), sent, Some(blob.size), sent == blob.size);
+        }
     }
 
     /// Writes the files of all platforms, if that is what an output wants.
@@ -194,9 +231,8 @@ impl Outputs<'_> {
             OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => return Ok(()),
         };
         for part in parts {
-            if let Some(base) = &part.files.base {
-                self.images.unpack(base, Some(self.step)).await?;
-            }
+            let unpacked = self.ops.unpack(&part.files, Some(self.step)).await;
+            unpacked.map_err(|error| BuildError::Files(Box::new(error)))?;
         }
         let split = platform_split.unwrap_or(parts.len() > 1);
         let views = parts.iter().map(|part| {

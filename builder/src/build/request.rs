@@ -16,6 +16,7 @@ use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
 use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
+use crate::remote_cache::{CacheFrom, CacheTo};
 
 /// A build.
 #[derive(Clone, Debug)]
@@ -46,6 +47,10 @@ pub struct BuildRequest {
     pub outputs: Vec<OutputSpec>,
     /// How new layers are compressed.
     pub compression: Compression,
+    /// `--cache-from`.
+    pub cache_from: Vec<CacheFrom>,
+    /// `--cache-to`.
+    pub cache_to: Vec<CacheTo>,
     /// `--no-cache`, `--no-cache-filter`.
     pub no_cache: NoCache,
     /// Whether registries are asked about images that the store has under their tag.

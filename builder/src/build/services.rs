@@ -11,7 +11,7 @@ use snapshotter::{DirAttributes, Root, SnapshotStore};
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
-use crate::image::{BaseImages, LayerPacker};
+use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin};
 use crate::progress::Progress;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
@@ -94,6 +94,16 @@ impl Services {
             local,
         )
         .with_layouts(request.layouts.iter().cloned()))
+    }
+
+    pub(super) fn imports(&self, progress: &Progress, origins: Vec<Origin>) -> ImportedLayers {
+        ImportedLayers::new(
+            self.client.clone(),
+            self.content.clone(),
+            Arc::clone(&self.snapshots),
+            progress.clone(),
+            origins,
+        )
     }
 
     /// Makes what fetches sources on the network, with credentials out of `secrets`.

@@ -72,6 +72,9 @@ pub enum Command {
     Du(FormatArgs),
     /// Remove what the store need not keep
     Prune(PruneArgs),
+    /// List or remove what a cache holds that machines share
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Remember credentials for a registry
     Login(LoginArgs),
     /// Forget credentials for a registry
@@ -180,6 +183,13 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub iidfile: Option<PathBuf>,
 
+    /// Look for results of other machines: a reference, `type=registry,ref=REF`, or `type=local,src=DIR`
+    #[arg(long = "cache-from", value_name = "SPEC", help_heading = "Cache")]
+    pub cache_from: Vec<String>,
+    /// Bring results to other machines: `type=registry,ref=REF`, `type=local,dest=DIR` (both with `,mode=max` for those
+    /// of every step), or `type=inline`
+    #[arg(long = "cache-to", value_name = "SPEC", help_heading = "Cache")]
+    pub cache_to: Vec<String>,
     /// Do not ask the cache
     #[arg(long, help_heading = "Cache")]
     pub no_cache: bool,
@@ -289,6 +299,46 @@ pub struct PruneArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// `croze cache`.
+#[derive(Subcommand, Debug)]
+pub enum CacheCommand {
+    /// List the entries
+    Ls(CacheArgs),
+    /// Remove entries
+    Prune(CachePruneArgs),
+}
+
+/// A cache that machines share.
+#[derive(Args, Debug)]
+pub struct CacheArgs {
+    /// The cache: a reference, a directory, or as in `--cache-from`
+    #[arg(value_name = "CACHE")]
+    pub cache: String,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Speak plain HTTP, or accept any certificate, with this registry
+    #[arg(long = "insecure-registry", value_name = "HOST")]
+    pub insecure_registries: Vec<String>,
+    /// Trust the certificates in this PEM file
+    #[arg(long = "registry-ca", value_name = "FILE")]
+    pub registry_cas: Vec<PathBuf>,
+}
+
+/// `croze cache prune`.
+#[derive(Args, Debug)]
+pub struct CachePruneArgs {
+    /// Which cache, and how to reach it.
+    #[command(flatten)]
+    pub cache: CacheArgs,
+    /// Remove only what was made this long ago (`36h`, `7d`), and what is damaged [default: everything]
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<String>,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `croze login`.

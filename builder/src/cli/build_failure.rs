@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::args::ExitCodeArg;
 use super::failure::{Failure, Kind, resource_or};
 use super::store::state_failure;
-use crate::build::{BuildError, BuildRequest, ShipError};
+use crate::build::{BuildError, BuildRequest, CacheExportError, ShipError};
 use crate::context::SelectError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::Recorder;
+use crate::remote_cache::RemoteCacheError;
 
 /// What to do when the disk is full.
 const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
@@ -98,8 +99,12 @@ impl Fixed {
             }
             BuildError::Layer(error) => match &*error {
                 ShipError::Push(error) => Failure::of_client(error),
+                ShipError::Import(_) => out_of(&*error, Kind::Network),
                 ShipError::Pack(_) | ShipError::Lost => out_of(&*error, Kind::Environment),
             },
+            BuildError::Files(error) => self.step_failure(&error),
+            BuildError::Import(error) => out_of(&error, Kind::Network),
+            BuildError::CacheExport { place, source } => export_failure(&place, &source),
             BuildError::Panicked { .. } => {
                 Failure::because(Kind::Bug, &error).help("please report it, with the Dockerfile and what was printed")
             }
@@ -131,6 +136,7 @@ impl Fixed {
             OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
+            OpError::Import(error) => out_of(error, Kind::Network),
             OpError::Context(error) => self.context_failure(error),
             OpError::Fetch(error) => fetch_failure(error),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
@@ -199,6 +205,29 @@ pub(super) fn fetch_failure(error: &FetchError) -> Failure {
     match error.help() {
         Some(help) => failure.help(help),
         None => failure,
+    }
+}
+
+/// Says why the cache is not where it should be, though the image is.
+fn export_failure(place: &str, error: &CacheExportError) -> Failure {
+    let failure = match error {
+        CacheExportError::Cache(RemoteCacheError::Client(error)) | CacheExportError::Push(ShipError::Push(error)) => {
+            Failure::of_client(error)
+        }
+        CacheExportError::Cache(RemoteCacheError::Foreign { .. }) => Failure::because(Kind::Usage, error),
+        _ => out_of(error, Kind::Environment),
+    };
+    let diagnostics = failure.diagnostics.into_iter().map(|d| Diagnostic {
+        message: format!("cannot export the cache to `{place}`: {}", d.message),
+        ..d
+    });
+    let failure = Failure {
+        diagnostics: diagnostics.collect(),
+        ..failure
+    };
+    match failure.diagnostics.iter().any(|d| d.help.is_some()) {
+        true => failure,
+        false => failure.help("the image is complete; `ignore-error=true` makes this a warning"),
     }
 }
 

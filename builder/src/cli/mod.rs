@@ -3,6 +3,7 @@
 pub mod args;
 mod build;
 mod build_failure;
+mod caches;
 mod call;
 mod contexts;
 mod credentials;
@@ -85,6 +86,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
             build::enter_sandbox(&cli.global)?;
             build::print(&store::prune(&root()?, args)?)?;
         }
+        Command::Cache(command) => build::print(&block_on(caches::run(command, environment))?)?,
         Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,
         Command::Logout(args) => build::print(&block_on(credentials::logout(args, environment))?)?,
         Command::Completions { shell } => {

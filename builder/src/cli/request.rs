@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _};
 use registry::oci::{Platform, Reference};
 
 use super::args::{BuildArgs, NetworkArg};
+use super::caches;
 use super::contexts;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
@@ -61,6 +62,8 @@ pub(super) fn build_request(
         tags,
         outputs,
         compression: values::compression(&args.compression).map_err(usage)?,
+        cache_from: caches::sources(args)?,
+        cache_to: caches::targets(args)?,
         no_cache: if args.no_cache {
             NoCache::All
         } else if args.no_cache_filter.is_empty() {
@@ -131,10 +134,12 @@ fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
     Ok(tags)
 }
 
-/// Returns the registries that `--insecure-registry` names, and those of outputs with `registry.insecure=true`.
+/// Returns the registries that `--insecure-registry` names, and those of outputs and caches with
+/// `registry.insecure=true`.
 pub(super) fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
     let tags = tags(args)?;
     let mut registries: BTreeSet<String> = args.insecure_registries.iter().cloned().collect();
+    registries.extend(caches::insecure_registries(args)?);
     for output in outputs(args, &tags)? {
         if let OutputSpec::Image(image) = output
             && image.insecure

@@ -31,6 +31,7 @@ pub use image::{Document, Image, PlatformImage};
 pub use layout::{Form, Layout};
 pub use local::{LocalSummary, Ownership, write_local};
 pub use metadata::{image_id, metadata, write_image_id, write_metadata};
+pub(crate) use options::take_compression;
 pub use options::{Annotation, AnnotationTarget, ImageOptions, OutputEpoch};
 pub use output_file::OutputFile;
 pub use spec::{Destination, ImageOutput, LayoutPlace, OutputSpec, OutputSpecError};

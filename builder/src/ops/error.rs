@@ -10,7 +10,7 @@ use crate::copy::CopyError;
 use crate::executor::{Exit, RunError};
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
-use crate::image::PullError;
+use crate::image::{ImportError, PullError};
 use crate::secrets::SecretError;
 
 /// Why an operation failed.
@@ -44,6 +44,9 @@ pub enum OpError {
     /// An image could not be resolved or pulled.
     #[error(transparent)]
     Pull(#[from] PullError),
+    /// A layer that another machine made could not be had.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// A source on the network could not be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use snapshotter::{Overlay, SnapshotName, SnapshotStore};
 
 use super::LocalContext;
-use crate::image::BaseImage;
+use crate::image::{BaseImage, ImportedLayer};
 
 /// The result of a vertex.
 #[derive(Clone)]
@@ -35,6 +35,9 @@ pub struct StepLayer {
     pub snapshot: SnapshotName,
     /// When the step ran, RFC 3339.
     pub created: String,
+    /// What it comes from if another machine made it; the snapshot need not be there then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<ImportedLayer>,
 }
 
 /// A root file system as a record keeps it.
@@ -65,7 +68,7 @@ impl Rootfs {
         }
     }
 
-    /// Returns the directories to mount, the topmost first; the base must have been pulled.
+    /// Returns the directories to mount, the topmost first; all layers must have been unpacked.
     pub fn lower(&self, snapshots: &SnapshotStore) -> Vec<PathBuf> {
         let steps = self.layers.iter().rev().map(|layer| snapshots.fs_dir(&layer.snapshot));
         let base = self.base.iter().flat_map(|base| base.layers.iter().rev());
@@ -74,7 +77,7 @@ impl Rootfs {
             .collect()
     }
 
-    /// Returns a read-only view; the base must have been pulled.
+    /// Returns a read-only view; all layers must have been unpacked.
     pub fn view(&self, snapshots: &SnapshotStore) -> Overlay {
         Overlay {
             lower: self.lower(snapshots),

@@ -11,3 +11,4 @@ mod lint;
 mod main_job;
 mod outputs;
 mod remote;
+mod shared_cache;
