@@ -70,14 +70,7 @@ impl Outputs<'_> {
         match &variant.output {
             Some(OutputSpec::Image(_)) if variant.is_pushed() => self.push(variant, image, parts).await,
             Some(OutputSpec::Layout { form, place, .. }) => {
-                for base in parts.iter().filter_map(|part| part.base.as_ref()) {
-                    let fetched = base
-                        .layers
-                        .iter()
-                        .map(|layer| self.images.ensure_blob(base, layer, Some(self.step)));
-                    try_join_all(fetched).await?;
-                }
-                self.bring_imported(image, parts).await?;
+                self.bring_layers(image, parts).await?;
                 let (image, names, form, place) = (image.clone(), variant.names.clone(), *form, place.clone());
                 let annotations = match image.without_index() {
                     Some(only) => (AnnotationTarget::ManifestDescriptor, Some(only.platform.clone())),
@@ -97,19 +90,26 @@ impl Outputs<'_> {
                 .await
             }
             // Whoever uses the image by its name finds its layers in the store only.
-            None if !variant.names.is_empty() => self.bring_imported(image, parts).await,
+            None if !variant.names.is_empty() => self.bring_layers(image, parts).await,
             _ => Ok(()),
         }
     }
 
-    /// Brings those layers of an image into the store that were imported and not needed so far.
-    async fn bring_imported(&self, image: &Image, parts: &[Part<'_>]) -> Result<(), BuildError> {
+    /// Brings those layers of an image into the store that nobody has needed so far.
+    async fn bring_layers(&self, image: &Image, parts: &[Part<'_>]) -> Result<(), BuildError> {
+        for base in parts.iter().filter_map(|part| part.base.as_ref()) {
+            let fetched = base
+                .layers
+                .iter()
+                .map(|layer| self.images.ensure_blob(base, layer, Some(self.step)));
+            try_join_all(fetched).await?;
+        }
         let layers = parts.iter().flat_map(|part| part.files.layers.iter());
         let imported = layers.filter_map(|layer| layer.imported.as_ref());
         let used = image.layers();
         let used = imported.filter(|layer| used.iter().any(|used| used.digest == layer.blob.descriptor.digest));
-        let brought = used.map(|layer| self.shipper.imports.ensure_blob(layer, Some(self.step)));
-        try_join_all(brought).await.map(drop)?;
+        let fetched = used.map(|layer| self.shipper.imports.ensure_blob(layer, Some(self.step)));
+        try_join_all(fetched).await.map(drop)?;
         Ok(())
     }
 

@@ -41,8 +41,8 @@ pub struct ImportedLayer {
 pub struct ImportError {
     /// The blob.
     pub layer: Digest,
-    /// Where it should have been.
-    pub origin: Origin,
+    /// Where it should have been, as in messages.
+    pub origin: String,
     /// Why.
     #[source]
     source: Arc<PullError>,
@@ -148,7 +148,7 @@ impl ImportedLayers {
         }
         let error = ImportError {
             layer: digest,
-            origin: layer.origin.clone(),
+            origin: layer.origin.to_string(),
             source: Arc::new(source),
         };
         let mut losses = self.losses();

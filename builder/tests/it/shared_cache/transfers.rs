@@ -43,7 +43,7 @@ fn only_layers_whose_files_are_seen_are_fetched() {
     let dockerfile = |last: &str| {
         format!(
             "FROM BASE/busybox AS unused\nRUN {LARGE}\nFROM BASE/busybox AS used\nRUN {UNIQUE}\n\
-             FROM scratch\nCOPY --from=unused /large /\nCOPY --from=used /unique /\nCOPY --from=used {last}\n"
+             FROM scratch\nCOPY --from=unused /large /\nCOPY --from=used /unique /copy\nCOPY --from=used {last}\n"
         )
     };
     let machines = Machines::new(&dockerfile("/etc/passwd /"));
