@@ -92,6 +92,7 @@ pub async fn plan(
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
         emptied_caches: Arc::default(),
+        revisions: Mutex::default(),
         selected: Mutex::default(),
     };
     let problem = Problem {

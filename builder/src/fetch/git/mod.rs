@@ -23,7 +23,7 @@ use registry::oci::Digest;
 use rustix::fs::{FlockOperation, flock};
 
 use super::http::host_of;
-use super::{FetchError, Fetched, Fetcher, blocking, snapshot_name};
+use super::{FetchError, Fetched, Fetcher, Revision, blocking, snapshot_name};
 use crate::op::key::Define as _;
 use crate::op::{GitOp, Op};
 use crate::remote::{GitAddress, is_commit};
@@ -61,6 +61,7 @@ impl Fetcher {
         let time = fs::read_to_string(&note).ok().and_then(|time| time.trim().parse().ok());
         Ok(Fetched {
             identity,
+            revision: Revision::Commit(found.commit),
             snapshot,
             time,
         })
