@@ -1,5 +1,6 @@
 //! A whole build: the only place where parser, frontend, solver, operations, layers and outputs meet.
 
+mod attest;
 mod check;
 mod error;
 mod finish;
@@ -14,7 +15,7 @@ mod variant;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use registry::oci::{Platform, Reference};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ pub use services::Services;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile::ignore::Matcher;
+use crate::fetch::{CheckedOut, Fetcher};
 use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
 use crate::image::{BaseImages, LayerFormat};
@@ -56,6 +58,9 @@ pub struct Planned {
     progress: Progress,
     images: Arc<BaseImages>,
     lowered: Vec<(Platform, Lowered)>,
+    /// The runs of the SBOM generator, one for each platform, if there is one.
+    scans: Vec<VertexId>,
+    checked_out: CheckedOut,
     problem: Problem<Ops>,
     plan: Plan<crate::ops::Value>,
 }
@@ -72,14 +77,18 @@ pub async fn plan(
 ) -> Result<Planned, BuildError> {
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
-    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &progress).await?;
-    let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
+    let lowering::Everything { lowered, scans, graph } =
+        lowering::lower(&request, dockerfile, &images, &progress).await?;
+    let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
+    let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
     let contexts = contexts(&request, &services, &graph)?;
+    let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
+    let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
         state: services.state.clone(),
         snapshots: Arc::clone(&services.snapshots),
         images: Arc::clone(&images),
-        fetcher: Arc::new(services.fetcher(&request.secrets, &request.fetching)),
+        fetcher,
         contexts,
         secrets: request.secrets.clone(),
         surroundings: Surroundings {
@@ -114,9 +123,21 @@ pub async fn plan(
         progress,
         images,
         lowered,
+        scans,
+        checked_out,
         problem,
         plan,
     })
+}
+
+/// Returns where a local context was checked out from, if that is to be told.
+async fn checked_out(request: &BuildRequest, fetcher: &Fetcher) -> CheckedOut {
+    match request.directories.get("context") {
+        Some(context) if request.attest.provenance.is_some() && request.source.context.is_none() => {
+            fetcher.checked_out(&context.path).await
+        }
+        _ => CheckedOut::default(),
+    }
 }
 
 impl Planned {
@@ -160,7 +181,17 @@ impl Planned {
             self.progress
                 .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
         }
+        let fetched = &self.problem.evaluator.revisions;
+        let attester = attest::Attester {
+            request: &self.request,
+            services: &self.services,
+            images: &self.images,
+            graph: &self.problem.graph,
+            fetched: fetched.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            checked_out: &self.checked_out,
+        };
         let finish = finish::Finish {
+            attester: &attester,
             request: &self.request,
             services: &self.services,
             progress: &self.progress,
@@ -170,7 +201,7 @@ impl Planned {
         };
         let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());
         tokio::select! {
-            finished = finish.run(&self.lowered, value) => finished,
+            finished = finish.run(&self.lowered, &self.scans, value) => finished,
             () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
         }
     }

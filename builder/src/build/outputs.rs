@@ -1,6 +1,8 @@
 //! Outputs: a finished image to registries and layouts, finished files to directories and archives.
 
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,21 +12,27 @@ use registry::oci::{Descriptor, Reference};
 use snapshotter::{DirAttributes, Overlay, Root, attach};
 use std::os::fd::AsFd as _;
 
+use super::attest::Attester;
 use super::finish::Part;
 use super::variant::Variant;
 use super::{BuildError, Services};
+use crate::attest::{Attestation, FileNames, StatementFileError, write_statements};
 use crate::export::{
-    self, AnnotationTarget, Destination, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec, Ownership,
-    platform_directory,
+    self, AnnotationTarget, Destination, Document, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec,
+    Ownership, platform_directory,
 };
 use crate::image::{BaseImage, BaseImages};
 use crate::progress::{Progress, StepId};
+
+/// Mode of the top directory of statements, which is for a moment that of what is exported.
+const TOP_MODE: u32 = 0o755;
 
 /// What outputs work with.
 pub(super) struct Outputs<'a> {
     pub(super) services: &'a Services,
     pub(super) progress: &'a Progress,
     pub(super) images: &'a Arc<BaseImages>,
+    pub(super) attester: &'a Attester<'a>,
     pub(super) step: StepId,
 }
 
@@ -139,12 +147,22 @@ impl Outputs<'_> {
             let pushed = client.push_blob(name, &built.config.descriptor, config, &[], &|_| {});
             Ok::<_, PushError>(pushed.await.map(drop)?)
         }));
-        tokio::try_join!(layers, configs)?;
+        let attested = image.attestations().iter();
+        let attested = attested.flat_map(|attestations| attestations.statements.iter().chain([&attestations.config]));
+        let statements = try_join_all(attested.map(|document| async move {
+            let content = BlobSource::Bytes(document.bytes.clone().into());
+            let pushed = client.push_blob(name, &document.descriptor, content, &[], &|_| {});
+            Ok::<_, PushError>(pushed.await.map(drop)?)
+        }));
+        tokio::try_join!(layers, configs, statements)?;
         if image.without_index().is_none() {
-            for built in image.manifests() {
-                let (descriptor, bytes) = (&built.manifest.descriptor, built.manifest.bytes.clone());
+            // The subjects first: a registry may want to know them when their attestations come.
+            let images = image.manifests().iter().map(|built| &built.manifest);
+            let attestations = image.attestations().iter().map(|attested| &attested.manifest);
+            for Document { descriptor, bytes } in images.chain(attestations) {
+                let place = name.untagged(descriptor.digest);
                 client
-                    .push_manifest(&name.untagged(descriptor.digest), &descriptor.media_type, bytes.into())
+                    .push_manifest(&place, &descriptor.media_type, bytes.clone().into())
                     .await?;
             }
         }
@@ -189,8 +207,8 @@ impl Outputs<'_> {
 
     /// Writes the files of all platforms, if that is what an output wants.
     pub(super) async fn write_files(&self, output: &OutputSpec, parts: &[Part<'_>]) -> Result<(), BuildError> {
-        let platform_split = match output {
-            OutputSpec::Tar { platform_split, .. } | OutputSpec::Local { platform_split, .. } => platform_split,
+        let options = match output {
+            OutputSpec::Tar { files, .. } | OutputSpec::Local { files, .. } => files,
             OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => return Ok(()),
         };
         for part in parts {
@@ -198,16 +216,65 @@ impl Outputs<'_> {
                 self.images.unpack(base, Some(self.step)).await?;
             }
         }
-        let split = platform_split.unwrap_or(parts.len() > 1);
-        let views = parts.iter().map(|part| {
-            (
-                platform_directory(part.platform),
-                part.files.view(&self.services.snapshots),
-            )
-        });
-        let views: Vec<(String, Overlay)> = views.collect();
-        let (output, scratch) = (output.clone(), self.services.scratch.path().to_owned());
-        blocking(move || write_trees(&output, &views, split, &scratch)).await
+        let split = options.platform_split.unwrap_or(parts.len() > 1);
+        let (mut trees, mut time) = (Vec::new(), None);
+        for part in parts {
+            let mut attestations = self.attester.attestations(part, None)?;
+            attestations.retain(|attestation| !attestation.inline_only);
+            time = time.or(part.lowered.epoch);
+            trees.push(Attested {
+                platform: platform_directory(part.platform),
+                view: part.files.view(&self.services.snapshots),
+                attestations,
+            });
+        }
+        let (output, prefix) = (output.clone(), options.attestation_prefix.clone());
+        let scratch = self.services.scratch.path().to_owned();
+        blocking(move || {
+            let is_shared = trees.len() > 1 && !split;
+            let views = trees.into_iter().map(|tree| {
+                let names = FileNames {
+                    prefix: &prefix,
+                    platform: is_shared.then_some(tree.platform.as_str()),
+                };
+                let view = tree.with_statements(names, time, &scratch)?;
+                Ok::<_, StatementFileError>((tree.platform, view))
+            });
+            let views = views.collect::<Result<Vec<(String, Overlay)>, _>>()?;
+            Ok::<_, StatementFileError>(write_trees(&output, &views, split, &scratch)?)
+        })
+        .await
+    }
+}
+
+/// The files of one platform, and what is attested of them.
+struct Attested {
+    platform: String,
+    view: Overlay,
+    attestations: Vec<Attestation>,
+}
+
+impl Attested {
+    /// Returns the files with the statements about them on top, in a layer of their own below `scratch`.
+    fn with_statements(
+        &self,
+        names: FileNames<'_>,
+        time: Option<i64>,
+        scratch: &Path,
+    ) -> Result<Overlay, StatementFileError> {
+        let mut view = self.view.clone();
+        if self.attestations.is_empty() {
+            return Ok(view);
+        }
+        let tree = Root::from_fd(view.mount().map_err(ExportError::from)?);
+        let layer = tempfile::tempdir_in(scratch).map_err(ExportError::io("create a directory in", scratch))?;
+        // It is mounted until the output is written, and goes with this process's scratch space.
+        let layer = layer.keep();
+        let mode = Permissions::from_mode(TOP_MODE);
+        fs::set_permissions(&layer, mode).map_err(ExportError::io("change the mode of", &layer))?;
+        write_statements(&self.attestations, &tree, &layer, names, time)?;
+        view.lower.insert(0, layer);
+        Ok(view)
     }
 }
 
@@ -277,7 +344,11 @@ fn to_destination(
     }
 }
 
-async fn blocking(work: impl FnOnce() -> Result<(), ExportError> + Send + 'static) -> Result<(), BuildError> {
+async fn blocking<E>(work: impl FnOnce() -> Result<(), E> + Send + 'static) -> Result<(), BuildError>
+where
+    E: Send + 'static,
+    BuildError: From<E>,
+{
     Ok(tokio::task::spawn_blocking(work)
         .await
         .map_err(BuildError::panicked("export"))??)

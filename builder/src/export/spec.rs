@@ -26,18 +26,27 @@ pub enum OutputSpec {
     Tar {
         /// Where it goes.
         destination: Destination,
-        /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
-        platform_split: Option<bool>,
+        /// Choices about the files.
+        files: FilesOptions,
     },
     /// `type=local`: the root file system as files.
     Local {
         /// The directory that the files are put into.
         directory: PathBuf,
-        /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
-        platform_split: Option<bool>,
+        /// Choices about the files.
+        files: FilesOptions,
     },
     /// `type=cacheonly`: nowhere.
     CacheOnly,
+}
+
+/// Choices about exported files.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FilesOptions {
+    /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
+    pub platform_split: Option<bool>,
+    /// `attestation-prefix`: how the names of attestations begin.
+    pub attestation_prefix: String,
 }
 
 /// An image that keeps its name.
@@ -120,11 +129,11 @@ impl OutputSpec {
             return Ok(match text {
                 "-" => Self::Tar {
                     destination: Destination::Stdout,
-                    platform_split: None,
+                    files: FilesOptions::default(),
                 },
                 path => Self::Local {
                     directory: path.into(),
-                    platform_split: None,
+                    files: FilesOptions::default(),
                 },
             });
         }
@@ -133,7 +142,7 @@ impl OutputSpec {
             "local" => Self::local(&mut attributes)?,
             "tar" => Self::Tar {
                 destination: destination(&mut attributes)?,
-                platform_split: attributes.take_flag("platform-split")?,
+                files: FilesOptions::take(&mut attributes)?,
             },
             "oci" => Self::layout(Form::Oci, &mut attributes)?,
             "docker" => Self::layout(Form::Docker, &mut attributes)?,
@@ -185,7 +194,7 @@ impl OutputSpec {
         }
         Ok(Self::Local {
             directory: directory.into(),
-            platform_split: attributes.take_flag("platform-split")?,
+            files: FilesOptions::take(attributes)?,
         })
     }
 
@@ -225,6 +234,18 @@ impl OutputSpec {
             insecure: attributes.take_flag("registry.insecure")?.unwrap_or(false),
             options: ImageOptions::take(attributes)?,
         }))
+    }
+}
+
+impl FilesOptions {
+    fn take(attributes: &mut Attributes) -> Result<Self, OutputSpecError> {
+        let prefix = attributes.take_as("attestation-prefix", "the beginning of a file's name", |text| {
+            (!text.contains(['/', '\0'])).then(|| text.to_owned())
+        })?;
+        Ok(Self {
+            platform_split: attributes.take_flag("platform-split")?,
+            attestation_prefix: prefix.unwrap_or_default(),
+        })
     }
 }
 

@@ -24,6 +24,7 @@ use snapshotter::{SnapshotName, SnapshotStore};
 
 pub use context::ContextFile;
 pub use error::FetchError;
+pub use git::CheckedOut;
 
 use crate::secrets::Secrets;
 

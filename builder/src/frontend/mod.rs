@@ -37,6 +37,7 @@ mod tests;
 
 pub use failure::LowerError;
 pub use globals::Globals;
+pub use instruction::is_proxy;
 pub use lowered::{Base, COMMENT, HistoryEntry, Lowered, ScanTargets};
 pub use observe::{BaseImage, Observe, Seen};
 pub use request::{Entitlement, NamedContext, NoCache, Request, TargetPlatform};

@@ -5,6 +5,7 @@ use super::lowered::ScanTargets;
 use super::request::Request;
 use super::stage::StageState;
 use super::stages::ParsedStage;
+use crate::attributes::truth;
 
 /// The argument with which the target asks for a scan of the build context.
 pub(super) const CONTEXT: &str = "BUILDKIT_SBOM_SCAN_CONTEXT";
@@ -39,11 +40,10 @@ fn is_wanted(argument: &str, stage: &str, state: &StageState, globals: &Globals)
         Some(own) => own.value.as_deref(),
         None => globals.get(argument),
     };
-    match value.unwrap_or_default() {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => false,
-        stages => stages.split(',').any(|listed| listed == stage),
-    }
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return false;
+    };
+    truth(value).unwrap_or_else(|| value.split(',').any(|listed| listed == stage))
 }
 
 #[cfg(test)]
@@ -82,7 +82,10 @@ mod tests {
             "--build-arg BUILDKIT_SBOM_SCAN_CONTEXT=true",
             "--build-arg BUILDKIT_SBOM_SCAN_STAGE=true",
         ];
-        assert_eq!(scanned("FROM scratch AS a\nFROM a\n", &on), (false, Vec::new()));
+        for text in ["FROM scratch AS a\nFROM a\n", "FROM scratch\n"] {
+            assert_eq!(scanned(text, &on), (false, Vec::new()));
+            assert_eq!(scanned(text, &[]), (false, Vec::new()));
+        }
     }
 
     #[test]

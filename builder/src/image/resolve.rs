@@ -9,9 +9,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use registry::client::Client;
+use registry::client::{Client, manifest_for};
 use registry::content::ContentStore;
-use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Manifest, Platform, Reference};
+use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
 use snapshotter::SnapshotStore;
 use tokio::sync::OnceCell;
 
@@ -188,6 +188,7 @@ impl BaseImages {
     fn recorded(&self, reference: &Reference, named: Digest, platform: &Platform) -> Option<Arc<BaseImage>> {
         let descriptor = match self.kept(reference) {
             Some(descriptor) if descriptor.media_type.is_manifest() => descriptor,
+            Some(descriptor) if descriptor.media_type.is_index() => self.kept_manifest(&descriptor, platform)?,
             _ => serde_json::from_slice(&fs::read(self.record(named, platform)).ok()?).ok()?,
         };
         let manifest: Manifest =
@@ -201,6 +202,12 @@ impl BaseImages {
             config,
         )
         .ok()
+    }
+
+    /// Returns the manifest for a platform out of an index that the store has.
+    fn kept_manifest(&self, index: &Descriptor, platform: &Platform) -> Option<Descriptor> {
+        let index: Index = serde_json::from_slice(&self.content.read(index.digest, MAX_DOCUMENT).ok()?).ok()?;
+        manifest_for(&index.manifests, platform).cloned()
     }
 
     /// Notes what a digest means for a platform. A note that cannot be written costs only a request later.

@@ -25,7 +25,7 @@ fn options(text: &str) -> ImageOptions {
 fn a_plain_value_is_a_directory_or_standard_output() {
     let local = |directory: &str| OutputSpec::Local {
         directory: directory.into(),
-        platform_split: None,
+        files: FilesOptions::default(),
     };
     assert_eq!(parse("out"), local("out"));
     assert_eq!(parse("out.tar"), local("out.tar"));
@@ -33,7 +33,7 @@ fn a_plain_value_is_a_directory_or_standard_output() {
     assert_eq!(parse("type=local,dest=a/b"), local("a/b"));
     let tar = OutputSpec::Tar {
         destination: Destination::Stdout,
-        platform_split: None,
+        files: FilesOptions::default(),
     };
     assert_eq!(parse("-"), tar);
     assert_eq!(parse("type=tar"), tar);

@@ -13,7 +13,10 @@
 
 mod checkout;
 mod command;
+mod origin;
 mod refs;
+
+pub use origin::CheckedOut;
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
