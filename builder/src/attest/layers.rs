@@ -25,13 +25,13 @@ pub struct LayersOf<'a> {
 pub fn chains(steps: &Steps<'_>, layers: &LayersOf<'_>) -> Result<Value, serde_json::Error> {
     let mut known: BTreeMap<VertexId, Vec<Descriptor>> = BTreeMap::new();
     let mut named = Map::new();
-    for id in steps.vertices() {
-        let Some(chain) = chain(steps.graph().vertex(id), layers, &known) else {
+    for vertex in steps.vertices() {
+        let Some(chain) = chain(vertex, layers, &known) else {
             continue;
         };
         // BuildKit lists several stacks where a result has several forms; here it has one.
-        named.insert(steps.output(id), json!([serde_json::to_value(&chain)?]));
-        known.insert(id, chain);
+        named.insert(steps.output(vertex.id), json!([serde_json::to_value(&chain)?]));
+        known.insert(vertex.id, chain);
     }
     Ok(named.into())
 }

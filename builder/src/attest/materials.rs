@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use registry::oci::{Digest, Platform, Reference};
 use serde::Serialize;
 
-use super::image_url;
+use super::{Steps, image_url};
 use crate::fetch::Revision;
-use crate::graph::{Graph, VertexId};
+use crate::graph::VertexId;
 use crate::image::ImagePin;
 use crate::op::Op;
 
@@ -64,15 +64,15 @@ impl Sources<'_> {
     }
 }
 
-/// Returns the materials of some vertices: images, repositories, web files, each kind in the order of its addresses.
-pub fn materials(graph: &Graph<Op>, vertices: &BTreeSet<VertexId>, sources: Sources<'_>) -> Vec<Material> {
+/// Returns the materials of some steps: images, repositories, web files, each kind in the order of its addresses.
+pub fn materials(steps: &Steps<'_>, sources: Sources<'_>) -> Vec<Material> {
     let (mut images, mut repositories, mut files) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for id in vertices {
+    for vertex in steps.vertices() {
         let fetched = |uri: String| Material {
             uri,
-            digest: sources.fetched.get(id).map(digest_set).unwrap_or_default(),
+            digest: sources.fetched.get(&vertex.id).map(digest_set).unwrap_or_default(),
         };
-        match &graph.vertex(*id).op {
+        match &vertex.op {
             Op::Image(op) => drop(images.insert(sources.image(&op.reference, &op.platform))),
             Op::Git(op) => drop(repositories.insert(fetched(op.address.to_string()))),
             Op::Http(op) => drop(files.insert(fetched(op.address.to_string()))),

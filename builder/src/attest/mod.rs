@@ -44,3 +44,6 @@ pub use scan::{ScanError, Scanner};
 pub use source_map::source_map;
 pub use statement::{Attestation, Subject};
 pub use steps::Steps;
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,9 @@ fn git(op: &GitOp) -> Value {
     if let Some(checksum) = &op.address.checksum {
         attributes.insert("git.checksum".to_owned(), checksum.clone().into());
     }
-    json!({"identifier": format!("git://{}", op.address), "attrs": attributes})
+    let address = op.address.to_string();
+    let address = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest);
+    json!({"identifier": format!("git://{address}"), "attrs": attributes})
 }
 
 fn run(op: &RunOp) -> Value {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::Steps;
 use crate::frontend::{NamedContext, NoCache, is_proxy};
-use crate::graph::{Graph, VertexId};
 use crate::image::LayoutImage;
 use crate::op::{MountSource, Network, Op};
 use crate::remote::masked;
@@ -69,11 +69,11 @@ pub struct RequestArgs<'a> {
 }
 
 impl Parameters {
-    /// Returns what was asked for, with what the steps among `vertices` were lent.
-    pub fn of(request: RequestArgs<'_>, graph: &Graph<Op>, vertices: &BTreeSet<VertexId>, locals: Vec<String>) -> Self {
+    /// Returns what was asked for, with what the steps were lent; `locals` is what was read of this machine.
+    pub fn of(request: RequestArgs<'_>, steps: &Steps<'_>, locals: Vec<String>) -> Self {
         let (mut secrets, mut agents) = (BTreeMap::new(), BTreeMap::new());
-        for id in vertices {
-            match &graph.vertex(*id).op {
+        for vertex in steps.vertices() {
+            match &vertex.op {
                 Op::Run(op) => {
                     for mount in &op.mounts {
                         match &mount.source {

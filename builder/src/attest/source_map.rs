@@ -12,14 +12,14 @@ use crate::diagnostic::SourceFile;
 pub fn source_map(steps: &Steps<'_>, dockerfile: &SourceFile, path: &str) -> Value {
     let mut locations = Map::new();
     for vertex in steps.vertices() {
-        let location = match steps.graph().vertex(vertex).meta.origin {
+        let location = match vertex.meta.origin {
             None => json!({}),
             Some(origin) => {
                 let (first, last) = dockerfile.lines(origin);
                 json!({"locations": [{"ranges": [{"start": {"line": first}, "end": {"line": last}}]}]})
             }
         };
-        locations.insert(steps.id(vertex), location);
+        locations.insert(steps.id(vertex.id), location);
     }
     json!({
         "locations": locations,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::operation::operation;
-use crate::graph::{Graph, VertexId};
+use crate::graph::{Graph, Vertex, VertexId};
 use crate::op::Op;
 
 /// The steps that a result is made by.
@@ -28,14 +28,9 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Returns the graph that the steps are of.
-    pub(super) fn graph(&self) -> &'a Graph<Op> {
-        self.graph
-    }
-
     /// Returns the vertex of each step, in order.
-    pub(super) fn vertices(&self) -> impl Iterator<Item = VertexId> {
-        self.numbers.keys().copied()
+    pub fn vertices(&self) -> impl Iterator<Item = &'a Vertex<Op>> {
+        self.numbers.keys().map(|id| self.graph.vertex(*id))
     }
 
     /// Returns what a step is called: `step0`.
@@ -56,13 +51,12 @@ impl<'a> Steps<'a> {
         json!({ "llbDefinition": definition })
     }
 
-    fn step(&self, vertex: VertexId) -> Value {
-        let known = self.graph.vertex(vertex);
+    fn step(&self, vertex: &Vertex<Op>) -> Value {
         let mut step = Map::new();
-        step.insert("id".to_owned(), self.id(vertex).into());
-        step.insert("op".to_owned(), operation(&known.op));
-        if !known.inputs.is_empty() {
-            let inputs = known.inputs.iter().map(|input| Value::from(self.output(*input)));
+        step.insert("id".to_owned(), self.id(vertex.id).into());
+        step.insert("op".to_owned(), operation(&vertex.op));
+        if !vertex.inputs.is_empty() {
+            let inputs = vertex.inputs.iter().map(|input| Value::from(self.output(*input)));
             step.insert("inputs".to_owned(), inputs.collect());
         }
         step.into()

@@ -1,6 +1,6 @@
 //! What a build attests of its results: the facts are gathered here, their form is the business of [`crate::attest`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use registry::oci::{Descriptor, Digest, Platform};
 
@@ -16,8 +16,11 @@ use crate::export::{AttestationManifest, PlatformImage};
 use crate::fetch::{CheckedOut, Revision};
 use crate::graph::{Graph, VertexId};
 use crate::image::BaseImages;
-use crate::op::{ImageOp, Op};
+use crate::op::{ImageOp, Network, Op};
 use crate::ops::Value;
+
+/// The name that the graph knows the main context by.
+const MAIN_CONTEXT: &str = "context";
 
 /// What the attestations of a build are made from.
 pub(super) struct Attester<'a> {
@@ -54,7 +57,12 @@ impl Attester<'_> {
     ) -> Result<Vec<Attestation>, BuildError> {
         let mut attestations = part.sboms.clone();
         if let Some(options) = &self.request.attest.provenance {
-            let provenance = self.provenance(options, part, image)?;
+            let steps = Steps::new(self.graph, part.lowered.rootfs);
+            let detail = match options.mode {
+                Mode::Min => None,
+                Mode::Max => Some(self.detail(&steps, part, image)?),
+            };
+            let provenance = self.provenance(options, part, &steps, detail);
             attestations.push(Attestation {
                 file_name: options.file_name.clone(),
                 predicate_type: predicate_type(options.version).to_owned(),
@@ -71,7 +79,8 @@ impl Attester<'_> {
         let Some(options) = &self.request.attest.provenance else {
             return Ok(None);
         };
-        let provenance = self.provenance(options, part, None)?;
+        let steps = Steps::new(self.graph, part.lowered.rootfs);
+        let provenance = self.provenance(options, part, &steps, None);
         Ok(Some(summary(&predicate(&provenance, options.version)?)))
     }
 
@@ -102,14 +111,14 @@ impl Attester<'_> {
         Ok(Some(attestation_manifest(&attestations, &subjects, described, form)?))
     }
 
+    /// Gathers the facts of a part; `detail` is what only detailed provenance tells.
     fn provenance(
         &self,
         options: &ProvenanceOptions,
         part: &Part<'_>,
-        image: Option<&PlatformImage>,
-    ) -> Result<Provenance, BuildError> {
-        let steps = Steps::new(self.graph, part.lowered.rootfs);
-        let vertices = self.graph.ancestors(part.lowered.rootfs.as_slice());
+        steps: &Steps<'_>,
+        detail: Option<Detail>,
+    ) -> Provenance {
         let request = self.request;
         let args = RequestArgs {
             build_args: &request.build_args,
@@ -120,19 +129,19 @@ impl Attester<'_> {
             network: request.network,
             add_hosts: &request.add_hosts,
         };
-        let mut parameters = Parameters::of(args, self.graph, &vertices, self.locals(&vertices));
-        let (all_parameters, detail) = match options.mode {
-            Mode::Min => (parameters.reduce(), None),
-            Mode::Max => (true, Some(self.detail(&steps, part, image)?)),
+        let mut parameters = Parameters::of(args, steps, self.locals(steps));
+        let all_parameters = match options.mode {
+            Mode::Min => parameters.reduce(),
+            Mode::Max => true,
         };
-        Ok(Provenance {
+        Provenance {
             builder_id: options.builder_id.clone(),
             builder_platform: Platform::host().to_string(),
             source: request.source.clone(),
             parameters,
             all_parameters,
-            materials: self.materials(part, &vertices),
-            offline: vertices.iter().all(|id| is_offline(&self.graph.vertex(*id).op)),
+            materials: self.materials(part, steps),
+            offline: steps.vertices().all(|vertex| is_offline(&vertex.op)),
             reproducible: options.reproducible,
             invocation: (!options.reproducible).then(|| Invocation {
                 id: self.services.build_id.clone(),
@@ -141,35 +150,35 @@ impl Attester<'_> {
             }),
             vcs: self.vcs(),
             detail,
-        })
+        }
     }
 
     /// Returns the directories of this machine that were read: the main context even if nothing was copied from it,
     /// because its ignore file was.
-    fn locals(&self, vertices: &BTreeSet<VertexId>) -> Vec<String> {
+    fn locals(&self, steps: &Steps<'_>) -> Vec<String> {
         let source = &self.request.source;
         let mut locals: Vec<String> = Vec::new();
         if source.context.is_none() {
-            locals.push("context".to_owned());
+            locals.push(MAIN_CONTEXT.to_owned());
         }
         if source.local_dockerfile {
             locals.push("dockerfile".to_owned());
         }
-        let named = vertices.iter().filter_map(|id| match &self.graph.vertex(*id).op {
-            Op::Local(op) if op.name != "context" => Some(op.name.clone()),
+        let named = steps.vertices().filter_map(|vertex| match &vertex.op {
+            Op::Local(op) if op.name != MAIN_CONTEXT => Some(op.name.clone()),
             _ => None,
         });
         locals.extend(named);
         locals
     }
 
-    fn materials(&self, part: &Part<'_>, vertices: &BTreeSet<VertexId>) -> Vec<Material> {
+    fn materials(&self, part: &Part<'_>, steps: &Steps<'_>) -> Vec<Material> {
         let pins = self.images.pins();
         let sources = Sources {
             images: &pins,
             fetched: &self.fetched,
         };
-        let mut materials = materials(self.graph, vertices, sources);
+        let mut materials = materials(steps, sources);
         let mut also = |material: Material| {
             if !materials.contains(&material) {
                 materials.push(material);
@@ -228,7 +237,7 @@ impl Attester<'_> {
 /// Tells whether an operation cannot have used the network; what sources fetch is known by its digest.
 fn is_offline(op: &Op) -> bool {
     match op {
-        Op::Run(op) => op.network == crate::op::Network::None,
+        Op::Run(op) => op.network == Network::None,
         _ => true,
     }
 }

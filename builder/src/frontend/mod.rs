@@ -33,7 +33,7 @@ mod words;
 mod base;
 mod instruction;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use failure::LowerError;
 pub use globals::Globals;
