@@ -193,13 +193,8 @@ pub struct BuildArgs {
     /// Network of RUN steps that do not say `--network`
     #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
     pub network: NetworkArg,
-    /// Permit what a Dockerfile may ask for: `network.host`
-    #[arg(
-        long = "allow",
-        value_name = "ENTITLEMENT",
-        value_delimiter = ',',
-        help_heading = "Steps"
-    )]
+    /// Permit what needs consent: `network.host`, `buildx.local.delete`
+    #[arg(long = "allow", value_name = "ENTITLEMENT", help_heading = "Steps")]
     pub allow: Vec<String>,
     /// Add a line to /etc/hosts of RUN steps
     #[arg(long = "add-host", value_name = "HOST:IP", help_heading = "Steps")]

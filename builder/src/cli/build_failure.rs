@@ -63,6 +63,15 @@ impl Fixed {
                 tail: None,
             },
             BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
+            BuildError::Epoch { origin, source } => {
+                let mut failure = self.at(origin, fetch_failure(&source));
+                for diagnostic in &mut failure.diagnostics {
+                    diagnostic
+                        .notes
+                        .push("`SOURCE_DATE_EPOCH` takes the time of the image from it".to_owned());
+                }
+                failure
+            }
             BuildError::Step {
                 name,
                 origin,
