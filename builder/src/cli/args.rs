@@ -202,6 +202,9 @@ pub struct BuildArgs {
     /// Size of /dev/shm in RUN steps, in bytes or with a unit [default: 64m]
     #[arg(long, value_name = "SIZE", help_heading = "Steps")]
     pub shm_size: Option<String>,
+    /// Limit a resource of RUN steps, as in `nofile=1024:4096`; -1 is no limit
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]", help_heading = "Steps")]
+    pub ulimits: Vec<String>,
     /// How many steps run at once [default: all that are ready]
     #[arg(long, value_name = "N", help_heading = "Steps")]
     pub jobs: Option<NonZeroUsize>,

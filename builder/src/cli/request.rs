@@ -16,7 +16,7 @@ use super::ssh;
 use super::values::{self, ValueError};
 use crate::build::{Annotations, BuildRequest, Fetching};
 use crate::diagnostic::Diagnostic;
-use crate::executor::DEFAULT_SHM_SIZE;
+use crate::executor::{DEFAULT_SHM_SIZE, LimitError};
 use crate::export::{Destination, LayoutPlace, LocalMode, OutputSpec};
 use crate::frontend::NoCache;
 use crate::op::Network;
@@ -83,6 +83,9 @@ pub(super) fn build_request(
             .collect::<Result<_, _>>()
             .map_err(usage)?,
         shm_size: shm_size.map_err(usage)?.unwrap_or(DEFAULT_SHM_SIZE),
+        limits: parse_all("--ulimit", &args.ulimits, |text| {
+            text.parse().map_err(|error: LimitError| error.to_string())
+        })?,
         secrets: secrets(args, environment)?,
         fetching: fetching(args, environment),
         jobs: args.jobs,
