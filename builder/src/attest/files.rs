@@ -1,11 +1,10 @@
 //! Statements as files beside exported files, which are their subjects.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, FileTimes, Permissions};
+use std::fs::{self, Permissions};
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use registry::oci::Hasher;
 use snapshotter::walk::{self, Next, Place, Visitor};
@@ -39,8 +38,7 @@ pub enum StatementFileError {
     Export(#[from] ExportError),
 }
 
-/// Writes into the directory `into` what is attested of the files of `tree`. `time` is that of the files, in seconds since
-/// 1970; the present if `None`.
+/// Writes into the directory `into` what is attested of the files of `tree`.
 ///
 /// # Errors
 /// If the files cannot be read, or the statements cannot be written.
@@ -49,7 +47,6 @@ pub fn write_statements(
     tree: &Root,
     into: &Path,
     names: FileNames<'_>,
-    time: Option<i64>,
 ) -> Result<(), StatementFileError> {
     let mut subjects = Subjects {
         tree,
@@ -64,18 +61,14 @@ pub fn write_statements(
             return Err(StatementFileError::Twice(name));
         }
         let statement = attestation.readable_statement(&subjects.found);
-        write(&into.join(&name), &statement.map_err(ExportError::Json)?, time)?;
+        write(&into.join(&name), &statement.map_err(ExportError::Json)?)?;
     }
     Ok(())
 }
 
-fn write(path: &Path, statement: &[u8], time: Option<i64>) -> Result<(), ExportError> {
+fn write(path: &Path, statement: &[u8]) -> Result<(), ExportError> {
     fs::write(path, statement).map_err(ExportError::io("write", path))?;
-    fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(ExportError::io("change the mode of", path))?;
-    let Some(seconds) = time else { return Ok(()) };
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.max(0).unsigned_abs());
-    let dated = File::open(path).and_then(|file| file.set_times(FileTimes::new().set_modified(time)));
-    dated.map_err(ExportError::io("set the time of", path))
+    fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(ExportError::io("change the mode of", path))
 }
 
 impl FileNames<'_> {
@@ -152,7 +145,7 @@ mod tests {
         };
         let write = |attestations: &[Attestation]| {
             let root = Root::open(tree.path()).unwrap();
-            write_statements(attestations, &root, into.path(), FileNames::default(), Some(7))
+            write_statements(attestations, &root, into.path(), FileNames::default())
         };
         write(std::slice::from_ref(&attestation)).unwrap();
         let path = into.path().join("p.json");
@@ -162,8 +155,6 @@ mod tests {
             statement["subject"],
             serde_json::json!([{"name": "d/empty", "digest": {"sha256": empty}}])
         );
-        let modified = fs::metadata(&path).unwrap().modified().unwrap();
-        assert_eq!(modified, SystemTime::UNIX_EPOCH + Duration::from_secs(7));
         let twice = [attestation.clone(), attestation];
         assert!(matches!(write(&twice), Err(StatementFileError::Twice(_))));
     }

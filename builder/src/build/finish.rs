@@ -65,6 +65,8 @@ pub(super) struct Finish<'a> {
     pub(super) progress: &'a Progress,
     pub(super) images: &'a Arc<BaseImages>,
     pub(super) variants: &'a [Variant],
+    /// `SOURCE_DATE_EPOCH`.
+    pub(super) epoch: Option<i64>,
     pub(super) tasks: &'a LayerTasks,
     pub(super) attester: &'a Attester<'a>,
 }
@@ -134,7 +136,7 @@ impl Finish<'_> {
             }
         }
         for output in &self.request.outputs {
-            outputs.write_files(output, &parts).await?;
+            outputs.write_files(output, &parts, self.epoch).await?;
         }
         for part in &parts {
             let summary = self.attester.summary(part)?;

@@ -3,6 +3,7 @@
 mod attest;
 mod check;
 mod error;
+mod files;
 mod finish;
 mod layers;
 mod lowering;
@@ -77,12 +78,12 @@ pub async fn plan(
 ) -> Result<Planned, BuildError> {
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
+    let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
     let lowering::Everything { lowered, scans, graph } =
-        lowering::lower(&request, dockerfile, &images, &progress).await?;
+        lowering::lower(&request, dockerfile, &images, &fetcher, &progress).await?;
     let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
     let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
     let contexts = contexts(&request, &services, &graph)?;
-    let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
     let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
         state: services.state.clone(),
@@ -94,6 +95,7 @@ pub async fn plan(
         surroundings: Surroundings {
             resolv_conf: request.resolv_conf.clone(),
             shm_size: request.shm_size,
+            limits: request.limits.clone(),
         },
         progress: progress.clone(),
         steps: names::declare(&progress, &graph, &targets),
@@ -197,6 +199,7 @@ impl Planned {
             progress: &self.progress,
             images: &self.images,
             variants: &variants,
+            epoch,
             tasks: &tasks,
         };
         let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());

@@ -1,31 +1,21 @@
-//! Outputs: a finished image to registries and layouts, finished files to directories and archives.
+//! Outputs of images: to registries and layouts.
 
-use std::fs::{self, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use registry::client::{BlobSource, ClientError};
 use registry::oci::{Descriptor, Reference};
-use snapshotter::{DirAttributes, Overlay, Root, attach};
-use std::os::fd::AsFd as _;
 
 use super::attest::Attester;
 use super::finish::Part;
 use super::variant::Variant;
 use super::{BuildError, Services};
-use crate::attest::{Attestation, FileNames, StatementFileError, write_statements};
 use crate::export::{
     self, AnnotationTarget, Destination, Document, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec,
-    Ownership, platform_directory,
 };
 use crate::image::{BaseImage, BaseImages};
 use crate::progress::{Progress, StepId};
-
-/// Mode of the top directory of statements, which is for a moment that of what is exported.
-const TOP_MODE: u32 = 0o755;
 
 /// What outputs work with.
 pub(super) struct Outputs<'a> {
@@ -204,129 +194,10 @@ impl Outputs<'_> {
             .await
             .map(drop)
     }
-
-    /// Writes the files of all platforms, if that is what an output wants.
-    pub(super) async fn write_files(&self, output: &OutputSpec, parts: &[Part<'_>]) -> Result<(), BuildError> {
-        let options = match output {
-            OutputSpec::Tar { files, .. } | OutputSpec::Local { files, .. } => files,
-            OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => return Ok(()),
-        };
-        for part in parts {
-            if let Some(base) = &part.files.base {
-                self.images.unpack(base, Some(self.step)).await?;
-            }
-        }
-        let split = options.platform_split.unwrap_or(parts.len() > 1);
-        let (mut trees, mut time) = (Vec::new(), None);
-        for part in parts {
-            let mut attestations = self.attester.attestations(part, None)?;
-            attestations.retain(|attestation| !attestation.inline_only);
-            time = time.or(part.lowered.epoch);
-            trees.push(Attested {
-                platform: platform_directory(part.platform),
-                view: part.files.view(&self.services.snapshots),
-                attestations,
-            });
-        }
-        let (output, prefix) = (output.clone(), options.attestation_prefix.clone());
-        let scratch = self.services.scratch.path().to_owned();
-        blocking(move || {
-            let is_shared = trees.len() > 1 && !split;
-            let views = trees.into_iter().map(|tree| {
-                let names = FileNames {
-                    prefix: &prefix,
-                    platform: is_shared.then_some(tree.platform.as_str()),
-                };
-                let view = tree.with_statements(names, time, &scratch)?;
-                Ok::<_, StatementFileError>((tree.platform, view))
-            });
-            let views = views.collect::<Result<Vec<(String, Overlay)>, _>>()?;
-            Ok::<_, StatementFileError>(write_trees(&output, &views, split, &scratch)?)
-        })
-        .await
-    }
-}
-
-/// The files of one platform, and what is attested of them.
-struct Attested {
-    platform: String,
-    view: Overlay,
-    attestations: Vec<Attestation>,
-}
-
-impl Attested {
-    /// Returns the files with the statements about them on top, in a layer of their own below `scratch`.
-    fn with_statements(
-        &self,
-        names: FileNames<'_>,
-        time: Option<i64>,
-        scratch: &Path,
-    ) -> Result<Overlay, StatementFileError> {
-        let mut view = self.view.clone();
-        if self.attestations.is_empty() {
-            return Ok(view);
-        }
-        let tree = Root::from_fd(view.mount().map_err(ExportError::from)?);
-        let layer = tempfile::tempdir_in(scratch).map_err(ExportError::io("create a directory in", scratch))?;
-        // It is mounted until the output is written, and goes with this process's scratch space.
-        let layer = layer.keep();
-        let mode = Permissions::from_mode(TOP_MODE);
-        fs::set_permissions(&layer, mode).map_err(ExportError::io("change the mode of", &layer))?;
-        write_statements(&self.attestations, &tree, &layer, names, time)?;
-        view.lower.insert(0, layer);
-        Ok(view)
-    }
-}
-
-/// Writes mounted root file systems, each into a directory of its own if they are `split`.
-fn write_trees(
-    output: &OutputSpec,
-    views: &[(String, Overlay)],
-    split: bool,
-    scratch: &Path,
-) -> Result<(), ExportError> {
-    if let (OutputSpec::Tar { destination, .. }, true) = (output, split || views.len() > 1) {
-        return to_destination(destination, |out| {
-            export::write_tar(&gathered(views, scratch)?, None, out).map(drop)
-        });
-    }
-    let mut trees = Vec::new();
-    for (name, view) in views {
-        trees.push((name, Root::from_fd(view.mount()?)));
-    }
-    if !split && trees.len() > 1 {
-        export::refuse_collisions(trees.iter().map(|(name, tree)| (name.as_str(), tree)))?;
-    }
-    for (name, tree) in trees {
-        match output {
-            OutputSpec::Tar { destination, .. } => {
-                to_destination(destination, |out| export::write_tar(&tree, None, out).map(drop))?;
-            }
-            OutputSpec::Local { directory, .. } => {
-                let directory = if split { directory.join(name) } else { directory.clone() };
-                export::write_local(&tree, &directory, Ownership::Mine)?;
-            }
-            OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => {}
-        }
-    }
-    Ok(())
-}
-
-/// Mounts several root file systems beside each other, under their platforms' names.
-fn gathered(views: &[(String, Overlay)], scratch: &Path) -> Result<Root, ExportError> {
-    let place = tempfile::tempdir_in(scratch).map_err(ExportError::io("create a directory in", scratch))?;
-    let tree = Root::open(place.path())?;
-    for (name, view) in views {
-        let target = tree.make_dirs(Path::new(name), &DirAttributes::default())?;
-        attach(view.mount()?.as_fd(), target.as_fd())?;
-    }
-    // The mounts keep the directory busy; it goes with this process's scratch space and mount namespace.
-    let _kept = place.keep();
-    Ok(tree)
 }
 
 /// Writes to standard output or to a file that appears when it is complete.
-fn to_destination(
+pub(super) fn to_destination(
     destination: &Destination,
     write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
@@ -344,7 +215,7 @@ fn to_destination(
     }
 }
 
-async fn blocking<E>(work: impl FnOnce() -> Result<(), E> + Send + 'static) -> Result<(), BuildError>
+pub(super) async fn blocking<E>(work: impl FnOnce() -> Result<(), E> + Send + 'static) -> Result<(), BuildError>
 where
     E: Send + 'static,
     BuildError: From<E>,

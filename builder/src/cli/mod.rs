@@ -8,6 +8,7 @@ mod config_source;
 mod contexts;
 mod credentials;
 mod doctor;
+mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use snapshotter::Overlay;
 
+use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Process, Tree};
 
 /// `PATH` of a process that has none; Docker's.
@@ -82,6 +83,8 @@ pub enum SetupStep {
     Seccomp,
     /// Take on the credentials and Docker's capabilities.
     Credentials(Credentials),
+    /// Set resource limits.
+    Limits(Vec<ResourceLimit>),
     /// Become the program.
     Exec {
         /// Program and arguments.
@@ -172,14 +175,16 @@ pub fn plan(process: &Process, scratch: &Path) -> Vec<SetupStep> {
     if process.network == Network::Default {
         steps.push(SetupStep::HideAbstractSockets);
     }
-    steps.extend([
-        SetupStep::Seccomp,
-        SetupStep::Credentials(process.credentials.clone()),
-        SetupStep::Exec {
-            args: process.args.clone(),
-            env: environment(process),
-        },
-    ]);
+    steps.push(SetupStep::Seccomp);
+    steps.push(SetupStep::Credentials(process.credentials.clone()));
+    if !process.limits.is_empty() {
+        // Late, so that they hold for the program and not for what sets it up.
+        steps.push(SetupStep::Limits(process.limits.clone()));
+    }
+    steps.push(SetupStep::Exec {
+        args: process.args.clone(),
+        env: environment(process),
+    });
     steps
 }
 

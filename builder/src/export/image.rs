@@ -65,11 +65,7 @@ impl Image {
     }
 
     /// Makes an image for several platforms, or for one with attestations, from an index and what it lists.
-    pub fn under_index(
-        index: Document,
-        manifests: Vec<PlatformImage>,
-        attestations: Vec<AttestationManifest>,
-    ) -> Self {
+    pub fn under_index(index: Document, manifests: Vec<PlatformImage>, attestations: Vec<AttestationManifest>) -> Self {
         Self {
             index: Some(index),
             manifests,

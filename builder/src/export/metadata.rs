@@ -33,7 +33,13 @@ pub fn metadata(image: &Image, names: &[Reference]) -> Result<Map<String, Value>
 pub fn provenance_metadata(provenance: &[(Platform, Value)]) -> Map<String, Value> {
     const KEY: &str = "buildx.build.provenance";
     let several = provenance.len() > 1;
-    let key = |platform: &Platform| if several { format!("{KEY}/{platform}") } else { KEY.to_owned() };
+    let key = |platform: &Platform| {
+        if several {
+            format!("{KEY}/{platform}")
+        } else {
+            KEY.to_owned()
+        }
+    };
     let entries = provenance.iter().map(|(platform, told)| (key(platform), told.clone()));
     entries.collect()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use registry::oci::{PlatformError, ReferenceError};
 
-use super::{Form, ImageOptions};
+use super::{Form, ImageOptions, OutputEpoch};
 use crate::attributes::{AttributeError, Attributes};
 use crate::diagnostic::nearest;
 
@@ -35,9 +35,21 @@ pub enum OutputSpec {
         directory: PathBuf,
         /// Choices about the files.
         files: FilesOptions,
+        /// `mode`: what becomes of files that are there.
+        mode: LocalMode,
     },
     /// `type=cacheonly`: nowhere.
     CacheOnly,
+}
+
+/// What becomes of the files of a directory that the result does not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LocalMode {
+    /// They stay.
+    #[default]
+    Copy,
+    /// They are deleted.
+    Delete,
 }
 
 /// Choices about exported files.
@@ -45,6 +57,8 @@ pub enum OutputSpec {
 pub struct FilesOptions {
     /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
     pub platform_split: Option<bool>,
+    /// `source-date-epoch`: the time that no file is younger than.
+    pub epoch: OutputEpoch,
     /// `attestation-prefix`: how the names of attestations begin.
     pub attestation_prefix: String,
 }
@@ -134,6 +148,7 @@ impl OutputSpec {
                 path => Self::Local {
                     directory: path.into(),
                     files: FilesOptions::default(),
+                    mode: LocalMode::Copy,
                 },
             });
         }
@@ -185,16 +200,15 @@ impl OutputSpec {
         if directory == "-" {
             return Err(OutputSpecError::NeedsDirectory("local"));
         }
-        let mode = attributes.take_as("mode", "`copy`", |text| match text {
-            "copy" | "delete" => Some(text == "delete"),
+        let mode = attributes.take_as("mode", "`copy` or `delete`", |text| match text {
+            "copy" => Some(LocalMode::Copy),
+            "delete" => Some(LocalMode::Delete),
             _ => None,
         })?;
-        if mode == Some(true) {
-            return Err(OutputSpecError::Unsupported("mode=delete"));
-        }
         Ok(Self::Local {
             directory: directory.into(),
             files: FilesOptions::take(attributes)?,
+            mode: mode.unwrap_or_default(),
         })
     }
 
@@ -244,6 +258,7 @@ impl FilesOptions {
         })?;
         Ok(Self {
             platform_split: attributes.take_flag("platform-split")?,
+            epoch: OutputEpoch::take(attributes)?,
             attestation_prefix: prefix.unwrap_or_default(),
         })
     }

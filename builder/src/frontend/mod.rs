@@ -21,6 +21,7 @@ mod syntax;
 mod history;
 mod name;
 mod source;
+mod remote;
 mod epoch;
 mod globals;
 mod stages;
@@ -35,6 +36,7 @@ mod instruction;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use epoch::EpochSource;
 pub use failure::LowerError;
 pub use globals::Globals;
 pub use instruction::is_proxy;
@@ -71,6 +73,12 @@ pub fn references(request: &Request) -> Result<Vec<ImageRequest>, Vec<Diagnostic
         }
     }
     Ok(images)
+}
+
+/// Returns the source on the network whose time `SOURCE_DATE_EPOCH` means, if it means one: whoever can ask for that
+/// time puts it into [`Request::source_time`].
+pub fn epoch_source(request: &Request) -> Result<Option<EpochSource>, Vec<Diagnostic>> {
+    Globals::epoch_source(request).map_err(|error| vec![error.in_file(&request.dockerfile.source)])
 }
 
 /// Adds what the target is made from to a graph and returns what it comes to; `observer` watches.
