@@ -104,7 +104,7 @@ impl Printer {
                 let mut flags: String = mounts.iter().map(|mount| self.mount(mount)).collect();
                 flags.push_str(&self.flag("network", network.as_ref()));
                 flags.push_str(&self.flag("security", security.as_ref()));
-                flags.extend(devices.iter().map(|device| self.flag("device", Some(device))));
+                flags.extend(devices.iter().map(|device| self.flag("device", Some(&device.written))));
                 let (rest, heredocs) = command_text(command);
                 (flags, rest, heredocs)
             }

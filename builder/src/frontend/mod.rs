@@ -40,7 +40,7 @@ pub use failure::LowerError;
 pub use globals::Globals;
 pub use lowered::{Base, COMMENT, HistoryEntry, Lowered};
 pub use observe::{BaseImage, Observe, Seen};
-pub use request::{Entitlement, NamedContext, NoCache, Request, TargetPlatform};
+pub use request::{DeviceConsent, Entitlement, NamedContext, NoCache, Request, TargetPlatform};
 pub use resolve::{ImageRequest, ResolveError, ResolveImage, ResolvedImage};
 pub use syntax::refuse_foreign_syntax;
 
