@@ -1,13 +1,12 @@
 //! Runs one process in one root file system.
 //!
 //! A [`Process`] is compiled to a list of [`SetupStep`]s, a pure function with golden tests; a re-executed,
-//! single-threaded croze performs them and becomes the step. Three processes take part:
+//! single-threaded croze performs them and becomes the step. Four processes take part:
 //!
 //! ```text
-//! croze ── control socket ── monitor ── pid 1 of the step's pid namespace
+//! croze ── requests ───────── starter     forks a monitor for each step
+//!       ── control socket ─── monitor ─── pid 1 of the step's pid namespace
 //! ```
-//!
-//! While a step runs, the monitor of the next one is started and waits for its plan.
 //!
 //! The monitor kills the step as soon as the control socket ends, however croze died; the step asks the kernel to be
 //! killed when the monitor dies; the pid namespace takes everything the step has started along.
@@ -22,7 +21,7 @@ mod seccomp;
 mod init;
 mod own_program;
 mod run_error;
-mod monitor;
+mod starter;
 mod run;
 
 pub use exit::{Exit, GRACE, Stop};

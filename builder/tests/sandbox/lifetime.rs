@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_daemon_that_keeps_the_output_open_does_not_hold_the_step_up,
     nothing_outlives_croze_killed_by_any_signal,
     nothing_outlives_the_monitor,
+    a_step_outlives_the_starter,
     a_step_that_handles_sigterm_ends_in_its_own_way,
     a_step_that_does_not_handle_sigterm_is_killed_at_once,
     the_second_request_kills,
@@ -99,11 +100,7 @@ fn nothing_outlives_the_monitor(sandbox: &Sandbox) {
         processes_with(&marker).len() == 3
     });
     let croze = croze_process(child.id(), "croze");
-    // The other monitor waits for the next step.
-    let monitor = children(croze)
-        .into_iter()
-        .find(|monitor| !children(*monitor).is_empty());
-    kill_process(monitor.unwrap(), Signal::KILL).unwrap();
+    kill_process(monitor_of(starter_of(croze)), Signal::KILL).unwrap();
     eventually("all of it is gone", Duration::from_secs(1), || {
         processes_with(&marker).is_empty()
     });
@@ -111,6 +108,28 @@ fn nothing_outlives_the_monitor(sandbox: &Sandbox) {
         crate::harness::report(child).exit,
         Err("the step's monitor died".into())
     );
+}
+
+fn a_step_outlives_the_starter(sandbox: &Sandbox) {
+    let (step, marker) = marked(sandbox, "trap 'exit 3' USR1; sleep 300 & wait");
+    let child = step.start();
+    eventually("the step runs", Duration::from_secs(10), || {
+        processes_with(&marker).len() == 2
+    });
+    let starter = starter_of(croze_process(child.id(), "croze"));
+    let monitor = monitor_of(starter);
+    kill_process(starter, Signal::KILL).unwrap();
+    kill_process(children(monitor)[0], Signal::USR1).unwrap();
+    assert_eq!(crate::harness::report(child).exit, Ok(3));
+    assert_eq!(processes_with(&marker), [""; 0]);
+}
+
+fn starter_of(croze: Pid) -> Pid {
+    children(croze)[0]
+}
+
+fn monitor_of(starter: Pid) -> Pid {
+    children(starter)[0]
 }
 
 /// Returns the children of a process without threads.

@@ -7,13 +7,12 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::process::ExitCode;
 use std::time::Instant;
 
 use nix::sched::CloneFlags;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, setsid, waitpid};
 use rustix::thread::set_name;
@@ -45,24 +44,33 @@ impl<T, E: Into<io::Error>> To<T> for Result<T, E> {
     }
 }
 
-/// The monitor's whole life. Its standard input is the control socket.
-pub(super) fn main() -> ExitCode {
-    let Ok(control) = io::stdin().as_fd().try_clone_to_owned() else {
-        return ExitCode::FAILURE;
-    };
-    let mut control = UnixStream::from(control);
-    let outcome = run_step(&mut control).unwrap_or_else(|failure| Outcome::MonitorFailed {
+/// What connects a monitor with croze.
+pub(super) struct Ends {
+    /// Gives the plan and orders, takes the outcome.
+    pub(super) control: UnixStream,
+    /// Standard output of the step.
+    pub(super) stdout: OwnedFd,
+    /// Standard error of the step.
+    pub(super) stderr: OwnedFd,
+}
+
+/// The monitor's whole life; returns its exit status.
+pub(super) fn main(ends: Ends) -> u8 {
+    let Ends {
+        mut control,
+        stdout,
+        stderr,
+    } = ends;
+    let outcome = run_step(&mut control, stdout, stderr).unwrap_or_else(|failure| Outcome::MonitorFailed {
         verb: failure.verb.into(),
         errno: failure.source.raw_os_error().unwrap_or_default(),
     });
     // If croze is gone there is nobody to tell. It need not wait for this process to be taken apart.
-    match wire::send(&outcome, &mut control).and_then(|()| control.shutdown(Shutdown::Write)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    let told = wire::send(&outcome, &mut control).and_then(|()| control.shutdown(Shutdown::Write));
+    u8::from(told.is_err())
 }
 
-fn run_step(control: &mut UnixStream) -> Result<Outcome, Failure> {
+fn run_step(control: &mut UnixStream, stdout: OwnedFd, stderr: OwnedFd) -> Result<Outcome, Failure> {
     let null = OwnedFd::from(
         File::options()
             .read(true)
@@ -70,9 +78,12 @@ fn run_step(control: &mut UnixStream) -> Result<Outcome, Failure> {
             .open("/dev/null")
             .to("open `/dev/null`")?,
     );
+    // Standard input is the starter's socket: croze must see it break when the starter dies.
     dup2_stdin(&null).to("replace standard input")?;
+    dup2_stdout(stdout).to("replace standard output")?;
+    dup2_stderr(stderr).to("replace standard error")?;
     sys::close_on_exec_from(3).to("mark descriptors")?;
-    // The kernel has named it after the descriptor it was started from.
+    // The kernel has named the starter after the descriptor it was started from.
     set_name(c"step-monitor").to("set the name of the monitor")?;
     // An own session: a ^C at croze's terminal is croze's to handle.
     setsid().to("start a session")?;
