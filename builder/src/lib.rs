@@ -20,6 +20,7 @@ pub mod context;
 pub mod copy;
 pub mod executor;
 pub mod secrets;
+pub mod devices;
 pub mod doctor;
 pub mod image;
 pub mod fetch;

@@ -92,6 +92,7 @@ pub async fn plan(
         fetcher,
         contexts,
         secrets: request.secrets.clone(),
+        devices: Arc::clone(&request.devices),
         surroundings: Surroundings {
             resolv_conf: request.resolv_conf.clone(),
             shm_size: request.shm_size,

@@ -10,11 +10,12 @@ use registry::compress::Compression;
 use registry::oci::{Platform, Reference};
 
 use crate::attest::{AttestOptions, ConfigSource};
+use crate::devices::DeviceRegistry;
 use crate::diagnostic::SourceFile;
 use crate::dockerfile::Dockerfile;
 use crate::executor::ResourceLimit;
 use crate::export::OutputSpec;
-use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
+use crate::frontend::{self, DeviceConsent, Entitlement, NamedContext, NoCache, TargetPlatform};
 use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
@@ -60,6 +61,10 @@ pub struct BuildRequest {
     pub network: Network,
     /// `--allow`.
     pub allow: BTreeSet<Entitlement>,
+    /// `--allow device`.
+    pub device_consent: DeviceConsent,
+    /// The devices of the machine.
+    pub devices: Arc<DeviceRegistry>,
     /// `--add-host`: address and name.
     pub add_hosts: Vec<(String, String)>,
     /// Bytes of `/dev/shm`.
@@ -101,6 +106,8 @@ impl BuildRequest {
             no_cache: self.no_cache.clone(),
             network: self.network,
             allow: self.allow.clone(),
+            device_consent: self.device_consent.clone(),
+            devices: Arc::clone(&self.devices),
             add_hosts: self.add_hosts.clone(),
             shm_size: Some(self.shm_size),
             build_platform: Platform::host(),

@@ -202,9 +202,12 @@ pub struct BuildArgs {
     /// Network of RUN steps that do not say `--network`
     #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
     pub network: NetworkArg,
-    /// Permit what needs consent: `network.host`, `buildx.local.delete`
+    /// Permit what needs consent: `network.host`, `security.insecure`, `device[=NAME]`, `buildx.local.delete`
     #[arg(long = "allow", value_name = "ENTITLEMENT", help_heading = "Steps")]
     pub allow: Vec<String>,
+    /// Find devices for `RUN --device` here [default: /etc/cdi and /var/run/cdi]
+    #[arg(long = "cdi-spec-dir", value_name = "DIR", help_heading = "Steps")]
+    pub cdi_spec_dirs: Vec<PathBuf>,
     /// Add a line to /etc/hosts of RUN steps
     #[arg(long = "add-host", value_name = "HOST:IP", help_heading = "Steps")]
     pub add_hosts: Vec<String>,

@@ -7,6 +7,7 @@ use super::failure::{Failure, Kind, resource_or};
 use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, ShipError};
 use crate::context::SelectError;
+use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
@@ -154,6 +155,8 @@ impl Fixed {
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => self.context_failure(error),
             OpError::Fetch(error) => fetch_failure(error),
+            OpError::Device(DeviceError::Unsupported { .. }) => Failure::because(Kind::Environment, error)
+                .help("describe the device without it, in a directory that `--cdi-spec-dir` names"),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
             OpError::Copy(copy) => copy_failure(copy),

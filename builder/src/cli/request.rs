@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use registry::oci::{Platform, Reference};
 
@@ -16,6 +18,7 @@ use super::ssh;
 use super::values::{self, ValueError};
 use crate::attest::AttestOptions;
 use crate::build::{Annotations, BuildRequest, Fetching};
+use crate::devices::DeviceRegistry;
 use crate::diagnostic::Diagnostic;
 use crate::executor::{DEFAULT_SHM_SIZE, LimitError};
 use crate::export::{Destination, ImageOutput, LayoutPlace, LocalMode, OutputSpec};
@@ -23,6 +26,9 @@ use crate::frontend::NoCache;
 use crate::image::MediaTypes;
 use crate::op::Network;
 use crate::ops::Secrets;
+
+/// Where CDI specifications are, those of later directories counting more.
+const DEVICE_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 
 /// Reads what the options name and checks what they say.
 ///
@@ -80,6 +86,8 @@ pub(super) fn build_request(
             NetworkArg::Host => Network::Host,
         },
         allow: entitlements::of_dockerfile(args)?,
+        device_consent: entitlements::devices(args)?,
+        devices: Arc::new(DeviceRegistry::load(&device_directories(args))),
         add_hosts: args
             .add_hosts
             .iter()
@@ -136,6 +144,14 @@ fn platforms(args: &BuildArgs) -> Result<Vec<Platform>, Failure> {
         }
     }
     Ok(platforms)
+}
+
+/// Returns where the devices of the machine are described.
+fn device_directories(args: &BuildArgs) -> Vec<PathBuf> {
+    match args.cdi_spec_dirs.as_slice() {
+        [] => DEVICE_DIRECTORIES.map(PathBuf::from).to_vec(),
+        given => given.to_vec(),
+    }
 }
 
 /// Reads `--tag`s.

@@ -37,6 +37,8 @@ pub(super) struct Lowering<'a> {
     images: &'a dyn ResolveImage,
     graph: &'a mut GraphBuilder<Op>,
     stages: Vec<Outcome>,
+    /// Whether the Dockerfile is only looked at: then nothing in it needs consent, and nothing of the machine.
+    pub(super) only_looks: bool,
 }
 
 /// How far a stage is.
@@ -65,6 +67,7 @@ impl<'a> Lowering<'a> {
             images,
             graph,
             stages: vec![Outcome::Untouched; table.stages.len()],
+            only_looks: false,
         }
     }
 
@@ -105,6 +108,7 @@ impl<'a> Lowering<'a> {
 
     /// Lowers these stages for the observer alone, and returns what stood in the way of some.
     pub(super) fn inspect(mut self, stages: BTreeSet<usize>) -> Vec<LowerError> {
+        self.only_looks = true;
         let source = &self.request.dockerfile.source;
         let failures = stages.into_iter().filter_map(|index| match self.stage(index) {
             Ok(_) | Err(Failure::Inherited) => None,

@@ -42,7 +42,7 @@ pub use globals::Globals;
 pub use instruction::is_proxy;
 pub use lowered::{Base, COMMENT, HistoryEntry, Lowered, ScanTargets};
 pub use observe::{BaseImage, Observe, Seen};
-pub use request::{Entitlement, NamedContext, NoCache, Request, TargetPlatform};
+pub use request::{DeviceConsent, Entitlement, NamedContext, NoCache, Request, TargetPlatform};
 pub use resolve::{ImageRequest, ResolveError, ResolveImage, ResolvedImage};
 pub use syntax::refuse_foreign_syntax;
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Record;
 use crate::context::Selection;
+use crate::devices::DeviceRegistry;
 use crate::executor::{Executor, ResourceLimit, RunError};
 use crate::fetch::{FetchError, Fetched, Fetcher, Revision};
 use crate::graph::{Vertex, VertexId};
@@ -49,6 +50,8 @@ pub struct Ops {
     pub contexts: BTreeMap<String, Arc<LocalContext>>,
     /// What the command line gave for mounts.
     pub secrets: Secrets,
+    /// The devices of the machine.
+    pub devices: Arc<DeviceRegistry>,
     /// What `RUN` steps get of the machine.
     pub surroundings: Surroundings,
     /// Where to tell what happens.

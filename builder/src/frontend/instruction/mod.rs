@@ -3,6 +3,7 @@
 mod arg;
 mod command;
 mod copy;
+mod device;
 mod expose;
 mod healthcheck;
 mod metadata;
