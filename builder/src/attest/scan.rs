@@ -17,7 +17,7 @@ use super::SbomOptions;
 use crate::frontend::ScanTargets;
 use crate::graph::{GraphBuilder, Meta, VertexId};
 use crate::image::BaseImage;
-use crate::op::{ImageOp, LocalOp, Mount, MountSource, Network, Op, RunOp, WorkdirOp};
+use crate::op::{ImageOp, LocalOp, Mount, MountSource, Network, Op, RunOp, Security, WorkdirOp};
 
 /// The scan of the result itself.
 pub(super) const CORE: &str = "sbom";
@@ -162,6 +162,8 @@ impl Scanner {
             user: String::new(),
             mounts,
             script: None,
+            devices: Vec::new(),
+            security: Security::Sandbox,
             network: Network::Default,
             hostname: HOSTNAME.to_owned(),
             extra_hosts: Vec::new(),
