@@ -136,6 +136,7 @@ async fn resolve(
         progress.completed(step, resolved.as_ref().err().map(ToString::to_string));
         resolved.map(drop).map_err(|source| BuildError::Image {
             origin: Some(image.span),
+            near: image.near,
             source: Box::new(source),
         })
     }))
@@ -178,10 +179,12 @@ pub(super) fn lower_error(error: LowerError) -> BuildError {
         LowerError::Resolve {
             diagnostic,
             span,
+            near,
             error: ResolveError(error),
         } => match error.downcast::<PullError>() {
             Ok(source) => BuildError::Image {
                 origin: Some(span),
+                near,
                 source,
             },
             Err(_) => BuildError::Dockerfile(vec![*diagnostic]),
