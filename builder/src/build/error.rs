@@ -31,6 +31,8 @@ pub enum BuildError {
     Image {
         /// What in the Dockerfile names it.
         origin: Option<Span>,
+        /// A stage or named context whose name is like the image's.
+        near: Option<String>,
         /// Why.
         #[source]
         source: Box<PullError>,

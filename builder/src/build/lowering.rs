@@ -139,6 +139,7 @@ async fn resolve(
         let resolved = resolve_one(&image.reference, &image.platform, images, progress).await;
         resolved.map(drop).map_err(|source| BuildError::Image {
             origin: Some(image.span),
+            near: image.near,
             source: Box::new(source),
         })
     }))
@@ -223,10 +224,12 @@ pub(super) fn lower_error(error: LowerError) -> BuildError {
         LowerError::Resolve {
             diagnostic,
             span,
+            near,
             error: ResolveError(error),
         } => match error.downcast::<PullError>() {
             Ok(source) => BuildError::Image {
                 origin: Some(span),
+                near,
                 source,
             },
             Err(_) => BuildError::Dockerfile(vec![*diagnostic]),

@@ -1,9 +1,12 @@
 //! From what went wrong in a build to what is said and which code is returned.
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::ExitCodeArg;
 use super::failure::{Failure, Kind, resource_or};
+use super::pointer;
 use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, ShipError};
 use crate::context::SelectError;
@@ -17,6 +20,8 @@ use crate::progress::Recorder;
 
 /// What to do when the disk is full.
 const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
+/// The shell that runs what is not written as JSON.
+const SHELL: &str = "/bin/sh";
 /// Lines of a failed step's log that are shown.
 const TAIL: usize = 20;
 
@@ -64,7 +69,13 @@ impl Fixed {
                 diagnostics,
                 tail: None,
             },
-            BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
+            BuildError::Image { origin, near, source } => {
+                let failure = self.at(origin, pull_failure(&source));
+                match near {
+                    Some(near) => failure.help(format!("did you mean `{near}`, which the build knows?")),
+                    None => failure,
+                }
+            }
             BuildError::Epoch { origin, source } => {
                 let mut failure = self.at(origin, fetch_failure(&source));
                 for diagnostic in &mut failure.diagnostics {
@@ -80,6 +91,7 @@ impl Fixed {
                 step,
                 source,
             } => {
+                let origin = origin.map(|span| self.word(span, &source));
                 let mut failure = self.at(origin, self.step_failure(&source));
                 if let (
                     OpError::Exit { .. } | OpError::NoSpace { .. } | OpError::Exec { .. },
@@ -135,6 +147,16 @@ impl Fixed {
         failure
     }
 
+    /// Returns the word of an instruction that is the matter, if it can be told.
+    fn word(&self, instruction: Span, error: &OpError) -> Span {
+        let path = match error {
+            OpError::Context(error) => error.path(),
+            _ => None,
+        };
+        let word = path.and_then(|path| pointer::find(&self.dockerfile, instruction, path));
+        word.unwrap_or(instruction)
+    }
+
     fn step_failure(&self, error: &OpError) -> Failure {
         match error {
             OpError::Exit { exit, .. } => {
@@ -151,6 +173,14 @@ impl Fixed {
             } => Failure::because(Kind::Environment, error).help(
                 "choose a lower `--ulimit`, or raise the hard limit of the shell, the job or the pod that runs croze",
             ),
+            OpError::Exec {
+                source: RunError::Setup(SetupError::Exec { program, source }),
+                ..
+            } if program == Path::new(SHELL) && source.to_io_error().kind() == ErrorKind::NotFound => {
+                Failure::because(Kind::Run, error).help(
+                    "the stage has no shell: start it from an image that has one, or write the command as `[\"program\", …]`",
+                )
+            }
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => self.context_failure(error),

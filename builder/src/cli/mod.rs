@@ -13,6 +13,7 @@ mod environment;
 mod excerpt;
 mod failure;
 mod locate;
+mod pointer;
 mod render;
 mod request;
 mod ssh;

@@ -22,7 +22,7 @@ use super::stage::{OpenStage, StageState};
 use super::stages::{NamedSource, ParsedStage, StageTable, Step};
 use super::{ResolveImage, ResolvedImage};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
-use crate::dockerfile::{InstructionKind, did_you_mean};
+use crate::dockerfile::InstructionKind;
 use crate::graph::{GraphBuilder, Meta, VertexId};
 use crate::op::{ImageOp, LocalOp, Op, WorkdirOp};
 
@@ -84,11 +84,13 @@ impl<'a> Lowering<'a> {
                 Err(Failure::Resolve {
                     diagnostic,
                     span,
+                    near,
                     error,
                 }) => {
                     return Err(LowerError::Resolve {
                         diagnostic: Box::new(in_file(*diagnostic)),
                         span,
+                        near,
                         error,
                     });
                 }
@@ -116,10 +118,12 @@ impl<'a> Lowering<'a> {
             Err(Failure::Resolve {
                 diagnostic,
                 span,
+                near,
                 error,
             }) => Some(LowerError::Resolve {
                 diagnostic: Box::new(diagnostic.in_file(source)),
                 span,
+                near,
                 error,
             }),
         });
@@ -315,10 +319,9 @@ impl<'a> Lowering<'a> {
 
     fn resolve(&self, reference: &Reference, platform: &Platform, span: Span) -> Result<ResolvedImage, Failure> {
         self.images.resolve(reference, platform).map_err(|error| {
-            let name = reference.familiar();
-            let name = name.strip_suffix(":latest").unwrap_or(&name);
-            let stages = self.table.stages.iter().map(|stage| stage.label.as_str());
-            let suggestion = did_you_mean(name, stages);
+            let near = self.table.near(reference, self.request);
+            let suggestion = near.as_ref().map(|near| format!(" (did you mean {near}?)"));
+            let suggestion = suggestion.unwrap_or_default();
             let message = format!("cannot resolve the image `{reference}` for {platform}{suggestion}");
             let mut diagnostic = Diagnostic::error(message).at(span, "");
             let mut cause: Option<&dyn std::error::Error> = Some(&error);
@@ -329,6 +332,7 @@ impl<'a> Lowering<'a> {
             Failure::Resolve {
                 diagnostic: Box::new(diagnostic),
                 span,
+                near,
                 error,
             }
         })
