@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
-use registry::client::ClientOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -35,12 +34,7 @@ pub(super) fn run(
     let ready = ready.transpose()?;
     let secrets = request::secrets(args, environment)?;
     enter_sandbox(global)?;
-    let options = ClientOptions {
-        credentials: environment.credentials(),
-        insecure: request::insecure_registries(args)?,
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
-    };
+    let options = request::client_options(args, environment)?;
     let services = Services::open(root, options).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
@@ -90,7 +84,12 @@ pub(super) fn run(
 }
 
 /// Fetches the context; a signal ends that.
-async fn fetching(args: &BuildArgs, place: &Place, services: &Services, fetcher: &Fetcher) -> Result<Located, Failure> {
+pub(super) async fn fetching(
+    args: &BuildArgs,
+    place: &Place,
+    services: &Services,
+    fetcher: &Fetcher,
+) -> Result<Located, Failure> {
     tokio::select! {
         located = locate::fetch(args, place, services, fetcher) => located,
         signal = next_signal() => Err(Failure::new(signal, Diagnostic::error("the build was interrupted"))),
