@@ -75,7 +75,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Build(args) => {
             return match call::question(args)? {
-                Some(question) => call::run(question, args, &root()?, environment),
+                Some(question) => call::run(question, args, &cli.global, &root()?, environment),
                 None => build::run(args, &cli.global, &root()?, environment),
             };
         }

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use registry::client::ClientOptions;
 use registry::oci::{Platform, Reference};
 
 use super::args::{BuildArgs, NetworkArg};
@@ -13,7 +14,7 @@ use super::contexts;
 use super::entitlements;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
-use super::locate::{self, Located};
+use super::locate::Located;
 use super::ssh;
 use super::values::{self, ValueError};
 use crate::attest::AttestOptions;
@@ -109,20 +110,6 @@ pub(super) fn usage(error: ValueError) -> Failure {
     Failure::because(Kind::Usage, &error)
 }
 
-/// The same for a context that is at hand: what a Dockerfile is asked about must not need the network.
-///
-/// # Errors
-/// Usage for a context that would have to be fetched; else as [`build_request`].
-pub(super) fn of_directory(args: &BuildArgs, environment: &Environment) -> Result<BuildRequest, Failure> {
-    match locate::at_hand(args, &locate::place(args)?)? {
-        Some(located) => build_request(args, environment, located),
-        None => {
-            let message = Diagnostic::error("`--call` and `--check` take a directory as context");
-            Err(Failure::new(Kind::Usage, message))
-        }
-    }
-}
-
 fn parse_all<T>(
     option: &'static str,
     texts: &[String],
@@ -169,8 +156,21 @@ fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
     Ok(tags)
 }
 
+/// Returns how registries are talked to.
+///
+/// # Errors
+/// Usage for tags and outputs that cannot be read: an output may name a registry to talk to.
+pub(super) fn client_options(args: &BuildArgs, environment: &Environment) -> Result<ClientOptions, Failure> {
+    Ok(ClientOptions {
+        credentials: environment.credentials(),
+        insecure: insecure_registries(args)?,
+        extra_ca: args.registry_cas.clone(),
+        ..ClientOptions::default()
+    })
+}
+
 /// Returns the registries that `--insecure-registry` names, and those of outputs with `registry.insecure=true`.
-pub(super) fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
+fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
     let tags = tags(args)?;
     let mut registries: BTreeSet<String> = args.insecure_registries.iter().cloned().collect();
     for output in outputs(args, &tags)? {
