@@ -13,6 +13,7 @@ use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
 use crate::image::{BaseImages, LayerPacker};
 use crate::progress::Progress;
+use crate::rung::Confinement;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
 
@@ -31,6 +32,8 @@ pub struct Services {
     pub cache: Arc<dyn CacheStore>,
     /// Registries.
     pub client: Client,
+    /// What confines steps.
+    pub confinement: Confinement,
     /// The name of this build.
     pub build_id: String,
     pub(super) scratch: Scratch,
@@ -43,7 +46,7 @@ impl Services {
     ///
     /// # Errors
     /// If the directory cannot be used, or is being pruned.
-    pub fn open(root: &Path, client: ClientOptions) -> Result<Self, BuildError> {
+    pub fn open(root: &Path, client: ClientOptions, confinement: Confinement) -> Result<Self, BuildError> {
         let state = StateDir::open(root)?;
         let lock = state.lock_for_build()?;
         let scratch = state.scratch()?;
@@ -65,6 +68,7 @@ impl Services {
             snapshots,
             cache,
             client: Client::new(client),
+            confinement,
             build_id,
             scratch,
             lock,
