@@ -135,6 +135,11 @@ impl Dresser {
     }
 }
 
+/// Sets the modification time of an open file or directory.
+pub(super) fn set_time(file: BorrowedFd<'_>, time: Timestamp) -> Result<(), Errno> {
+    futimens(file, &times(Some(time)))
+}
+
 fn set_owner(file: BorrowedFd<'_>, owner: Owner) -> Result<(), Undressed> {
     let Owner { uid, gid } = owner;
     owned(owner, fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
