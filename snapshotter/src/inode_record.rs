@@ -11,7 +11,6 @@
 //! record has one spelling. Neither attribute is ever part of a layer, and no step sees them.
 
 use std::ffi::CStr;
-use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{FileType, XattrFlags, fgetxattr, fsetxattr};
@@ -78,29 +77,29 @@ impl InodeRecord {
     }
 
     /// Reads the record of an open file or directory; `None` when it has none, or cannot have one.
-    pub fn read(fd: impl AsFd) -> io::Result<Option<Self>> {
+    ///
+    /// A damaged record is `EUCLEAN`, which is what file systems say of damage of their own.
+    pub fn read(fd: impl AsFd) -> Result<Option<Self>, Errno> {
         let mut value = [0; MAX_LEN];
-        match fgetxattr(fd, Self::XATTR, &mut value) {
-            Ok(length) => Self::of_disk(&value[..length]).map(Some),
+        let length = fgetxattr(fd, Self::XATTR, &mut value);
+        Self::of_disk(length.map(|length| &value[..length]))
+    }
+
+    /// Makes sense of what the kernel answered when it was asked for the attribute.
+    fn of_disk(value: Result<&[u8], Errno>) -> Result<Option<Self>, Errno> {
+        match value {
+            Ok(value) => Self::parse(value).map(Some).map_err(|_| Errno::UCLEAN),
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
             // The value is longer than any record.
-            Err(Errno::RANGE) => Self::of_disk(&[]).map(Some),
-            Err(error) => Err(error.into()),
+            Err(Errno::RANGE) => Err(Errno::UCLEAN),
+            Err(error) => Err(error),
         }
     }
 
     /// Writes the record to an open file or directory.
-    pub fn write(&self, fd: impl AsFd) -> io::Result<()> {
-        Ok(fsetxattr(
-            fd,
-            Self::XATTR,
-            self.encode().as_bytes(),
-            XattrFlags::empty(),
-        )?)
-    }
-
-    fn of_disk(value: &[u8]) -> io::Result<Self> {
-        Self::parse(value).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    pub fn write(&self, fd: impl AsFd) -> Result<(), Errno> {
+        let value = self.encode();
+        fsetxattr(fd, Self::XATTR, value.as_bytes(), XattrFlags::empty())
     }
 
     /// Returns what kind of file the image has here.
