@@ -128,7 +128,7 @@ impl Stacks {
     /// Begins a snapshot on top of a chain.
     pub fn workspace(&self, chain: &[SnapshotName], writes: Writes) -> Result<Workspace, StackError> {
         Ok(Workspace(match &self.way {
-            Way::Overlay => Working::Layered(Layered::workspace(Arc::clone(&self.store), chain)?),
+            Way::Overlay => Working::Layered(Box::new(Layered::workspace(Arc::clone(&self.store), chain)?)),
             Way::Flat(trees) => Working::Flat(Box::new(Trees::claim(trees, chain, writes)?)),
         }))
     }
@@ -169,7 +169,7 @@ pub struct Workspace(Working);
 
 #[derive(Debug)]
 enum Working {
-    Layered(Layered<layered::Writable>),
+    Layered(Box<Layered<layered::Writable>>),
     Flat(Box<Claim>),
 }
 

@@ -177,7 +177,7 @@ fn a_directory_that_takes_the_inode_of_the_old_one_is_new() {
     let mut reused = false;
     for round in 0..20 {
         let called = format!("round-{round}");
-        workshop.step(&[base.clone()], &called, |top| {
+        workshop.step(std::slice::from_ref(&base), &called, |top| {
             let before = fs::metadata(top.join("d")).unwrap().ino();
             fs::remove_dir_all(top.join("d")).unwrap();
             fs::create_dir(top.join("d")).unwrap();
