@@ -72,19 +72,21 @@ pub async fn plan(
 ) -> Result<Planned, BuildError> {
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
-    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &progress).await?;
+    let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
+    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &fetcher, &progress).await?;
     let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
     let contexts = contexts(&request, &services, &graph)?;
     let ops = Ops {
         state: services.state.clone(),
         snapshots: Arc::clone(&services.snapshots),
         images: Arc::clone(&images),
-        fetcher: Arc::new(services.fetcher(&request.secrets, &request.fetching)),
+        fetcher,
         contexts,
         secrets: request.secrets.clone(),
         surroundings: Surroundings {
             resolv_conf: request.resolv_conf.clone(),
             shm_size: request.shm_size,
+            limits: request.limits.clone(),
         },
         progress: progress.clone(),
         steps: names::declare(&progress, &graph, &targets),
@@ -167,6 +169,7 @@ impl Planned {
             progress: &self.progress,
             images: &self.images,
             variants: &variants,
+            epoch,
             tasks: &tasks,
         };
         let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());

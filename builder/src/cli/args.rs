@@ -207,13 +207,8 @@ pub struct BuildArgs {
     /// Network of RUN steps that do not say `--network`
     #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
     pub network: NetworkArg,
-    /// Permit what a Dockerfile may ask for: `network.host`
-    #[arg(
-        long = "allow",
-        value_name = "ENTITLEMENT",
-        value_delimiter = ',',
-        help_heading = "Steps"
-    )]
+    /// Permit what needs consent: `network.host`, `buildx.local.delete`
+    #[arg(long = "allow", value_name = "ENTITLEMENT", help_heading = "Steps")]
     pub allow: Vec<String>,
     /// Add a line to /etc/hosts of RUN steps
     #[arg(long = "add-host", value_name = "HOST:IP", help_heading = "Steps")]
@@ -221,6 +216,9 @@ pub struct BuildArgs {
     /// Size of /dev/shm in RUN steps, in bytes or with a unit [default: 64m]
     #[arg(long, value_name = "SIZE", help_heading = "Steps")]
     pub shm_size: Option<String>,
+    /// Limit a resource of RUN steps, as in `nofile=1024:4096`; -1 is no limit
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]", help_heading = "Steps")]
+    pub ulimits: Vec<String>,
     /// How many steps run at once [default: all that are ready]
     #[arg(long, value_name = "N", help_heading = "Steps")]
     pub jobs: Option<NonZeroUsize>,

@@ -1,5 +1,6 @@
 //! `croze build`: enters the sandbox, builds, shows it, and says how it ended.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,7 +55,8 @@ pub(super) fn run(
         Some(request) => request,
         None => {
             let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
-            let located = runtime.block_on(fetching(args, &place, &services, &fetcher))?;
+            let build_args = request::build_args(args, environment)?;
+            let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher))?;
             request::build_request(args, environment, located)?
         }
     };
@@ -90,9 +92,15 @@ pub(super) fn run(
 }
 
 /// Fetches the context; a signal ends that.
-async fn fetching(args: &BuildArgs, place: &Place, services: &Services, fetcher: &Fetcher) -> Result<Located, Failure> {
+async fn fetching(
+    args: &BuildArgs,
+    build_args: &BTreeMap<String, String>,
+    place: &Place,
+    services: &Services,
+    fetcher: &Fetcher,
+) -> Result<Located, Failure> {
     tokio::select! {
-        located = locate::fetch(args, place, services, fetcher) => located,
+        located = locate::fetch(args, build_args, place, services, fetcher) => located,
         signal = next_signal() => Err(Failure::new(signal, Diagnostic::error("the build was interrupted"))),
     }
 }

@@ -8,6 +8,7 @@ use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, ShipError};
 use crate::context::SelectError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
@@ -71,6 +72,15 @@ impl Fixed {
                 tail: None,
             },
             BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
+            BuildError::Epoch { origin, source } => {
+                let mut failure = self.at(origin, fetch_failure(&source));
+                for diagnostic in &mut failure.diagnostics {
+                    diagnostic
+                        .notes
+                        .push("`SOURCE_DATE_EPOCH` takes the time of the image from it".to_owned());
+                }
+                failure
+            }
             BuildError::Step {
                 name,
                 origin,
@@ -138,6 +148,12 @@ impl Fixed {
             }
             OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
             OpError::NoSandbox => self.no_sandbox(error),
+            OpError::Exec {
+                source: RunError::Setup(SetupError::LimitAboveHard { .. }),
+                ..
+            } => Failure::because(Kind::Environment, error).help(
+                "choose a lower `--ulimit`, or raise the hard limit of the shell, the job or the pod that runs croze",
+            ),
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => self.context_failure(error),

@@ -7,6 +7,7 @@ mod call;
 mod contexts;
 mod credentials;
 mod doctor;
+mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;

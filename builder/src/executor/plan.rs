@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use snapshotter::Overlay;
 
+use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Process, Tree};
 use crate::rung::{Confinement, ProcView};
 
@@ -106,6 +107,8 @@ pub enum SetupStep {
     Seccomp,
     /// Take on the credentials and Docker's capabilities.
     Credentials(Credentials),
+    /// Set resource limits.
+    Limits(Vec<ResourceLimit>),
     /// Become the program.
     Exec {
         /// Program and arguments.
@@ -212,14 +215,16 @@ fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupSte
     if let (sockets @ true, signals) | (sockets, signals @ true) = close_off {
         steps.push(SetupStep::CloseOff { sockets, signals });
     }
-    steps.extend([
-        SetupStep::Seccomp,
-        SetupStep::Credentials(process.credentials.clone()),
-        SetupStep::Exec {
-            args: process.args.clone(),
-            env: environment(process),
-        },
-    ]);
+    steps.push(SetupStep::Seccomp);
+    steps.push(SetupStep::Credentials(process.credentials.clone()));
+    if !process.limits.is_empty() {
+        // Late, so that they hold for the program and not for what sets it up.
+        steps.push(SetupStep::Limits(process.limits.clone()));
+    }
+    steps.push(SetupStep::Exec {
+        args: process.args.clone(),
+        env: environment(process),
+    });
     steps
 }
 

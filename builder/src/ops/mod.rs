@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Record;
 use crate::context::Selection;
-use crate::executor::Executor;
+use crate::executor::{Executor, ResourceLimit};
 use crate::fetch::{FetchError, Fetched, Fetcher};
 use crate::graph::{Vertex, VertexId};
 use crate::image::BaseImages;
@@ -77,6 +77,8 @@ pub struct Surroundings {
     pub resolv_conf: String,
     /// Bytes of `/dev/shm`.
     pub shm_size: u64,
+    /// Resource limits.
+    pub limits: Vec<ResourceLimit>,
 }
 
 impl Evaluator for Ops {

@@ -155,6 +155,7 @@ impl Sandbox {
                 extra_hosts: Vec::new(),
                 resolv_conf: "nameserver 192.0.2.1\n".into(),
                 shm_size: DEFAULT_SHM_SIZE,
+                limits: Vec::new(),
             },
         }
     }

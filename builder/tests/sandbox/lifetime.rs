@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_daemon_that_keeps_the_output_open_does_not_hold_the_step_up,
     nothing_outlives_croze_killed_by_any_signal,
     nothing_outlives_the_monitor,
+    a_step_outlives_the_starter,
     a_step_that_handles_sigterm_ends_in_its_own_way,
     a_step_that_does_not_handle_sigterm_is_killed_at_once,
     the_second_request_kills,
@@ -109,11 +110,9 @@ fn nothing_outlives_the_monitor(sandbox: &Sandbox) {
         eventually("the step runs", Duration::from_secs(10), || {
             processes_with(&marker).len() == 3
         });
-        let mut monitor = croze_process(child.id(), "croze");
-        for _ in 0..=depth {
-            // The other child of croze is the monitor that waits for the next step.
-            let busy = children(monitor).into_iter().find(|child| !children(*child).is_empty());
-            monitor = busy.unwrap();
+        let mut monitor = monitor_of(starter_of(croze_process(child.id(), "croze")));
+        for _ in 0..depth {
+            monitor = children(monitor)[0];
         }
         kill_process(monitor, Signal::KILL).unwrap();
         eventually("all of it is gone", Duration::from_secs(1), || {
@@ -131,6 +130,36 @@ fn what_forks_all_the_time_ends_with_its_step(sandbox: &Sandbox) {
         assert_eq!(step.stdout(), "done\n");
         assert_eq!(processes_with(&marker), [""; 0]);
     }
+}
+
+fn a_step_outlives_the_starter(sandbox: &Sandbox) {
+    let (step, marker) = marked(sandbox, "trap 'exit 3' USR1; sleep 300 & wait");
+    let child = step.start();
+    eventually("the step runs", Duration::from_secs(10), || {
+        processes_with(&marker).len() == 2
+    });
+    let starter = starter_of(croze_process(child.id(), "croze"));
+    let mut monitor = monitor_of(starter);
+    if sandbox.place.proc == ProcView::Bound {
+        // That was its guard.
+        monitor = children(monitor)[0];
+    }
+    kill_process(starter, Signal::KILL).unwrap();
+    kill_process(children(monitor)[0], Signal::USR1).unwrap();
+    assert_eq!(crate::harness::report(child).exit, Ok(3));
+    assert_eq!(processes_with(&marker), [""; 0]);
+}
+
+/// The starter among croze's children; another one has tried the sandbox.
+fn starter_of(croze: Pid) -> Pid {
+    let name =
+        |process: &Pid| fs::read_to_string(format!("/proc/{}/cmdline", process.as_raw_pid())).unwrap_or_default();
+    let is_starter = |process: &Pid| name(process).starts_with("step-starter");
+    children(croze).into_iter().find(is_starter).unwrap()
+}
+
+fn monitor_of(starter: Pid) -> Pid {
+    children(starter)[0]
 }
 
 /// Returns the children of a process without threads.

@@ -63,6 +63,7 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         lifetime::TESTS,
     ];
     let mut failed = Vec::new();
+    let mut passed_count = 0;
     for (name, test) in suites.into_iter().flatten() {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
@@ -70,14 +71,18 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         for place in Place::available() {
             let passed = catch_unwind(|| test(&Sandbox::new(place))).is_ok();
             println!("test {name} as {place} ... {}", if passed { "ok" } else { "FAILED" });
-            if !passed {
+            if passed {
+                passed_count += 1;
+            } else {
                 failed.push(format!("{name} as {place}"));
             }
         }
     }
     if failed.is_empty() {
+        println!("\ntest result: ok. {passed_count} passed; 0 failed");
         return ExitCode::SUCCESS;
     }
     println!("\nfailed:\n    {}", failed.join("\n    "));
+    println!("\ntest result: FAILED. {passed_count} passed; {} failed", failed.len());
     ExitCode::FAILURE
 }

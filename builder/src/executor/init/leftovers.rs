@@ -10,7 +10,6 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::{self, PipeReader};
-use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -23,10 +22,10 @@ use crate::sys;
 /// Pause between two rounds in which nothing has ended.
 const PAUSE: Duration = Duration::from_micros(500);
 
-/// Makes this process the guard of a copy of it that does `work`, and returns the copy's exit code.
+/// Makes this process the guard of a copy of it that does `work`, and returns the copy's exit status.
 ///
 /// The copy gets a pipe that breaks when the guard dies: then it has to end everything by itself.
-pub(super) fn guarded(close: impl FnOnce(), work: impl FnOnce(PipeReader) -> ExitCode) -> io::Result<ExitCode> {
+pub(super) fn guarded(close: impl FnOnce(), work: impl FnOnce(PipeReader) -> u8) -> io::Result<u8> {
     set_child_subreaper(true)?;
     let (reader, writer) = io::pipe()?;
     let guards = Cell::new(Some(writer));
@@ -34,7 +33,7 @@ pub(super) fn guarded(close: impl FnOnce(), work: impl FnOnce(PipeReader) -> Exi
         let guards = &guards;
         let life = move || {
             drop(guards.take());
-            u8::from(set_child_subreaper(true).is_err() || work(reader) != ExitCode::SUCCESS)
+            set_child_subreaper(true).map_or(1, |()| work(reader))
         };
         sys::fork(life)?
     };
@@ -48,12 +47,8 @@ pub(super) fn guarded(close: impl FnOnce(), work: impl FnOnce(PipeReader) -> Exi
     };
     end_all()?;
     drop(guards);
-    let ended_well = status.is_some_and(|(_, status)| status.exit_status() == Some(0));
-    Ok(if ended_well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let status = status.and_then(|(_, status)| u8::try_from(status.exit_status()?).ok());
+    Ok(status.unwrap_or(1))
 }
 
 /// Kills every descendant of this process and returns when there is none any more.

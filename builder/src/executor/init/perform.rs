@@ -78,6 +78,7 @@ impl Setup {
             }
             SetupStep::Seccomp => seccomp::install(),
             SetupStep::Credentials(credentials) => identity::take_on(&credentials),
+            SetupStep::Limits(limits) => limits.iter().try_for_each(session::limit_to),
             SetupStep::Exec { args, env } => {
                 session::die_with_parent(report)?;
                 exec::exec(&args, &env)

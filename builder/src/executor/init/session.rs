@@ -14,6 +14,7 @@ use rustix::process::{
 };
 
 use super::mounts::open_in;
+use crate::executor::limits::ResourceLimit;
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Limit on open files above which programs that close every possible one take minutes.
@@ -62,6 +63,20 @@ pub(super) fn start() -> Result<(), SetupError> {
 
 fn limit(resource: Resource, limit: Rlimit) -> Result<(), SetupError> {
     setrlimit(resource, limit).on("limit", format!("{resource:?}"))
+}
+
+/// Sets a limit that was asked for. Only a real root may raise the hard one.
+pub(super) fn limit_to(wanted: &ResourceLimit) -> Result<(), SetupError> {
+    let Some(resource) = wanted.resource() else {
+        return Ok(());
+    };
+    match setrlimit(resource, wanted.rlimit()) {
+        Err(Errno::PERM) => Err(SetupError::LimitAboveHard {
+            wanted: wanted.to_string(),
+            permitted: getrlimit(resource).maximum,
+        }),
+        set => set.on("set the limit", wanted.to_string()),
+    }
 }
 
 /// Enters the working directory, unless it lies in procfs: from there, descriptors of other processes can be walked.

@@ -26,6 +26,7 @@ fn run_make() -> Process {
         extra_hosts: vec![("192.0.2.7".into(), "seven".into())],
         resolv_conf: "nameserver 192.0.2.1\n".into(),
         shm_size: DEFAULT_SHM_SIZE,
+        limits: Vec::new(),
     }
 }
 
@@ -134,6 +135,15 @@ fn mounts_are_opened_before_the_root_and_attached_in_order() {
     Attach { mount: 7, target: "/run/secrets/token" }
     Attach { mount: 8, target: "/agent" }
     "#);
+}
+
+#[test]
+fn limits_are_the_last_thing_before_the_program() {
+    let mut process = run_make();
+    process.limits = vec!["nofile=64".parse().unwrap()];
+    let steps = steps(&process);
+    let limits = SetupStep::Limits(process.limits.clone());
+    assert_eq!(steps.iter().rev().nth(1), Some(&limits));
 }
 
 #[test]
