@@ -175,6 +175,7 @@ async fn scanner(
     let image = resolve_one(&options.generator, &platform, images, progress).await;
     let image = image.map_err(|source| BuildError::Image {
         origin: None,
+        near: None,
         source: Box::new(source),
     })?;
     Ok(Some(Scanner::new(options, &image, &platform)?))

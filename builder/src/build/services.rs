@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::{DirAttributes, Root, SnapshotStore};
+use snapshotter::{DirAttributes, Inodes, Root, SnapshotStore};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
 use crate::image::{BaseImages, LayerPacker};
 use crate::progress::Progress;
+use crate::rung::Sandbox;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
 
@@ -31,6 +32,8 @@ pub struct Services {
     pub cache: Arc<dyn CacheStore>,
     /// Registries.
     pub client: Client,
+    /// What steps run in.
+    pub sandbox: Sandbox,
     /// The name of this build.
     pub build_id: String,
     /// When it began.
@@ -41,12 +44,12 @@ pub struct Services {
 }
 
 impl Services {
-    /// Opens the state directory for a build; what dead builds have left is removed on the way.
+    /// Opens the state directory for a build in this sandbox; what dead builds have left is removed on the way.
     ///
     /// # Errors
     /// If the directory cannot be used, or is being pruned.
-    pub fn open(root: &Path, client: ClientOptions) -> Result<Self, BuildError> {
-        let state = StateDir::open(root)?;
+    pub fn open(root: &Path, client: ClientOptions, sandbox: Sandbox) -> Result<Self, BuildError> {
+        let state = StateDir::open(root, sandbox.ownership())?;
         let lock = state.lock_for_build()?;
         let scratch = state.scratch()?;
         let content = state.blobs(&scratch)?;
@@ -67,11 +70,22 @@ impl Services {
             snapshots,
             cache,
             client: Client::new(client),
+            sandbox,
             build_id,
             started: jiff::Timestamp::now(),
             scratch,
             lock,
         })
+    }
+
+    /// Returns how the files of a context are to be looked at: what was fetched lies in the store as the store has
+    /// it, and everything else is the user's.
+    pub(super) fn context_inodes(&self, context: &Path) -> Inodes {
+        if context.starts_with(self.state.path(Class::Snapshots)) {
+            Inodes::new(self.snapshots.ownership())
+        } else {
+            Inodes::real()
+        }
     }
 
     /// Makes the empty directory that steps mount over.
