@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::{DirAttributes, Evidence, Inodes, Root, SnapshotStore, Stacking, Stacks};
+use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
@@ -94,9 +94,7 @@ impl Services {
 
     /// Makes the empty directory that steps mount over.
     pub(super) fn mount_point(&self) -> Result<PathBuf, BuildError> {
-        const NAME: &str = "rootfs";
-        Root::open(self.scratch.path())?.make_dirs(Path::new(NAME), &DirAttributes::default())?;
-        Ok(self.scratch.path().join(NAME))
+        make_directory(self.scratch.path(), "rootfs")
     }
 
     /// Returns the directory for the logs of this build.
@@ -140,15 +138,20 @@ impl Services {
     }
 }
 
+/// Makes a directory of croze's own.
+fn make_directory(parent: &Path, name: &str) -> Result<PathBuf, BuildError> {
+    let path = parent.join(name);
+    fs::create_dir(&path).map_err(|error| FsError::new("make directory", &path, error))?;
+    Ok(path)
+}
+
 /// Makes what stacks the snapshots of a build; where that is croze itself, it does so below `scratch`.
 fn stacks(snapshots: &Arc<SnapshotStore>, stacking: Stacking, scratch: &Path) -> Result<Stacks, BuildError> {
     let snapshots = Arc::clone(snapshots);
     match stacking {
         Stacking::Overlay => Ok(Stacks::overlay(snapshots)),
         Stacking::Flat => {
-            const NAME: &str = "trees";
-            Root::open(scratch)?.make_dirs(Path::new(NAME), &DirAttributes::default())?;
-            let trees = scratch.join(NAME);
+            let trees = make_directory(scratch, "trees")?;
             let examined = sys::mapped_writes_change_times(&trees);
             let evidence = match examined {
                 Ok(true) => Evidence::Times,
