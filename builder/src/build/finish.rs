@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use registry::oci::{Descriptor, Digest, Index, Platform, Reference};
+use serde_json::Map;
 
+use super::attest::Attester;
 use super::inline_cache::Inline;
 use super::layers::LayerTasks;
 use super::outputs::Outputs;
 use super::variant::Variant;
 use super::{BuildError, BuildRequest, Services};
-use crate::export::{AnnotationTarget, Document, Image, PlatformImage};
+use crate::attest::{Attestation, attestation_entry};
+use crate::export::{self, AnnotationTarget, Document, ExportError, Image, PlatformImage};
 use crate::frontend::{Base, Lowered};
 use crate::graph::VertexId;
 use crate::image::assemble::{self, Choices, NewHistory, NewLayer, assemble};
@@ -28,6 +31,22 @@ pub struct Finished {
     pub image: Option<Image>,
     /// Its names.
     pub names: Vec<Reference>,
+    /// How each platform's result was made, if that is attested, as metadata tells it.
+    pub provenance: Vec<(Platform, serde_json::Value)>,
+}
+
+impl Finished {
+    /// Returns what `--metadata-file` tells.
+    ///
+    /// # Errors
+    /// Only if a value cannot be written as JSON.
+    pub fn metadata(&self) -> Result<Map<String, serde_json::Value>, ExportError> {
+        let mut metadata = export::provenance_metadata(&self.provenance);
+        if let Some(image) = &self.image {
+            metadata.extend(export::metadata(image, &self.names)?);
+        }
+        Ok(metadata)
+    }
 }
 
 /// One platform's result.
@@ -36,6 +55,8 @@ pub(super) struct Part<'a> {
     pub(super) lowered: &'a Lowered,
     pub(super) files: Rootfs,
     pub(super) base: Option<Arc<BaseImage>>,
+    /// What is in it.
+    pub(super) sboms: Vec<Attestation>,
 }
 
 /// What the end of a build works with.
@@ -45,7 +66,10 @@ pub(super) struct Finish<'a> {
     pub(super) progress: &'a Progress,
     pub(super) images: &'a Arc<BaseImages>,
     pub(super) variants: &'a [Variant],
+    /// `SOURCE_DATE_EPOCH`.
+    pub(super) epoch: Option<i64>,
     pub(super) tasks: &'a LayerTasks,
+    pub(super) attester: &'a Attester<'a>,
     pub(super) ops: &'a Ops,
     /// What the image itself tells the cache of others: `--cache-to type=inline`.
     pub(super) inline: Option<Inline<'a>>,
@@ -56,12 +80,13 @@ impl Finish<'_> {
     pub(super) async fn run(
         &self,
         lowered: &[(Platform, Lowered)],
+        scans: &[VertexId],
         value: impl Fn(VertexId) -> Option<Value>,
     ) -> Result<Finished, BuildError> {
         const NAME: &str = "exporting to image";
         let step = self.progress.declare(NAME, Digest::of(NAME.as_bytes()), Vec::new());
         self.progress.started(step);
-        let outcome = self.finish(lowered, value, step).await;
+        let outcome = self.finish(lowered, scans, value, step).await;
         self.progress
             .completed(step, outcome.as_ref().err().map(ToString::to_string));
         outcome
@@ -70,11 +95,12 @@ impl Finish<'_> {
     async fn finish(
         &self,
         lowered: &[(Platform, Lowered)],
+        scans: &[VertexId],
         value: impl Fn(VertexId) -> Option<Value>,
         step: StepId,
     ) -> Result<Finished, BuildError> {
         let mut parts = Vec::new();
-        for (platform, lowered) in lowered {
+        for (number, (platform, lowered)) in lowered.iter().enumerate() {
             let files = match lowered.rootfs.and_then(&value) {
                 Some(Value::Files(files)) => files,
                 Some(Value::Context(_)) | None => Rootfs::default(),
@@ -83,17 +109,21 @@ impl Finish<'_> {
                 Some(base) => Some(self.base(base, platform).await?),
                 None => None,
             };
+            let scanned = scans.get(number).and_then(|scan| value(*scan));
+            self.ensure_readable(scanned.as_ref(), step).await?;
             parts.push(Part {
                 platform,
                 lowered,
                 files,
                 base,
+                sboms: self.attester.sboms(scanned).await?,
             });
         }
         let outputs = Outputs {
             services: self.services,
             progress: self.progress,
             images: self.images,
+            attester: self.attester,
             ops: self.ops,
             shipper: self.tasks.shipper(),
             step,
@@ -101,22 +131,37 @@ impl Finish<'_> {
         let mut finished = Finished {
             image: None,
             names: self.request.tags.clone(),
+            provenance: Vec::new(),
         };
         for variant in self.variants {
             let image = self.image(variant, &parts, step).await?;
             self.keep(&image, variant)?;
             outputs.write_image(variant, &image, &parts).await?;
             if finished.image.is_none() || variant.is_pushed() {
-                finished = Finished {
-                    image: Some(image),
-                    names: variant.names.clone(),
-                };
+                finished.image = Some(image);
+                finished.names = variant.names.clone();
             }
         }
         for output in &self.request.outputs {
-            outputs.write_files(output, &parts).await?;
+            outputs.write_files(output, &parts, self.epoch).await?;
+        }
+        for part in &parts {
+            let summary = self.attester.summary(part)?;
+            let summary = summary.map(|summary| (part.platform.clone(), summary));
+            finished.provenance.extend(summary);
         }
         Ok(finished)
+    }
+
+    /// Makes sure that the topmost layer of a value has its snapshot.
+    async fn ensure_readable(&self, value: Option<&Value>, step: StepId) -> Result<(), BuildError> {
+        match value {
+            Some(Value::Files(files)) => match files.layers.last().and_then(|layer| layer.imported.as_ref()) {
+                Some(imported) => Ok(self.ops.imports.unpack(imported, Some(step)).await?),
+                None => Ok(()),
+            },
+            Some(Value::Context(_)) | None => Ok(()),
+        }
     }
 
     async fn base(&self, base: &Base, platform: &Platform) -> Result<Arc<BaseImage>, BuildError> {
@@ -129,7 +174,14 @@ impl Finish<'_> {
     /// Makes one form of the image: a manifest for one platform, an index for several.
     async fn image(&self, variant: &Variant, parts: &[Part<'_>], step: StepId) -> Result<Image, BuildError> {
         let mut manifests = try_join_all(parts.iter().map(|part| self.platform_image(variant, part, step))).await?;
-        if manifests.len() == 1 {
+        let (mut attestations, mut attested) = (Vec::new(), Vec::new());
+        for (part, image) in parts.iter().zip(&manifests) {
+            if let Some(manifest) = self.attester.manifest(variant, part, image)? {
+                attested.push(attestation_entry(&manifest, &image.manifest.descriptor));
+                attestations.push(manifest);
+            }
+        }
+        if manifests.len() == 1 && attestations.is_empty() {
             return Ok(Image::single(manifests.remove(0)));
         }
         let options = &variant.options;
@@ -148,10 +200,10 @@ impl Finish<'_> {
         let index = Index {
             media_type: Some(media_type.into()),
             annotations,
-            ..Index::new(entries.collect())
+            ..Index::new(entries.chain(attested).collect())
         };
         let index = Document::new(media_type, serde_json::to_vec(&index)?);
-        Ok(Image::under_index(index, manifests))
+        Ok(Image::under_index(index, manifests, attestations))
     }
 
     async fn platform_image(

@@ -1,8 +1,11 @@
 //! A whole build: the only place where parser, frontend, solver, operations, layers and outputs meet.
 
+mod attempt;
+mod attest;
 mod cache_export;
 mod check;
 mod error;
+mod files;
 mod finish;
 mod inline_cache;
 mod layers;
@@ -15,13 +18,12 @@ mod request;
 mod services;
 mod variant;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use jiff::Timestamp;
-use registry::oci::{Platform, Reference};
+use registry::oci::Platform;
 use tokio_util::sync::CancellationToken;
 
 pub use cache_export::CacheExportError;
@@ -35,21 +37,16 @@ pub use services::Services;
 use crate::cache::RecordSource;
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile::ignore::Matcher;
+use crate::fetch::{CheckedOut, Fetcher};
 use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
-use crate::image::{BaseImages, ImportedLayers, LayerFormat};
+use crate::image::{BaseImages, ImportedLayers};
 use crate::op::Op;
-use crate::op::key::Define as _;
-use crate::ops::{LocalContext, Ops, Surroundings, Value};
+use crate::ops::{LocalContext, OpError, Ops, Surroundings, Value};
 use crate::progress::Progress;
-use crate::remote_cache::{CacheTo, Mode, Sources};
-use crate::solver::{self, Plan, Problem, Solution};
+use crate::remote_cache::Sources;
+use crate::solver::{self, Plan, Problem};
 use crate::state_dir::Class;
-use cache_export::CacheExports;
-use inline_cache::Inline;
-use layers::{LayerTasks, Shipper};
-use observe::BuildObserver;
-use variant::Variant;
 
 /// How a running build is told to end.
 #[derive(Clone, Debug, Default)]
@@ -74,8 +71,10 @@ struct Build {
     images: Arc<BaseImages>,
     imports: Arc<ImportedLayers>,
     lowered: Vec<(Platform, Lowered)>,
+    /// The runs of the SBOM generator, one for each platform, if there is one.
+    scans: Vec<VertexId>,
+    checked_out: CheckedOut,
     problem: Problem<Ops>,
-    began: Timestamp,
 }
 
 /// Reads the Dockerfile, resolves its images, lowers it and plans.
@@ -88,34 +87,40 @@ pub async fn plan(
     progress: Progress,
     interrupt: &Interrupt,
 ) -> Result<Planned, BuildError> {
-    let began = Timestamp::now();
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
-    let lowering = lowering::lower(&request, dockerfile, &images, &progress);
+    let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
+    let lowering = lowering::lower(&request, dockerfile, &images, &fetcher, &progress);
     let opening = Sources::open(&request.cache_from, &services.client, &progress);
-    let (lowered, sources) = tokio::join!(lowering, opening);
-    let (lowered, graph) = lowered?;
+    let (everything, sources) = tokio::join!(lowering, opening);
+    let lowering::Everything { lowered, scans, graph } = everything?;
     let imports = Arc::new(services.imports(&progress, sources.origins()));
-    let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
+    let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
+    let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
     let contexts = contexts(&request, &services, &graph)?;
+    let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
         state: services.state.clone(),
-        snapshots: Arc::clone(&services.snapshots),
+        stacks: services.stacks.clone(),
         images: Arc::clone(&images),
         imports: Arc::clone(&imports),
-        fetcher: Arc::new(services.fetcher(&request.secrets, &request.fetching)),
+        fetcher,
         contexts,
         secrets: request.secrets.clone(),
+        devices: Arc::clone(&request.devices),
         surroundings: Surroundings {
             resolv_conf: request.resolv_conf.clone(),
             shm_size: request.shm_size,
+            limits: request.limits.clone(),
         },
         progress: progress.clone(),
         steps: names::declare(&progress, &graph, &targets),
         kill: interrupt.kill.clone(),
+        confinement: services.sandbox.confinement(),
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
         emptied_caches: Arc::default(),
+        revisions: Mutex::default(),
         selected: Mutex::default(),
     };
     let problem = Problem {
@@ -134,11 +139,22 @@ pub async fn plan(
         images,
         imports,
         lowered,
+        scans,
+        checked_out,
         problem,
-        began,
     };
     let plan = build.plan(interrupt).await?;
     Ok(Planned { build, plan })
+}
+
+/// Returns where a local context was checked out from, if that is to be told.
+async fn checked_out(request: &BuildRequest, fetcher: &Fetcher) -> CheckedOut {
+    match request.directories.get("context") {
+        Some(context) if request.attest.provenance.is_some() && request.source.context.is_none() => {
+            fetcher.checked_out(&context.path).await
+        }
+        _ => CheckedOut::default(),
+    }
 }
 
 impl Planned {
@@ -176,139 +192,10 @@ impl Planned {
     }
 }
 
-impl Build {
-    async fn plan(&self, interrupt: &Interrupt) -> Result<Plan<Value>, BuildError> {
-        // A plan may wait for the network; dropped, it ends with what it has started.
-        tokio::select! {
-            plan = solver::plan(&self.problem) => plan.map_err(|failure| step_error(&self.problem, failure)),
-            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
-        }
-    }
-
-    /// Executes a plan to its end.
-    async fn attempt(&self, plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
-        let epoch = self.lowered.iter().find_map(|(_, lowered)| lowered.epoch);
-        let variants = Variant::of_request(&self.request, epoch);
-        let tasks = Arc::new(self.layer_tasks(&plan, &variants));
-        let mut observer = self.observer(&variants, &tasks);
-        let limits = solver::Limits {
-            jobs: self.request.jobs,
-            cancel: interrupt.cancel.clone(),
-        };
-        let solution = solver::execute(&self.problem, plan, limits, &mut observer).await;
-        let solution = solution.map_err(|failure| step_error(&self.problem, failure))?;
-        self.remember_contexts();
-        tokio::select! {
-            finished = self.finish(&solution, &variants, &tasks) => finished,
-            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
-        }
-    }
-
-    fn observer(&self, variants: &[Variant], tasks: &Arc<LayerTasks>) -> BuildObserver {
-        let layers = self
-            .lowered
-            .iter()
-            .flat_map(|(_, lowered)| &lowered.history)
-            .filter_map(|entry| entry.layer);
-        let sources = self.problem.graph.iter().filter(|vertex| vertex.op.is_source());
-        let caches = self.request.cache_to.iter().filter_map(CacheTo::options);
-        let cached = caches.filter(|options| options.mode == Mode::Max);
-        BuildObserver {
-            progress: self.progress.clone(),
-            steps: self.problem.evaluator.steps.clone(),
-            layers: layers.collect::<HashSet<_>>(),
-            sources: sources.map(|vertex| vertex.id).collect(),
-            cached: cached
-                .map(|options| cache_export::format(options, &self.request, variants))
-                .collect(),
-            tasks: Arc::clone(tasks),
-        }
-    }
-
-    /// Keeps what was digested of contexts.
-    fn remember_contexts(&self) {
-        let contexts = self.problem.evaluator.contexts.values();
-        let remembered = contexts.map(|context| context.remembered.save());
-        for error in remembered.filter_map(Result::err) {
-            self.progress
-                .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
-        }
-    }
-
-    /// Brings the result where it is wanted, and then what the steps gave to caches.
-    async fn finish(
-        &self,
-        solution: &Solution<Value>,
-        variants: &[Variant],
-        tasks: &LayerTasks,
-    ) -> Result<Finished, BuildError> {
-        let records = if self.request.cache_to.is_empty() {
-            Vec::new()
-        } else {
-            records::gather(&self.problem, solution, self.began).await
-        };
-        let inline = self.request.cache_to.contains(&CacheTo::Inline).then_some(Inline {
-            graph: &self.problem.graph,
-            records: &records,
-        });
-        let finish = finish::Finish {
-            request: &self.request,
-            services: &self.services,
-            progress: &self.progress,
-            images: &self.images,
-            variants,
-            tasks,
-            ops: &self.problem.evaluator,
-            inline,
-        };
-        let value = |vertex| solution.targets.get(&vertex).map(|solved| solved.value.clone());
-        let finished = finish.run(&self.lowered, value).await?;
-        let exports = CacheExports {
-            request: &self.request,
-            services: &self.services,
-            progress: &self.progress,
-            variants,
-            tasks,
-        };
-        exports.run(&records).await?;
-        Ok(finished)
-    }
-
-    fn layer_tasks(&self, plan: &Plan<Value>, variants: &[Variant]) -> LayerTasks {
-        let mut formats: Vec<(LayerFormat, Vec<Reference>)> = Vec::new();
-        for variant in variants {
-            // What is all in the cache is most likely in the registry as well: then the manifest is asked for first.
-            let pushed_early = variant.is_pushed() && !plan.is_complete();
-            let destinations = if pushed_early {
-                repositories(&variant.names)
-            } else {
-                Vec::new()
-            };
-            match formats.iter_mut().find(|(format, _)| *format == variant.format) {
-                Some((_, known)) => known.extend(destinations),
-                None => formats.push((variant.format, destinations)),
-            }
-        }
-        let shipper = Shipper {
-            packer: self.services.packer(),
-            imports: Arc::clone(&self.imports),
-            client: self.services.client.clone(),
-        };
-        LayerTasks::new(shipper, formats)
-    }
-}
-
 impl fmt::Display for Planned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.plan.display(&self.build.problem.graph).fmt(f)
     }
-}
-
-/// Keeps one reference of each repository.
-fn repositories(references: &[Reference]) -> Vec<Reference> {
-    let mut seen = BTreeSet::new();
-    let is_new = |r: &&Reference| seen.insert((r.registry().to_owned(), r.repository().to_owned()));
-    references.iter().filter(is_new).cloned().collect()
 }
 
 /// Opens the directories that the graph reads.
@@ -326,13 +213,15 @@ fn contexts(
         if let Some(directory) = request.directories.get(&name) {
             let ignored = ignore_patterns(directory.ignore.as_ref())?;
             let memory = services.state.path(Class::Contexts);
-            contexts.insert(name, LocalContext::open(&directory.path, ignored, &memory)?);
+            let inodes = services.context_inodes(&directory.path);
+            let context = LocalContext::open(&directory.path, inodes, ignored, &memory)?;
+            contexts.insert(name, context);
         }
     }
     Ok(contexts)
 }
 
-fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpError>) -> BuildError {
+fn step_error(problem: &Problem<Ops>, failure: solver::Failure<OpError>) -> BuildError {
     match failure {
         solver::Failure::Operation { vertex, name, error } => BuildError::Step {
             name,

@@ -5,15 +5,19 @@ mod build;
 mod build_failure;
 mod caches;
 mod call;
+mod config_source;
 mod contexts;
 mod credentials;
 mod doctor;
+mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;
 mod locate;
+mod pointer;
 mod render;
 mod request;
+mod sandbox;
 mod ssh;
 mod store;
 mod values;
@@ -73,17 +77,17 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Build(args) => {
             return match call::question(args)? {
-                Some(question) => call::run(question, args, &root()?, environment),
+                Some(question) => call::run(question, args, &cli.global, &root()?, environment),
                 None => build::run(args, &cli.global, &root()?, environment),
             };
         }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
-            build::enter_sandbox(&cli.global)?;
+            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
             build::print(&store::usage(&root()?, args)?)?;
         }
         Command::Prune(args) => {
-            build::enter_sandbox(&cli.global)?;
+            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
             build::print(&store::prune(&root()?, args)?)?;
         }
         Command::Cache(command) => build::print(&block_on(caches::run(command, environment))?)?,

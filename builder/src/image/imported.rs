@@ -13,7 +13,7 @@ use registry::client::Client;
 use registry::content::{ContentError, ContentStore};
 use registry::oci::Digest;
 use serde::{Deserialize, Serialize};
-use snapshotter::{SnapshotName, SnapshotStore};
+use snapshotter::{SnapshotName, Stacks};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::transfer::Transfer;
@@ -78,7 +78,7 @@ impl ImportedLayers {
     pub fn new(
         client: Client,
         content: ContentStore,
-        snapshots: Arc<SnapshotStore>,
+        stacks: Stacks,
         progress: Progress,
         origins: Vec<Origin>,
     ) -> Self {
@@ -86,7 +86,7 @@ impl ImportedLayers {
             transfer: Transfer {
                 client,
                 content,
-                snapshots,
+                stacks,
                 progress,
             },
             origins,
@@ -114,7 +114,7 @@ impl ImportedLayers {
             Arc::clone(unpacked.entry(name.clone()).or_default())
         };
         let made = cell.get_or_try_init(|| async {
-            if self.transfer.snapshots.stat(&name)?.is_some() {
+            if self.transfer.stacks.store().stat(&name)?.is_some() {
                 return Ok(());
             }
             let _permit = self.permits.acquire().await.map_err(|_| PullError::Lost)?;

@@ -19,4 +19,4 @@ pub use layout::{LayoutError, LayoutImage};
 pub use media_types::MediaTypes;
 pub use origin::{Origin, OriginError};
 pub use pull::PullError;
-pub use resolve::BaseImages;
+pub use resolve::{BaseImages, ImagePin};

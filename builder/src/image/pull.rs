@@ -11,7 +11,7 @@ use futures_util::future::try_join_all;
 use registry::client::ClientError;
 use registry::content::{ContentError, ContentStore};
 use snapshotter::layer::{UnpackError, UnpackMode};
-use snapshotter::{FsError, MountError, Overlay, Root, SnapshotStore, Upper};
+use snapshotter::{FsError, SnapshotName, StackError, Stacks, Writes};
 use tokio::sync::Semaphore;
 
 use super::Origin;
@@ -50,7 +50,7 @@ pub enum PullError {
     Snapshot(#[from] FsError),
     /// The layers below could not be mounted.
     #[error(transparent)]
-    Mount(#[from] MountError),
+    Stack(#[from] StackError),
     /// The compressed stream is damaged.
     #[error("cannot decompress layer `{layer}`")]
     Decompress {
@@ -97,7 +97,7 @@ impl BaseImages {
             || base
                 .layers
                 .iter()
-                .all(|layer| matches!(self.transfer.snapshots.stat(&layer.snapshot), Ok(Some(_))))
+                .all(|layer| matches!(self.transfer.stacks.store().stat(&layer.snapshot), Ok(Some(_))))
     }
 
     /// Makes the snapshots of an image, pulling what is missing; shown as `step`.
@@ -128,7 +128,7 @@ impl BaseImages {
         let alone = base.layers.iter().enumerate().map(|(position, layer)| {
             let permits = &permits;
             async move {
-                if self.transfer.snapshots.stat(&layer.snapshot)?.is_some() {
+                if self.transfer.stacks.store().stat(&layer.snapshot)?.is_some() {
                     return Ok::<_, PullError>(None);
                 }
                 let _permit = permits.acquire().await.map_err(|_| PullError::Lost)?;
@@ -143,12 +143,12 @@ impl BaseImages {
         });
         let leaning: Vec<usize> = try_join_all(alone).await?.into_iter().flatten().collect();
         for position in leaning {
-            let (base, content, snapshots) = (
+            let (base, content, stacks) = (
                 Arc::clone(base),
                 self.transfer.content.clone(),
-                Arc::clone(&self.transfer.snapshots),
+                self.transfer.stacks.clone(),
             );
-            let merged = move || unpack_merged(&content, &snapshots, &base.layers[..=position]);
+            let merged = move || unpack_merged(&content, &stacks, &base.layers[..=position]);
             tokio::task::spawn_blocking(merged)
                 .await
                 .map_err(|_| PullError::Lost)??;
@@ -158,33 +158,13 @@ impl BaseImages {
 }
 
 /// Unpacks the topmost of `layers` through a view of those below it.
-fn unpack_merged(content: &ContentStore, snapshots: &SnapshotStore, layers: &[BaseLayer]) -> Result<(), PullError> {
+fn unpack_merged(content: &ContentStore, stacks: &Stacks, layers: &[BaseLayer]) -> Result<(), PullError> {
     let Some((layer, below)) = layers.split_last() else {
         return Ok(());
     };
-    let snapshot = snapshots.prepare()?;
-    let lower = below
-        .iter()
-        .rev()
-        .map(|layer| snapshots.fs_dir(&layer.snapshot))
-        .collect();
-    let upper = Upper {
-        dir: snapshot.upper().to_owned(),
-        work: snapshot.work().to_owned(),
-    };
-    let view = Root::from_fd(
-        Overlay {
-            lower,
-            upper: Some(upper),
-        }
-        .mount()?,
-    );
-    unpack_checked(
-        content.open_blob(&layer.descriptor)?,
-        &view,
-        UnpackMode::Merged,
-        &layer.blob(),
-    )?;
-    drop(view);
-    Ok(snapshot.commit(&layer.snapshot)?)
+    let below: Vec<SnapshotName> = below.iter().map(|layer| layer.snapshot.clone()).collect();
+    let workspace = stacks.workspace(&below, Writes::NewFiles)?;
+    let blob = content.open_blob(&layer.descriptor)?;
+    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob())?;
+    Ok(workspace.commit(&layer.snapshot)?)
 }

@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use registry::client::{Client, ClientError};
@@ -14,7 +13,7 @@ use registry::compress::decoder;
 use registry::content::{ContentStore, DigestReader, Ingest};
 use registry::oci::{Descriptor, DiffId, Reference};
 use snapshotter::layer::{Limits, UnpackMode, unpack};
-use snapshotter::{ActiveSnapshot, Root, SnapshotStore};
+use snapshotter::{ActiveSnapshot, Root, Stacks};
 use tokio::sync::mpsc;
 
 use super::layout::{LayoutError, blob_path};
@@ -29,7 +28,7 @@ const QUEUE: usize = 16;
 pub(super) struct Transfer {
     pub(super) client: Client,
     pub(super) content: ContentStore,
-    pub(super) snapshots: Arc<SnapshotStore>,
+    pub(super) stacks: Stacks,
     pub(super) progress: Progress,
 }
 
@@ -71,7 +70,7 @@ impl Transfer {
             Origin::Registry(reference) if !is_stored => self.unpack_while_fetching(reference, layer, step).await,
             Origin::Registry(_) | Origin::Directory(_) => {
                 self.ensure_blob(from, &layer.descriptor, step).await?;
-                let (content, snapshot, layer) = (self.content.clone(), self.snapshots.prepare()?, layer.clone());
+                let (content, snapshot, layer) = (self.content.clone(), self.stacks.store().prepare()?, layer.clone());
                 let stored = move || {
                     let blob = content.open_blob(&layer.descriptor)?;
                     unpack_stream(blob, snapshot, &layer)
@@ -87,7 +86,7 @@ impl Transfer {
         layer: &LayerBlob,
         step: Option<StepId>,
     ) -> Result<Alone, PullError> {
-        let (content, snapshot, descriptor) = (self.content.clone(), self.snapshots.prepare()?, &layer.descriptor);
+        let (content, snapshot, descriptor) = (self.content.clone(), self.stacks.store().prepare()?, &layer.descriptor);
         let (mut sender, receiver) = mpsc::channel(QUEUE);
         let unpacking = tokio::task::spawn_blocking({
             let layer = layer.clone();
@@ -156,7 +155,7 @@ impl Transfer {
 
 /// Decompresses, unpacks and checks a layer. Reads to the end.
 fn unpack_stream(blob: impl Read + Send, snapshot: ActiveSnapshot, layer: &LayerBlob) -> Result<Alone, PullError> {
-    let into = Root::open(snapshot.upper())?;
+    let into = snapshot.root()?;
     let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer)?;
     Ok(Alone { snapshot, leans })
 }
