@@ -29,5 +29,6 @@ pub mod lint;
 pub mod describe;
 pub mod ops;
 pub mod export;
+pub mod attest;
 pub mod build;
 pub mod cli;

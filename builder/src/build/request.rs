@@ -9,6 +9,7 @@ use std::sync::Arc;
 use registry::compress::Compression;
 use registry::oci::{Platform, Reference};
 
+use crate::attest::{AttestOptions, ConfigSource};
 use crate::devices::DeviceRegistry;
 use crate::diagnostic::SourceFile;
 use crate::dockerfile::Dockerfile;
@@ -24,6 +25,8 @@ use crate::ops::{LocalDirectory, Secrets};
 pub struct BuildRequest {
     /// The Dockerfile.
     pub dockerfile: Arc<SourceFile>,
+    /// Where the main context and the Dockerfile come from.
+    pub source: ConfigSource,
     /// The main context's own time in seconds since 1970, if it has one.
     pub context_time: Option<i64>,
     /// Directories of files by the name that the graph knows them by; `context` is the main one.
@@ -46,6 +49,8 @@ pub struct BuildRequest {
     pub tags: Vec<Reference>,
     /// `-o` and `--push`.
     pub outputs: Vec<OutputSpec>,
+    /// `--attest`, `--provenance`, `--sbom`.
+    pub attest: AttestOptions,
     /// How new layers are compressed.
     pub compression: Compression,
     /// `--no-cache`, `--no-cache-filter`.

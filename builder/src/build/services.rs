@@ -33,6 +33,8 @@ pub struct Services {
     pub client: Client,
     /// The name of this build.
     pub build_id: String,
+    /// When it began.
+    pub started: jiff::Timestamp,
     pub(super) scratch: Scratch,
     #[expect(dead_code, reason = "held for its lock")]
     lock: BuildLock,
@@ -66,6 +68,7 @@ impl Services {
             cache,
             client: Client::new(client),
             build_id,
+            started: jiff::Timestamp::now(),
             scratch,
             lock,
         })

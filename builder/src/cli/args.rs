@@ -165,6 +165,15 @@ pub struct BuildArgs {
     /// Add an annotation to the manifest, or to `index:`
     #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE", help_heading = "Output")]
     pub annotations: Vec<String>,
+    /// Attest how the result was made (`type=provenance`) or what is in it (`type=sbom`) [default: nothing]
+    #[arg(long = "attest", value_name = "type=TYPE[,KEY=VALUE…]", help_heading = "Output")]
+    pub attests: Vec<String>,
+    /// Attest how the result was made: `true`, `mode=min`, `mode=max`, …; short for `--attest type=provenance`
+    #[arg(long, value_name = "BOOL|KEY=VALUE…", help_heading = "Output")]
+    pub provenance: Option<String>,
+    /// Attest what is in the result: `true`, `generator=IMAGE`, …; short for `--attest type=sbom`
+    #[arg(long, value_name = "BOOL|KEY=VALUE…", help_heading = "Output")]
+    pub sbom: Option<String>,
     /// Compress new layers with gzip, zstd or none, and how hard (`zstd:9`)
     #[arg(
         long,

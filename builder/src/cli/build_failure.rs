@@ -128,6 +128,11 @@ impl Fixed {
             }
             BuildError::Cancelled => Failure::because(Kind::Interrupted, &error),
             BuildError::Export(error) => out_of(&error, Kind::Input),
+            BuildError::Statements(error) => out_of(&error, Kind::Input),
+            BuildError::Scan(_) | BuildError::Bundle(_) => {
+                let failure = Failure::because(Kind::Integrity, &error);
+                failure.help("`--sbom generator=IMAGE` names an image that follows BuildKit's SBOM scanning protocol")
+            }
             other => out_of(&other, Kind::Environment),
         }
     }

@@ -15,6 +15,8 @@ mod script;
 mod stop_signal;
 mod workdir;
 
+pub use proxy::is_proxy;
+
 use registry::oci::Healthcheck;
 
 use super::lowering::Lowering;
