@@ -74,7 +74,7 @@ pub enum InstructionKind {
         /// `--security`.
         security: Option<Spanned<String>>,
         /// `--device`s.
-        devices: Vec<Spanned<String>>,
+        devices: Vec<RunDevice>,
     },
     /// `CMD`.
     Cmd(CommandForm),
@@ -241,6 +241,15 @@ pub struct RunMount {
     pub span: Span,
     /// The options in order, `type` among them; all names are known, and fit the type if that is written out.
     pub options: Vec<MountOption>,
+}
+
+/// `RUN --device`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunDevice {
+    /// The device, as a registry of devices knows it.
+    pub name: Spanned<String>,
+    /// Whether the step cannot do without it.
+    pub required: bool,
 }
 
 /// A type of mount.

@@ -5,7 +5,7 @@ use super::mount::Mounts;
 use super::proxy;
 use super::{Input, script};
 use crate::diagnostic::{Diagnostic, Spanned};
-use crate::dockerfile::{CommandForm, RunMount, did_you_mean};
+use crate::dockerfile::{CommandForm, RunDevice, RunMount, did_you_mean};
 use crate::frontend::history::run_command;
 use crate::frontend::lowering::Lowering;
 use crate::frontend::name::with_capital_keyword;
@@ -23,7 +23,7 @@ pub(super) struct Run<'a> {
     pub(super) mounts: &'a [RunMount],
     pub(super) network: Option<&'a Spanned<String>>,
     pub(super) security: Option<&'a Spanned<String>>,
-    pub(super) devices: &'a [Spanned<String>],
+    pub(super) devices: &'a [RunDevice],
 }
 
 /// Runs a command. `inputs` holds, for each mount, where its `from` has led.
@@ -34,10 +34,12 @@ pub(super) fn lower(
     stage: &mut OpenStage,
     lowering: &mut Lowering<'_>,
 ) -> Result<(), Diagnostic> {
-    if let Some(device) = run.devices.first() {
-        return Err(Diagnostic::error("`RUN --device` is not supported")
-            .at(device.span, "")
-            .help("devices need a daemon that the machine trusts with them"));
+    // No device is ever registered here; a step that can do without is performed, as BuildKit performs it then.
+    if let Some(device) = run.devices.iter().find(|device| device.required) {
+        let message = format!("required device \"{}\" is not registered", device.name.value);
+        return Err(Diagnostic::error(message)
+            .at(device.name.span, "")
+            .help("devices need a daemon that the machine trusts with them: croze has none to give"));
     }
     check_security(run.security, lowering)?;
     let network = choose_network(run.network, lowering)?;
