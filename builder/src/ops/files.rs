@@ -12,6 +12,7 @@ use super::value::Rootfs;
 use super::{LocalContext, OpError, Value, changed, made_now, rootfs, snapshot_name, view};
 use crate::context::{Query, Selection, Tree, Use, select};
 use crate::copy::{Arrival, Copier};
+use crate::dockerfile::ignore::Descent;
 use crate::identity::{self, Owner};
 use crate::op::key::CacheKey;
 use crate::op::{CopyOp, CopySource, Mount, MountSource, Op, RunOp, WorkdirOp};
@@ -279,14 +280,14 @@ pub(super) fn context_tree(context: &LocalContext, veil: Option<&ActiveSnapshot>
     let mut lower = vec![context.path.clone()];
     if let Some(veil) = veil {
         let into = Root::open(veil.upper())?;
-        hide(context, Path::new(""), &into)?;
+        hide(context, &mut context.tree.hidden(), Path::new(""), &into)?;
         lower.insert(0, veil.upper().to_owned());
     }
     Ok(Overlay { lower, upper: None })
 }
 
 /// Hides below `dir` what the ignore file hides.
-fn hide(context: &LocalContext, dir: &Path, into: &Root) -> Result<(), OpError> {
+fn hide(context: &LocalContext, hidden: &mut Descent<'_>, dir: &Path, into: &Root) -> Result<(), OpError> {
     let failed = |source| OpError::Read {
         path: context.path.join(dir).display().to_string(),
         source,
@@ -303,15 +304,14 @@ fn hide(context: &LocalContext, dir: &Path, into: &Root) -> Result<(), OpError> 
             continue;
         }
         let path: PathBuf = dir.join(name);
-        let hidden = context.tree.hidden_by(&path).is_some();
-        if hidden && !context.tree.may_show_below(&path) {
+        if hidden.ignores_all_below(&path) {
             let parent = mirror(context, dir, into)?;
             let device = rustix::fs::makedev(0, 0);
             rustix::fs::mknodat(&parent, name, rustix::fs::FileType::CharacterDevice, 0.into(), device)
                 .map_err(io::Error::from)
                 .map_err(failed)?;
         } else if entry.file_type() == rustix::fs::FileType::Directory {
-            hide(context, &path, into)?;
+            hide(context, hidden, &path, into)?;
         }
     }
     Ok(())
