@@ -11,21 +11,18 @@
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use builder::build::{self, Annotations, BuildRequest, Fetching, Interrupt, Services};
+use builder::build::{self, BuildRequest, Interrupt, Services};
 use builder::diagnostic::SourceFile;
 use builder::dockerfile;
-use builder::frontend::NoCache;
-use builder::op::Network;
-use builder::ops::{LocalDirectory, Secrets};
+use builder::ops::LocalDirectory;
 use builder::progress::Progress;
+use builder::rung::Sandbox;
 use registry::client::ClientOptions;
-use registry::compress::Compression;
 
 /// Lines of one stage.
 const STAGE: &str = r#"# stageN is one of many
@@ -80,7 +77,8 @@ fn main() {
         .build()
         .unwrap();
     // A build has its stores open when it comes to its Dockerfile.
-    let open = || Services::open(&directory.path().join("state"), ClientOptions::default()).unwrap();
+    let state = directory.path().join("state");
+    let open = || Services::open(&state, ClientOptions::default(), Sandbox::none(&state)).unwrap();
     let interrupt = Interrupt::default();
     let planned = measure("parse and plan", rounds, open, |services| {
         let (progress, _events) = Progress::channel();
@@ -111,32 +109,7 @@ fn request(source: &Arc<SourceFile>, directory: &Path) -> BuildRequest {
     fs::create_dir(&path).unwrap();
     fs::write(path.join("a.txt"), "a").unwrap();
     fs::write(path.join("b.txt"), "b").unwrap();
-    let context = LocalDirectory { path, ignore: None };
-    BuildRequest {
-        dockerfile: Arc::clone(source),
-        context_time: None,
-        directories: BTreeMap::from([("context".to_owned(), context)]),
-        contexts: BTreeMap::new(),
-        layouts: Vec::new(),
-        target: None,
-        build_args: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        annotations: Annotations::default(),
-        platforms: Vec::new(),
-        tags: Vec::new(),
-        outputs: Vec::new(),
-        compression: Compression::None,
-        no_cache: NoCache::None,
-        pull: false,
-        network: Network::Default,
-        allow: BTreeSet::new(),
-        add_hosts: Vec::new(),
-        shm_size: 64 << 20,
-        secrets: Secrets::default(),
-        fetching: Fetching::default(),
-        jobs: None,
-        resolv_conf: String::new(),
-    }
+    BuildRequest::new(Arc::clone(source), LocalDirectory { path, ignore: None })
 }
 
 /// Does something again and again; prints and returns how long half of the rounds took at most.

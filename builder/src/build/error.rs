@@ -1,14 +1,18 @@
 //! Why a build failed, typed so that the command line can choose the exit code and point into the Dockerfile.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::client::ClientError;
 use registry::content::ContentError;
-use snapshotter::FsError;
+use snapshotter::{FsError, StackError};
 
 use super::layers::ShipError;
+use crate::attest::{BundleError, ScanError, StatementFileError};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
+use crate::fetch::FetchError;
 use crate::image::LayerError;
 use crate::image::PullError;
 use crate::ops::OpError;
@@ -29,9 +33,20 @@ pub enum BuildError {
     Image {
         /// What in the Dockerfile names it.
         origin: Option<Span>,
+        /// A stage or named context whose name is like the image's.
+        near: Option<String>,
         /// Why.
         #[source]
         source: Box<PullError>,
+    },
+    /// The source that gives the image its time cannot be had.
+    #[error("cannot find out the time that `SOURCE_DATE_EPOCH` names")]
+    Epoch {
+        /// What in the Dockerfile names it.
+        origin: Option<Span>,
+        /// Why.
+        #[source]
+        source: Box<FetchError>,
     },
     /// A step failed.
     #[error("`{name}` failed")]
@@ -66,6 +81,18 @@ pub enum BuildError {
     /// The snapshots cannot be used.
     #[error(transparent)]
     Snapshots(#[from] FsError),
+    /// Trees of them cannot be made.
+    #[error(transparent)]
+    Stacks(#[from] StackError),
+    /// The file system of the state directory could not be examined.
+    #[error("cannot write to `{}`", .path.display())]
+    Examine {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A layer could not be packed or pushed.
     #[error(transparent)]
     Layer(#[from] Arc<ShipError>),
@@ -84,6 +111,15 @@ pub enum BuildError {
         #[source]
         source: Box<ClientError>,
     },
+    /// The image that is to make SBOMs cannot.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// What the SBOM generator has written is no SBOM.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Attestations could not be written beside exported files.
+    #[error(transparent)]
+    Statements(#[from] StatementFileError),
     /// The image could not be written.
     #[error(transparent)]
     Export(#[from] ExportError),

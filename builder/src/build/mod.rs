@@ -1,7 +1,9 @@
 //! A whole build: the only place where parser, frontend, solver, operations, layers and outputs meet.
 
+mod attest;
 mod check;
 mod error;
+mod files;
 mod finish;
 mod layers;
 mod lowering;
@@ -14,7 +16,7 @@ mod variant;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use registry::oci::{Platform, Reference};
 use tokio_util::sync::CancellationToken;
@@ -28,13 +30,14 @@ pub use services::Services;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile::ignore::Matcher;
+use crate::fetch::{CheckedOut, Fetcher};
 use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
 use crate::image::{BaseImages, LayerFormat};
 use crate::op::Op;
-use crate::ops::{LocalContext, Ops, Surroundings};
+use crate::ops::{LocalContext, OpError, Ops, Surroundings};
 use crate::progress::Progress;
-use crate::solver::{self, Plan, Problem};
+use crate::solver::{self, Decision, Plan, Problem};
 use crate::state_dir::Class;
 use layers::LayerTasks;
 use observe::BuildObserver;
@@ -56,6 +59,9 @@ pub struct Planned {
     progress: Progress,
     images: Arc<BaseImages>,
     lowered: Vec<(Platform, Lowered)>,
+    /// The runs of the SBOM generator, one for each platform, if there is one.
+    scans: Vec<VertexId>,
+    checked_out: CheckedOut,
     problem: Problem<Ops>,
     plan: Plan<crate::ops::Value>,
 }
@@ -72,26 +78,34 @@ pub async fn plan(
 ) -> Result<Planned, BuildError> {
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
-    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &progress).await?;
-    let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
+    let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
+    let lowering::Everything { lowered, scans, graph } =
+        lowering::lower(&request, dockerfile, &images, &fetcher, &progress).await?;
+    let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
+    let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
     let contexts = contexts(&request, &services, &graph)?;
+    let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
         state: services.state.clone(),
-        snapshots: Arc::clone(&services.snapshots),
+        stacks: services.stacks.clone(),
         images: Arc::clone(&images),
-        fetcher: Arc::new(services.fetcher(&request.secrets, &request.fetching)),
+        fetcher,
         contexts,
         secrets: request.secrets.clone(),
+        devices: Arc::clone(&request.devices),
         surroundings: Surroundings {
             resolv_conf: request.resolv_conf.clone(),
             shm_size: request.shm_size,
+            limits: request.limits.clone(),
         },
         progress: progress.clone(),
         steps: names::declare(&progress, &graph, &targets),
         kill: interrupt.kill.clone(),
+        confinement: services.sandbox.confinement(),
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
         emptied_caches: Arc::default(),
+        revisions: Mutex::default(),
         selected: Mutex::default(),
     };
     let problem = Problem {
@@ -113,9 +127,21 @@ pub async fn plan(
         progress,
         images,
         lowered,
+        scans,
+        checked_out,
         problem,
         plan,
     })
+}
+
+/// Returns where a local context was checked out from, if that is to be told.
+async fn checked_out(request: &BuildRequest, fetcher: &Fetcher) -> CheckedOut {
+    match request.directories.get("context") {
+        Some(context) if request.attest.provenance.is_some() && request.source.context.is_none() => {
+            fetcher.checked_out(&context.path).await
+        }
+        _ => CheckedOut::default(),
+    }
 }
 
 impl Planned {
@@ -129,6 +155,7 @@ impl Planned {
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
     pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
+        self.needs_no_missing_sandbox()?;
         let epoch = self.lowered.iter().find_map(|(_, lowered)| lowered.epoch);
         let variants = Variant::of_request(&self.request, epoch);
         let tasks = Arc::new(self.layer_tasks(&variants));
@@ -159,18 +186,51 @@ impl Planned {
             self.progress
                 .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
         }
+        let fetched = &self.problem.evaluator.revisions;
+        let attester = attest::Attester {
+            request: &self.request,
+            services: &self.services,
+            images: &self.images,
+            graph: &self.problem.graph,
+            fetched: fetched.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            checked_out: &self.checked_out,
+        };
         let finish = finish::Finish {
+            attester: &attester,
             request: &self.request,
             services: &self.services,
             progress: &self.progress,
             images: &self.images,
             variants: &variants,
+            epoch,
             tasks: &tasks,
         };
         let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());
         tokio::select! {
-            finished = finish.run(&self.lowered, value) => finished,
+            finished = finish.run(&self.lowered, &self.scans, value) => finished,
             () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+
+    /// Fails if a step has to run and none can, before any other work is done in vain.
+    fn needs_no_missing_sandbox(&self) -> Result<(), BuildError> {
+        if self.services.sandbox.confinement().is_some() {
+            return Ok(());
+        }
+        let runs = self.plan.iter().filter_map(|(vertex, planned)| {
+            let has_to_run = matches!(planned.decision, Decision::Run(_));
+            (has_to_run && matches!(self.problem.graph.vertex(vertex).op, Op::Run(_))).then_some(vertex)
+        });
+        match runs.into_iter().next() {
+            None => Ok(()),
+            Some(vertex) => {
+                let name = self.problem.graph.vertex(vertex).meta.name.clone();
+                let error = OpError::NoSandbox;
+                Err(step_error(
+                    &self.problem,
+                    solver::Failure::Operation { vertex, name, error },
+                ))
+            }
         }
     }
 
@@ -221,13 +281,15 @@ fn contexts(
         if let Some(directory) = request.directories.get(&name) {
             let ignored = ignore_patterns(directory.ignore.as_ref())?;
             let memory = services.state.path(Class::Contexts);
-            contexts.insert(name, LocalContext::open(&directory.path, ignored, &memory)?);
+            let inodes = services.context_inodes(&directory.path);
+            let context = LocalContext::open(&directory.path, inodes, ignored, &memory)?;
+            contexts.insert(name, context);
         }
     }
     Ok(contexts)
 }
 
-fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpError>) -> BuildError {
+fn step_error(problem: &Problem<Ops>, failure: solver::Failure<OpError>) -> BuildError {
     match failure {
         solver::Failure::Operation { vertex, name, error } => BuildError::Step {
             name,

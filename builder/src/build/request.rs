@@ -9,10 +9,13 @@ use std::sync::Arc;
 use registry::compress::Compression;
 use registry::oci::{Platform, Reference};
 
+use crate::attest::{AttestOptions, ConfigSource};
+use crate::devices::DeviceRegistry;
 use crate::diagnostic::SourceFile;
 use crate::dockerfile::Dockerfile;
+use crate::executor::{DEFAULT_SHM_SIZE, ResourceLimit};
 use crate::export::OutputSpec;
-use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
+use crate::frontend::{self, DeviceConsent, Entitlement, NamedContext, NoCache, TargetPlatform};
 use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
@@ -22,6 +25,8 @@ use crate::ops::{LocalDirectory, Secrets};
 pub struct BuildRequest {
     /// The Dockerfile.
     pub dockerfile: Arc<SourceFile>,
+    /// Where the main context and the Dockerfile come from.
+    pub source: ConfigSource,
     /// The main context's own time in seconds since 1970, if it has one.
     pub context_time: Option<i64>,
     /// Directories of files by the name that the graph knows them by; `context` is the main one.
@@ -44,6 +49,8 @@ pub struct BuildRequest {
     pub tags: Vec<Reference>,
     /// `-o` and `--push`.
     pub outputs: Vec<OutputSpec>,
+    /// `--attest`, `--provenance`, `--sbom`.
+    pub attest: AttestOptions,
     /// How new layers are compressed.
     pub compression: Compression,
     /// `--no-cache`, `--no-cache-filter`.
@@ -54,10 +61,16 @@ pub struct BuildRequest {
     pub network: Network,
     /// `--allow`.
     pub allow: BTreeSet<Entitlement>,
+    /// `--allow device`.
+    pub device_consent: DeviceConsent,
+    /// The devices of the machine.
+    pub devices: Arc<DeviceRegistry>,
     /// `--add-host`: address and name.
     pub add_hosts: Vec<(String, String)>,
     /// Bytes of `/dev/shm`.
     pub shm_size: u64,
+    /// `--ulimit`s.
+    pub limits: Vec<ResourceLimit>,
     /// `--secret` and `--ssh`.
     pub secrets: Secrets,
     /// What fetching from the network may use of the machine.
@@ -69,6 +82,44 @@ pub struct BuildRequest {
 }
 
 impl BuildRequest {
+    /// Makes the build of a Dockerfile in its context that nothing else is said about.
+    pub fn new(dockerfile: Arc<SourceFile>, context: LocalDirectory) -> Self {
+        Self {
+            source: ConfigSource {
+                context: None,
+                local_dockerfile: true,
+                path: dockerfile.name().to_owned(),
+            },
+            dockerfile,
+            context_time: None,
+            directories: BTreeMap::from([("context".to_owned(), context)]),
+            contexts: BTreeMap::new(),
+            layouts: Vec::new(),
+            target: None,
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            annotations: Annotations::default(),
+            platforms: Vec::new(),
+            tags: Vec::new(),
+            outputs: Vec::new(),
+            attest: AttestOptions::default(),
+            compression: Compression::GZIP,
+            no_cache: NoCache::None,
+            pull: false,
+            network: Network::Default,
+            allow: BTreeSet::new(),
+            device_consent: DeviceConsent::default(),
+            devices: Arc::default(),
+            add_hosts: Vec::new(),
+            shm_size: DEFAULT_SHM_SIZE,
+            limits: Vec::new(),
+            secrets: Secrets::default(),
+            fetching: Fetching::default(),
+            jobs: None,
+            resolv_conf: String::new(),
+        }
+    }
+
     /// Returns what the frontend is asked, for each platform.
     pub(super) fn for_platforms(&self, dockerfile: &Dockerfile) -> Vec<frontend::Request> {
         let platforms: Vec<TargetPlatform> = match self.platforms.as_slice() {
@@ -93,6 +144,8 @@ impl BuildRequest {
             no_cache: self.no_cache.clone(),
             network: self.network,
             allow: self.allow.clone(),
+            device_consent: self.device_consent.clone(),
+            devices: Arc::clone(&self.devices),
             add_hosts: self.add_hosts.clone(),
             shm_size: Some(self.shm_size),
             build_platform: Platform::host(),

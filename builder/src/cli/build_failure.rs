@@ -1,13 +1,18 @@
 //! From what went wrong in a build to what is said and which code is returned.
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::ExitCodeArg;
 use super::failure::{Failure, Kind, resource_or};
+use super::pointer;
 use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, ShipError};
 use crate::context::SelectError;
+use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
@@ -15,6 +20,8 @@ use crate::progress::Recorder;
 
 /// What to do when the disk is full.
 const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
+/// The shell that runs what is not written as JSON.
+const SHELL: &str = "/bin/sh";
 /// Lines of a failed step's log that are shown.
 const TAIL: usize = 20;
 
@@ -26,6 +33,8 @@ pub(super) struct Fixed {
     pub(super) ignore: Option<Arc<SourceFile>>,
     /// Whose exit code to return when a `RUN` fails.
     pub exit_code: Option<ExitCodeArg>,
+    /// Why there is no sandbox, where there is none.
+    pub(super) no_sandbox: Option<Failure>,
 }
 
 impl Fixed {
@@ -36,7 +45,13 @@ impl Fixed {
             dockerfile: Arc::clone(&request.dockerfile),
             ignore: context.and_then(|context| context.ignore.clone()),
             exit_code,
+            no_sandbox: None,
         }
+    }
+
+    /// Takes what there is to say if a step needs a sandbox and there is none.
+    pub(super) fn without_sandbox(self, no_sandbox: Option<Failure>) -> Self {
+        Self { no_sandbox, ..self }
     }
 
     /// Says what went wrong; `recorder` has the logs, if anything ran.
@@ -62,13 +77,29 @@ impl Fixed {
                 diagnostics,
                 tail: None,
             },
-            BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
+            BuildError::Image { origin, near, source } => {
+                let failure = self.at(origin, pull_failure(&source));
+                match near {
+                    Some(near) => failure.help(format!("did you mean `{near}`, which the build knows?")),
+                    None => failure,
+                }
+            }
+            BuildError::Epoch { origin, source } => {
+                let mut failure = self.at(origin, fetch_failure(&source));
+                for diagnostic in &mut failure.diagnostics {
+                    diagnostic
+                        .notes
+                        .push("`SOURCE_DATE_EPOCH` takes the time of the image from it".to_owned());
+                }
+                failure
+            }
             BuildError::Step {
                 name,
                 origin,
                 step,
                 source,
             } => {
+                let origin = origin.map(|span| self.word(span, &source));
                 let mut failure = self.at(origin, self.step_failure(&source));
                 if let (
                     OpError::Exit { .. } | OpError::NoSpace { .. } | OpError::Exec { .. },
@@ -105,6 +136,11 @@ impl Fixed {
             }
             BuildError::Cancelled => Failure::because(Kind::Interrupted, &error),
             BuildError::Export(error) => out_of(&error, Kind::Input),
+            BuildError::Statements(error) => out_of(&error, Kind::Input),
+            BuildError::Scan(_) | BuildError::Bundle(_) => {
+                let failure = Failure::because(Kind::Integrity, &error);
+                failure.help("`--sbom generator=IMAGE` names an image that follows BuildKit's SBOM scanning protocol")
+            }
             other => out_of(&other, Kind::Environment),
         }
     }
@@ -119,6 +155,16 @@ impl Fixed {
         failure
     }
 
+    /// Returns the word of an instruction that is the matter, if it can be told.
+    fn word(&self, instruction: Span, error: &OpError) -> Span {
+        let path = match error {
+            OpError::Context(error) => error.path(),
+            _ => None,
+        };
+        let word = path.and_then(|path| pointer::find(&self.dockerfile, instruction, path));
+        word.unwrap_or(instruction)
+    }
+
     fn step_failure(&self, error: &OpError) -> Failure {
         match error {
             OpError::Exit { exit, .. } => {
@@ -129,10 +175,27 @@ impl Fixed {
                 Failure::because(kind, error)
             }
             OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
+            OpError::NoSandbox => self.no_sandbox(error),
+            OpError::Exec {
+                source: RunError::Setup(SetupError::LimitAboveHard { .. }),
+                ..
+            } => Failure::because(Kind::Environment, error).help(
+                "choose a lower `--ulimit`, or raise the hard limit of the shell, the job or the pod that runs croze",
+            ),
+            OpError::Exec {
+                source: RunError::Setup(SetupError::Exec { program, source }),
+                ..
+            } if program == Path::new(SHELL) && source.to_io_error().kind() == ErrorKind::NotFound => {
+                Failure::because(Kind::Run, error).help(
+                    "the stage has no shell: start it from an image that has one, or write the command as `[\"program\", …]`",
+                )
+            }
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => self.context_failure(error),
             OpError::Fetch(error) => fetch_failure(error),
+            OpError::Device(DeviceError::Unsupported { .. }) => Failure::because(Kind::Environment, error)
+                .help("describe the device without it, in a directory that `--cdi-spec-dir` names"),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
             OpError::Copy(copy) => copy_failure(copy),
@@ -140,6 +203,17 @@ impl Fixed {
             OpError::NotASource(_) | OpError::Source(_) => Failure::because(Kind::Bug, error),
             _ => out_of(error, Kind::Environment),
         }
+    }
+
+    /// Says that a step cannot run, with all that was found out about why.
+    fn no_sandbox(&self, error: &OpError) -> Failure {
+        let mut failure = Failure::because(Kind::Environment, error);
+        let known = self.no_sandbox.iter().flat_map(|known| &known.diagnostics);
+        for (shown, known) in failure.diagnostics.iter_mut().zip(known) {
+            shown.notes.extend(known.notes.iter().cloned());
+            shown.help = known.help.clone();
+        }
+        failure
     }
 
     /// Says what is the matter with a source, and which line of the ignore file hides it.
@@ -186,7 +260,7 @@ pub(super) fn unread(error: BuildError) -> Failure {
 pub(super) fn fetch_failure(error: &FetchError) -> Failure {
     let kind = match error {
         FetchError::Web { source, .. } => Failure::of_client(source).kind,
-        FetchError::Status { status: 401 | 403, .. } => Kind::Auth,
+        error if error.is_refusal() => Kind::Auth,
         FetchError::Status { status: 500.., .. } | FetchError::Truncated { .. } | FetchError::Git { .. } => {
             Kind::Network
         }

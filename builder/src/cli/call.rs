@@ -9,12 +9,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::{BuildArgs, Format, GlobalArgs};
-use super::build::{enter_sandbox, fetching, print};
+use super::build::{fetching, print};
 use super::build_failure::{self, Fixed};
 use super::environment::Environment;
 use super::excerpt::excerpt;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located};
+use super::sandbox::{self, Say};
 use super::values::ValueError;
 use super::{block_on, request};
 use crate::build::{self, Checked, Services};
@@ -104,10 +105,12 @@ fn located(args: &BuildArgs, global: &GlobalArgs, root: &Path, environment: &Env
         return Ok(located);
     }
     let secrets = request::secrets(args, environment)?;
-    enter_sandbox(global)?;
-    let services = Services::open(root, request::client_options(args, environment)?).map_err(build_failure::unread)?;
+    let (sandbox, _) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, Say::of_store(global))?;
+    let options = request::client_options(args, environment)?;
+    let services = Services::open(root, options, sandbox).map_err(build_failure::unread)?;
     let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
-    block_on(fetching(args, &place, &services, &fetcher))
+    let build_args = request::build_args(args, environment)?;
+    block_on(fetching(args, &build_args, &place, &services, &fetcher))
 }
 
 fn answer(format: Format, value: &impl Serialize, text: String) -> Result<ExitCode, Failure> {

@@ -8,6 +8,7 @@
 //!
 //! Ignore files apply to directories only.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -15,14 +16,16 @@ use std::sync::Arc;
 
 use super::args::BuildArgs;
 use super::build_failure::fetch_failure;
+use super::config_source::config_source;
 use super::environment::absolute;
 use super::failure::{Failure, Kind};
+use crate::attest::ConfigSource;
 use crate::build::Services;
 use crate::diagnostic::{Diagnostic, SourceFile, nearest};
 use crate::fetch::{ContextFile, Fetched, Fetcher};
 use crate::op::GitOp;
 use crate::ops::LocalDirectory;
-use crate::remote::{Remote, WebAddress};
+use crate::remote::{GitAddress, MtimeOf, Remote, WebAddress};
 use snapshotter::Root;
 
 /// The longest Dockerfile or ignore file that is read, in bytes.
@@ -48,6 +51,8 @@ pub(super) struct Located {
     pub(super) dockerfile: Arc<SourceFile>,
     /// The context's own time in seconds since 1970, if it has one.
     pub(super) time: Option<i64>,
+    /// Where both come from.
+    pub(super) source: ConfigSource,
 }
 
 /// Finds out where the context is.
@@ -82,8 +87,10 @@ pub(super) fn at_hand(args: &BuildArgs, place: &Place) -> Result<Option<Located>
     if dockerfile_url(args).is_some() {
         return Ok(None);
     }
+    let dockerfile = dockerfile(args.file.as_deref(), path)?;
     Ok(Some(Located {
-        dockerfile: dockerfile(args.file.as_deref(), path)?,
+        source: config_source(place, &dockerfile, None, false),
+        dockerfile,
         directory: LocalDirectory {
             ignore: ignore_file(args, path)?,
             path: path.clone(),
@@ -92,12 +99,13 @@ pub(super) fn at_hand(args: &BuildArgs, place: &Place) -> Result<Option<Located>
     }))
 }
 
-/// Fetches the context, and the Dockerfile if it is elsewhere.
+/// Fetches the context, and the Dockerfile if it is elsewhere; some of `build_args` say how.
 ///
 /// # Errors
 /// If they cannot be had.
 pub(super) async fn fetch(
     args: &BuildArgs,
+    build_args: &BTreeMap<String, String>,
     place: &Place,
     services: &Services,
     fetcher: &Fetcher,
@@ -105,10 +113,11 @@ pub(super) async fn fetch(
     let tree = |fetched: Fetched| (services.snapshots.fs_dir(&fetched.snapshot), fetched.time);
     let file = match place {
         Place::Directory(path) => {
+            let dockerfile = elsewhere(args, fetcher).await?;
+            let dockerfile = dockerfile.map_or_else(|| self::dockerfile(None, path), Ok)?;
             return Ok(Located {
-                dockerfile: elsewhere(args, fetcher)
-                    .await?
-                    .map_or_else(|| dockerfile(None, path), Ok)?,
+                source: config_source(place, &dockerfile, None, false),
+                dockerfile,
                 directory: LocalDirectory {
                     ignore: ignore_file(args, path)?,
                     path: path.clone(),
@@ -117,14 +126,7 @@ pub(super) async fn fetch(
             });
         }
         Place::Remote(Remote::Git(address)) => {
-            let keep = args
-                .build_args
-                .iter()
-                .any(|arg| arg == "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1");
-            let op = GitOp {
-                keep_git_dir: address.keep_git_dir.unwrap_or(keep),
-                address: address.clone(),
-            };
+            let op = commit(address, build_args);
             ContextFile::Tree(fetcher.git(&op).await.map_err(|error| fetch_failure(&error))?)
         }
         Place::Remote(Remote::Web(address)) => fetcher
@@ -138,12 +140,14 @@ pub(super) async fn fetch(
     };
     match file {
         ContextFile::Tree(fetched) => {
+            let revision = fetched.revision.clone();
             let (path, time) = tree(fetched);
-            let dockerfile = match elsewhere(args, fetcher).await? {
-                Some(dockerfile) => dockerfile,
-                None => dockerfile_within(args.file.as_deref(), &path)?,
+            let (dockerfile, is_within) = match elsewhere(args, fetcher).await? {
+                Some(dockerfile) => (dockerfile, false),
+                None => (dockerfile_within(args.file.as_deref(), &path)?, true),
             };
             Ok(Located {
+                source: config_source(place, &dockerfile, Some(&revision), is_within),
                 directory: LocalDirectory { path, ignore: None },
                 dockerfile,
                 time,
@@ -154,13 +158,35 @@ pub(super) async fn fetch(
                 let message = Diagnostic::error("two Dockerfiles are given: `-f` and standard input");
                 return Err(Failure::new(Kind::Usage, message));
             }
+            let revision = empty.revision.clone();
             let (path, _) = tree(empty);
+            let dockerfile = Arc::new(SourceFile::new("Dockerfile", text));
+            let is_within = !matches!(place, Place::Stdin);
             Ok(Located {
+                source: config_source(place, &dockerfile, Some(&revision), is_within),
                 directory: LocalDirectory { path, ignore: None },
-                dockerfile: Arc::new(SourceFile::new("Dockerfile", text)),
+                dockerfile,
                 time,
             })
         }
+    }
+}
+
+/// Returns what fetches a context from a repository. Whoever asks for a certain time wants files that bear one: that
+/// of the commit, unless the address says otherwise.
+fn commit(address: &GitAddress, build_args: &BTreeMap<String, String>) -> GitOp {
+    let given = |name: &str| build_args.get(name).map(String::as_str).unwrap_or_default();
+    let keep = matches!(
+        given("BUILDKIT_CONTEXT_KEEP_GIT_DIR"),
+        "1" | "t" | "T" | "true" | "True" | "TRUE"
+    );
+    let commit = Some(MtimeOf::Commit).filter(|_| !given("SOURCE_DATE_EPOCH").is_empty());
+    GitOp {
+        keep_git_dir: address.keep_git_dir.unwrap_or(keep),
+        address: GitAddress {
+            mtime: address.mtime.or(commit),
+            ..address.clone()
+        },
     }
 }
 

@@ -1,110 +1,115 @@
-//! `RUN --device=NAME,required`: reading the options.
+//! `RUN --device=vendor/class=name,required`.
 
-use super::{
-    csv,
-    instruction::RunDevice,
-    mapped::{Mapped, Part},
-};
-use crate::diagnostic::{Diagnostic, Spanned, did_you_mean};
+use super::csv;
+use super::instruction::RunDevice;
+use super::mapped::{Mapped, Part};
+use crate::diagnostic::{Diagnostic, did_you_mean};
 
-const KEYS: [&str; 2] = ["name", "required"];
-
-/// Reads the value of a `--device` flag. The name may stand there with or without its key; a name without one may have
-/// an equals sign in it.
+/// Reads the value of a `--device` flag: the device's name, alone or after `name=`, and whether it must be there. The
+/// name itself may have an equals sign, so that whatever comes first and is no option is one.
 pub(super) fn parse(value: Part<'_>) -> Result<RunDevice, Diagnostic> {
     let mut device = RunDevice {
-        name: Spanned::new(String::new(), value.span()),
+        written: value.spanned(),
+        name: String::new(),
         required: false,
     };
-    for field in csv::fields(value, "devices")? {
-        take(&mut device, &field)?;
+    for field in &csv::fields(value)? {
+        read(field, &mut device)?;
     }
     Ok(device)
 }
 
-fn take(device: &mut RunDevice, field: &Mapped) -> Result<(), Diagnostic> {
+fn read(field: &Mapped, device: &mut RunDevice) -> Result<(), Diagnostic> {
     let whole = field.whole();
-    let (key, value) = match whole.split_once('=') {
+    let (written, value) = match whole.split_once('=') {
         Some((key, value)) => (key, Some(value)),
         None => (whole, None),
     };
-    let error = |message: String| Err(Diagnostic::error(message).at(whole.span(), ""));
-    match (key.text().to_lowercase().as_str(), value) {
+    let key = written.text().to_lowercase();
+    match (key.as_str(), value) {
         ("required", None) => device.required = true,
         ("required", Some(value)) => {
-            device.required = match value.text() {
-                "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
-                "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-                other => return error(format!("invalid value for required: {other}")),
-            }
+            device.required = boolean(value.text()).ok_or_else(|| {
+                Diagnostic::error(format!("invalid value for {key}: {}", value.text()))
+                    .at(value.span(), "")
+                    .help("write `true` or `false`")
+            })?;
         }
-        ("name", Some(value)) if device.name.is_empty() => device.name = value.spanned(),
-        ("name", Some(_)) => return error(format!("device name already set to {}", device.name.value)),
-        _ if device.name.is_empty() => device.name = whole.spanned(),
-        (_, None) => return error(format!("invalid field '{}' must be a key=value pair", whole.text())),
-        (key, Some(_)) => {
-            let suggestion = did_you_mean(key, KEYS);
-            return error(format!("unexpected key '{key}' in '{}'{suggestion}", whole.text()));
+        ("name", Some(value)) => {
+            if !device.name.is_empty() {
+                let message = format!("device name already set to {}", device.name);
+                return Err(Diagnostic::error(message).at(whole.span(), ""));
+            }
+            value.text().clone_into(&mut device.name);
+        }
+        _ if device.name.is_empty() => whole.text().clone_into(&mut device.name),
+        (_, None) => {
+            let message = format!("invalid field '{}' must be a key=value pair", whole.text());
+            return Err(Diagnostic::error(message).at(whole.span(), ""));
+        }
+        (_, Some(_)) => {
+            let suggestion = did_you_mean(&key, ["name", "required"]);
+            let message = format!("unexpected key '{key}' in '{}'{suggestion}", whole.text());
+            return Err(Diagnostic::error(message).at(written.span(), ""));
         }
     }
     Ok(())
 }
 
+/// Reads a truth value in the words of Go's `strconv.ParseBool`.
+fn boolean(word: &str) -> Option<bool> {
+    match word {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn read(text: &str) -> Result<(String, bool), String> {
-        let mut mapped = Mapped::default();
-        mapped.push(text, 0);
-        let device = parse(mapped.whole()).map_err(|error| error.message)?;
-        Ok((device.name.value, device.required))
-    }
+    use crate::diagnostic::SourceFile;
+    use crate::dockerfile::{InstructionKind, parse};
 
-    #[test]
-    fn a_device_has_a_name_and_may_be_required() {
-        let device = |name: &str, required| Ok((name.to_owned(), required));
-        for (text, expected) in [
-            ("vendor1.com/device=foo", device("vendor1.com/device=foo", false)),
-            (
-                "vendor1.com/device=foo,required",
-                device("vendor1.com/device=foo", true),
-            ),
-            (
-                "vendor1.com/device=foo,required=true",
-                device("vendor1.com/device=foo", true),
-            ),
-            (
-                "vendor1.com/device=foo,required=false",
-                device("vendor1.com/device=foo", false),
-            ),
-            ("name=vendor1.com/device=foo", device("vendor1.com/device=foo", false)),
-            (
-                "REQUIRED,name=vendor1.com/device=foo",
-                device("vendor1.com/device=foo", true),
-            ),
-            ("gpu", device("gpu", false)),
-        ] {
-            assert_eq!(read(text), expected, "{text}");
+    fn read(flag: &str) -> Result<(String, bool), String> {
+        let text = format!("FROM scratch\nRUN --device={flag} true\n");
+        let parsed = parse(Arc::new(SourceFile::new("Dockerfile", text)));
+        let dockerfile = parsed.map_err(|errors| errors[0].message.clone())?;
+        match &dockerfile.stages[0].instructions[0].kind {
+            InstructionKind::Run { devices, .. } => Ok((devices[0].name.clone(), devices[0].required)),
+            other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn malformed_devices_are_refused() {
-        for (text, message) in [
+    fn a_device_is_a_name_and_whether_it_must_be_there() {
+        for (flag, name, required) in [
+            ("vendor1.com/device=foo", "vendor1.com/device=foo", false),
+            ("vendor1.com/device=foo,required", "vendor1.com/device=foo", true),
+            ("required,vendor1.com/device", "vendor1.com/device", true),
             (
-                "vendor1.com/device=foo,name=vendor2.com/device=bar",
-                "device name already set to vendor1.com/device=foo",
+                "name=vendor1.com/device=*,required=false",
+                "vendor1.com/device=*",
+                false,
             ),
-            ("a,b", "invalid field 'b' must be a key=value pair"),
-            (
-                "a,requird=1",
-                "unexpected key 'requird' in 'requird=1' (did you mean required?)",
-            ),
-            ("a,required=maybe", "invalid value for required: maybe"),
-            ("a\"b", "failed to parse csv devices: bare \" in non-quoted-field"),
+            ("vendor1.com/device=foo,required=1", "vendor1.com/device=foo", true),
+            ("'\"vendor1.com/device=a,b\"'", "vendor1.com/device=a,b", false),
+            ("REQUIRED,Name=x", "x", true),
         ] {
-            assert_eq!(read(text), Err(message.to_owned()), "{text}");
+            assert_eq!(read(flag), Ok((name.to_owned(), required)), "{flag}");
+        }
+        for (flag, message) in [
+            ("a/b=c,requird", "invalid field 'requird' must be a key=value pair"),
+            (
+                "a/b=c,requird=true",
+                "unexpected key 'requird' in 'requird=true' (did you mean required?)",
+            ),
+            ("a/b=c,name=d", "device name already set to a/b=c"),
+            ("a/b=c,required=maybe", "invalid value for required: maybe"),
+            ("'\"a/b'", "extraneous or missing \" in quoted-field"),
+        ] {
+            assert!(read(flag).unwrap_err().contains(message), "{flag}: {:?}", read(flag));
         }
     }
 }

@@ -128,6 +128,17 @@ pub enum InstructionKind {
     Shell(Vec<String>),
 }
 
+/// A `--device` of `RUN`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunDevice {
+    /// As written.
+    pub written: Spanned<String>,
+    /// The device's CDI name: `vendor/class=name`, of which `=name` may be missing.
+    pub name: String,
+    /// Whether its absence is an error.
+    pub required: bool,
+}
+
 /// The two forms of a command.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CommandForm {
@@ -241,15 +252,6 @@ pub struct RunMount {
     pub span: Span,
     /// The options in order, `type` among them; all names are known, and fit the type if that is written out.
     pub options: Vec<MountOption>,
-}
-
-/// `RUN --device`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RunDevice {
-    /// The device, as a registry of devices knows it.
-    pub name: Spanned<String>,
-    /// Whether the step cannot do without it.
-    pub required: bool,
 }
 
 /// A type of mount.

@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use snapshotter::Overlay;
+pub use snapshotter::Tree;
+
+use super::limits::ResourceLimit;
 
 /// One program to run in one root file system.
 ///
@@ -20,8 +22,10 @@ pub struct Process {
     pub cwd: PathBuf,
     /// Whom it runs as.
     pub credentials: Credentials,
+    /// What it may do besides.
+    pub privileges: Privileges,
     /// Root file system. With an upper directory the step's changes are left there, and nothing else is.
-    pub rootfs: Overlay,
+    pub rootfs: Tree,
     /// What is mounted over the root file system, in order.
     pub mounts: Vec<Mount>,
     /// Which network it sees.
@@ -35,6 +39,8 @@ pub struct Process {
     pub resolv_conf: String,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: u64,
+    /// Resource limits, in order; those of croze itself hold for everything else, but without core dumps.
+    pub limits: Vec<ResourceLimit>,
 }
 
 /// Size of `/dev/shm` unless the user asks for another, in bytes; Docker's.
@@ -49,6 +55,16 @@ pub struct Credentials {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+}
+
+/// What a process may do beyond what a program needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Privileges {
+    /// What Docker lets a container do: its capabilities, its seccomp profile, its masks over `/proc` and `/sys`.
+    #[default]
+    Docker,
+    /// All that croze itself may, with no system call refused and nothing hidden.
+    All,
 }
 
 /// The network of a process.
@@ -76,7 +92,8 @@ pub struct Mount {
 pub enum MountSource {
     /// A file or directory of another tree: a context, a stage, a cache.
     Bind {
-        /// The tree. For writes that are to be thrown away it is an [`Overlay`] with a scratch upper directory.
+        /// The tree. A directory is written through when the mount is writable; for writes that are to be thrown away
+        /// it is an overlay with a scratch upper directory, or a copy.
         tree: Tree,
         /// Path in the tree, resolved within it; `/` for all of it.
         path: PathBuf,
@@ -99,20 +116,26 @@ pub enum MountSource {
         /// Its group.
         gid: u32,
     },
-    /// A Unix socket of the host, with the owner and mode it has there.
-    Socket {
+    /// Something of the host, with the owner and mode it has there: a Unix socket, a device, a file or a directory.
+    Host {
         /// Where it is on the host.
         path: PathBuf,
+        /// What the step may not do with it.
+        restrictions: Vec<Restriction>,
     },
 }
 
-/// A tree that a bind mount takes its files from.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub enum Tree {
-    /// A directory of the host, written through when the mount is writable: a cache.
-    Directory(PathBuf),
-    /// Stacked snapshots.
-    Overlay(Overlay),
+/// Something that a mount does not allow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Restriction {
+    /// To write.
+    Write,
+    /// To gain rights by running a program.
+    SetId,
+    /// To use device nodes.
+    Devices,
+    /// To run programs.
+    Execute,
 }
 
 /// Bytes that may be secret: printed as their number.

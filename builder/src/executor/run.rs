@@ -13,13 +13,14 @@ use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
 use super::exit::{Exit, Stop};
-use super::monitor::Monitor;
 use super::own_program;
 use super::plan::plan;
 use super::process::Process;
 use super::run_error::{RunError, system};
+use super::starter::{Monitor, Starter};
 use super::wire::{self, KILL, Outcome, TERMINATE};
 use crate::progress::Stream;
+use crate::rung::Confinement;
 
 /// Size of the buffer for a stream of output, in bytes: what a pipe holds.
 const BUFFER: usize = 64 << 10;
@@ -33,19 +34,20 @@ const DRAIN: Duration = Duration::from_millis(200);
 pub struct Executor {
     program: OwnedFd,
     scratch: PathBuf,
-    /// A monitor that was started ahead. It ends by itself when croze does not need it.
-    spare: Mutex<Option<Monitor>>,
+    confinement: Confinement,
+    starter: Mutex<Starter>,
 }
 
 impl Executor {
     /// Prepares to run processes. `scratch` is an existing, empty directory that nothing else uses; steps mount over
-    /// it, each in its own mount namespace.
-    pub fn new(scratch: &Path) -> Result<Self, RunError> {
+    /// it, each in its own mount namespace. `confinement` is what this process has entered.
+    pub fn new(scratch: &Path, confinement: Confinement) -> Result<Self, RunError> {
         let program = own_program::read_only().map_err(system("make a read-only copy of the program"))?;
         Ok(Self {
+            starter: Mutex::new(Starter::start(&program)?),
             program,
             scratch: scratch.to_owned(),
-            spare: Mutex::default(),
+            confinement,
         })
     }
 
@@ -60,16 +62,14 @@ impl Executor {
         stop: watch::Receiver<Stop>,
     ) -> Result<Exit, RunError> {
         let Monitor {
-            mut child,
             control,
             stdout,
             stderr,
         } = self.monitor()?;
         let (answers, mut orders) = control.into_split();
-        let steps = wire::encode(&plan(process, &self.scratch)).map_err(system("encode the plan"))?;
+        let plan = wire::encode(&plan(process, &self.scratch, self.confinement)).map_err(system("encode the plan"))?;
         // A monitor that dies before it has read all is reported as such below.
-        let _sent = orders.write_all(&steps).await;
-        self.start_ahead();
+        let _sent = orders.write_all(&plan).await;
 
         let mut listener = Listener {
             stdout: Some(stdout),
@@ -82,8 +82,6 @@ impl Executor {
             never = obey(stop, &mut orders) => match never {},
         };
         let _incomplete = tokio::time::timeout(DRAIN, listener.drain()).await;
-        // The monitor has said all it has to say, and nothing of the step is left: its own end is nobody's business.
-        tokio::spawn(async move { child.wait().await });
         match outcome.ok_or(RunError::MonitorDied)? {
             Outcome::Ended(exit) => Ok(exit),
             Outcome::NotStarted(error) => Err(error.into()),
@@ -94,22 +92,15 @@ impl Executor {
         }
     }
 
-    /// Returns a monitor that waits for its plan: the one started ahead, if there is one.
+    /// Returns a monitor that waits for its plan.
     fn monitor(&self) -> Result<Monitor, RunError> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Somebody may have killed it meanwhile.
-        let alive = spare.as_mut().is_some_and(Monitor::is_alive);
-        match spare.filter(|_| alive) {
-            Some(monitor) => Ok(monitor),
-            None => Monitor::start(&self.program),
+        let mut starter = self.starter.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(monitor) = starter.monitor()? {
+            return Ok(monitor);
         }
-    }
-
-    /// Starts the next step's monitor while this step runs: becoming croze again takes longer than many a step.
-    fn start_ahead(&self) {
-        // If that fails now, the next step will say why.
-        let next = Monitor::start(&self.program).ok();
-        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        // Somebody has killed it.
+        *starter = Starter::start(&self.program)?;
+        starter.monitor()?.ok_or(RunError::MonitorDied)
     }
 }
 

@@ -30,6 +30,9 @@ pub enum SetupError {
         #[source]
         source: Option<SystemError>,
     },
+    /// The root file system is laid out on disk, which a sandbox that mounts does not take.
+    #[error("this sandbox takes no root file system that is laid out flat")]
+    FlatRoot,
     /// The kernel refuses a new procfs because parts of the visible one are covered.
     #[error("cannot mount a new `/proc`: parts of this container's `/proc` are masked")]
     ProcMasked,
@@ -67,6 +70,17 @@ pub enum SetupError {
     WorkingDirectoryInProc {
         /// Which.
         path: PathBuf,
+    },
+    /// A limit is above what croze itself may raise it to.
+    #[error(
+        "cannot set the limit `{wanted}`: this machine permits at most {}",
+        permitted.map_or_else(|| "what it is".to_owned(), |limit| limit.to_string())
+    )]
+    LimitAboveHard {
+        /// As it was asked for.
+        wanted: String,
+        /// The hard limit of croze itself.
+        permitted: Option<u64>,
     },
     /// There is no such program.
     #[error("exec: \"{program}\": executable file not found in $PATH")]

@@ -20,6 +20,8 @@ pub struct ImageOptions {
     pub force_compression: bool,
     /// `oci-mediatypes`.
     pub media_types: MediaTypes,
+    /// `oci-artifact`: as what attestations lie beside the image.
+    pub artifact_form: ArtifactForm,
     /// `annotation….key=value`.
     pub annotations: Vec<Annotation>,
     /// `rewrite-timestamp`: times in new layers are lowered to `SOURCE_DATE_EPOCH`.
@@ -28,16 +30,53 @@ pub struct ImageOptions {
     pub source_date_epoch: OutputEpoch,
 }
 
+/// As what attestations lie beside an image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ArtifactForm {
+    /// As an OCI artifact, whose subject is the image.
+    #[default]
+    Artifact,
+    /// As an image without a platform: for registries that know no artifacts.
+    Image,
+}
+
 /// Which time counts for an output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OutputEpoch {
     /// That of the build.
     #[default]
     OfBuild,
-    /// That of the build for config and history, but no times in layers are lowered: an empty value.
-    NotInLayers,
+    /// That of the build for config and history, but no times of files are lowered: an empty value.
+    NotInFiles,
     /// This one, in seconds since 1970.
     At(i64),
+}
+
+impl OutputEpoch {
+    /// Reads `source-date-epoch`.
+    pub(super) fn take(attributes: &mut Attributes) -> Result<Self, OutputSpecError> {
+        let epoch = attributes.take_as("source-date-epoch", "a number of seconds", |text| match text {
+            "" => Some(Self::NotInFiles),
+            text => text.parse().ok().map(Self::At),
+        })?;
+        Ok(epoch.unwrap_or_default())
+    }
+
+    /// Returns the time of config and history; `of_build` is `SOURCE_DATE_EPOCH`.
+    pub fn of_image(self, of_build: Option<i64>) -> Option<i64> {
+        match self {
+            Self::OfBuild | Self::NotInFiles => of_build,
+            Self::At(time) => Some(time),
+        }
+    }
+
+    /// Returns the time to which those of files are lowered; `of_build` is `SOURCE_DATE_EPOCH`.
+    pub fn of_files(self, of_build: Option<i64>) -> Option<i64> {
+        match self {
+            Self::NotInFiles => None,
+            Self::OfBuild | Self::At(_) => self.of_image(of_build),
+        }
+    }
 }
 
 /// One `annotation[-TARGET][[PLATFORM]].KEY=VALUE`.
@@ -88,14 +127,13 @@ impl ImageOptions {
                 Some(false) => MediaTypes::Docker,
                 _ => MediaTypes::Oci,
             },
+            artifact_form: match attributes.take_flag("oci-artifact")? {
+                Some(false) => ArtifactForm::Image,
+                _ => ArtifactForm::Artifact,
+            },
             annotations: take_annotations(attributes)?,
             rewrite_timestamp: attributes.take_flag("rewrite-timestamp")?.unwrap_or(false),
-            source_date_epoch: attributes
-                .take_as("source-date-epoch", "a number of seconds", |text| match text {
-                    "" => Some(OutputEpoch::NotInLayers),
-                    text => text.parse().ok().map(OutputEpoch::At),
-                })?
-                .unwrap_or_default(),
+            source_date_epoch: OutputEpoch::take(attributes)?,
         })
     }
 }

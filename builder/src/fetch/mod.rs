@@ -24,7 +24,9 @@ use snapshotter::{SnapshotName, SnapshotStore};
 
 pub use context::ContextFile;
 pub use error::FetchError;
+pub use git::CheckedOut;
 
+use crate::op::{HttpForm, Op};
 use crate::secrets::Secrets;
 
 /// Fetches the sources of one build.
@@ -60,10 +62,21 @@ pub struct FetcherOptions {
 pub struct Fetched {
     /// What identifies its files between builds.
     pub identity: Digest,
+    /// Which version of the source it is.
+    pub revision: Revision,
     /// Its files.
     pub snapshot: SnapshotName,
     /// Its own time in seconds since 1970, if it has one: that of the commit, or what the server or the archive say.
     pub time: Option<i64>,
+}
+
+/// Which version of a source was found.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Revision {
+    /// The commit of a repository, by its whole name.
+    Commit(String),
+    /// The bytes of a file.
+    Bytes(Digest),
 }
 
 impl Fetcher {
@@ -91,6 +104,31 @@ impl Fetcher {
             return Ok(Some(text));
         }
         Ok(None)
+    }
+
+    /// Returns a source's own time in seconds since 1970, if it has one. That of an archive whose server says nothing
+    /// is the latest time in it, whatever is done with the archive later.
+    ///
+    /// # Errors
+    /// If the source cannot be had.
+    pub async fn time(&self, op: &Op) -> Result<Option<i64>, FetchError> {
+        let op = match op {
+            Op::Git(op) => return Ok(self.git(op).await?.time),
+            Op::Http(op) => op,
+            _ => return Ok(None),
+        };
+        let fetched = self.http(op).await?;
+        let HttpForm::File { name } = &op.form else {
+            return Ok(fetched.time);
+        };
+        if fetched.time.is_some() {
+            return Ok(fetched.time);
+        }
+        let (path, snapshots) = (
+            self.snapshots.fs_dir(&fetched.snapshot).join(name),
+            Arc::clone(&self.snapshots),
+        );
+        blocking(move || archive::latest_inside(&path, &snapshots)).await
     }
 
     fn is_kept(&self, snapshot: &SnapshotName) -> Result<bool, FetchError> {

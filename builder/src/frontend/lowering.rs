@@ -11,17 +11,18 @@ use super::expand::Expander;
 use super::failure::{Failure, LowerError};
 use super::globals::Globals;
 use super::instruction;
-use super::lowered::Base;
+use super::lowered::{Base, ScanTargets};
 use super::name::StepNames;
 use super::observe::{BaseImage, Observe, Seen};
 use super::onbuild;
 use super::request::Request;
+use super::scan;
 use super::source::{ImageSource, Source};
 use super::stage::{OpenStage, StageState};
 use super::stages::{NamedSource, ParsedStage, StageTable, Step};
 use super::{ResolveImage, ResolvedImage};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
-use crate::dockerfile::{InstructionKind, did_you_mean};
+use crate::dockerfile::InstructionKind;
 use crate::graph::{GraphBuilder, Meta, VertexId};
 use crate::op::{ImageOp, LocalOp, Op, WorkdirOp};
 
@@ -36,6 +37,8 @@ pub(super) struct Lowering<'a> {
     images: &'a dyn ResolveImage,
     graph: &'a mut GraphBuilder<Op>,
     stages: Vec<Outcome>,
+    /// Whether the Dockerfile is only looked at: then nothing in it needs consent, and nothing of the machine.
+    pub(super) only_looks: bool,
 }
 
 /// How far a stage is.
@@ -64,11 +67,12 @@ impl<'a> Lowering<'a> {
             images,
             graph,
             stages: vec![Outcome::Untouched; table.stages.len()],
+            only_looks: false,
         }
     }
 
-    /// Lowers what the target needs and returns the target.
-    pub(super) fn target(mut self) -> Result<StageState, LowerError> {
+    /// Lowers what the target needs and returns the target, and what of the rest an SBOM generator is to see.
+    pub(super) fn target(mut self) -> Result<(StageState, ScanTargets), LowerError> {
         let source = &self.request.dockerfile.source;
         let in_file = |error: Diagnostic| error.in_file(source);
         let mut errors = Vec::new();
@@ -80,24 +84,33 @@ impl<'a> Lowering<'a> {
                 Err(Failure::Resolve {
                     diagnostic,
                     span,
+                    near,
                     error,
                 }) => {
                     return Err(LowerError::Resolve {
                         diagnostic: Box::new(in_file(*diagnostic)),
                         span,
+                        near,
                         error,
                     });
                 }
             }
         }
+        let lowered = self.table.stages.iter().zip(&self.stages).enumerate();
+        let lowered = lowered.filter_map(|(index, (parsed, outcome))| match outcome {
+            Outcome::Lowered(state) => Some((index == self.table.target, parsed, &**state)),
+            _ => None,
+        });
+        let scan = scan::targets(lowered, self.request, self.globals);
         match self.stages.swap_remove(self.table.target) {
-            Outcome::Lowered(state) if errors.is_empty() => Ok(*state),
+            Outcome::Lowered(state) if errors.is_empty() => Ok((*state, scan)),
             _ => Err(LowerError::Dockerfile(errors)),
         }
     }
 
     /// Lowers these stages for the observer alone, and returns what stood in the way of some.
     pub(super) fn inspect(mut self, stages: BTreeSet<usize>) -> Vec<LowerError> {
+        self.only_looks = true;
         let source = &self.request.dockerfile.source;
         let failures = stages.into_iter().filter_map(|index| match self.stage(index) {
             Ok(_) | Err(Failure::Inherited) => None,
@@ -105,10 +118,12 @@ impl<'a> Lowering<'a> {
             Err(Failure::Resolve {
                 diagnostic,
                 span,
+                near,
                 error,
             }) => Some(LowerError::Resolve {
                 diagnostic: Box::new(diagnostic.in_file(source)),
                 span,
+                near,
                 error,
             }),
         });
@@ -303,10 +318,9 @@ impl<'a> Lowering<'a> {
 
     fn resolve(&self, reference: &Reference, platform: &Platform, span: Span) -> Result<ResolvedImage, Failure> {
         self.images.resolve(reference, platform).map_err(|error| {
-            let name = reference.familiar();
-            let name = name.strip_suffix(":latest").unwrap_or(&name);
-            let stages = self.table.stages.iter().map(|stage| stage.label.as_str());
-            let suggestion = did_you_mean(name, stages);
+            let near = self.table.near(reference, self.request);
+            let suggestion = near.as_ref().map(|near| format!(" (did you mean {near}?)"));
+            let suggestion = suggestion.unwrap_or_default();
             let message = format!("cannot resolve the image `{reference}` for {platform}{suggestion}");
             let mut diagnostic = Diagnostic::error(message).at(span, "");
             let mut cause: Option<&dyn std::error::Error> = Some(&error);
@@ -317,6 +331,7 @@ impl<'a> Lowering<'a> {
             Failure::Resolve {
                 diagnostic: Box::new(diagnostic),
                 span,
+                near,
                 error,
             }
         })

@@ -21,6 +21,7 @@ mod syntax;
 mod history;
 mod name;
 mod source;
+mod remote;
 mod epoch;
 mod globals;
 mod stages;
@@ -28,17 +29,20 @@ mod stage;
 mod onbuild;
 mod observe;
 mod lowering;
+mod scan;
 mod words;
 mod base;
 mod instruction;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub use epoch::EpochSource;
 pub use failure::LowerError;
 pub use globals::Globals;
-pub use lowered::{Base, COMMENT, HistoryEntry, Lowered};
+pub use instruction::is_proxy;
+pub use lowered::{Base, COMMENT, HistoryEntry, Lowered, ScanTargets};
 pub use observe::{BaseImage, Observe, Seen};
-pub use request::{Entitlement, NamedContext, NoCache, Request, TargetPlatform};
+pub use request::{DeviceConsent, Entitlement, NamedContext, NoCache, Request, TargetPlatform};
 pub use resolve::{ImageRequest, ResolveError, ResolveImage, ResolvedImage};
 pub use syntax::refuse_foreign_syntax;
 
@@ -64,11 +68,18 @@ pub fn references(request: &Request) -> Result<Vec<ImageRequest>, Vec<Diagnostic
                     reference: image.reference.clone(),
                     platform: image.platform.clone(),
                     span: name.span,
+                    near: table.near(&image.reference, request),
                 });
             }
         }
     }
     Ok(images)
+}
+
+/// Returns the source on the network whose time `SOURCE_DATE_EPOCH` means, if it means one: whoever can ask for that
+/// time puts it into [`Request::source_time`].
+pub fn epoch_source(request: &Request) -> Result<Option<EpochSource>, Vec<Diagnostic>> {
+    Globals::epoch_source(request).map_err(|error| vec![error.in_file(&request.dockerfile.source)])
 }
 
 /// Adds what the target is made from to a graph and returns what it comes to; `observer` watches.
@@ -79,8 +90,8 @@ pub fn lower(
     graph: &mut GraphBuilder<Op>,
 ) -> Result<Lowered, LowerError> {
     let (globals, table) = parse(request).map_err(LowerError::Dockerfile)?;
-    let state = Lowering::new(request, &table, &globals, images, observer, graph).target()?;
-    Ok(finish(state, request, &globals))
+    let (state, scan) = Lowering::new(request, &table, &globals, images, observer, graph).target()?;
+    Ok(finish(state, scan, request, &globals))
 }
 
 /// Shows `observer` what [`lower`] would do, but for every stage if no target is chosen; goes on after errors and
@@ -107,7 +118,7 @@ fn parse(request: &Request) -> Result<(Globals, StageTable<'_>), Vec<Diagnostic>
 }
 
 /// Applies what the command line says about the image as a whole.
-fn finish(state: StageState, request: &Request, globals: &Globals) -> Lowered {
+fn finish(state: StageState, scan: ScanTargets, request: &Request, globals: &Globals) -> Lowered {
     let mut config = state.config;
     let labels = request.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
     config.config.labels.extend(labels);
@@ -129,5 +140,6 @@ fn finish(state: StageState, request: &Request, globals: &Globals) -> Lowered {
         config,
         history: state.history,
         epoch: globals.epoch(),
+        scan,
     }
 }

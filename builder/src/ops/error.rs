@@ -2,11 +2,12 @@
 
 use std::io;
 
-use snapshotter::{FsError, InvalidSnapshotName, MountError};
+use snapshotter::{FsError, InvalidSnapshotName, StackError};
 
 use super::cache_mount::CacheMountError;
 use crate::context::SelectError;
 use crate::copy::CopyError;
+use crate::devices::DeviceError;
 use crate::executor::{Exit, RunError};
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
@@ -32,6 +33,9 @@ pub enum OpError {
         /// How it ended.
         exit: Exit,
     },
+    /// A command is to be run where nothing confines it.
+    #[error("no sandbox works on this machine, and `RUN` needs one")]
+    NoSandbox,
     /// The command could not be started.
     #[error("cannot run `{command}`")]
     Exec {
@@ -56,15 +60,18 @@ pub enum OpError {
     /// A user or group is not known.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A device cannot be given to a step.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// A cache mount cannot be used.
     #[error(transparent)]
     CacheMount(#[from] CacheMountError),
-    /// Layers could not be stacked.
+    /// There is no tree of a chain of layers.
     #[error(transparent)]
-    Mount(#[from] MountError),
+    Stack(#[from] StackError),
     /// A snapshot could not be made.
     #[error(transparent)]
     Snapshot(#[from] FsError),

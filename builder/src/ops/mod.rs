@@ -1,6 +1,7 @@
 //! What operations do: the solver's evaluator over real images, contexts, snapshots and processes.
 
 mod agent;
+mod bind;
 mod cache_mount;
 mod error;
 mod files;
@@ -14,18 +15,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use registry::oci::Digest;
-use snapshotter::{Root, SnapshotName, SnapshotStore};
+use snapshotter::{Root, SnapshotName, Stacks};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Record;
 use crate::context::Selection;
-use crate::executor::{Executor, RunError};
-use crate::fetch::{FetchError, Fetched, Fetcher};
+use crate::devices::DeviceRegistry;
+use crate::executor::{Executor, ResourceLimit};
+use crate::fetch::{FetchError, Fetched, Fetcher, Revision};
 use crate::graph::{Vertex, VertexId};
 use crate::image::BaseImages;
 use crate::op::Op;
 use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
+use crate::rung::Confinement;
 use crate::solver::{Evaluator, Made, Pinned, Work};
 use crate::state_dir::StateDir;
 
@@ -39,8 +42,8 @@ pub use value::{Rootfs, StepLayer, Value};
 pub struct Ops {
     /// Where everything is kept.
     pub state: StateDir,
-    /// Snapshots in it.
-    pub snapshots: Arc<SnapshotStore>,
+    /// Snapshots in it, and chains of them as trees.
+    pub stacks: Stacks,
     /// Images that the build names.
     pub images: Arc<BaseImages>,
     /// Fetches what is on the network.
@@ -49,6 +52,8 @@ pub struct Ops {
     pub contexts: BTreeMap<String, Arc<LocalContext>>,
     /// What the command line gave for mounts.
     pub secrets: Secrets,
+    /// The devices of the machine.
+    pub devices: Arc<DeviceRegistry>,
     /// What `RUN` steps get of the machine.
     pub surroundings: Surroundings,
     /// Where to tell what happens.
@@ -57,12 +62,16 @@ pub struct Ops {
     pub steps: HashMap<VertexId, StepId>,
     /// Cancelled when running processes are to be killed at once instead of being asked to end.
     pub kill: CancellationToken,
+    /// What confines them; without it none can run.
+    pub confinement: Option<Confinement>,
     /// Runs processes; made when the first one runs.
     pub executor: OnceLock<Executor>,
     /// An empty directory for the executor.
     pub mount_point: PathBuf,
     /// Cache mounts that `--no-cache` made empty in this build.
     pub emptied_caches: Arc<Mutex<HashSet<String>>>,
+    /// Which versions of the sources on the network were found.
+    pub revisions: Mutex<BTreeMap<VertexId, Revision>>,
     /// What was digested for the key of a copy, by vertex and input, until it is copied.
     pub selected: Mutex<HashMap<(VertexId, usize), Vec<Selection>>>,
 }
@@ -74,6 +83,8 @@ pub struct Surroundings {
     pub resolv_conf: String,
     /// Bytes of `/dev/shm`.
     pub shm_size: u64,
+    /// Resource limits.
+    pub limits: Vec<ResourceLimit>,
 }
 
 impl Evaluator for Ops {
@@ -121,7 +132,7 @@ impl Evaluator for Ops {
         let kept = stored
             .layers
             .iter()
-            .all(|layer| matches!(self.snapshots.stat(&layer.snapshot), Ok(Some(_))));
+            .all(|layer| matches!(self.stacks.store().stat(&layer.snapshot), Ok(Some(_))));
         kept.then(|| {
             Value::Files(Rootfs {
                 base,
@@ -139,10 +150,10 @@ impl Evaluator for Ops {
 
     async fn content(&self, vertex: &Vertex<Op>, input: usize, value: &Value) -> Result<Digest, OpError> {
         self.ensure_unpacked(vertex, value).await?;
-        let (op, value, snapshots) = (vertex.op.clone(), value.clone(), Arc::clone(&self.snapshots));
+        let (op, value, stacks) = (vertex.op.clone(), value.clone(), self.stacks.clone());
         let (digest, selections) = blocking(move || {
-            let selections = files::selections(&snapshots, &op, input, &value)?;
-            Ok((files::digest(&snapshots, &op, input, &value, &selections)?, selections))
+            let selections = files::selections(&stacks, &op, input, &value)?;
+            Ok((files::digest(&stacks, &op, input, &value, &selections)?, selections))
         })
         .await?;
         if matches!(vertex.op, Op::Copy(_)) {
@@ -161,14 +172,13 @@ impl Evaluator for Ops {
         let files = match &vertex.op {
             Op::Run(op) => run::run(self, vertex, op, &work).await?,
             Op::Copy(op) => {
-                let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
+                let (op, inputs, stacks) = (op.clone(), work.inputs.clone(), self.stacks.clone());
                 let mut selected = self.take_selected(vertex);
-                blocking(move || files::copy(&snapshots, &op, &inputs, |input| selected.remove(&input), work.key))
-                    .await?
+                blocking(move || files::copy(&stacks, &op, &inputs, |input| selected.remove(&input), work.key)).await?
             }
             Op::Workdir(op) => {
-                let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
-                blocking(move || files::make_workdir(&snapshots, &op, &inputs, work.key)).await?
+                let (op, inputs, stacks) = (op.clone(), work.inputs.clone(), self.stacks.clone());
+                blocking(move || files::make_workdir(&stacks, &op, &inputs, work.key)).await?
             }
             Op::Merge => rootfs(&work.inputs, 0).stacked(&rootfs(&work.inputs, 1)),
             Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) => {
@@ -197,7 +207,15 @@ impl Ops {
             let error = fetched.as_ref().err().map(ToString::to_string);
             self.progress.completed(*step, error);
         });
-        let Fetched { identity, snapshot, .. } = fetched?;
+        let Fetched {
+            identity,
+            revision,
+            snapshot,
+            ..
+        } = fetched?;
+        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        revisions.insert(vertex.id, revision);
+        drop(revisions);
         let value = Value::Files(Rootfs::default().with(made_now(snapshot)));
         Ok(Pinned {
             identity: Some(identity),
@@ -220,12 +238,16 @@ impl Ops {
     }
 
     /// Returns what runs processes.
-    fn executor(&self) -> Result<&Executor, RunError> {
+    fn executor(&self, command: &str) -> Result<&Executor, OpError> {
         if let Some(executor) = self.executor.get() {
             return Ok(executor);
         }
+        let confinement = self.confinement.ok_or(OpError::NoSandbox)?;
         // Two steps may come here at once; the copy of the one that loses is dropped.
-        let executor = Executor::new(&self.mount_point)?;
+        let executor = Executor::new(&self.mount_point, confinement).map_err(|source| OpError::Exec {
+            command: command.to_owned(),
+            source,
+        })?;
         Ok(self.executor.get_or_init(|| executor))
     }
 
@@ -251,9 +273,10 @@ fn changed(inputs: &[Value], scratch: bool) -> Rootfs {
     if scratch { Rootfs::default() } else { rootfs(inputs, 0) }
 }
 
-/// Mounts a root file system for reading.
-fn view(snapshots: &SnapshotStore, files: &Rootfs) -> Result<Root, OpError> {
-    Ok(Root::from_fd(files.view(snapshots).mount()?))
+/// Looks at a root file system.
+fn look<T>(stacks: &Stacks, files: &Rootfs, look: impl FnOnce(Root) -> Result<T, OpError>) -> Result<T, OpError> {
+    let view = stacks.view(&files.chain())?;
+    look(view.open()?)
 }
 
 /// Names the snapshot that is made for a key.

@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use snapshotter::{Overlay, Upper};
+use snapshotter::Writes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name, view};
-use crate::executor::{self, Content, Credentials, Mount, MountSource, Process, Stop};
+use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name};
+use crate::devices::HostMount;
+use crate::executor::{self, Content, Credentials, Mount, MountSource, Privileges, Process, Stop};
 use crate::graph::Vertex;
 use crate::identity::{self, Identity};
-use crate::op::{Network, Op, RunOp};
+use crate::op::{Network, Op, RunOp, Security};
 use crate::solver::Work;
 
 /// Bytes with which no step gets far.
@@ -22,30 +23,36 @@ const SCRIPT_MODE: u32 = 0o755;
 /// Runs the command and returns the root file system with what it changed on top.
 pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<Value>) -> Result<Rootfs, OpError> {
     let files = changed(&work.inputs, op.scratch);
-    let identity = {
-        let (snapshots, files, user) = (ops.snapshots.clone(), files.clone(), op.user.clone());
-        blocking(move || Ok(identity::resolve(&view(&snapshots, &files)?, &user)?)).await?
+    let (workspace, identity) = {
+        let (stacks, chain, user) = (ops.stacks.clone(), files.chain(), op.user.clone());
+        blocking(move || {
+            let workspace = stacks.workspace(&chain, Writes::Anything)?;
+            let identity = identity::resolve(&workspace.below()?, &user)?;
+            Ok((workspace, identity))
+        })
+        .await?
     };
+    let devices = ops.devices.edits(&op.devices)?;
     let mounts = mounts::prepare(ops, op, work).await?;
-    let active = ops.snapshots.prepare()?;
-    let upper = Upper {
-        dir: active.upper().to_owned(),
-        work: active.work().to_owned(),
-    };
     let process = Process {
         args: op.args.clone(),
-        env: environment(op, &identity, &mounts.env),
+        env: environment(op, &identity, mounts.env.iter().chain(&devices.env)),
         cwd: op.cwd.clone().into(),
         credentials: Credentials {
             uid: identity.uid,
             gid: identity.gid,
             groups: identity.groups.clone(),
         },
-        rootfs: Overlay {
-            lower: files.lower(&ops.snapshots),
-            upper: Some(upper),
+        privileges: match op.security {
+            Security::Sandbox => Privileges::Docker,
+            Security::Insecure => Privileges::All,
         },
-        mounts: script(op).into_iter().chain(mounts.mounts.iter().cloned()).collect(),
+        rootfs: workspace.tree(),
+        mounts: script(op)
+            .into_iter()
+            .chain(mounts.mounts.iter().cloned())
+            .chain(devices.mounts.into_iter().map(device_mount))
+            .collect(),
         network: match op.network {
             Network::Default => executor::Network::Default,
             Network::None => executor::Network::None,
@@ -55,6 +62,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         extra_hosts: op.extra_hosts.clone(),
         resolv_conf: ops.surroundings.resolv_conf.clone(),
         shm_size: ops.surroundings.shm_size,
+        limits: ops.surroundings.limits.clone(),
     };
     let command = || op.args.join(" ");
     let step = ops.step(vertex);
@@ -67,7 +75,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         command: command(),
         source,
     };
-    let executor = ops.executor().map_err(failed)?;
+    let executor = ops.executor(&command())?;
     let (stop, stopped) = watch::channel(Stop::No);
     let exit = tokio::select! {
         exit = executor.run(&process, output, stopped) => exit,
@@ -77,7 +85,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }
-    if !exit.is_success() && is_full(active.upper()) {
+    if !exit.is_success() && is_full(workspace.directory()) {
         return Err(OpError::NoSpace {
             command: command(),
             exit,
@@ -90,7 +98,8 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         });
     }
     let name = snapshot_name(work.key)?;
-    active.commit(&name)?;
+    let made = name.clone();
+    blocking(move || Ok(workspace.commit(&made)?)).await?;
     Ok(files.with(made_now(name)))
 }
 
@@ -111,17 +120,32 @@ async fn pass_on(cancel: &CancellationToken, kill: &CancellationToken, stop: &wa
     std::future::pending().await
 }
 
-/// Returns the environment: the Dockerfile's, then what only this run has. `HOME` is the user's unless set.
-fn environment(op: &RunOp, identity: &Identity, secret: &[(String, String)]) -> Vec<(String, String)> {
-    let home = op
-        .env
-        .iter()
-        .all(|(name, _)| name != "HOME")
-        .then(|| ("HOME".to_owned(), identity.home.clone()));
-    let own = op.env.iter().cloned().chain(home);
-    own.chain(op.proxy_env.iter().cloned())
-        .chain(secret.iter().cloned())
-        .collect()
+/// Returns the environment: the Dockerfile's, then what only this run has, which wins. `HOME` is the user's unless set.
+fn environment<'a>(
+    op: &'a RunOp,
+    identity: &Identity,
+    own: impl Iterator<Item = &'a (String, String)>,
+) -> Vec<(String, String)> {
+    let mut env = op.env.clone();
+    if env.iter().all(|(name, _)| name != "HOME") {
+        env.push(("HOME".to_owned(), identity.home.clone()));
+    }
+    for variable in op.proxy_env.iter().chain(own) {
+        // One of each name: of two, some programs take the first and some the last.
+        env.retain(|(name, _)| *name != variable.0);
+        env.push(variable.clone());
+    }
+    env
+}
+
+fn device_mount(mount: HostMount) -> Mount {
+    Mount {
+        target: mount.target,
+        source: MountSource::Host {
+            path: mount.path,
+            restrictions: mount.restrictions,
+        },
+    }
 }
 
 fn script(op: &RunOp) -> Option<Mount> {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{RemoteError, percent_decoded, without_user};
+use super::{RemoteError, percent_decoded, masked};
 
 /// A place in a git repository; shown without its user.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,8 +22,8 @@ pub struct GitAddress {
     pub keep_git_dir: Option<bool>,
     /// Whether submodules are checked out; they are if absent.
     pub submodules: Option<bool>,
-    /// Which time files bear.
-    pub mtime: MtimeOf,
+    /// Which time files bear; that of the checkout if absent.
+    pub mtime: Option<MtimeOf>,
     /// Whether the commit is asked for by its name alone.
     pub fetch_by_commit: bool,
 }
@@ -58,7 +58,7 @@ impl GitAddress {
         let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
         let (url, query) = text.split_once('?').unwrap_or((text, ""));
         if !has_honest_host(url) {
-            return Err(RemoteError::NotAnAddress(without_user(url)));
+            return Err(RemoteError::NotAnAddress(masked(url)));
         }
         let (reference, subdir) = fragment.split_once(':').unwrap_or((fragment, ""));
         let mut address = Self {
@@ -68,7 +68,7 @@ impl GitAddress {
             checksum: None,
             keep_git_dir: None,
             submodules: None,
-            mtime: MtimeOf::default(),
+            mtime: None,
             fetch_by_commit: false,
         };
         address.read_query(query)?;
@@ -104,11 +104,11 @@ impl GitAddress {
                 "submodules" => self.submodules = Some(flag(key, value)?),
                 "fetch-by-commit" => self.fetch_by_commit = flag(key, value)?,
                 "mtime" => {
-                    self.mtime = match value.as_str() {
+                    self.mtime = Some(match value.as_str() {
                         "checkout" => MtimeOf::Checkout,
                         "commit" => MtimeOf::Commit,
                         _ => return Err(RemoteError::InvalidValue { query: key, value }),
-                    }
+                    });
                 }
                 _ => return Err(RemoteError::UnexpectedQuery(key)),
             }
@@ -173,7 +173,7 @@ impl GitAddress {
 
 impl fmt::Display for GitAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_user(&self.url))?;
+        f.write_str(&masked(&self.url))?;
         match (&self.reference, self.subdir.as_str()) {
             (None, "") => Ok(()),
             (Some(reference), "") => write!(f, "#{reference}"),

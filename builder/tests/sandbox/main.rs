@@ -22,13 +22,14 @@ mod lifetime;
 mod mounts;
 mod probe;
 mod programs;
+mod rootfs;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use harness::{Sandbox, Who};
+use harness::{Place, Sandbox};
 
-/// A test, run once per kind of user.
+/// A test, run once per place.
 type Test = (&'static str, fn(&Sandbox));
 
 /// Names functions as tests.
@@ -63,21 +64,26 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         lifetime::TESTS,
     ];
     let mut failed = Vec::new();
+    let mut passed_count = 0;
     for (name, test) in suites.into_iter().flatten() {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }
-        for who in Who::available() {
-            let passed = catch_unwind(|| test(&Sandbox::new(who))).is_ok();
-            println!("test {name} as {who} ... {}", if passed { "ok" } else { "FAILED" });
-            if !passed {
-                failed.push(format!("{name} as {who}"));
+        for place in Place::available() {
+            let passed = catch_unwind(|| test(&Sandbox::new(place))).is_ok();
+            println!("test {name} as {place} ... {}", if passed { "ok" } else { "FAILED" });
+            if passed {
+                passed_count += 1;
+            } else {
+                failed.push(format!("{name} as {place}"));
             }
         }
     }
     if failed.is_empty() {
+        println!("\ntest result: ok. {passed_count} passed; 0 failed");
         return ExitCode::SUCCESS;
     }
     println!("\nfailed:\n    {}", failed.join("\n    "));
+    println!("\ntest result: FAILED. {passed_count} passed; {} failed", failed.len());
     ExitCode::FAILURE
 }

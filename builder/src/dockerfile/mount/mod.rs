@@ -102,7 +102,7 @@ fn kind_of(word: &str) -> Option<MountKind> {
 
 /// Reads the value of a `--mount` flag. What holds no variable is checked at once.
 pub(super) fn parse(value: Part<'_>, span: Span) -> Result<RunMount, Diagnostic> {
-    let fields = csv::fields(value, "mounts")?;
+    let fields = csv::fields(value)?;
     let options = fields.iter().map(option).collect::<Result<Vec<_>, _>>()?;
     let mount = RunMount { span, options };
     if mount.is_literal() {

@@ -30,9 +30,8 @@ pub(super) fn run(statement: &Statement<'_>, heredocs: Vec<Heredoc>) -> Result<I
         .collect::<Result<_, _>>()?;
     let devices = flags
         .named("device")
-        .map(|flag| flag.value())
-        .filter(|value| !value.is_empty())
-        .map(device::parse)
+        .filter(|flag| !flag.value().text().is_empty())
+        .map(|flag| device::parse(flag.value()))
         .collect::<Result<_, _>>()?;
     Ok(InstructionKind::Run {
         command: command::form(statement, heredocs),

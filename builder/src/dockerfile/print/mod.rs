@@ -7,7 +7,7 @@ use self::flag::Flag;
 use super::{
     instruction::{
         AddOptions, ArgDefinition, CommandForm, CopyOptions, Dockerfile, FileSource, HealthcheckTest, Heredoc,
-        Instruction, InstructionKind, KeyValue, RunDevice, RunMount, Stage,
+        Instruction, InstructionKind, KeyValue, RunMount, Stage,
     },
     lines::LINE_LIMIT,
     parse,
@@ -175,7 +175,7 @@ impl Printer {
                 let mut flags: Vec<Flag> = mounts.iter().map(mount).collect();
                 flags.extend(Flag::given("network", network.as_ref()));
                 flags.extend(Flag::given("security", security.as_ref()));
-                flags.extend(devices.iter().map(device));
+                flags.extend(devices.iter().map(|device| Flag::new("device", &device.written)));
                 let (rest, heredocs) = command_text(command);
                 Arguments { flags, rest, heredocs }
             }
@@ -272,12 +272,6 @@ fn mount(mount: &RunMount) -> Flag {
         None => option.key.name().to_owned(),
     });
     Flag::new("mount", &fields.collect::<Vec<_>>().join(","))
-}
-
-fn device(device: &RunDevice) -> Flag {
-    let required = if device.required { ",required" } else { "" };
-    let name = csv_field(&format!("name={}", device.name.value));
-    Flag::new("device", &format!("{name}{required}"))
 }
 
 fn csv_field(field: &str) -> String {

@@ -15,7 +15,7 @@ use rustix::mount::{
 use rustix::path::Arg;
 
 use crate::executor::plan::{MountIndex, Source};
-use crate::executor::process::{Content, Tree};
+use crate::executor::process::{Content, Restriction, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::sys;
 
@@ -39,7 +39,8 @@ pub(super) fn scratch(at: &Path) -> Result<(), SetupError> {
 /// Opens a mount. `index` gives it a name of its own in the scratch directory.
 pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<OwnedFd, SetupError> {
     match source {
-        Source::Proc => match file_system("proc", &[], INERT) {
+        Source::Proc { new: false } => clone(Path::new("/proc"), true, "mount"),
+        Source::Proc { new: true } => match file_system("proc", &[], INERT) {
             Err(SetupError::System { source, .. }) if source == Errno::PERM.into() => Err(SetupError::ProcMasked),
             mount => mount,
         },
@@ -82,7 +83,21 @@ pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<
             write_file(&path, &content, mode, uid, gid)?;
             clone(&path, false, "mount")
         }
-        Source::Socket { path } => clone(&path, true, "mount the socket"),
+        Source::Host { path, restrictions } => {
+            let mount = clone(&path, true, "mount")?;
+            let restrictions = restrictions.into_iter().map(attribute).collect();
+            sys::restrict(mount.as_fd(), restrictions).on("restrict the mount of", path)?;
+            Ok(mount)
+        }
+    }
+}
+
+fn attribute(restriction: Restriction) -> MountAttrFlags {
+    match restriction {
+        Restriction::Write => MountAttrFlags::MOUNT_ATTR_RDONLY,
+        Restriction::SetId => MountAttrFlags::MOUNT_ATTR_NOSUID,
+        Restriction::Devices => MountAttrFlags::MOUNT_ATTR_NODEV,
+        Restriction::Execute => MountAttrFlags::MOUNT_ATTR_NOEXEC,
     }
 }
 

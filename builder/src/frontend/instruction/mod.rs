@@ -3,17 +3,19 @@
 mod arg;
 mod command;
 mod copy;
+mod device;
 mod expose;
 mod healthcheck;
 mod metadata;
 mod mount;
 mod ownership;
 mod proxy;
-mod remote;
 mod run;
 mod script;
 mod stop_signal;
 mod workdir;
+
+pub use proxy::is_proxy;
 
 use registry::oci::Healthcheck;
 

@@ -3,7 +3,7 @@
 use super::command::with_shell;
 use super::mount::Mounts;
 use super::proxy;
-use super::{Input, script};
+use super::{Input, device, script};
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::dockerfile::{CommandForm, RunDevice, RunMount, did_you_mean};
 use crate::frontend::history::run_command;
@@ -12,7 +12,7 @@ use crate::frontend::name::with_capital_keyword;
 use crate::frontend::request::Entitlement;
 use crate::frontend::stage::OpenStage;
 use crate::frontend::stages::Step;
-use crate::op::{MountSource, Network, Op, RunOp};
+use crate::op::{MountSource, Network, Op, RunOp, Security};
 
 /// The host name of steps, unless another is asked for.
 const HOSTNAME: &str = "buildkitsandbox";
@@ -34,14 +34,8 @@ pub(super) fn lower(
     stage: &mut OpenStage,
     lowering: &mut Lowering<'_>,
 ) -> Result<(), Diagnostic> {
-    // No device is ever registered here; a step that can do without is performed, as BuildKit performs it then.
-    if let Some(device) = run.devices.iter().find(|device| device.required) {
-        let message = format!("required device \"{}\" is not registered", device.name.value);
-        return Err(Diagnostic::error(message)
-            .at(device.name.span, "")
-            .help("devices need a daemon that the machine trusts with them: croze has none to give"));
-    }
-    check_security(run.security, lowering)?;
+    let devices = device::resolve(run.devices, lowering)?;
+    let security = choose_security(run.security, lowering)?;
     let network = choose_network(run.network, lowering)?;
 
     let mut mounts = Mounts::new(stage.state.rootfs.into_iter().collect());
@@ -87,6 +81,8 @@ pub(super) fn lower(
         user: stage.state.config.config.user.clone(),
         mounts: mounts.mounts,
         script: script.file,
+        devices,
+        security,
         network,
         hostname: hostname.map_or(HOSTNAME, String::as_str).to_owned(),
         extra_hosts: request.add_hosts.clone(),
@@ -132,14 +128,15 @@ fn choose_network(written: Option<&Spanned<String>>, lowering: &Lowering<'_>) ->
     }
 }
 
-fn check_security(written: Option<&Spanned<String>>, lowering: &Lowering<'_>) -> Result<(), Diagnostic> {
-    let Some(written) = written else { return Ok(()) };
+fn choose_security(written: Option<&Spanned<String>>, lowering: &Lowering<'_>) -> Result<Security, Diagnostic> {
+    let Some(written) = written else {
+        return Ok(Security::Sandbox);
+    };
     match written.as_str() {
-        "sandbox" => Ok(()),
+        "sandbox" => Ok(Security::Sandbox),
         "insecure" => {
             check_entitlement(Entitlement::SecurityInsecure, written, lowering)?;
-            Err(Diagnostic::error("`RUN --security=insecure` is not supported")
-                .at(written.span, "it needs privileges that croze does not have"))
+            Ok(Security::Insecure)
         }
         other => Err(unknown("security", other, written, ["sandbox", "insecure"])),
     }
@@ -150,7 +147,7 @@ fn check_entitlement(
     written: &Spanned<String>,
     lowering: &Lowering<'_>,
 ) -> Result<(), Diagnostic> {
-    if lowering.request.allow.contains(&needed) {
+    if lowering.only_looks || lowering.request.allow.contains(&needed) {
         return Ok(());
     }
     let name = needed.name();

@@ -66,7 +66,7 @@ fn every_error_says_what_and_on_which_line() {
         (
             "FROM scratch AS src\nFROM scratch",
             &["--build-arg SOURCE_DATE_EPOCH=src"],
-            "0: SOURCE_DATE_EPOCH from the stage `src` is not supported yet",
+            "1: SOURCE_DATE_EPOCH stage must contain exactly one remote ADD",
         ),
         // Platforms.
         (
@@ -190,11 +190,6 @@ fn every_error_says_what_and_on_which_line() {
             "FROM busybox\nRUN --security=insecure x",
             &[],
             "2: entitlement security.insecure is not allowed",
-        ),
-        (
-            "FROM busybox\nRUN --security=insecure x",
-            &["--allow security.insecure"],
-            "2: `RUN --security=insecure` is not supported",
         ),
         (
             "FROM busybox\nRUN --device=vendor.com/gpu=0,required x",
@@ -324,4 +319,23 @@ fn what_can_be_done_is_said() {
 fn a_word_that_cannot_be_expanded_is_quoted() {
     let wanted = "2: failed to process \"a'b\": unexpected end of statement while looking for matching single-quote";
     assert_eq!(errors("FROM scratch\nWORKDIR a'b", &[]), [wanted]);
+}
+
+#[test]
+fn a_stage_or_context_that_is_called_nearly_like_an_image_is_told() {
+    let near = |text: &str, flags: &[&str]| {
+        let needed = references(&request(text, flags)).unwrap();
+        needed.into_iter().map(|image| image.near).collect::<Vec<_>>()
+    };
+    let build = || Some("build".to_owned());
+    assert_eq!(near("FROM scratch AS build\nFROM bild", &[]), [build()]);
+    assert_eq!(
+        near("FROM scratch AS build\nFROM scratch\nCOPY --from=biuld /a /", &[]),
+        [build()]
+    );
+    assert_eq!(
+        near("FROM bild", &["--build-context build=docker-image://scratch"]),
+        [build()]
+    );
+    assert_eq!(near("FROM scratch AS build\nFROM busybox", &[]), [None]);
 }

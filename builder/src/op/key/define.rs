@@ -8,7 +8,7 @@ use registry::oci::Platform;
 use super::{Define, KeyHasher};
 use crate::op::{
     Chmod, CopyOp, CopySource, GitOp, HttpForm, HttpOp, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op,
-    RunOp, WorkdirOp,
+    RunOp, Security, WorkdirOp,
 };
 use crate::remote::{GitAddress, MtimeOf};
 
@@ -19,8 +19,8 @@ impl Define for Op {
             Self::Local(_) => "local/1",
             Self::Http(_) => "http/1",
             Self::Git(_) => "git/1",
-            Self::Run(_) => "run/1",
-            Self::Copy(_) => "copy/2",
+            Self::Run(_) => "run/2",
+            Self::Copy(_) => "copy/3",
             Self::Workdir(_) => "workdir/2",
             Self::Merge => "merge/1",
         }
@@ -104,7 +104,7 @@ fn git(hasher: &mut KeyHasher, op: &GitOp) {
         fetch_by_commit: _,
     } = address;
     hasher.text(subdir).flag(submodules.unwrap_or(true));
-    hasher.choice(match mtime {
+    hasher.choice(match mtime.unwrap_or_default() {
         MtimeOf::Checkout => "checkout",
         MtimeOf::Commit => "commit",
     });
@@ -124,6 +124,8 @@ fn run(hasher: &mut KeyHasher, op: &RunOp) {
         user,
         mounts,
         script,
+        devices,
+        security,
         network,
         hostname,
         extra_hosts: _,
@@ -144,7 +146,14 @@ fn run(hasher: &mut KeyHasher, op: &RunOp) {
         Network::None => "none",
         Network::Host => "host",
     });
+    hasher.choice(match security {
+        Security::Sandbox => "sandbox",
+        Security::Insecure => "insecure",
+    });
     hasher.text(hostname);
+    hasher.list(devices, |hasher, device| {
+        hasher.text(device);
+    });
 }
 
 fn mount(hasher: &mut KeyHasher, mount: &Mount) {
@@ -209,6 +218,7 @@ fn copy(hasher: &mut KeyHasher, op: &CopyOp) {
         chmod,
         parents,
         exclude,
+        mtime,
     } = op;
     hasher.flag(*scratch).list(sources, |hasher, source| match source {
         CopySource::Path {
@@ -236,6 +246,7 @@ fn copy(hasher: &mut KeyHasher, op: &CopyOp) {
     hasher.flag(*parents).list(exclude, |hasher, pattern| {
         hasher.text(pattern);
     });
+    optional_text(hasher, &mtime.map(|seconds| seconds.to_string()));
 }
 
 fn optional_text(hasher: &mut KeyHasher, text: &Option<String>) {

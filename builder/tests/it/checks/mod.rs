@@ -4,6 +4,7 @@
 
 mod add;
 mod args;
+mod attest;
 mod cache;
 mod client;
 mod commands;
@@ -11,10 +12,12 @@ mod contexts;
 mod copy;
 mod copy_paths;
 mod core;
+mod describe;
 mod epoch;
 mod exports;
 mod heredoc;
 mod ignore;
+mod lint;
 mod metadata;
 mod mounts;
 mod onbuild;
@@ -24,8 +27,10 @@ mod refusals;
 mod secrets;
 mod stages;
 mod steps;
+mod syntax;
 mod table;
 mod users;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
