@@ -109,6 +109,8 @@ impl BuildRequest {
             outputs: Vec::new(),
             attest: AttestOptions::default(),
             compression: Compression::GZIP,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             no_cache: NoCache::None,
             pull: false,
             network: Network::Default,
