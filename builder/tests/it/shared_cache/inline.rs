@@ -51,3 +51,13 @@ fn what_was_made_without_the_cache_is_found_in_an_image() {
     machines.push("one", &tag, &["--no-cache", "--cache-to", "type=inline"]);
     assert!(machines.plan("two", &["--cache-from", &tag]).1);
 }
+
+#[test]
+fn an_attested_image_brings_its_cache_too() {
+    let registry = Registry::start();
+    let machines = Machines::new(&format!("FROM BASE/busybox\nRUN {UNIQUE}\n"));
+    let tag = format!("{}/app:1", registry.host());
+    machines.push("one", &tag, &["--provenance=true", "--cache-to", "type=inline"]);
+    assert!(super::manifest(&tag)["manifests"].is_array());
+    assert!(machines.plan("two", &["--cache-from", &tag]).1);
+}

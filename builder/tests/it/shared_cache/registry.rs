@@ -254,3 +254,13 @@ fn an_unchanged_build_writes_nothing_again() {
     assert!(machines.build("one", &both).contains("2 entries, 0 of them written"));
     assert!(machines.build("two", &both).contains("2 entries, 0 of them written"));
 }
+
+#[test]
+fn a_cache_is_filled_without_an_image() {
+    let registry = Registry::start();
+    let machines = Machines::new(&format!("FROM BASE/busybox\nRUN {UNIQUE}\n"));
+    let cache = format!("{}/app:cache", registry.host());
+    machines.build("one", &["-o", "type=cacheonly", "--cache-to", &cache]);
+    let first = machines.file("two", "unique", &["--cache-from", &cache]);
+    assert_eq!(machines.file("three", "unique", &["--cache-from", &cache]), first);
+}
