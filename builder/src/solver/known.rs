@@ -65,7 +65,7 @@ impl Known {
             }
         });
         Lineage {
-            operation: vertex.op.operation(),
+            operation: vertex.operation,
             inputs: inputs.collect(),
         }
     }
