@@ -120,8 +120,8 @@ pub struct BuildArgs {
     /// A secret for `RUN --mount=type=secret`
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=VAR]", help_heading = "Input")]
     pub secrets: Vec<String>,
-    /// An agent for `RUN --mount=type=ssh` [socket: $SSH_AUTH_SOCK]
-    #[arg(long, value_name = "default|ID[=SOCKET]", help_heading = "Input")]
+    /// An agent for `RUN --mount=type=ssh`, or keys for one [socket: $SSH_AUTH_SOCK]
+    #[arg(long, value_name = "default|ID[=SOCKET|KEY,…]", help_heading = "Input")]
     pub ssh: Vec<String>,
     /// Build this stage instead of the last
     #[arg(long, value_name = "STAGE", help_heading = "Input")]

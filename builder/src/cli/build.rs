@@ -32,9 +32,9 @@ pub(super) fn run(
 ) -> Result<ExitCode, Failure> {
     let place = locate::place(args)?;
     let at_hand = locate::at_hand(args, &place)?;
-    let ready = at_hand.map(|located| request::build_request(args, environment, located));
+    let (secrets, _agents) = request::secrets(args, environment)?;
+    let ready = at_hand.map(|located| request::build_request(args, environment, located, &secrets));
     let ready = ready.transpose()?;
-    let secrets = request::secrets(args, environment)?;
     enter_sandbox(global)?;
     let options = ClientOptions {
         credentials: environment.credentials(),
@@ -57,7 +57,7 @@ pub(super) fn run(
             let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
             let build_args = request::build_args(args, environment)?;
             let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher))?;
-            request::build_request(args, environment, located)?
+            request::build_request(args, environment, located, &secrets)?
         }
     };
     let fixed = build_failure::Fixed::of(&request, args.exit_code);

@@ -12,6 +12,7 @@ mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;
+mod key_agent;
 mod locate;
 mod pointer;
 mod render;

@@ -14,7 +14,7 @@ use super::entitlements;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located};
-use super::ssh;
+use super::ssh::{self, Agents};
 use super::values::{self, ValueError};
 use crate::attest::AttestOptions;
 use crate::build::{Annotations, BuildRequest, Fetching};
@@ -38,6 +38,7 @@ pub(super) fn build_request(
     args: &BuildArgs,
     environment: &Environment,
     located: Located,
+    secrets: &Secrets,
 ) -> Result<BuildRequest, Failure> {
     let mut directories = BTreeMap::from([("context".to_owned(), located.directory)]);
     let mut layouts = Vec::new();
@@ -98,7 +99,7 @@ pub(super) fn build_request(
         limits: parse_all("--ulimit", &args.ulimits, |text| {
             text.parse().map_err(|error: LimitError| error.to_string())
         })?,
-        secrets: secrets(args, environment)?,
+        secrets: secrets.clone(),
         fetching: fetching(args, environment),
         jobs: args.jobs,
         resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
@@ -115,7 +116,10 @@ pub(super) fn usage(error: ValueError) -> Failure {
 /// Usage for a context that would have to be fetched; else as [`build_request`].
 pub(super) fn of_directory(args: &BuildArgs, environment: &Environment) -> Result<BuildRequest, Failure> {
     match locate::at_hand(args, &locate::place(args)?)? {
-        Some(located) => build_request(args, environment, located),
+        Some(located) => {
+            let (secrets, _agents) = secrets(args, environment)?;
+            build_request(args, environment, located, &secrets)
+        }
         None => {
             let message = Diagnostic::error("`--call` and `--check` take a directory as context");
             Err(Failure::new(Kind::Usage, message))
@@ -320,15 +324,25 @@ pub(super) fn fetching(args: &BuildArgs, environment: &Environment) -> Fetching 
     }
 }
 
-pub(super) fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Secrets, Failure> {
+/// Reads `--secret` and `--ssh`. The agents must live as long as the build.
+///
+/// # Errors
+/// Usage, or missing input for an agent or a key that is not there.
+pub(super) fn secrets(args: &BuildArgs, environment: &Environment) -> Result<(Secrets, Agents), Failure> {
     let variable = |name: &str| environment.get(name).map(std::os::unix::ffi::OsStringExt::into_vec);
     let secrets = args
         .secrets
         .iter()
         .map(|text| values::secret(text, variable))
         .collect::<Result<_, _>>();
-    Ok(Secrets {
-        secrets: secrets.map_err(usage)?,
-        agents: ssh::agents(&args.ssh, environment)?,
-    })
+    let secrets = secrets.map_err(usage)?;
+    let agents = ssh::agents(&args.ssh, environment)?;
+    let sockets = agents.sockets.clone();
+    Ok((
+        Secrets {
+            secrets,
+            agents: sockets,
+        },
+        agents,
+    ))
 }
