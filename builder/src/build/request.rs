@@ -19,6 +19,7 @@ use crate::frontend::{self, DeviceConsent, Entitlement, NamedContext, NoCache, T
 use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
+use crate::policy::Policy;
 
 /// A build.
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ pub struct BuildRequest {
     pub device_consent: DeviceConsent,
     /// The devices of the machine.
     pub devices: Arc<DeviceRegistry>,
+    /// `--source-policy-file`.
+    pub policy: Arc<Policy>,
     /// `--add-host`: address and name.
     pub add_hosts: Vec<(String, String)>,
     /// Bytes of `/dev/shm`.
@@ -108,6 +111,7 @@ impl BuildRequest {
             allow: self.allow.clone(),
             device_consent: self.device_consent.clone(),
             devices: Arc::clone(&self.devices),
+            policy: Arc::clone(&self.policy),
             add_hosts: self.add_hosts.clone(),
             shm_size: Some(self.shm_size),
             build_platform: Platform::host(),

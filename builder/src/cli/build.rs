@@ -15,7 +15,8 @@ use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located, Place};
-use super::{build_failure, render, request};
+use super::request::ReadOnce;
+use super::{build_failure, policy, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
@@ -30,10 +31,10 @@ pub(super) fn run(
     root: &Path,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
-    let place = locate::place(args)?;
+    let read = ReadOnce::new(args, environment)?;
+    let place = policy::governed(locate::place(args)?, &read.policy)?;
     let at_hand = locate::at_hand(args, &place)?;
-    let (secrets, _agents) = request::secrets(args, environment)?;
-    let ready = at_hand.map(|located| request::build_request(args, environment, located, &secrets));
+    let ready = at_hand.map(|located| request::build_request(args, environment, located, &read));
     let ready = ready.transpose()?;
     enter_sandbox(global)?;
     let options = ClientOptions {
@@ -54,10 +55,10 @@ pub(super) fn run(
     let request = match ready {
         Some(request) => request,
         None => {
-            let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
+            let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment));
             let build_args = request::build_args(args, environment)?;
             let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher))?;
-            request::build_request(args, environment, located, &secrets)?
+            request::build_request(args, environment, located, &read)?
         }
     };
     let fixed = build_failure::Fixed::of(&request, args.exit_code);

@@ -15,6 +15,7 @@ mod failure;
 mod key_agent;
 mod locate;
 mod pointer;
+mod policy;
 mod render;
 mod request;
 mod ssh;

@@ -14,6 +14,7 @@ use super::entitlements;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located};
+use super::policy;
 use super::ssh::{self, Agents};
 use super::values::{self, ValueError};
 use crate::attest::AttestOptions;
@@ -26,6 +27,7 @@ use crate::frontend::NoCache;
 use crate::image::MediaTypes;
 use crate::op::Network;
 use crate::ops::Secrets;
+use crate::policy::Policy;
 
 /// Where CDI specifications are, those of later directories counting more.
 const DEVICE_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
@@ -38,7 +40,7 @@ pub(super) fn build_request(
     args: &BuildArgs,
     environment: &Environment,
     located: Located,
-    secrets: &Secrets,
+    read: &ReadOnce,
 ) -> Result<BuildRequest, Failure> {
     let mut directories = BTreeMap::from([("context".to_owned(), located.directory)]);
     let mut layouts = Vec::new();
@@ -99,7 +101,8 @@ pub(super) fn build_request(
         limits: parse_all("--ulimit", &args.ulimits, |text| {
             text.parse().map_err(|error: LimitError| error.to_string())
         })?,
-        secrets: secrets.clone(),
+        secrets: read.secrets.clone(),
+        policy: Arc::clone(&read.policy),
         fetching: fetching(args, environment),
         jobs: args.jobs,
         resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
@@ -115,11 +118,10 @@ pub(super) fn usage(error: ValueError) -> Failure {
 /// # Errors
 /// Usage for a context that would have to be fetched; else as [`build_request`].
 pub(super) fn of_directory(args: &BuildArgs, environment: &Environment) -> Result<BuildRequest, Failure> {
-    match locate::at_hand(args, &locate::place(args)?)? {
-        Some(located) => {
-            let (secrets, _agents) = secrets(args, environment)?;
-            build_request(args, environment, located, &secrets)
-        }
+    let read = ReadOnce::new(args, environment)?;
+    let place = policy::governed(locate::place(args)?, &read.policy)?;
+    match locate::at_hand(args, &place)? {
+        Some(located) => build_request(args, environment, located, &read),
         None => {
             let message = Diagnostic::error("`--call` and `--check` take a directory as context");
             Err(Failure::new(Kind::Usage, message))
@@ -324,25 +326,38 @@ pub(super) fn fetching(args: &BuildArgs, environment: &Environment) -> Fetching 
     }
 }
 
-/// Reads `--secret` and `--ssh`. The agents must live as long as the build.
-///
-/// # Errors
-/// Usage, or missing input for an agent or a key that is not there.
-pub(super) fn secrets(args: &BuildArgs, environment: &Environment) -> Result<(Secrets, Agents), Failure> {
-    let variable = |name: &str| environment.get(name).map(std::os::unix::ffi::OsStringExt::into_vec);
-    let secrets = args
-        .secrets
-        .iter()
-        .map(|text| values::secret(text, variable))
-        .collect::<Result<_, _>>();
-    let secrets = secrets.map_err(usage)?;
-    let agents = ssh::agents(&args.ssh, environment)?;
-    let sockets = agents.sockets.clone();
-    Ok((
-        Secrets {
+/// What is read before anything else and only once: it may come from pipes, and agents must live as long as the build.
+pub(super) struct ReadOnce {
+    /// `--secret` and `--ssh`.
+    pub(super) secrets: Secrets,
+    /// `--source-policy-file`.
+    pub(super) policy: Arc<Policy>,
+    _agents: Agents,
+}
+
+impl ReadOnce {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Usage, or missing input for an agent, a key or a file that is not there.
+    pub(super) fn new(args: &BuildArgs, environment: &Environment) -> Result<Self, Failure> {
+        let variable = |name: &str| environment.get(name).map(std::os::unix::ffi::OsStringExt::into_vec);
+        let secrets = args
+            .secrets
+            .iter()
+            .map(|text| values::secret(text, variable))
+            .collect::<Result<_, _>>();
+        let secrets = secrets.map_err(usage)?;
+        let policy = Arc::new(policy::read(args, environment)?);
+        let agents = ssh::agents(&args.ssh, environment)?;
+        let secrets = Secrets {
             secrets,
-            agents: sockets,
-        },
-        agents,
-    ))
+            agents: agents.sockets.clone(),
+        };
+        Ok(Self {
+            secrets,
+            policy,
+            _agents: agents,
+        })
+    }
 }

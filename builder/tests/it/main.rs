@@ -11,4 +11,5 @@ mod harness;
 mod lint;
 mod main_job;
 mod outputs;
+mod policy;
 mod remote;

@@ -66,10 +66,16 @@ fn a_key_is_held_by_an_agent_of_the_builds_own() {
     );
     let keygen = |name: &str, words: &str| {
         let key = lab.path().join(name);
-        sh(&format!("ssh-keygen -q {words} -f {0}; chown {USER} {0}; chmod 644 {0}", key.display()));
+        sh(&format!(
+            "ssh-keygen -q {words} -f {0}; chown {USER} {0}; chmod 644 {0}",
+            key.display()
+        ));
         key.display().to_string()
     };
-    let (rsa, other) = (keygen("rsa", "-t rsa -m PEM -N ''"), keygen("other", "-t ed25519 -N ''"));
+    let (rsa, other) = (
+        keygen("rsa", "-t rsa -m PEM -N ''"),
+        keygen("other", "-t ed25519 -N ''"),
+    );
     let locked = keygen("locked", "-t ed25519 -N passphrase");
     let outcome = lab.build(&["--ssh", &format!("default={rsa}")]);
     assert!(outcome.stderr.contains("identities 1\n"), "{}", outcome.stderr);
@@ -77,7 +83,10 @@ fn a_key_is_held_by_an_agent_of_the_builds_own() {
     assert!(outcome.stderr.contains("identities 2\n"), "{}", outcome.stderr);
     lab.croze(&["build", "--ssh", &format!("default={locked}"), "context"])
         .fails(5, &["neither an agent's socket nor a key", "ssh-add KEY"]);
-    let running = sh(&format!("pgrep -u {USER} -f '{}' || true", lab.path().join("rsa").display()));
+    let running = sh(&format!(
+        "pgrep -u {USER} -f '{}' || true",
+        lab.path().join("rsa").display()
+    ));
     assert_eq!(running, "", "an agent outlives the build");
 }
 
