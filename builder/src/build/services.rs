@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::{DirAttributes, Root, SnapshotStore};
+use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
-use crate::image::{BaseImages, LayerPacker};
+use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin};
 use crate::progress::Progress;
+use crate::rung::Sandbox;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
+use crate::sys;
 
 /// Threads that compress one layer.
 const COMPRESSION_THREADS: usize = 4;
@@ -27,10 +29,14 @@ pub struct Services {
     pub content: ContentStore,
     /// Snapshots.
     pub snapshots: Arc<SnapshotStore>,
+    /// Chains of them as trees.
+    pub stacks: Stacks,
     /// Records.
     pub cache: Arc<dyn CacheStore>,
     /// Registries.
     pub client: Client,
+    /// What steps run in.
+    pub sandbox: Sandbox,
     /// The name of this build.
     pub build_id: String,
     /// When it began.
@@ -41,12 +47,12 @@ pub struct Services {
 }
 
 impl Services {
-    /// Opens the state directory for a build; what dead builds have left is removed on the way.
+    /// Opens the state directory for a build in this sandbox; what dead builds have left is removed on the way.
     ///
     /// # Errors
     /// If the directory cannot be used, or is being pruned.
-    pub fn open(root: &Path, client: ClientOptions) -> Result<Self, BuildError> {
-        let state = StateDir::open(root)?;
+    pub fn open(root: &Path, client: ClientOptions, sandbox: Sandbox) -> Result<Self, BuildError> {
+        let state = StateDir::open(root, sandbox.ownership())?;
         let lock = state.lock_for_build()?;
         let scratch = state.scratch()?;
         let content = state.blobs(&scratch)?;
@@ -64,9 +70,11 @@ impl Services {
         Ok(Self {
             state,
             content,
+            stacks: stacks(&snapshots, sandbox.stacking(), scratch.path())?,
             snapshots,
             cache,
             client: Client::new(client),
+            sandbox,
             build_id,
             started: jiff::Timestamp::now(),
             scratch,
@@ -74,11 +82,19 @@ impl Services {
         })
     }
 
+    /// Returns how the files of a context are to be looked at: what was fetched lies in the store as the store has
+    /// it, and everything else is the user's.
+    pub(super) fn context_inodes(&self, context: &Path) -> Inodes {
+        if context.starts_with(self.state.path(Class::Snapshots)) {
+            Inodes::new(self.snapshots.ownership())
+        } else {
+            Inodes::real()
+        }
+    }
+
     /// Makes the empty directory that steps mount over.
     pub(super) fn mount_point(&self) -> Result<PathBuf, BuildError> {
-        const NAME: &str = "rootfs";
-        Root::open(self.scratch.path())?.make_dirs(Path::new(NAME), &DirAttributes::default())?;
-        Ok(self.scratch.path().join(NAME))
+        make_directory(self.scratch.path(), "rootfs")
     }
 
     /// Returns the directory for the logs of this build.
@@ -91,12 +107,22 @@ impl Services {
         Ok(BaseImages::new(
             self.client.clone(),
             self.content.clone(),
-            Arc::clone(&self.snapshots),
+            self.stacks.clone(),
             progress.clone(),
             self.state.path(Class::Images),
             local,
         )
         .with_layouts(request.layouts.iter().cloned()))
+    }
+
+    pub(super) fn imports(&self, progress: &Progress, origins: Vec<Origin>) -> ImportedLayers {
+        ImportedLayers::new(
+            self.client.clone(),
+            self.content.clone(),
+            self.stacks.clone(),
+            progress.clone(),
+            origins,
+        )
     }
 
     /// Makes what fetches sources on the network, with credentials out of `secrets`.
@@ -119,5 +145,30 @@ impl Services {
             self.state.path(Class::Layers),
             threads,
         )
+    }
+}
+
+/// Makes a directory of croze's own.
+fn make_directory(parent: &Path, name: &str) -> Result<PathBuf, BuildError> {
+    let path = parent.join(name);
+    fs::create_dir(&path).map_err(|error| FsError::new("make directory", &path, error))?;
+    Ok(path)
+}
+
+/// Makes what stacks the snapshots of a build; where that is croze itself, it does so below `scratch`.
+fn stacks(snapshots: &Arc<SnapshotStore>, stacking: Stacking, scratch: &Path) -> Result<Stacks, BuildError> {
+    let snapshots = Arc::clone(snapshots);
+    match stacking {
+        Stacking::Overlay => Ok(Stacks::overlay(snapshots)),
+        Stacking::Flat => {
+            let trees = make_directory(scratch, "trees")?;
+            let examined = sys::mapped_writes_change_times(&trees);
+            let evidence = match examined {
+                Ok(true) => Evidence::Times,
+                Ok(false) => Evidence::Contents,
+                Err(source) => return Err(BuildError::Examine { path: trees, source }),
+            };
+            Ok(Stacks::flat(snapshots, &trees, evidence)?)
+        }
     }
 }

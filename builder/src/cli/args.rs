@@ -1,10 +1,17 @@
 //! The command line as typed. What it means is decided in the command's own file.
 
+mod cache;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::rung::Rung;
+
+pub use cache::{CacheArgs, CacheCommand, CachePruneArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -67,11 +74,14 @@ pub enum Command {
     /// Build an image from a Dockerfile
     Build(Box<BuildArgs>),
     /// Say what this machine allows, and how to get what is missing
-    Doctor(FormatArgs),
+    Doctor(DoctorArgs),
     /// Show how much the store holds
     Du(FormatArgs),
     /// Remove what the store need not keep
     Prune(PruneArgs),
+    /// List or remove what a cache holds that machines share
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Remember credentials for a registry
     Login(LoginArgs),
     /// Forget credentials for a registry
@@ -96,6 +106,17 @@ pub enum Format {
 /// A command whose only option is its format.
 #[derive(Args, Debug)]
 pub struct FormatArgs {
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `croze doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Examine one way to confine RUN steps instead of all
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    pub sandbox: SandboxArg,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -192,6 +213,13 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub iidfile: Option<PathBuf>,
 
+    /// Look for results of other machines: a reference, `type=registry,ref=REF`, or `type=local,src=DIR`
+    #[arg(long = "cache-from", value_name = "SPEC", help_heading = "Cache")]
+    pub cache_from: Vec<String>,
+    /// Bring results to other machines: `type=registry,ref=REF`, `type=local,dest=DIR` (both with `,mode=max` for those
+    /// of every step), or `type=inline`
+    #[arg(long = "cache-to", value_name = "SPEC", help_heading = "Cache")]
+    pub cache_to: Vec<String>,
     /// Do not ask the cache
     #[arg(long, help_heading = "Cache")]
     pub no_cache: bool,
@@ -224,7 +252,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "N", help_heading = "Steps")]
     pub jobs: Option<NonZeroUsize>,
     /// How RUN steps are confined
-    #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
+    #[arg(long, value_enum, default_value_t, value_name = "NAME", help_heading = "Steps")]
     pub sandbox: SandboxArg,
     /// Exit with the code of the RUN that failed instead of 4
     #[arg(long = "exit-code", value_enum, value_name = "OF", help_heading = "Steps")]
@@ -258,13 +286,47 @@ pub enum NetworkArg {
 }
 
 /// `--sandbox`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum SandboxArg {
     /// The strongest that works here.
     #[default]
     Auto,
-    /// A user namespace with a full id map.
-    Userns,
+    /// This one or none.
+    Only(Rung),
+}
+
+impl SandboxArg {
+    /// Every value.
+    const ALL: [Self; 1 + Rung::ALL.len()] = {
+        let mut all = [Self::Auto; 1 + Rung::ALL.len()];
+        let mut next = 0;
+        while next < Rung::ALL.len() {
+            all[1 + next] = Self::Only(Rung::ALL[next]);
+            next += 1;
+        }
+        all
+    };
+
+    /// Returns the rung that is asked for; `None` for the strongest that works.
+    pub fn rung(self) -> Option<Rung> {
+        match self {
+            Self::Auto => None,
+            Self::Only(rung) => Some(rung),
+        }
+    }
+}
+
+impl ValueEnum for SandboxArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Auto => PossibleValue::new("auto").help("the strongest that works here"),
+            Self::Only(rung) => PossibleValue::new(rung.name()).help(rung.summary()),
+        })
+    }
 }
 
 /// `--exit-code`.

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
-use registry::client::ClientOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -16,13 +15,13 @@ use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located, Place};
 use super::request::ReadOnce;
+use super::sandbox::{self, Say};
 use super::{build_failure, policy, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
 use crate::fetch::Fetcher;
 use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
-use crate::rootless::{self, Caller, id_map};
 
 /// Runs the command; returns the process's exit code.
 pub(super) fn run(
@@ -36,14 +35,9 @@ pub(super) fn run(
     let at_hand = locate::at_hand(args, &place)?;
     let ready = at_hand.map(|located| request::build_request(args, environment, located, &read));
     let ready = ready.transpose()?;
-    enter_sandbox(global)?;
-    let options = ClientOptions {
-        credentials: environment.credentials(),
-        insecure: request::insecure_registries(args)?,
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
-    };
-    let services = Services::open(root, options).map_err(|error| match &ready {
+    let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
+    let options = request::client_options(args, environment)?;
+    let services = Services::open(root, options, sandbox).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;
@@ -88,12 +82,12 @@ pub(super) fn run(
             interrupted,
             Diagnostic::error("the build was interrupted"),
         )),
-        Err((error, None)) => Err(fixed.failure(error, recorder.as_ref())),
+        Err((error, None)) => Err(fixed.without_sandbox(no_sandbox).failure(error, recorder.as_ref())),
     }
 }
 
 /// Fetches the context; a signal ends that.
-async fn fetching(
+pub(super) async fn fetching(
     args: &BuildArgs,
     build_args: &BTreeMap<String, String>,
     place: &Place,
@@ -114,27 +108,6 @@ enum Outcome {
 struct PlanText {
     text: String,
     is_complete: bool,
-}
-
-/// Becomes root in a user namespace of its own; must be called before there is a second thread.
-pub(super) fn enter_sandbox(global: &GlobalArgs) -> Result<(), Failure> {
-    let entered = Caller::read().and_then(|caller| id_map::plan(&caller)).and_then(|map| {
-        if global.verbose {
-            let (ids, writer) = (map.user_count(), map.writer);
-            let _unseen = writeln!(
-                io::stderr(),
-                "sandbox: userns with {ids} ids, map written by {writer:?}"
-            );
-        }
-        rootless::enter(&map)
-    });
-    entered.map_err(|error| {
-        let failure = Failure::because(Kind::Environment, &error);
-        match error.remedy() {
-            Some(remedy) => failure.help(remedy),
-            None => failure.help("run `croze doctor` to see what this machine lacks"),
-        }
-    })
 }
 
 /// Plans and executes; the first signal ends the build gently, the second at once.
@@ -211,6 +184,17 @@ fn display(args: &BuildArgs, colored: bool) -> Display {
         ProgressArg::Auto | ProgressArg::Plain => Display::Plain(Plain::new(stderr())),
         ProgressArg::Quiet => Display::Quiet,
         ProgressArg::Rawjson => Display::RawJson(RawJson::new(stderr())),
+    }
+}
+
+/// Returns how much is said about the sandbox.
+fn say(args: &BuildArgs, global: &GlobalArgs) -> Say {
+    match args.progress {
+        ProgressArg::Rawjson => Say::Nothing,
+        _ if global.verbose => Say::Reasons,
+        ProgressArg::Quiet => Say::Nothing,
+        _ if args.quiet => Say::Nothing,
+        ProgressArg::Auto | ProgressArg::Tty | ProgressArg::Plain => Say::Choice,
     }
 }
 

@@ -9,7 +9,7 @@ use super::failure::{Failure, Kind, resource_or};
 use super::pointer;
 use super::policy;
 use super::store::state_failure;
-use crate::build::{BuildError, BuildRequest, ShipError};
+use crate::build::{BuildError, BuildRequest, CacheExportError, ShipError};
 use crate::context::SelectError;
 use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
@@ -18,6 +18,7 @@ use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::Recorder;
+use crate::remote_cache::RemoteCacheError;
 
 /// What to do when the disk is full.
 const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
@@ -34,6 +35,8 @@ pub(super) struct Fixed {
     pub(super) ignore: Option<Arc<SourceFile>>,
     /// Whose exit code to return when a `RUN` fails.
     pub exit_code: Option<ExitCodeArg>,
+    /// Why there is no sandbox, where there is none.
+    pub(super) no_sandbox: Option<Failure>,
 }
 
 impl Fixed {
@@ -44,7 +47,13 @@ impl Fixed {
             dockerfile: Arc::clone(&request.dockerfile),
             ignore: context.and_then(|context| context.ignore.clone()),
             exit_code,
+            no_sandbox: None,
         }
+    }
+
+    /// Takes what there is to say if a step needs a sandbox and there is none.
+    pub(super) fn without_sandbox(self, no_sandbox: Option<Failure>) -> Self {
+        Self { no_sandbox, ..self }
     }
 
     /// Says what went wrong; `recorder` has the logs, if anything ran.
@@ -123,8 +132,12 @@ impl Fixed {
             }
             BuildError::Layer(error) => match &*error {
                 ShipError::Push(error) => Failure::of_client(error),
+                ShipError::Import(_) => out_of(&*error, Kind::Network),
                 ShipError::Pack(_) | ShipError::Lost => out_of(&*error, Kind::Environment),
             },
+            BuildError::Files(error) => self.step_failure(&error),
+            BuildError::Import(error) => out_of(&error, Kind::Network),
+            BuildError::CacheExport { place, source } => export_failure(&place, &source),
             BuildError::Panicked { .. } => {
                 Failure::because(Kind::Bug, &error).help("please report it, with the Dockerfile and what was printed")
             }
@@ -169,6 +182,7 @@ impl Fixed {
                 Failure::because(kind, error)
             }
             OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
+            OpError::NoSandbox => self.no_sandbox(error),
             OpError::Exec {
                 source: RunError::Setup(SetupError::LimitAboveHard { .. }),
                 ..
@@ -185,6 +199,7 @@ impl Fixed {
             }
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
+            OpError::Import(error) => out_of(error, Kind::Network),
             OpError::Context(error) => self.context_failure(error),
             OpError::Fetch(error) => fetch_failure(error),
             OpError::Device(DeviceError::Unsupported { .. }) => Failure::because(Kind::Environment, error)
@@ -196,6 +211,17 @@ impl Fixed {
             OpError::NotASource(_) | OpError::Source(_) => Failure::because(Kind::Bug, error),
             _ => out_of(error, Kind::Environment),
         }
+    }
+
+    /// Says that a step cannot run, with all that was found out about why.
+    fn no_sandbox(&self, error: &OpError) -> Failure {
+        let mut failure = Failure::because(Kind::Environment, error);
+        let known = self.no_sandbox.iter().flat_map(|known| &known.diagnostics);
+        for (shown, known) in failure.diagnostics.iter_mut().zip(known) {
+            shown.notes.extend(known.notes.iter().cloned());
+            shown.help = known.help.clone();
+        }
+        failure
     }
 
     /// Says what is the matter with a source, and which line of the ignore file hides it.
@@ -255,6 +281,29 @@ pub(super) fn fetch_failure(error: &FetchError) -> Failure {
     match error.help() {
         Some(help) => failure.help(help),
         None => failure,
+    }
+}
+
+/// Says why the cache is not where it should be, though the image is.
+fn export_failure(place: &str, error: &CacheExportError) -> Failure {
+    let failure = match error {
+        CacheExportError::Cache(RemoteCacheError::Client(error)) | CacheExportError::Push(ShipError::Push(error)) => {
+            Failure::of_client(error)
+        }
+        CacheExportError::Cache(RemoteCacheError::Foreign { .. }) => Failure::because(Kind::Usage, error),
+        _ => out_of(error, Kind::Environment),
+    };
+    let diagnostics = failure.diagnostics.into_iter().map(|d| Diagnostic {
+        message: format!("cannot export the cache to `{place}`: {}", d.message),
+        ..d
+    });
+    let failure = Failure {
+        diagnostics: diagnostics.collect(),
+        ..failure
+    };
+    match failure.diagnostics.iter().any(|d| d.help.is_some()) {
+        true => failure,
+        false => failure.help("the image is complete; `ignore-error=true` makes this a warning"),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod args;
 mod build;
 mod build_failure;
+mod caches;
 mod call;
 mod config_source;
 mod contexts;
@@ -18,6 +19,7 @@ mod pointer;
 mod policy;
 mod render;
 mod request;
+mod sandbox;
 mod ssh;
 mod store;
 mod values;
@@ -77,19 +79,20 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Build(args) => {
             return match call::question(args)? {
-                Some(question) => call::run(question, args, &root()?, environment),
+                Some(question) => call::run(question, args, &cli.global, &root()?, environment),
                 None => build::run(args, &cli.global, &root()?, environment),
             };
         }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
-            build::enter_sandbox(&cli.global)?;
+            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
             build::print(&store::usage(&root()?, args)?)?;
         }
         Command::Prune(args) => {
-            build::enter_sandbox(&cli.global)?;
+            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
             build::print(&store::prune(&root()?, args)?)?;
         }
+        Command::Cache(command) => build::print(&block_on(caches::run(command, environment))?)?,
         Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,
         Command::Logout(args) => build::print(&block_on(credentials::logout(args, environment))?)?,
         Command::Completions { shell } => {

@@ -14,9 +14,9 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, readlinkat, statx};
+use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use snapshotter::walk::{self, Next, Place, Visitor};
-use snapshotter::{FileType, FsError, Root, Stat, Timestamp};
+use snapshotter::{FileType, FsError, Inodes, Root, Stat, Timestamp};
 
 use super::ExportError;
 use destination::Directory;
@@ -60,6 +60,7 @@ pub fn write_local(tree: &Root, directory: &Path, options: LocalOptions) -> Resu
     let mut copier = Copier {
         directory: directory.to_owned(),
         options,
+        inodes: tree.inodes().clone(),
         open: vec![Directory::from(OwnedFd::from(top))],
         linked: HashMap::new(),
         summary: LocalSummary::default(),
@@ -73,6 +74,8 @@ struct Copier {
     /// For messages.
     directory: PathBuf,
     options: LocalOptions,
+    /// Of the tree that is copied.
+    inodes: Inodes,
     /// The directories from the destination to where the walk is.
     open: Vec<Directory>,
     /// The first path, below the destination, of every inode that has several.
@@ -155,10 +158,8 @@ impl Copier {
 
     /// Returns the attributes that the copy of a file is given.
     fn stat(&self, place: &Place<'_>) -> Result<Stat, ExportError> {
-        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        let statx = statx(place.dir, place.name, flags, StatxFlags::BASIC_STATS)
-            .map_err(|error| FsError::new("stat", place.path, error))?;
-        let mut stat = Stat::from(statx);
+        let stat = self.inodes.stat_at(place.dir, place.name.to_bytes());
+        let mut stat = stat.map_err(|error| FsError::new("stat", place.path, error))?;
         if let Some(latest) = self.options.clamp_mtime {
             stat.mtime = stat.mtime.min(Timestamp::from_seconds(latest));
         }

@@ -140,11 +140,9 @@ impl<'a> Lowering<'a> {
         failures.collect()
     }
 
-    /// Tells the observer of something in a stage, unless it is in a trigger of its image.
-    pub(super) fn see(&self, seen: Seen<'_>, stage: &OpenStage) {
-        if !stage.in_trigger_of_image {
-            self.observer.borrow_mut().see(seen);
-        }
+    /// Tells the observer of something.
+    pub(super) fn see(&self, seen: Seen<'_>) {
+        self.observer.borrow_mut().see(seen);
     }
 
     /// Returns a stage, lowered now if it is not yet.
@@ -171,7 +169,7 @@ impl<'a> Lowering<'a> {
         }
         let triggers = onbuild::take(&mut stage, parsed)?;
         stage.names.add_triggers(triggers.len());
-        stage.in_trigger_of_image = true;
+        stage.trigger_from = Some(parsed.syntax.span);
         for trigger in &triggers {
             let step = table.step(index, &trigger.instruction, trigger.source.text(), true, self.request);
             let lowered = step.map_err(Failure::from).and_then(|step| {
@@ -183,7 +181,7 @@ impl<'a> Lowering<'a> {
             });
             lowered.map_err(|failure| trigger.locate(failure, parsed))?;
         }
-        stage.in_trigger_of_image = false;
+        stage.trigger_from = None;
         for step in &parsed.steps {
             self.lower_step(index, step, &mut stage)?;
         }
@@ -211,7 +209,7 @@ impl<'a> Lowering<'a> {
             used: &parsed.used,
             base,
         };
-        self.see(seen, stage);
+        self.see(seen);
     }
 
     fn lower_step(&mut self, index: usize, step: &Step<'_>, stage: &mut OpenStage) -> Result<(), Failure> {
@@ -226,9 +224,10 @@ impl<'a> Lowering<'a> {
         let seen = Seen::Instruction {
             stage: index,
             instruction: step.instruction,
+            from: stage.trigger_from,
             has_shell: !stage.state.config.config.shell.is_empty(),
         };
-        self.see(seen, stage);
+        self.see(seen);
         Ok(instruction::lower(step, &inputs, stage, self)?)
     }
 

@@ -13,3 +13,4 @@ mod main_job;
 mod outputs;
 mod policy;
 mod remote;
+mod shared_cache;

@@ -29,7 +29,9 @@ use super::{OPAQUE_WHITEOUT, WHITEOUT_PREFIX};
 use crate::attributes::Stat;
 use crate::error::{FsError, OnPath as _};
 use crate::escape::Escaped;
-use crate::root::{Root, stat_at};
+use crate::form::Ownership;
+use crate::inodes::{Inodes, stat_at};
+use crate::root::Root;
 use crate::walk::{self, Next, Place, Visitor};
 use crate::xattr::{self, Xattr};
 use header::Member;
@@ -96,21 +98,35 @@ pub enum PackError {
 
 /// Writes everything below the top of a tree as a layer archive.
 ///
-/// Owners are written as the current user namespace sees them, so this must run inside the one in which the tree
-/// was made.
+/// Owners that the kernel holds are written as the current user namespace sees them, so this must then run inside the
+/// one in which the tree was made.
 pub fn pack(tree: &Root, form: TreeForm, options: &PackOptions, out: &mut dyn Write) -> Result<PackSummary, PackError> {
-    let mut packer = Packer {
-        form,
-        clamp_mtime: options.clamp_mtime.unwrap_or(i64::MAX),
-        out: Output::new(out),
-        header: Vec::new(),
-        xattrs: xattr::Reader::default(),
-        linked: HashMap::new(),
-        summary: PackSummary::default(),
-    };
+    let mut packer = Packer::new(tree, form, options, Output::new(out));
     walk::walk(tree.open_dir(Path::new(""))?, &mut packer)?;
-    packer.summary.bytes = packer.out.finish().map_err(PackError::Output)?;
-    Ok(packer.summary)
+    packer.finish()
+}
+
+/// Writes whole trees beside each other, each with its top as the directory of its name; the names come sorted.
+pub fn pack_beside(
+    trees: &[(&str, &Root)],
+    options: &PackOptions,
+    out: &mut dyn Write,
+) -> Result<PackSummary, PackError> {
+    let mut written = (Output::new(out), PackSummary::default());
+    for (name, tree) in trees {
+        let mut packer = Packer {
+            summary: written.1,
+            ..Packer::new(tree, TreeForm::Plain, options, written.0)
+        };
+        packer.top(tree, name)?;
+        walk::walk(tree.open_dir(Path::new(""))?, &mut packer)?;
+        written = (packer.out, packer.summary);
+    }
+    let (out, summary) = written;
+    Ok(PackSummary {
+        bytes: out.finish().map_err(PackError::Output)?,
+        ..summary
+    })
 }
 
 /// The archive being written.
@@ -120,6 +136,9 @@ struct Packer<'a> {
     out: Output<'a>,
     /// Reused for every member's header.
     header: Vec<u8>,
+    inodes: &'a Inodes,
+    /// What stands before every path in the archive: nothing, or a directory with its slash.
+    prefix: Vec<u8>,
     xattrs: xattr::Reader,
     /// The first path of every inode that has several.
     linked: HashMap<((u32, u32), u64), Vec<u8>>,
@@ -148,14 +167,44 @@ impl Visitor for Packer<'_> {
     }
 }
 
-impl Packer<'_> {
+impl<'a> Packer<'a> {
+    fn new(tree: &'a Root, form: TreeForm, options: &PackOptions, out: Output<'a>) -> Self {
+        Self {
+            form,
+            clamp_mtime: options.clamp_mtime.unwrap_or(i64::MAX),
+            out,
+            header: Vec::new(),
+            inodes: tree.inodes(),
+            prefix: Vec::new(),
+            xattrs: xattr::Reader::default(),
+            linked: HashMap::new(),
+            summary: PackSummary::default(),
+        }
+    }
+
+    fn finish(mut self) -> Result<PackSummary, PackError> {
+        self.summary.bytes = self.out.finish().map_err(PackError::Output)?;
+        Ok(self.summary)
+    }
+
+    /// Writes the top of the tree as a directory, which all others are in from now on.
+    fn top(&mut self, tree: &Root, name: &str) -> Result<(), PackError> {
+        self.prefix = [name.as_bytes(), b"/"].concat();
+        let path = self.prefix.clone();
+        let top = tree.open_dir(Path::new(""))?;
+        self.directory_member(top.as_fd(), &path, Path::new("")).map(drop)
+    }
+
+    /// Returns a path of the tree as one of the archive.
+    fn archived(&self, path: &Path) -> Vec<u8> {
+        [self.prefix.as_slice(), path.as_os_str().as_bytes()].concat()
+    }
+
     fn directory(&mut self, place: &Place<'_>) -> Result<Next, PackError> {
         let fd = walk::open_dir(place)?;
-        let stat = stat_at(fd.as_fd(), "").on("stat", place.path)?;
-        let found = self.xattrs_of(fd.as_fd(), place.path)?;
-        let mut path = place.path.as_os_str().as_bytes().to_vec();
+        let mut path = self.archived(place.path);
         path.push(b'/');
-        self.member(&self.describe(&stat, &path, EntryType::Directory, &found.xattrs))?;
+        let found = self.directory_member(fd.as_fd(), &path, place.path)?;
         if found.opaque && self.form == TreeForm::OverlayUpper {
             path.extend_from_slice(OPAQUE_WHITEOUT);
             self.member(&Member::whiteout(&path))?;
@@ -163,22 +212,34 @@ impl Packer<'_> {
         Ok(Next::Enter(fd))
     }
 
+    fn directory_member(&mut self, fd: BorrowedFd<'_>, path: &[u8], shown: &Path) -> Result<xattr::Found, PackError> {
+        let stat = self.inodes.stat(fd).on("stat", shown)?;
+        let found = self.xattrs_of(fd, shown)?;
+        self.member(&self.describe(&stat, path, EntryType::Directory, &found.xattrs))?;
+        Ok(found)
+    }
+
     fn file(&mut self, place: &Place<'_>) -> Result<(), PackError> {
         // A FIFO that takes the file's place must not be waited for.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let fd = openat(place.dir, place.name, flags, Mode::empty()).on("open", place.path)?;
-        let stat = stat_at(fd.as_fd(), "").on("stat", place.path)?;
-        if stat.file_type != FileType::RegularFile {
-            return Err(PackError::Changed {
-                path: place.path.to_owned(),
-            });
+        let stat = self.inodes.stat(fd.as_fd()).on("stat", place.path)?;
+        match (stat.file_type, self.inodes.ownership()) {
+            (FileType::RegularFile, _) => {}
+            // A placeholder.
+            (FileType::CharacterDevice | FileType::BlockDevice, Ownership::Emulated) => return self.special(place),
+            _ => {
+                return Err(PackError::Changed {
+                    path: place.path.to_owned(),
+                });
+            }
         }
         if self.link(place, &stat)? {
             return Ok(());
         }
         let found = self.xattrs_of(fd.as_fd(), place.path)?;
-        let path = place.path.as_os_str().as_bytes();
-        let mut member = self.describe(&stat, path, EntryType::Regular, &found.xattrs);
+        let path = self.archived(place.path);
+        let mut member = self.describe(&stat, &path, EntryType::Regular, &found.xattrs);
         member.size = stat.size;
         self.member(&member)?;
         self.content(&fd, &stat, place.path)
@@ -197,7 +258,8 @@ impl Packer<'_> {
 
     /// Writes what has no content: links, devices, FIFOs, whiteouts.
     fn special(&mut self, place: &Place<'_>) -> Result<(), PackError> {
-        let stat = stat_at(place.dir, place.name).on("stat", place.path)?;
+        let stat = self.inodes.stat_at(place.dir, place.name.to_bytes());
+        let stat = stat.on("stat", place.path)?;
         if stat.is_overlay_whiteout() {
             return self.whiteout(place);
         }
@@ -219,7 +281,8 @@ impl Packer<'_> {
                 });
             }
         };
-        let mut member = self.describe(&stat, place.path.as_os_str().as_bytes(), entry_type, &[]);
+        let path = self.archived(place.path);
+        let mut member = self.describe(&stat, &path, entry_type, &[]);
         let target;
         match entry_type {
             EntryType::Symlink => {
@@ -249,19 +312,22 @@ impl Packer<'_> {
         if stat.nlink < 2 {
             return Ok(false);
         }
-        let path = place.path.as_os_str().as_bytes();
+        let path = self.archived(place.path);
         let Some(first) = self.linked.get(&stat.inode()).cloned() else {
-            self.linked.insert(stat.inode(), path.to_vec());
+            self.linked.insert(stat.inode(), path);
             return Ok(false);
         };
-        let mut member = self.describe(stat, path, EntryType::Link, &[]);
+        let mut member = self.describe(stat, &path, EntryType::Link, &[]);
         member.link = &first;
         self.member(&member)?;
         Ok(true)
     }
 
     fn xattrs_of(&mut self, fd: BorrowedFd<'_>, path: &Path) -> Result<xattr::Found, PackError> {
-        let found = self.xattrs.read(fd).on("read the extended attributes of", path)?;
+        let found = self
+            .inodes
+            .xattrs(fd, &mut self.xattrs)
+            .on("read the extended attributes of", path)?;
         self.summary.xattrs_skipped += found.skipped;
         Ok(found)
     }

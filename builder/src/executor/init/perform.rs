@@ -59,9 +59,9 @@ impl Setup {
                 self.mounts.push(mount);
                 Ok(())
             }
-            SetupStep::Root { overlay, targets } => {
+            SetupStep::Root { tree, targets } => {
                 let targets = targets.into_iter().map(|(index, target)| (target, &self.mounts[index]));
-                self.root = Some(root::mount(overlay, targets, &self.scratch)?);
+                self.root = Some(root::mount(tree, targets, &self.scratch)?);
                 Ok(())
             }
             SetupStep::Attach { mount, target } => root::attach(self.root()?, &self.mounts[mount], &target),
@@ -72,8 +72,8 @@ impl Setup {
             SetupStep::Loopback => loopback::up().on("bring up", "lo"),
             SetupStep::Session => session::start(),
             SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
-            SetupStep::HideAbstractSockets => {
-                session::hide_abstract_sockets();
+            SetupStep::CloseOff { sockets, signals } => {
+                session::close_off(sockets, signals);
                 Ok(())
             }
             SetupStep::Seccomp => seccomp::install(),
