@@ -11,6 +11,9 @@
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+#[path = "processor/mod.rs"]
+mod processor;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,57 +54,69 @@ ENTRYPOINT ["/opt/N/bin/run"]
 CMD ["--serve", "N"]
 
 "#;
-/// How many stages.
-const STAGES: usize = 40;
+/// How many stages, apart from the last.
+const STAGES: usize = 39;
+/// How many stages are made from each other.
+const CHAIN: usize = 5;
+/// How long the whole is.
+const LINES: usize = 1000;
 
 fn main() {
     let mut words = std::env::args().skip(1).skip_while(|word| word != "--rounds").skip(1);
-    let rounds = words
+    let rounds: u32 = words
         .next()
         .map_or(200, |rounds| rounds.parse().expect("a number of rounds"));
     let source = Arc::new(SourceFile::new("Dockerfile", text()));
     println!("{} lines, {} bytes", source.text().lines().count(), source.text().len());
 
-    let parsed = measure(
-        "parse",
-        rounds,
-        || (),
-        |()| {
-            dockerfile::parse(Arc::clone(&source)).unwrap();
-        },
-    );
+    let parsed = measure("parse", rounds, || {
+        dockerfile::parse(Arc::clone(&source)).unwrap();
+    });
     let directory = tempfile::tempdir().unwrap();
     let request = request(&source, directory.path());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    // A build has its stores open when it comes to its Dockerfile.
     let state = directory.path().join("state");
-    let open = || Services::open(&state, ClientOptions::default(), Sandbox::none(&state)).unwrap();
+    // A build has its stores open when it comes to its Dockerfile.
+    let services: Vec<Services> = (0..rounds).map(|_| open(&state)).collect();
     let interrupt = Interrupt::default();
-    let planned = measure("parse and plan", rounds, open, |services| {
+    let mut services = services.into_iter();
+    let planned = measure("parse and plan", rounds, || {
         let (progress, _events) = Progress::channel();
-        let plan = build::plan(request.clone(), services, progress, &interrupt);
+        let plan = build::plan(request.clone(), services.next().unwrap(), progress, &interrupt);
         drop(runtime.block_on(plan).unwrap());
     });
-    println!("limit 5 ms: {planned:?} together, {parsed:?} for parsing");
+    println!("limit 5 ms: {planned:?} of the processor together, {parsed:?} for parsing");
 }
 
-/// Makes a Dockerfile in which each stage is made from the one before.
+fn open(state: &Path) -> Services {
+    Services::open(state, ClientOptions::default(), Sandbox::none(state)).unwrap()
+}
+
+/// Makes a Dockerfile of chains of stages; the last one takes files from the end of each.
 fn text() -> String {
     let stage = |number: usize| {
-        let base = match number {
+        let base = match number % CHAIN {
             0 => "scratch".to_owned(),
-            number => format!("stage{}", number - 1),
+            _ => format!("stage{}", number - 1),
         };
         let lines = STAGE.replace("BASE", &base);
-        lines
+        let lines = lines
             .replace("_N", &format!("_{number}"))
-            .replace("stageN", &format!("stage{number}"))
-            .replace("/N", &format!("/{number}"))
+            .replace("/N", &format!("/{number}"));
+        lines.replace("stageN", &format!("stage{number}"))
     };
-    (0..STAGES).map(stage).collect()
+    let mut text: String = (0..STAGES).map(stage).collect();
+    text.push_str("FROM scratch\n");
+    for end in (CHAIN - 1..STAGES).step_by(CHAIN) {
+        text.push_str(&format!("COPY --from=stage{end} /opt/{end} /opt/{end}\n"));
+    }
+    for number in text.lines().count()..LINES {
+        text.push_str(&format!("ENV OF_ALL_{number}=\"$PATH\"\n"));
+    }
+    text
 }
 
 fn request(source: &Arc<SourceFile>, directory: &Path) -> BuildRequest {
@@ -112,21 +127,18 @@ fn request(source: &Arc<SourceFile>, directory: &Path) -> BuildRequest {
     BuildRequest::new(Arc::clone(source), LocalDirectory { path, ignore: None })
 }
 
-/// Does something again and again; prints and returns how long half of the rounds took at most.
-fn measure<T>(what: &str, rounds: usize, mut prepare: impl FnMut() -> T, mut work: impl FnMut(T)) -> Duration {
-    let mut took: Vec<Duration> = Vec::with_capacity(rounds);
-    for _ in 0..rounds.max(1) {
-        let prepared = prepare();
+/// Does something again and again; prints how long it took, and returns how long it had the processor on average.
+fn measure(what: &str, rounds: u32, mut work: impl FnMut()) -> Duration {
+    let before = processor::time();
+    let mut took: Vec<Duration> = Vec::new();
+    for _ in 0..rounds {
         let start = Instant::now();
-        work(prepared);
+        work();
         took.push(start.elapsed());
     }
+    let processor = (processor::time() - before) / rounds;
     took.sort();
-    let median = took[took.len() / 2];
-    println!(
-        "{what:16} median {median:?}, quickest {:?}, slowest {:?}",
-        took[0],
-        took[took.len() - 1]
-    );
-    median
+    let (quickest, median, slowest) = (took[0], took[took.len() / 2], took[took.len() - 1]);
+    println!("{what:16} {processor:?} of the processor; median {median:?}, quickest {quickest:?}, slowest {slowest:?}");
+    processor
 }

@@ -12,6 +12,9 @@
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+#[path = "processor/mod.rs"]
+mod processor;
+
 use std::fs;
 use std::path::Path;
 use std::thread::sleep;
@@ -55,11 +58,11 @@ fn main() {
     for (what, patterns) in [("no pattern", ""), ("ten patterns", TEN)] {
         let memory = directory.path().join(what.replace(' ', "-"));
         let first = look(&context, &memory, patterns);
-        let (start, before) = (Instant::now(), processor_time());
+        let (start, before) = (Instant::now(), processor::time());
         for _ in 0..rounds {
             assert_eq!(look(&context, &memory, patterns), first);
         }
-        let (wall, processor) = (start.elapsed() / rounds, (processor_time() - before) / rounds);
+        let (wall, processor) = (start.elapsed() / rounds, (processor::time() - before) / rounds);
         println!(
             "{what:13} {} entries: {processor:?} of the processor in {wall:?} (limit 500 ms)",
             first.0
@@ -96,20 +99,4 @@ fn look(context: &Path, memory: &Path, patterns: &str) -> (usize, String) {
     cache.save().unwrap();
     let entries = selection.matches.iter().map(|matched| matched.entries.len()).sum();
     (entries, digest.to_string())
-}
-
-/// Returns the time that all threads of this process have had the processor, also those that have ended.
-fn processor_time() -> Duration {
-    /// Hertz; the same on every machine.
-    const TICKS: u32 = 100;
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    // The name in parentheses may have blanks in it.
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let times: Vec<u32> = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse().unwrap())
-        .collect();
-    Duration::from_secs(u64::from(times[0] + times[1])) / TICKS
 }

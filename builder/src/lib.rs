@@ -24,6 +24,7 @@ pub mod secrets;
 pub mod devices;
 pub mod doctor;
 pub mod image;
+pub mod policy;
 pub mod fetch;
 pub mod frontend;
 pub mod lint;

@@ -106,20 +106,13 @@ pub struct Found {
     pub skipped: u64,
 }
 
-/// Buffers to read extended attributes into; most files have none, which costs one call.
+/// Buffers to read extended attributes into; most files have none, which costs one call and no buffer.
+#[derive(Default)]
 pub struct Reader {
-    names: Box<[u8]>,
-    value: Box<[u8]>,
-}
-
-impl Default for Reader {
-    /// Makes a reader with buffers for the longest list and value there can be.
-    fn default() -> Self {
-        Self {
-            names: vec![0; LONGEST].into(),
-            value: vec![0; LONGEST].into(),
-        }
-    }
+    /// Empty until a file has attributes, then long enough for the longest list there can be.
+    names: Vec<u8>,
+    /// The same for values.
+    value: Vec<u8>,
 }
 
 impl Reader {
@@ -128,7 +121,7 @@ impl Reader {
         let mut found = Found::default();
         let length = self.list(fd)?;
         for name in names(&self.names[..length]) {
-            let value = match fgetxattr(fd, name, &mut *self.value) {
+            let value = match fgetxattr(fd, name, self.value.as_mut_slice()) {
                 Ok(length) => &self.value[..length],
                 Err(error) if is_hidden(error) => {
                     found.skipped += 1;
@@ -160,7 +153,7 @@ impl Reader {
     ) -> Result<(), Errno> {
         let length = self.list(fd)?;
         for name in names(&self.names[..length]).filter(|name| !name.to_bytes().starts_with(OVERLAY)) {
-            match fgetxattr(fd, name, &mut *self.value) {
+            match fgetxattr(fd, name, self.value.as_mut_slice()) {
                 Ok(length) => show(name, &self.value[..length])?,
                 Err(error) if is_hidden(error) => {}
                 Err(error) => return Err(error),
@@ -171,7 +164,15 @@ impl Reader {
 
     /// Reads the list of names, and returns its length.
     fn list(&mut self, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
-        match flistxattr(fd, &mut *self.names) {
+        if self.names.is_empty() {
+            // A list that is not asked for tells how long it is.
+            if matches!(flistxattr(fd, &mut [0; 0]), Ok(0) | Err(Errno::OPNOTSUPP)) {
+                return Ok(0);
+            }
+            self.names.resize(LONGEST, 0);
+            self.value.resize(LONGEST, 0);
+        }
+        match flistxattr(fd, self.names.as_mut_slice()) {
             Err(Errno::OPNOTSUPP) => Ok(0),
             length => length,
         }

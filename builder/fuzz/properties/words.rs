@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use builder::dockerfile::words::{Unset, WordError, expand, expand_body, expand_for_display, expand_words};
 
+/// The slow matcher is slow: longer values and patterns tell nothing new.
+const MOST: usize = 48;
+
 /// Checks the lines of a text: a word, then perhaps a value, a pattern for it and a replacement.
 pub(crate) fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -122,6 +125,9 @@ fn check_pattern(value: &str, pattern: &str, replacement: &str) {
     }
     let Some(slow) = Slow::read(pattern) else { return };
     let value: Vec<char> = value.chars().collect();
+    if value.len() > MOST || pattern.len() > MOST {
+        return;
+    }
     let shortest_prefix = (0..=value.len()).find(|end| slow.matches(&value[..*end]));
     let longest_prefix = (0..=value.len()).rev().find(|end| slow.matches(&value[..*end]));
     let shortest_suffix = (0..=value.len()).rev().find(|start| slow.matches(&value[*start..]));

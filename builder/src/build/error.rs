@@ -16,6 +16,7 @@ use crate::export::ExportError;
 use crate::fetch::FetchError;
 use crate::image::{ImportError, LayerError, PullError};
 use crate::ops::OpError;
+use crate::policy::PolicyError;
 use crate::progress::StepId;
 use crate::state_dir::StateDirError;
 
@@ -38,6 +39,14 @@ pub enum BuildError {
         /// Why.
         #[source]
         source: Box<PullError>,
+    },
+    /// The source policy is against something that the build asks for.
+    #[error("the source policy forbids it")]
+    Policy {
+        /// What in the Dockerfile asks for it.
+        origin: Option<Span>,
+        /// Why.
+        source: PolicyError,
     },
     /// The source that gives the image its time cannot be had.
     #[error("cannot find out the time that `SOURCE_DATE_EPOCH` names")]

@@ -227,7 +227,7 @@ impl Finish<'_> {
         }));
         let mut blobs = blobs.await?.into_iter();
         let history = part.lowered.history.iter().map(|entry| NewHistory {
-            created_by: entry.created_by.clone(),
+            created_by: entry.created_by.to_string(),
             comment: entry.comment,
             layer: entry.layer.and_then(|_| blobs.next()),
         });

@@ -16,6 +16,7 @@ use crate::graph::{Graph, GraphBuilder, VertexId};
 use crate::image::{BaseImage, BaseImages, PullError};
 use crate::lint::Linter;
 use crate::op::Op;
+use crate::policy::{Place, PolicyError};
 use crate::progress::Progress;
 
 /// Everything that is to be built.
@@ -104,7 +105,7 @@ async fn ask_times(
 ) -> Result<(), BuildError> {
     let mut known: Vec<(Op, Option<i64>)> = Vec::new();
     for request in requests {
-        let Some(source) = frontend::epoch_source(request).map_err(BuildError::Dockerfile)? else {
+        let Some(source) = frontend::epoch_source(request).map_err(lower_error)? else {
             continue;
         };
         if let Some((_, time)) = known.iter().find(|(op, _)| *op == source.op) {
@@ -172,7 +173,17 @@ async fn scanner(
         return Ok(None);
     };
     let platform = Platform::host();
-    let image = resolve_one(&options.generator, &platform, images, progress).await;
+    let refused = |source| BuildError::Policy { origin: None, source };
+    let generator = Place::Image(options.generator.clone());
+    let generator = match request.policy.decide(&generator).map_err(refused)? {
+        None => options.generator.clone(),
+        Some(Place::Image(other)) => other,
+        Some(other) => {
+            let problem = "an SBOM generator is an image";
+            return Err(refused(PolicyError::conversion(&generator, &other, problem)));
+        }
+    };
+    let image = resolve_one(&generator, &platform, images, progress).await;
     let image = image.map_err(|source| BuildError::Image {
         origin: None,
         near: None,
@@ -235,6 +246,7 @@ pub(super) fn lower_error(error: LowerError) -> BuildError {
             },
             Err(_) => BuildError::Dockerfile(vec![*diagnostic]),
         },
+        LowerError::Policy { origin, error } => BuildError::Policy { origin, source: error },
     }
 }
 

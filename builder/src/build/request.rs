@@ -19,6 +19,7 @@ use crate::frontend::{self, DeviceConsent, Entitlement, NamedContext, NoCache, T
 use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
+use crate::policy::Policy;
 use crate::remote_cache::{CacheFrom, CacheTo};
 
 /// A build.
@@ -70,6 +71,8 @@ pub struct BuildRequest {
     pub device_consent: DeviceConsent,
     /// The devices of the machine.
     pub devices: Arc<DeviceRegistry>,
+    /// `--source-policy-file`.
+    pub policy: Arc<Policy>,
     /// `--add-host`: address and name.
     pub add_hosts: Vec<(String, String)>,
     /// Bytes of `/dev/shm`.
@@ -117,6 +120,7 @@ impl BuildRequest {
             allow: BTreeSet::new(),
             device_consent: DeviceConsent::default(),
             devices: Arc::default(),
+            policy: Arc::default(),
             add_hosts: Vec::new(),
             shm_size: DEFAULT_SHM_SIZE,
             limits: Vec::new(),
@@ -153,6 +157,7 @@ impl BuildRequest {
             allow: self.allow.clone(),
             device_consent: self.device_consent.clone(),
             devices: Arc::clone(&self.devices),
+            policy: Arc::clone(&self.policy),
             add_hosts: self.add_hosts.clone(),
             shm_size: Some(self.shm_size),
             build_platform: Platform::host(),

@@ -138,11 +138,14 @@ pub struct BuildArgs {
     /// Another context: a directory, `docker-image://REF`, `oci-layout://DIR`, a git repository, or an archive's URL
     #[arg(long = "build-context", value_name = "NAME=VALUE", help_heading = "Input")]
     pub build_contexts: Vec<String>,
+    /// Rules for what may be used, and what is used instead [file: $EXPERIMENTAL_BUILDKIT_SOURCE_POLICY]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub source_policy_file: Option<PathBuf>,
     /// A secret for `RUN --mount=type=secret`
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=VAR]", help_heading = "Input")]
     pub secrets: Vec<String>,
-    /// An agent for `RUN --mount=type=ssh` [socket: $SSH_AUTH_SOCK]
-    #[arg(long, value_name = "default|ID[=SOCKET]", help_heading = "Input")]
+    /// An agent for `RUN --mount=type=ssh`, or keys for one [socket: $SSH_AUTH_SOCK]
+    #[arg(long, value_name = "default|ID[=SOCKET|KEY,…]", help_heading = "Input")]
     pub ssh: Vec<String>,
     /// Build this stage instead of the last
     #[arg(long, value_name = "STAGE", help_heading = "Input")]

@@ -14,8 +14,9 @@ use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located, Place};
+use super::request::ReadOnce;
 use super::sandbox::{self, Say};
-use super::{build_failure, render, request};
+use super::{build_failure, policy, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
@@ -29,11 +30,11 @@ pub(super) fn run(
     root: &Path,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
-    let place = locate::place(args)?;
+    let read = ReadOnce::new(args, environment)?;
+    let place = policy::governed(locate::place(args)?, &read.policy)?;
     let at_hand = locate::at_hand(args, &place)?;
-    let ready = at_hand.map(|located| request::build_request(args, environment, located));
+    let ready = at_hand.map(|located| request::build_request(args, environment, located, &read));
     let ready = ready.transpose()?;
-    let secrets = request::secrets(args, environment)?;
     let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
     let options = request::client_options(args, environment)?;
     let services = Services::open(root, options, sandbox).map_err(|error| match &ready {
@@ -48,10 +49,10 @@ pub(super) fn run(
     let request = match ready {
         Some(request) => request,
         None => {
-            let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
+            let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment));
             let build_args = request::build_args(args, environment)?;
             let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher))?;
-            request::build_request(args, environment, located)?
+            request::build_request(args, environment, located, &read)?
         }
     };
     let fixed = build_failure::Fixed::of(&request, args.exit_code);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::args::ExitCodeArg;
 use super::failure::{Failure, Kind, resource_or};
 use super::pointer;
+use super::policy;
 use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, CacheExportError, ShipError};
 use crate::context::SelectError;
@@ -85,6 +86,7 @@ impl Fixed {
                     None => failure,
                 }
             }
+            BuildError::Policy { origin, source } => self.at(origin, policy::refused(&source)),
             BuildError::Epoch { origin, source } => {
                 let mut failure = self.at(origin, fetch_failure(&source));
                 for diagnostic in &mut failure.diagnostics {

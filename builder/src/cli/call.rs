@@ -15,9 +15,10 @@ use super::environment::Environment;
 use super::excerpt::excerpt;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located};
+use super::request::ReadOnce;
 use super::sandbox::{self, Say};
 use super::values::ValueError;
-use super::{block_on, request};
+use super::{block_on, policy, request};
 use crate::build::{self, Checked, Services};
 use crate::describe::{Location, Needed, Outline, Targets};
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -77,7 +78,9 @@ pub(super) fn run(
     root: &Path,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
-    let request = request::build_request(args, environment, located(args, global, root, environment)?)?;
+    let read = ReadOnce::new(args, environment)?;
+    let located = located(args, global, root, environment, &read)?;
+    let request = request::build_request(args, environment, located, &read)?;
     let fixed = Fixed::of(&request, None);
     let failure = |error| fixed.failure(error, None);
     match question.about {
@@ -99,16 +102,21 @@ pub(super) fn run(
 
 /// Finds the context and the Dockerfile. Only what must be fetched needs the state directory, and the sandbox to unpack
 /// it in.
-fn located(args: &BuildArgs, global: &GlobalArgs, root: &Path, environment: &Environment) -> Result<Located, Failure> {
-    let place = locate::place(args)?;
+fn located(
+    args: &BuildArgs,
+    global: &GlobalArgs,
+    root: &Path,
+    environment: &Environment,
+    read: &ReadOnce,
+) -> Result<Located, Failure> {
+    let place = policy::governed(locate::place(args)?, &read.policy)?;
     if let Some(located) = locate::at_hand(args, &place)? {
         return Ok(located);
     }
-    let secrets = request::secrets(args, environment)?;
     let (sandbox, _) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, Say::of_store(global))?;
     let options = request::client_options(args, environment)?;
     let services = Services::open(root, options, sandbox).map_err(build_failure::unread)?;
-    let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
+    let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment));
     let build_args = request::build_args(args, environment)?;
     block_on(fetching(args, &build_args, &place, &services, &fetcher))
 }

@@ -16,7 +16,8 @@ use super::entitlements;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::Located;
-use super::ssh;
+use super::policy;
+use super::ssh::{self, Agents};
 use super::values::{self, ValueError};
 use crate::attest::AttestOptions;
 use crate::build::{Annotations, BuildRequest, Fetching};
@@ -28,6 +29,7 @@ use crate::frontend::NoCache;
 use crate::image::MediaTypes;
 use crate::op::Network;
 use crate::ops::Secrets;
+use crate::policy::Policy;
 
 /// Where CDI specifications are, those of later directories counting more.
 const DEVICE_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
@@ -40,6 +42,7 @@ pub(super) fn build_request(
     args: &BuildArgs,
     environment: &Environment,
     located: Located,
+    read: &ReadOnce,
 ) -> Result<BuildRequest, Failure> {
     let mut directories = BTreeMap::from([("context".to_owned(), located.directory)]);
     let mut layouts = Vec::new();
@@ -102,7 +105,8 @@ pub(super) fn build_request(
         limits: parse_all("--ulimit", &args.ulimits, |text| {
             text.parse().map_err(|error: LimitError| error.to_string())
         })?,
-        secrets: secrets(args, environment)?,
+        secrets: read.secrets.clone(),
+        policy: Arc::clone(&read.policy),
         fetching: fetching(args, environment),
         jobs: args.jobs,
         resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
@@ -325,15 +329,38 @@ pub(super) fn fetching(args: &BuildArgs, environment: &Environment) -> Fetching 
     }
 }
 
-pub(super) fn secrets(args: &BuildArgs, environment: &Environment) -> Result<Secrets, Failure> {
-    let variable = |name: &str| environment.get(name).map(std::os::unix::ffi::OsStringExt::into_vec);
-    let secrets = args
-        .secrets
-        .iter()
-        .map(|text| values::secret(text, variable))
-        .collect::<Result<_, _>>();
-    Ok(Secrets {
-        secrets: secrets.map_err(usage)?,
-        agents: ssh::agents(&args.ssh, environment)?,
-    })
+/// What is read before anything else and only once: it may come from pipes, and agents must live as long as the build.
+pub(super) struct ReadOnce {
+    /// `--secret` and `--ssh`.
+    pub(super) secrets: Secrets,
+    /// `--source-policy-file`.
+    pub(super) policy: Arc<Policy>,
+    _agents: Agents,
+}
+
+impl ReadOnce {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Usage, or missing input for an agent, a key or a file that is not there.
+    pub(super) fn new(args: &BuildArgs, environment: &Environment) -> Result<Self, Failure> {
+        let variable = |name: &str| environment.get(name).map(std::os::unix::ffi::OsStringExt::into_vec);
+        let secrets = args
+            .secrets
+            .iter()
+            .map(|text| values::secret(text, variable))
+            .collect::<Result<_, _>>();
+        let secrets = secrets.map_err(usage)?;
+        let policy = Arc::new(policy::read(args, environment)?);
+        let agents = ssh::agents(&args.ssh, environment)?;
+        let secrets = Secrets {
+            secrets,
+            agents: agents.sockets.clone(),
+        };
+        Ok(Self {
+            secrets,
+            policy,
+            _agents: agents,
+        })
+    }
 }

@@ -56,6 +56,9 @@ pub(super) fn hash(tree: &Tree, files: &[File], cache: Option<&StatCache>) -> Re
         })
         .collect();
     let unknown: Vec<usize> = (0..files.len()).filter(|&index| results[index].is_none()).collect();
+    if unknown.is_empty() {
+        return Ok(results.into_iter().flatten().collect());
+    }
     let batches: Vec<&[usize]> = unknown
         .chunk_by(|&a, &b| files[a].path.parent() == files[b].path.parent())
         .flat_map(|directory| directory.chunks(BATCH))
@@ -119,7 +122,7 @@ impl Work<'_> {
     fn take_batches(&self) -> Done {
         let mut done = Vec::new();
         let mut reading = Reading {
-            buffer: vec![0; BUFFER],
+            buffer: Vec::new(),
             xattrs: xattr::Reader::default(),
             inodes: self.tree.root().inodes(),
         };
@@ -182,6 +185,10 @@ impl Reading<'_> {
                 .xattrs(file.as_fd(), &mut self.xattrs)
                 .map_err(failed("read attributes of"))?
                 .xattrs;
+            let wanted = usize::try_from(stat.size).map_or(BUFFER, |size| size.min(BUFFER));
+            if self.buffer.len() < wanted {
+                self.buffer.resize(wanted, 0);
+            }
             let digest = file_digest::of(&xattrs, &mut &file, stat.size, &mut self.buffer)
                 .map_err(|error| FsError::new("read", absolute(path), error))?;
             if let Some(digest) = digest {

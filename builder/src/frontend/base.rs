@@ -71,7 +71,7 @@ fn copied(files: VertexId, context: &str, parsed: &ParsedStage<'_>, lowering: &m
     let copy = lowering.add(copy, vec![files], name.clone(), &parsed.label, origin);
     state.rootfs = Some(copy);
     state.history.push(HistoryEntry {
-        created_by: name,
+        created_by: name.into(),
         comment: EXPORTER_COMMENT,
         layer: Some(copy),
     });

@@ -1,7 +1,9 @@
 //! Why lowering fails.
 
 use super::ResolveError;
+use super::governed::Refused;
 use crate::diagnostic::{Diagnostic, Span};
+use crate::policy::PolicyError;
 
 /// Why a Dockerfile could not be lowered.
 #[derive(Debug)]
@@ -19,6 +21,13 @@ pub enum LowerError {
         /// Why it could not be resolved.
         error: ResolveError,
     },
+    /// The source policy is against it.
+    Policy {
+        /// What in the Dockerfile asks for the source.
+        origin: Option<Span>,
+        /// Why.
+        error: PolicyError,
+    },
 }
 
 impl LowerError {
@@ -27,6 +36,13 @@ impl LowerError {
         match self {
             Self::Dockerfile(diagnostics) => diagnostics,
             Self::Resolve { diagnostic, .. } => vec![*diagnostic],
+            Self::Policy { origin, error } => {
+                let diagnostic = Diagnostic::error(error.to_string());
+                vec![match origin {
+                    Some(span) => diagnostic.at(span, ""),
+                    None => diagnostic,
+                }]
+            }
         }
     }
 }
@@ -43,6 +59,8 @@ pub(super) enum Failure {
         near: Option<String>,
         error: ResolveError,
     },
+    /// The source policy is against it.
+    Policy(Refused),
     /// A stage that it is made from failed, which has been reported.
     Inherited,
 }

@@ -1,5 +1,7 @@
 //! What lowering yields: the vertex of the image's root file system, its config and its history.
 
+use std::sync::Arc;
+
 use registry::oci::ImageConfig;
 
 use super::ResolvedImage;
@@ -48,7 +50,7 @@ pub struct Base {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HistoryEntry {
     /// The instruction, in the words of BuildKit.
-    pub created_by: String,
+    pub created_by: Arc<str>,
     /// Who wrote the entry: [`COMMENT`] unless it stands for no instruction.
     pub comment: &'static str,
     /// The vertex whose changes are the layer; `None` if there is no layer.

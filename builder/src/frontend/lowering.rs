@@ -10,6 +10,7 @@ use super::environment::Environment;
 use super::expand::Expander;
 use super::failure::{Failure, LowerError};
 use super::globals::Globals;
+use super::governed::{self, Refused};
 use super::instruction;
 use super::lowered::{Base, ScanTargets};
 use super::name::StepNames;
@@ -25,6 +26,7 @@ use crate::diagnostic::{Diagnostic, Span, Spanned};
 use crate::dockerfile::InstructionKind;
 use crate::graph::{GraphBuilder, Meta, VertexId};
 use crate::op::{ImageOp, LocalOp, Op, WorkdirOp};
+use crate::policy::Place;
 
 /// What instructions are lowered with: the request, the names in it, and the graph that grows.
 pub(super) struct Lowering<'a> {
@@ -39,6 +41,8 @@ pub(super) struct Lowering<'a> {
     stages: Vec<Outcome>,
     /// Whether the Dockerfile is only looked at: then nothing in it needs consent, and nothing of the machine.
     pub(super) only_looks: bool,
+    /// The first source that the policy is against.
+    refused: Option<Refused>,
 }
 
 /// How far a stage is.
@@ -68,6 +72,7 @@ impl<'a> Lowering<'a> {
             graph,
             stages: vec![Outcome::Untouched; table.stages.len()],
             only_looks: false,
+            refused: None,
         }
     }
 
@@ -94,7 +99,11 @@ impl<'a> Lowering<'a> {
                         error,
                     });
                 }
+                Err(Failure::Policy(refused)) => return Err(refused.into()),
             }
+        }
+        if let Some(refused) = self.refused {
+            return Err(refused.into());
         }
         let lowered = self.table.stages.iter().zip(&self.stages).enumerate();
         let lowered = lowered.filter_map(|(index, (parsed, outcome))| match outcome {
@@ -126,6 +135,7 @@ impl<'a> Lowering<'a> {
                 near,
                 error,
             }),
+            Err(Failure::Policy(refused)) => Some(refused.into()),
         });
         failures.collect()
     }
@@ -317,6 +327,13 @@ impl<'a> Lowering<'a> {
     }
 
     fn resolve(&self, reference: &Reference, platform: &Platform, span: Span) -> Result<ResolvedImage, Failure> {
+        let place = Place::Image(reference.clone());
+        self.request.policy.decide(&place).map_err(|error| {
+            Failure::Policy(Refused {
+                origin: Some(span),
+                error,
+            })
+        })?;
         self.images.resolve(reference, platform).map_err(|error| {
             let near = self.table.near(reference, self.request);
             let suggestion = near.as_ref().map(|near| format!(" (did you mean {near}?)"));
@@ -346,6 +363,13 @@ impl<'a> Lowering<'a> {
         stage: &str,
         origin: Option<Span>,
     ) -> VertexId {
+        let op = match governed::instead(&op, self.request) {
+            Ok(other) => other.unwrap_or(op),
+            Err(error) => {
+                self.refused.get_or_insert(Refused { origin, error });
+                op
+            }
+        };
         let meta = Meta {
             name,
             stage: stage.to_owned(),

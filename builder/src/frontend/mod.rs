@@ -24,6 +24,7 @@ mod source;
 mod remote;
 mod epoch;
 mod globals;
+mod governed;
 mod stages;
 mod stage;
 mod onbuild;
@@ -49,6 +50,7 @@ pub use syntax::refuse_foreign_syntax;
 use crate::diagnostic::Diagnostic;
 use crate::graph::GraphBuilder;
 use crate::op::Op;
+use crate::policy::Place;
 use lowering::Lowering;
 use source::Source;
 use stage::StageState;
@@ -62,6 +64,10 @@ pub fn references(request: &Request) -> Result<Vec<ImageRequest>, Vec<Diagnostic
     for index in table.needed() {
         for (source, name) in table.stages[index].sources() {
             let Source::Image(image) = source else { continue };
+            // Not even asked about.
+            if request.policy.decide(&Place::Image(image.reference.clone())).is_err() {
+                continue;
+            }
             let known = |known: &ImageRequest| known.reference == image.reference && known.platform == image.platform;
             if !images.iter().any(known) {
                 images.push(ImageRequest {
@@ -78,8 +84,19 @@ pub fn references(request: &Request) -> Result<Vec<ImageRequest>, Vec<Diagnostic
 
 /// Returns the source on the network whose time `SOURCE_DATE_EPOCH` means, if it means one: whoever can ask for that
 /// time puts it into [`Request::source_time`].
-pub fn epoch_source(request: &Request) -> Result<Option<EpochSource>, Vec<Diagnostic>> {
-    Globals::epoch_source(request).map_err(|error| vec![error.in_file(&request.dockerfile.source)])
+///
+/// # Errors
+/// If the Dockerfile is wrong, or the policy is against the source.
+pub fn epoch_source(request: &Request) -> Result<Option<EpochSource>, LowerError> {
+    let source = Globals::epoch_source(request)
+        .map_err(|error| LowerError::Dockerfile(vec![error.in_file(&request.dockerfile.source)]))?;
+    let Some(mut source) = source else { return Ok(None) };
+    let other = governed::instead(&source.op, request).map_err(|error| LowerError::Policy {
+        origin: source.origin,
+        error,
+    })?;
+    source.op = other.unwrap_or(source.op);
+    Ok(Some(source))
 }
 
 /// Adds what the target is made from to a graph and returns what it comes to; `observer` watches.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::governed::Refused;
 use super::stage::OpenStage;
 use super::stages::ParsedStage;
 use crate::diagnostic::{Diagnostic, SourceFile};
@@ -33,6 +34,10 @@ impl Trigger {
                 near,
                 error,
             },
+            Failure::Policy(refused) => Failure::Policy(Refused {
+                origin: Some(parsed.base_name.span),
+                ..refused
+            }),
             Failure::Inherited => Failure::Inherited,
         }
     }

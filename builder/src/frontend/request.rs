@@ -8,6 +8,7 @@ use registry::oci::{Platform, Reference};
 use crate::devices::DeviceRegistry;
 use crate::dockerfile::Dockerfile;
 use crate::op::{Network, Op};
+use crate::policy::Policy;
 
 /// One build of one Dockerfile for one platform.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Request {
     pub device_consent: DeviceConsent,
     /// The devices of the machine.
     pub devices: Arc<DeviceRegistry>,
+    /// Which sources may be used, and which are used instead.
+    pub policy: Arc<Policy>,
     /// Host name that steps see, unless the build argument `BUILDKIT_SANDBOX_HOSTNAME` gives another.
     pub hostname: Option<String>,
     /// `--add-host`: address and name.
@@ -69,6 +72,7 @@ impl Request {
             allow: BTreeSet::new(),
             device_consent: DeviceConsent::default(),
             devices: Arc::default(),
+            policy: Arc::default(),
             hostname: None,
             add_hosts: Vec::new(),
             shm_size: None,

@@ -46,17 +46,20 @@ impl Source {
     /// Finds out what a name stands for that is not that of a stage: a named context, `scratch` or an image.
     pub(super) fn outside(name: &Spanned<String>, platform: &Platform, request: &Request) -> Result<Self, Diagnostic> {
         if let Some((context, given)) = request.context(name, platform) {
-            return Ok(Self::named(context, given, platform));
+            return Ok(Self::named(context, given, platform).governed(request));
         }
         if name.value == "scratch" {
             return Ok(Self::Scratch);
         }
         match name.parse() {
-            Ok(reference) => Ok(Self::Image(ImageSource {
-                reference,
-                platform: platform.clone(),
-                context: None,
-            })),
+            Ok(reference) => {
+                let image = ImageSource {
+                    reference,
+                    platform: platform.clone(),
+                    context: None,
+                };
+                Ok(Self::Image(image).governed(request))
+            }
             Err(error) => {
                 let message = format!("failed to parse stage name \"{}\"", name.value);
                 let refused = Diagnostic::error(message).at(name.span, "").note(error.to_string());

@@ -59,7 +59,7 @@ impl StageState {
     /// Adds an entry without a layer to the history.
     pub(super) fn record(&mut self, created_by: String) {
         self.history.push(HistoryEntry {
-            created_by,
+            created_by: created_by.into(),
             comment: COMMENT,
             layer: None,
         });
@@ -70,7 +70,7 @@ impl StageState {
     pub(super) fn record_layer(&mut self, created_by: String, layer: VertexId, rootfs: VertexId) {
         self.rootfs = Some(rootfs);
         self.history.push(HistoryEntry {
-            created_by,
+            created_by: created_by.into(),
             comment: COMMENT,
             layer: Some(layer),
         });

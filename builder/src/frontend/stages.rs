@@ -146,7 +146,7 @@ impl<'a> StageTable<'a> {
         let context = stage.name.as_ref().and_then(|name| request.context(name, &platform));
         let replaced = context.is_some();
         let base = match context {
-            Some((context, given)) => Source::named(context, given, &platform),
+            Some((context, given)) => Source::named(context, given, &platform).governed(request),
             None => match self.find(&base_name) {
                 Some(index) => Source::Stage(index),
                 None => Source::outside(&base_name, &platform, request)?,

@@ -44,7 +44,8 @@ impl<O: Define + PartialEq> GraphBuilder<O> {
             "an input of `{}` is not in the graph",
             meta.name
         );
-        let alike = self.by_operation.entry(op.operation()).or_default();
+        let operation = op.operation();
+        let alike = self.by_operation.entry(operation).or_default();
         let vertices = &self.vertices;
         let equal = |candidate: &&VertexId| {
             let candidate = &vertices[candidate.index()];
@@ -54,7 +55,13 @@ impl<O: Define + PartialEq> GraphBuilder<O> {
             return equal;
         }
         alike.push(id);
-        self.vertices.push(Vertex { id, op, inputs, meta });
+        self.vertices.push(Vertex {
+            id,
+            op,
+            operation,
+            inputs,
+            meta,
+        });
         id
     }
 

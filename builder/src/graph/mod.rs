@@ -15,6 +15,8 @@ pub use construct::GraphBuilder;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use registry::oci::Digest;
+
 use crate::diagnostic::Span;
 
 /// The place of a vertex in its graph; orders as the graph does, inputs first.
@@ -60,6 +62,8 @@ pub struct Vertex<O> {
     pub id: VertexId,
     /// What it does.
     pub op: O,
+    /// Digest of the operation alone: computed once, used in every key.
+    pub operation: Digest,
     /// The vertices whose results it uses; the operation names them by position.
     pub inputs: Vec<VertexId>,
     /// Its name and origin.

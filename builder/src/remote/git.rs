@@ -54,7 +54,10 @@ impl GitAddress {
     }
 
     /// Reads an address that is known to be a repository's.
-    pub(super) fn of_repository(text: &str) -> Result<Self, RemoteError> {
+    ///
+    /// # Errors
+    /// If a part of it is not what it claims to be.
+    pub fn of_repository(text: &str) -> Result<Self, RemoteError> {
         let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
         let (url, query) = text.split_once('?').unwrap_or((text, ""));
         if !has_honest_host(url) {

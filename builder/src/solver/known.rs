@@ -70,7 +70,7 @@ impl Known {
             }
         });
         Lineage {
-            operation: vertex.op.operation(),
+            operation: vertex.operation,
             inputs: inputs.collect(),
         }
     }

@@ -25,7 +25,7 @@ impl Places {
         let mut operations: HashMap<(&str, Digest), u64> = HashMap::new();
         let mut kinds: HashMap<(&str, &str), u64> = HashMap::new();
         let keys = graph.iter().map(|vertex| {
-            let (stage, kind, operation) = (vertex.meta.stage.as_str(), vertex.op.kind(), vertex.op.operation());
+            let (stage, kind, operation) = (vertex.meta.stage.as_str(), vertex.op.kind(), vertex.operation);
             let mut by_operation = KeyHasher::new("place-of-operation/1");
             by_operation.text(scope).text(stage).digest(operation);
             by_operation.number(next(&mut operations, (stage, operation)));

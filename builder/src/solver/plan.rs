@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::ahead::{Answers, Forecast};
 use super::known::{Identity, Known};
@@ -13,6 +14,9 @@ use super::{Decision, Evaluator, Failure, MissReason, Problem, keys};
 use crate::cache::Record;
 use crate::graph::{Graph, Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
+
+/// How many inputs are digested at once: each takes a thread, and more threads wait for the same disk.
+const READERS: usize = 8;
 
 /// What is to be done, and what was found out to decide it.
 #[derive(Debug)]
@@ -172,7 +176,7 @@ impl<E: Evaluator> Planner<'_, E> {
                 .map_err(|error| Failure::operation(vertex, error))
         });
         for (vertex, pinned) in try_join_all(pins).await? {
-            let operation = vertex.op.operation();
+            let operation = vertex.operation;
             let identity = match pinned.identity {
                 Some(identity) => Identity::Named(keys::source_key(operation, identity)),
                 None => Identity::Nameless(keys::nameless_key(operation, &self.problem.build, vertex.id)),
@@ -183,7 +187,7 @@ impl<E: Evaluator> Planner<'_, E> {
         Ok(())
     }
 
-    /// Digests, all at once, what is read of sources that are known only by content: no key can do without.
+    /// Digests what is read of sources that are known only by content: no key can do without.
     async fn read_nameless(&mut self, needed: &BTreeSet<VertexId>) -> Result<(), Failure<E::Error>> {
         let readers = needed.iter().map(|&id| self.problem.graph.vertex(id));
         let nameless = readers.flat_map(|vertex| {
@@ -200,7 +204,7 @@ impl<E: Evaluator> Planner<'_, E> {
         self.problem.graph.vertex(vertex).op.is_source() && matches!(self.known.identity(vertex), Identity::Nameless(_))
     }
 
-    /// Digests content, all at once; the values must be there.
+    /// Digests content, several at once; the values must be there.
     async fn read(&mut self, what: Vec<(&Vertex<E::Op>, usize, VertexId)>) -> Result<(), Failure<E::Error>> {
         let reads = what.into_iter().map(async |(vertex, position, input)| {
             let content = self
@@ -212,7 +216,8 @@ impl<E: Evaluator> Planner<'_, E> {
                 .map(|content| (vertex.id, position, content))
                 .map_err(|error| Failure::operation(vertex, error))
         });
-        for (reader, position, content) in try_join_all(reads).await? {
+        let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(READERS);
+        while let Some((reader, position, content)) = reads.try_next().await? {
             self.known.read(reader, position, content);
         }
         Ok(())

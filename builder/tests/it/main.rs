@@ -11,5 +11,6 @@ mod harness;
 mod lint;
 mod main_job;
 mod outputs;
+mod policy;
 mod remote;
 mod shared_cache;

@@ -18,7 +18,7 @@ fn history(text: &str, flags: &[&str]) -> Vec<String> {
         .lowered
         .history
         .into_iter()
-        .map(|entry| entry.created_by)
+        .map(|entry| entry.created_by.to_string())
         .collect()
 }
 

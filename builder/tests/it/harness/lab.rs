@@ -90,6 +90,11 @@ impl Lab {
 
     /// Returns the command that runs `croze` as the building user, with a clean environment.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
+        self.command_with(&[], words)
+    }
+
+    /// The same, with variables `NAME=VALUE` in its environment.
+    pub(crate) fn command_with(&self, variables: &[&str], words: &[&str]) -> Command {
         // `setpriv` becomes croze instead of waiting for it, so the child's pid is croze's.
         let mut command = Command::new("setpriv");
         command.args([
@@ -106,7 +111,7 @@ impl Lab {
         command.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.arg(format!("HOME={}", self.path().join("home").display()));
         command.arg(format!("CROZE_ROOT={}", self.path().join("state").display()));
-        command.arg(croze_binary());
+        command.args(variables).arg(croze_binary());
         command.args(words.iter().map(|word| self.fill(word)));
         command.current_dir(self.path());
         command

@@ -56,12 +56,49 @@ fn an_agent_answers_root_and_others_in_the_step() {
 }
 
 #[test]
+fn a_key_is_held_by_an_agent_of_the_builds_own() {
+    // BK-175
+    let lab = Lab::new(
+        "FROM BASE/debian\nRUN --mount=type=ssh,mode=741,uid=100,gid=102 [ \"$(stat -c '%u %g %f' $SSH_AUTH_SOCK)\" = \
+         \"100 102 c1e1\" ]\nRUN --mount=type=ssh perl -MIO::Socket::UNIX -e '$s=IO::Socket::UNIX->new($ENV{SSH_AUTH_SOCK}) \
+         or die \"no: $!\"; print $s pack(\"NC\",1,11); $s->flush; read($s,$b,9)==9 or die; \
+         print \"identities \".unpack(\"x5N\",$b).\"\\n\"'\n",
+    );
+    let keygen = |name: &str, words: &str| {
+        let key = lab.path().join(name);
+        sh(&format!(
+            "ssh-keygen -q {words} -f {0}; chown {USER} {0}; chmod 644 {0}",
+            key.display()
+        ));
+        key.display().to_string()
+    };
+    let (rsa, other) = (
+        keygen("rsa", "-t rsa -m PEM -N ''"),
+        keygen("other", "-t ed25519 -N ''"),
+    );
+    let locked = keygen("locked", "-t ed25519 -N passphrase");
+    let outcome = lab.build(&["--ssh", &format!("default={rsa}")]);
+    assert!(outcome.stderr.contains("identities 1\n"), "{}", outcome.stderr);
+    let outcome = lab.build(&["--no-cache", "--ssh", &format!("default={rsa},{other}")]);
+    assert!(outcome.stderr.contains("identities 2\n"), "{}", outcome.stderr);
+    lab.croze(&["build", "--ssh", &format!("default={locked}"), "context"])
+        .fails(5, &["neither an agent's socket nor a key", "ssh-add KEY"]);
+    let running = sh(&format!(
+        "pgrep -u {USER} -f '{}' || true",
+        lab.path().join("rsa").display()
+    ));
+    assert_eq!(running, "", "an agent outlives the build");
+}
+
+#[test]
 fn what_is_no_agent_is_told_with_what_to_do() {
     let lab = Lab::new("FROM BASE/busybox\nRUN --mount=type=ssh,required=true true\n");
     lab.write("key.pem", "-----BEGIN RSA PRIVATE KEY-----\n");
     let key = format!("default={}", lab.context("key.pem").display());
     lab.croze(&["build", "--ssh", &key, "context"])
-        .fails(2, &["is not the socket of an ssh-agent", "ssh-add"]);
+        .fails(5, &["neither an agent's socket nor a key", "ssh-add"]);
+    lab.croze(&["build", "--ssh", "default=absent", "context"])
+        .fails(5, &["cannot find", "absent"]);
     lab.croze(&["build", "--ssh", "default", "context"])
         .fails(5, &["SSH_AUTH_SOCK", "ssh-agent"]);
     lab.croze(&["build", "context"])
@@ -148,6 +185,10 @@ fn a_repository_may_be_fetched_by_ssh_with_the_users_agent() {
     let outcome = lab.croze(&["build", "--ssh", &agent, "-o", "context-out", &url]);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert!(lab.path().join("context-out/file").exists());
+
+    let key = format!("default={}", lab.path().join("key").display());
+    let outcome = lab.croze(&["build", "--ssh", &key, "-o", "key-out", &url]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
 
     // Nobody is let in without a key, no host is believed that is not known, and the agent that was given is the one asked.
     lab.croze(&["build", &url])
