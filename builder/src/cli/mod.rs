@@ -81,11 +81,11 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
-            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
+            sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;
         }
         Command::Prune(args) => {
-            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
+            sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::prune(&root()?, args)?)?;
         }
         Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,

@@ -13,6 +13,7 @@
 
 mod changes;
 mod clock;
+mod equal;
 mod index;
 mod lay;
 mod live;
@@ -198,7 +199,7 @@ impl Claim {
             snapshot,
             ..
         } = self;
-        live.find_changes(&snapshot.root()?, trees.evidence)?;
+        live.find_changes(&trees.store, &snapshot.root()?, trees.evidence)?;
         if snapshot.commit_or_defer(name)? == Committed::Now {
             live.chain.push(name.clone());
             trees.give_back(Arc::new(live));

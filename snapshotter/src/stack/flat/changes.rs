@@ -48,8 +48,14 @@ impl Changes {
     }
 }
 
-/// Scans a tree and tells what is different from an earlier scan; returns the new scan as well.
-pub(super) fn compare(tree: &Root, before: Index, evidence: Evidence) -> Result<(Index, Changes), FsError> {
+/// Scans a tree and tells what is different from an earlier scan; returns the new scan as well. `is_kept` is asked
+/// whether a file is still what the snapshots have under its path, where the scans cannot tell.
+pub(super) fn compare(
+    tree: &Root,
+    before: Index,
+    evidence: Evidence,
+    is_kept: impl Fn(&Path) -> Result<bool, FsError>,
+) -> Result<(Index, Changes), FsError> {
     let shared = before.stamps.values().filter(|stamp| stamp.is_shared);
     let shared = shared.map(|stamp| stamp.inode).collect();
     let mut comparison = Comparison {
@@ -61,8 +67,10 @@ pub(super) fn compare(tree: &Root, before: Index, evidence: Evidence) -> Result<
         new_directories: HashSet::new(),
         shared,
         joined: HashSet::new(),
+        doubtful: Vec::new(),
     };
     walk::walk(tree.open_dir(Path::new(""))?, &mut comparison)?;
+    comparison.resolve_doubts(is_kept)?;
     comparison.note_gone();
     comparison.note_joined();
     Ok((comparison.after, comparison.changes))
@@ -80,6 +88,8 @@ struct Comparison {
     shared: HashSet<u64>,
     /// Those of them that were given further names.
     joined: HashSet<u64>,
+    /// Files of which another name was removed, and perhaps nothing else was done to them.
+    doubtful: Vec<PathBuf>,
     /// Directories that are not those that had their names before: nothing in them was there.
     new_directories: HashSet<Box<[u8]>>,
 }
@@ -105,7 +115,9 @@ impl Visitor for Comparison {
         }
         self.after.insert(path, stamp);
         if !stamp.is_dir() {
-            if !is_untouched {
+            if !is_in_new && was.is_some_and(|was| stamp.may_have_lost_a_name_only(&was)) {
+                self.doubtful.push(place.path.to_owned());
+            } else if !is_untouched {
                 self.changes.insert(place.path, Change::File);
             }
             return Ok(Next::Pass);
@@ -129,6 +141,16 @@ impl Visitor for Comparison {
 }
 
 impl Comparison {
+    /// Looks into the files that times say nothing certain of.
+    fn resolve_doubts(&mut self, is_kept: impl Fn(&Path) -> Result<bool, FsError>) -> Result<(), FsError> {
+        for path in std::mem::take(&mut self.doubtful) {
+            if !is_kept(&path)? {
+                self.changes.insert(&path, Change::File);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the other names of an inode for changed that was given a new one: they are to be names of one file again.
     fn note_joined(&mut self) {
         for (path, stamp) in &self.after.stamps {

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, mkdirat};
 
 use super::clock::Clock;
 use super::index::Index;
-use super::{Evidence, changes, lay, upper};
+use super::{Evidence, changes, equal, lay, upper};
 use crate::attributes::Attributes;
 use crate::error::{FsError, OnPath as _};
 use crate::inodes::Inodes;
@@ -92,11 +92,29 @@ impl LiveTree {
     }
 
     /// Puts what was changed since the tree was last scanned into the empty directory of a snapshot.
-    pub(super) fn find_changes(&mut self, into: &Root, evidence: Evidence) -> Result<(), FsError> {
+    pub(super) fn find_changes(
+        &mut self,
+        store: &SnapshotStore,
+        into: &Root,
+        evidence: Evidence,
+    ) -> Result<(), FsError> {
         let root = self.root()?;
-        let (index, changes) = changes::compare(&root, std::mem::take(&mut self.index), evidence)?;
+        let before = std::mem::take(&mut self.index);
+        let is_kept = |path: &Path| self.is_kept(store, &root, path);
+        let (index, changes) = changes::compare(&root, before, evidence, is_kept)?;
         self.index = index;
         upper::write(&root, &changes, into)
+    }
+
+    /// Returns whether a file is what the chain has under its path.
+    fn is_kept(&self, store: &SnapshotStore, root: &Root, path: &Path) -> Result<bool, FsError> {
+        for name in self.chain.iter().rev() {
+            let snapshot = Root::open(&store.fs_dir(name))?;
+            if snapshot.stat(path, false)?.is_some() {
+                return equal::is_equal(root, &snapshot, path);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns the owners of links, FIFOs and sockets.
