@@ -12,3 +12,4 @@ mod lint;
 mod main_job;
 mod outputs;
 mod remote;
+mod shared_cache;

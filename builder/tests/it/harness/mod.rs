@@ -10,7 +10,7 @@ mod web;
 
 pub(crate) use bare::BareMachine;
 pub(crate) use lab::{Lab, Outcome};
-pub(crate) use registry::base_registry;
+pub(crate) use registry::{Registry, base_registry};
 pub(crate) use web::{Page, WebServer};
 
 use std::path::{Path, PathBuf};
