@@ -26,6 +26,13 @@ pub(super) enum Say {
     Reasons,
 }
 
+impl Say {
+    /// What the commands say that only need a sandbox to reach the store.
+    pub(super) fn of_store(global: &GlobalArgs) -> Self {
+        if global.verbose { Self::Reasons } else { Self::Nothing }
+    }
+}
+
 /// Enters the wanted sandbox, or the strongest; must be called before there is a second thread.
 ///
 /// Where that fails, standard error gets what `croze doctor` would say.
@@ -59,8 +66,7 @@ pub(super) fn enter_for_store(root: &Path, environment: &Environment, global: &G
     if !StateDir::exists(root, Ownership::Real) {
         return Ok(());
     }
-    let say = if global.verbose { Say::Reasons } else { Say::Nothing };
-    enter(None, root, environment, say).map(drop)
+    enter(None, root, environment, Say::of_store(global)).map(drop)
 }
 
 /// Enters the wanted sandbox, or the strongest, for a build; without any the build can still do all but run steps.
