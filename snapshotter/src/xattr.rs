@@ -19,7 +19,7 @@ use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
 use crate::form::Ownership;
-use crate::inode_record::CAPABILITY_XATTR;
+use crate::inode_record::{CAPABILITY_XATTR, InodeRecord};
 
 /// Marks a directory of an overlay upper directory as opaque when its value is `y`.
 const OPAQUE: &CStr = c"user.overlay.opaque";
@@ -105,6 +105,8 @@ pub struct Found {
     pub opaque: bool,
     /// Number of attributes that stay.
     pub skipped: u64,
+    /// What the inode means, if that is noted; asked for with emulated ownership only.
+    pub(crate) record: Option<InodeRecord>,
 }
 
 /// Buffers to read extended attributes into; most files have none, which costs one call.
@@ -139,6 +141,8 @@ impl Reader {
             };
             if name == OPAQUE {
                 found.opaque = value == b"y";
+            } else if name == InodeRecord::XATTR && ownership == Ownership::Emulated {
+                found.record = Some(InodeRecord::parse(value).map_err(|_| Errno::UCLEAN)?);
             } else if name == CAPABILITY_XATTR && ownership == Ownership::Emulated {
                 found.xattrs.extend(Xattr::for_layer(CAPABILITY, value));
             } else if OWN.iter().any(|own| name.to_bytes().starts_with(own)) {

@@ -173,15 +173,12 @@ impl Reading<'_> {
                 Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(changed()),
                 file => std::fs::File::from(file.map_err(failed("open"))?),
             };
-            let stat = self.inodes.stat(file.as_fd()).map_err(failed("stat"))?;
+            let looked = self.inodes.stat_with_xattrs(file.as_fd(), &mut self.xattrs);
+            let (stat, found) = looked.map_err(failed("read attributes of"))?;
             if stat.file_type != FileType::RegularFile {
                 return Err(changed());
             }
-            let xattrs = self
-                .inodes
-                .xattrs(file.as_fd(), &mut self.xattrs)
-                .map_err(failed("read attributes of"))?
-                .xattrs;
+            let xattrs = found.xattrs;
             let digest = file_digest::of(&xattrs, &mut &file, stat.size, &mut self.buffer)
                 .map_err(|error| FsError::new("read", absolute(path), error))?;
             if let Some(digest) = digest {
