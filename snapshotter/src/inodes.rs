@@ -200,6 +200,21 @@ impl Inodes {
         xattr.set(fd, self.ownership())
     }
 
+    /// Returns what an open file or directory is, and its extended attributes.
+    pub fn stat_with_xattrs(
+        &self,
+        fd: BorrowedFd<'_>,
+        reader: &mut xattr::Reader,
+    ) -> Result<(Stat, xattr::Found), Errno> {
+        let stat = stat_at(fd, c"")?;
+        let found = self.xattrs(fd, reader)?;
+        match &self.0 {
+            Kind::Real { .. } => Ok((stat, found)),
+            // The list of attributes says whether there is a record; mostly there is none.
+            Kind::Emulated(emulated) => Ok((emulated.seen(stat, || Ok(found.record))?, found)),
+        }
+    }
+
     /// Returns the extended attributes of an open file or directory.
     pub fn xattrs(&self, fd: BorrowedFd<'_>, reader: &mut xattr::Reader) -> Result<xattr::Found, Errno> {
         reader.read(fd, self.ownership())

@@ -28,6 +28,7 @@ use crate::root::Root;
 use crate::special_owners::SpecialOwners;
 use crate::store::SnapshotStore;
 pub use flat::Evidence;
+pub(crate) use flat::lay;
 use flat::{Claim, Trees};
 use layered::Layered;
 
@@ -207,6 +208,16 @@ impl Workspace {
         }
     }
 
+    /// Says of names in the tree (without a leading slash) that they were moved away and back, and that nothing else was
+    /// done to what they stand for: that does not count as a change, although it changes times that nobody can set.
+    pub fn set_moved(&mut self, names: impl IntoIterator<Item = PathBuf>) {
+        match &mut self.0 {
+            // The kernel's overlay sees who moves what.
+            Working::Layered(_) => {}
+            Working::Flat(claim) => claim.set_moved(names.into_iter().collect()),
+        }
+    }
+
     /// Returns the owners of links, FIFOs and sockets in the tree, where the kernel does not hold them.
     pub fn special_owners(&self) -> Result<SpecialOwners, StackError> {
         match &self.0 {
@@ -223,7 +234,8 @@ impl Workspace {
         }
     }
 
-    /// Publishes what another process has changed, who says whose the links, FIFOs and sockets in the tree are now.
+    /// Publishes what another process has changed, which says whose the links, FIFOs and sockets are that it has made
+    /// or changed; who is not listed is root's, and what it has not touched stays whose it was.
     pub fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), StackError> {
         match self.0 {
             Working::Layered(layered) => layered.commit_owned(name, owners),

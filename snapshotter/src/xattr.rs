@@ -11,6 +11,7 @@
 //! machine's own. Archives hold version 2; the kernel turns it into version 3 and back where a user namespace needs
 //! that, so the conversion here is for attributes that come in the other form.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
@@ -18,7 +19,7 @@ use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
 use crate::form::Ownership;
-use crate::inode_record::CAPABILITY_XATTR;
+use crate::inode_record::{CAPABILITY_XATTR, InodeRecord};
 
 /// Marks a directory of an overlay upper directory as opaque when its value is `y`.
 const OPAQUE: &CStr = c"user.overlay.opaque";
@@ -104,6 +105,8 @@ pub struct Found {
     pub opaque: bool,
     /// Number of attributes that stay.
     pub skipped: u64,
+    /// What the inode means, if that is noted; asked for with emulated ownership only.
+    pub(crate) record: Option<InodeRecord>,
 }
 
 /// Buffers to read extended attributes into; most files have none, which costs one call and no buffer.
@@ -131,6 +134,8 @@ impl Reader {
             };
             if name == OPAQUE {
                 found.opaque = value == b"y";
+            } else if name == InodeRecord::XATTR && ownership == Ownership::Emulated {
+                found.record = Some(InodeRecord::parse(value).map_err(|_| Errno::UCLEAN)?);
             } else if name == CAPABILITY_XATTR && ownership == Ownership::Emulated {
                 found.xattrs.extend(Xattr::for_layer(CAPABILITY, value));
             } else if OWN.iter().any(|own| name.to_bytes().starts_with(own)) {
@@ -143,6 +148,16 @@ impl Reader {
         }
         found.xattrs.sort();
         Ok(found)
+    }
+
+    /// Returns every attribute that can be read, but overlay's own, by name.
+    pub(crate) fn all(&mut self, fd: BorrowedFd<'_>) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+        let mut all = BTreeMap::new();
+        self.each(fd, |name, value| {
+            all.insert(name.to_bytes().to_vec(), value.to_vec());
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// Shows every attribute that can be read, but overlay's own.

@@ -85,11 +85,11 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
-            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
+            sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;
         }
         Command::Prune(args) => {
-            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
+            sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::prune(&root()?, args)?)?;
         }
         Command::Cache(command) => build::print(&block_on(caches::run(command, environment))?)?,

@@ -176,15 +176,12 @@ impl Reading<'_> {
                 Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(changed()),
                 file => std::fs::File::from(file.map_err(failed("open"))?),
             };
-            let stat = self.inodes.stat(file.as_fd()).map_err(failed("stat"))?;
+            let looked = self.inodes.stat_with_xattrs(file.as_fd(), &mut self.xattrs);
+            let (stat, found) = looked.map_err(failed("read attributes of"))?;
             if stat.file_type != FileType::RegularFile {
                 return Err(changed());
             }
-            let xattrs = self
-                .inodes
-                .xattrs(file.as_fd(), &mut self.xattrs)
-                .map_err(failed("read attributes of"))?
-                .xattrs;
+            let xattrs = found.xattrs;
             let wanted = usize::try_from(stat.size).map_or(BUFFER, |size| size.min(BUFFER));
             if self.buffer.len() < wanted {
                 self.buffer.resize(wanted, 0);

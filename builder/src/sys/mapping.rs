@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 /// Size of the file that is tried with, in bytes: the smallest page there is.
 const LENGTH: usize = 4096;
@@ -62,6 +63,14 @@ pub(super) fn read_and_change<T>(file: &File, between: impl FnOnce() -> T) -> io
 /// Returns whether a file in the directory gets another time of change when it is written to through a mapping that
 /// was read before. That of a tmpfs does not.
 pub fn mapped_writes_change_times(directory: &Path) -> io::Result<bool> {
+    // Where times tick, the write may come within the tick of the file's making: then it is tried with more patience.
+    Ok(changes_time_after(Duration::ZERO, directory)? || changes_time_after(TICK, directory)?)
+}
+
+/// Longer than a tick of any kernel.
+const TICK: Duration = Duration::from_millis(10);
+
+fn changes_time_after(pause: Duration, directory: &Path) -> io::Result<bool> {
     let mut file = tempfile::tempfile_in(directory)?;
     file.write_all(&[0; LENGTH])?;
     let time = || {
@@ -70,8 +79,7 @@ pub fn mapped_writes_change_times(directory: &Path) -> io::Result<bool> {
     };
     let before = read_and_change(&file, || {
         let before = time();
-        // Where times tick, the next tick is waited for.
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(pause);
         before
     })??;
     Ok(time()? != before)

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod architecture;
+mod bare;
 mod cache_matrix;
 mod checks;
 mod export;

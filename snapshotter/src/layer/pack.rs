@@ -213,8 +213,8 @@ impl<'a> Packer<'a> {
     }
 
     fn directory_member(&mut self, fd: BorrowedFd<'_>, path: &[u8], shown: &Path) -> Result<xattr::Found, PackError> {
-        let stat = self.inodes.stat(fd).on("stat", shown)?;
-        let found = self.xattrs_of(fd, shown)?;
+        let (stat, found) = self.look(fd, shown)?;
+        self.summary.xattrs_skipped += found.skipped;
         self.member(&self.describe(&stat, path, EntryType::Directory, &found.xattrs))?;
         Ok(found)
     }
@@ -223,7 +223,7 @@ impl<'a> Packer<'a> {
         // A FIFO that takes the file's place must not be waited for.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let fd = openat(place.dir, place.name, flags, Mode::empty()).on("open", place.path)?;
-        let stat = self.inodes.stat(fd.as_fd()).on("stat", place.path)?;
+        let (stat, found) = self.look(fd.as_fd(), place.path)?;
         match (stat.file_type, self.inodes.ownership()) {
             (FileType::RegularFile, _) => {}
             // A placeholder.
@@ -237,7 +237,7 @@ impl<'a> Packer<'a> {
         if self.link(place, &stat)? {
             return Ok(());
         }
-        let found = self.xattrs_of(fd.as_fd(), place.path)?;
+        self.summary.xattrs_skipped += found.skipped;
         let path = self.archived(place.path);
         let mut member = self.describe(&stat, &path, EntryType::Regular, &found.xattrs);
         member.size = stat.size;
@@ -323,13 +323,9 @@ impl<'a> Packer<'a> {
         Ok(true)
     }
 
-    fn xattrs_of(&mut self, fd: BorrowedFd<'_>, path: &Path) -> Result<xattr::Found, PackError> {
-        let found = self
-            .inodes
-            .xattrs(fd, &mut self.xattrs)
-            .on("read the extended attributes of", path)?;
-        self.summary.xattrs_skipped += found.skipped;
-        Ok(found)
+    fn look(&mut self, fd: BorrowedFd<'_>, path: &Path) -> Result<(Stat, xattr::Found), FsError> {
+        let looked = self.inodes.stat_with_xattrs(fd, &mut self.xattrs);
+        looked.on("read the attributes of", path)
     }
 
     fn describe<'m>(&self, stat: &Stat, path: &'m [u8], entry_type: EntryType, xattrs: &'m [Xattr]) -> Member<'m> {

@@ -13,11 +13,13 @@
 
 mod changes;
 mod clock;
+mod equal;
 mod index;
 mod lay;
 mod live;
 mod upper;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -29,6 +31,7 @@ use crate::special_owners::SpecialOwners;
 use crate::stack::Writes;
 use crate::store::{ActiveSnapshot, Committed, SnapshotStore};
 use clock::Clock;
+pub(crate) use lay::lay;
 use live::LiveTree;
 
 /// How many trees that nobody uses are kept for whoever comes next.
@@ -91,6 +94,7 @@ impl Trees {
             snapshot: trees.store.prepare()?,
             live,
             root: OnceLock::new(),
+            told: Told::default(),
             trees: Arc::clone(trees),
         })
     }
@@ -165,12 +169,22 @@ impl Shown {
     }
 }
 
+/// What whoever has changed a tree tells of it, beside what the scans show.
+#[derive(Debug, Default)]
+struct Told {
+    /// Names that were moved away and back, and to which nothing else was done.
+    moved: HashSet<PathBuf>,
+    /// Whose the links, FIFOs and sockets that were made or changed are, where somebody else keeps their owners.
+    special_owners: Option<SpecialOwners>,
+}
+
 /// A tree that is written to, and the snapshot that its changes become. Dropped, both are deleted.
 #[derive(Debug)]
 pub(super) struct Claim {
     trees: Arc<Trees>,
     live: LiveTree,
     root: OnceLock<Root>,
+    told: Told,
     snapshot: ActiveSnapshot,
 }
 
@@ -191,14 +205,19 @@ impl Claim {
         self.live.special_owners()
     }
 
+    pub(super) fn set_moved(&mut self, moved: HashSet<PathBuf>) {
+        self.told.moved = moved;
+    }
+
     pub(super) fn commit(self, name: &SnapshotName) -> Result<(), FsError> {
         let Self {
             trees,
             mut live,
             snapshot,
+            told,
             ..
         } = self;
-        live.find_changes(&snapshot.root()?, trees.evidence)?;
+        live.find_changes(&trees.store, &snapshot.root()?, &told, trees.evidence)?;
         if snapshot.commit_or_defer(name)? == Committed::Now {
             live.chain.push(name.clone());
             trees.give_back(Arc::new(live));
@@ -206,8 +225,8 @@ impl Claim {
         Ok(())
     }
 
-    pub(super) fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), FsError> {
-        self.live.set_special_owners(owners)?;
+    pub(super) fn commit_owned(mut self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), FsError> {
+        self.told.special_owners = Some(owners.clone());
         self.commit(name)
     }
 }

@@ -69,3 +69,52 @@ impl Clock {
         sleep((latest + TICK).saturating_sub(now).min(TICK));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fs::File;
+
+    use super::*;
+
+    fn now() -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+    }
+
+    fn stamp(time: Duration) -> Timestamp {
+        Timestamp {
+            seconds: time.as_secs() as i64,
+            nanos: time.subsec_nanos(),
+        }
+    }
+
+    #[test]
+    fn a_ticking_clock_is_waited_for_and_for_no_longer_than_a_tick() {
+        let latest = now();
+        Clock::Ticking.wait_past(stamp(latest));
+        assert!(now() >= latest + TICK);
+        let begun = Instant::now();
+        Clock::Ticking.wait_past(stamp(latest));
+        assert!(begun.elapsed() < TICK, "a time long past was waited for");
+        Clock::Ticking.wait_past(stamp(now() + Duration::from_secs(3600)));
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "a time to come was waited for"
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_called_fine_gives_no_time_twice() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = Root::open(scratch.path()).unwrap();
+        let clock = Clock::probe(&root).unwrap();
+        let path = scratch.path().join("file");
+        let file = File::create(&path).unwrap();
+        let times = (0..500).map(|_| {
+            pwrite(&file, b"x", 0).unwrap();
+            stat_at(file.as_fd(), c"").unwrap().ctime
+        });
+        let distinct: HashSet<Timestamp> = times.collect();
+        assert_eq!(clock == Clock::Fine, distinct.len() == 500);
+    }
+}

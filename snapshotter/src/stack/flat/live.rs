@@ -9,7 +9,7 @@ use rustix::fs::{Mode, mkdirat};
 
 use super::clock::Clock;
 use super::index::Index;
-use super::{Evidence, changes, lay, upper};
+use super::{Evidence, Told, changes, equal, lay, upper};
 use crate::attributes::Attributes;
 use crate::error::{FsError, OnPath as _};
 use crate::inodes::Inodes;
@@ -68,7 +68,7 @@ impl LiveTree {
     ) -> Result<(), FsError> {
         let root = self.root()?;
         for name in snapshots {
-            lay::lay(&store.root(name)?, &root, self.manner)?;
+            lay(&store.root(name)?, &root, self.manner)?;
             self.chain.push(name.clone());
         }
         self.index = self.index.renewed(&root, self.manner, evidence)?;
@@ -92,11 +92,35 @@ impl LiveTree {
     }
 
     /// Puts what was changed since the tree was last scanned into the empty directory of a snapshot.
-    pub(super) fn find_changes(&mut self, into: &Root, evidence: Evidence) -> Result<(), FsError> {
+    pub(super) fn find_changes(
+        &mut self,
+        store: &SnapshotStore,
+        into: &Root,
+        told: &Told,
+        evidence: Evidence,
+    ) -> Result<(), FsError> {
         let root = self.root()?;
-        let (index, changes) = changes::compare(&root, std::mem::take(&mut self.index), evidence)?;
+        let before = std::mem::take(&mut self.index);
+        let is_kept = |path: &Path| self.is_kept(store, &root, path);
+        let (index, changes) = changes::compare(&root, before, &told.moved, evidence, is_kept)?;
+        if let (Some(specials), Some(owners)) = (self.inodes.specials(), &told.special_owners) {
+            for path in changes.files() {
+                owners.install_at(path, &root, specials)?;
+            }
+        }
         self.index = index;
         upper::write(&root, &changes, into)
+    }
+
+    /// Returns whether a file is what the chain has under its path.
+    fn is_kept(&self, store: &SnapshotStore, root: &Root, path: &Path) -> Result<bool, FsError> {
+        for name in self.chain.iter().rev() {
+            let snapshot = Root::open(&store.fs_dir(name))?;
+            if snapshot.stat(path, false)?.is_some() {
+                return equal::is_equal(root, &snapshot, path);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns the owners of links, FIFOs and sockets.
@@ -107,17 +131,6 @@ impl LiveTree {
                 SpecialOwners::find(&root, &root, specials)
             }
             None => Ok(SpecialOwners::default()),
-        }
-    }
-
-    /// Replaces the owners of links, FIFOs and sockets.
-    pub(super) fn set_special_owners(&self, owners: &SpecialOwners) -> Result<(), FsError> {
-        match self.inodes.specials() {
-            Some(specials) => {
-                specials.clear();
-                owners.install(&self.root()?, specials)
-            }
-            None => Ok(()),
         }
     }
 }
