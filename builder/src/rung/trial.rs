@@ -76,6 +76,12 @@ pub enum Refusal {
     /// No user namespace.
     #[error(transparent)]
     Enter(#[from] EnterError),
+    /// A usual id is missing.
+    #[error("with {count} ids there is no 65534, the user `nobody` and group `nogroup` of many programs")]
+    NoNobody {
+        /// How many ids there are.
+        count: u64,
+    },
     /// The right to mount without a new user namespace is missing.
     #[error("croze has no `CAP_SYS_ADMIN`")]
     NotAdmin,
@@ -124,6 +130,10 @@ impl Refusal {
     pub fn remedy(&self) -> Option<String> {
         let remedy = match self {
             Self::Enter(error) => return error.remedy(),
+            Self::NoNobody { .. } => {
+                "give ranges of 65536 ids in `/etc/subuid` and `/etc/subgid`; in a pod with `hostUsers: false` all \
+                 but the own one: for the user 1000 the lines `1000:1:999` and `1000:1001:64535`"
+            }
             Self::NotAdmin => {
                 "in Kubernetes set `hostUsers: false` and add `SYS_ADMIN` to `securityContext.capabilities.add`; with \
                  Docker pass `--cap-add SYS_ADMIN --security-opt apparmor=unconfined`"

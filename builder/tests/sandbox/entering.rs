@@ -6,7 +6,8 @@ use builder::rung::Rung;
 
 use super::Test;
 use crate::driver::{self, Job, Report};
-use crate::harness::{Sandbox, USER, USER_WITHOUT_IDS, Who, is_root, report};
+use crate::harness::{Sandbox, USER, USER_WITHOUT_IDS, is_root, report};
+use crate::place::Who;
 use crate::tests;
 
 pub(crate) const TESTS: &[Test] = tests![

@@ -20,13 +20,15 @@ mod harness;
 mod isolation;
 mod lifetime;
 mod mounts;
+mod place;
 mod probe;
 mod programs;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use harness::{Place, Sandbox};
+use harness::Sandbox;
+use place::Place;
 
 /// A test, run once per place.
 type Test = (&'static str, fn(&Sandbox));

@@ -33,15 +33,14 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 pub(super) fn take_on(credentials: &Credentials, privileges: Privileges) -> Result<(), SetupError> {
     let Credentials { uid, gid, groups } = credentials;
     own_output(*uid, *gid)?;
+    // Without a user namespace of croze's own, some may have been withheld from croze.
+    let own = capabilities(None).on("read the capabilities of", "the step")?.permitted;
     let capabilities = match privileges {
         Privileges::Docker => {
             limit_capabilities()?;
-            CAPABILITIES
+            CAPABILITIES.intersection(own)
         }
-        Privileges::All => {
-            let own = capabilities(None).on("read the capabilities of", "the step")?;
-            own.permitted
-        }
+        Privileges::All => own,
     };
 
     let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
