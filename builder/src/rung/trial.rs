@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fd::OwnedFd;
 
 use super::{Confinement, Rung};
-use crate::rootless::EnterError;
+use crate::rootless::{EnterError, Remedy};
 
 /// What a rung is tried for.
 #[derive(Clone, Copy, Debug)]
@@ -125,35 +125,40 @@ impl Refusal {
         move |source| Self::Trial { verb, source }
     }
 
-    /// Returns what to do about it: a command to type or a field to set. `None` where nothing better is known than the
-    /// cause itself.
-    pub fn remedy(&self) -> Option<String> {
-        let remedy = match self {
-            Self::Enter(error) => return error.remedy(),
-            Self::NoNobody { .. } => {
-                "give ranges of 65536 ids in `/etc/subuid` and `/etc/subgid`; in a pod with `hostUsers: false` all \
-                 but the own one: for the user 1000 the lines `1000:1:999` and `1000:1001:64535`"
-            }
-            Self::NotAdmin => {
-                "in Kubernetes set `hostUsers: false` and add `SYS_ADMIN` to `securityContext.capabilities.add`; with \
-                 Docker pass `--cap-add SYS_ADMIN --security-opt apparmor=unconfined`"
-            }
-            Self::NoSetpcap => "in Kubernetes add `SETPCAP` to `securityContext.capabilities.add`",
-            Self::NoMount { .. } => {
-                "AppArmor or SELinux may be the cause: in Kubernetes set `securityContext.appArmorProfile: {type: \
-                 Unconfined}`; with Docker pass `--security-opt apparmor=unconfined`"
-            }
-            Self::NoProc { .. } => {
-                "in Kubernetes set `hostUsers: false` and `securityContext.procMount: Unmasked`; with Docker or Podman \
-                 pass `--security-opt systempaths=unconfined`"
-            }
-            Self::NoOverlay { .. } => {
-                "keep the state directory on ext4, xfs, btrfs or tmpfs, not on a container's own root: set \
-                 `CROZE_ROOT` to a volume, in Kubernetes to an `emptyDir`"
-            }
-            Self::Trial { .. } => return None,
-        };
-        Some(remedy.to_owned())
+    /// Returns what to do about it, each by itself; nothing where nothing better is known than the cause itself.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Enter(error) => error.remedies(),
+            Self::NoNobody { .. } => vec![
+                Remedy::host("ranges of 65536 ids in `/etc/subuid` and `/etc/subgid`"),
+                Remedy::image(
+                    "in pods with `hostUsers: false` all ids but the own one: for the user 1000 the lines `1000:1:999` \
+                     and `1000:1001:64535`",
+                ),
+            ],
+            Self::NotAdmin => vec![
+                Remedy::docker("`--cap-add SYS_ADMIN --security-opt apparmor=unconfined`"),
+                Remedy::kubernetes("`hostUsers: false`, and `SYS_ADMIN` in `securityContext.capabilities.add`"),
+            ],
+            Self::NoSetpcap => vec![
+                Remedy::docker("`--cap-add SETPCAP`"),
+                Remedy::kubernetes("`SETPCAP` in `securityContext.capabilities.add`"),
+            ],
+            Self::NoMount { .. } => vec![
+                Remedy::docker("`--security-opt apparmor=unconfined`"),
+                Remedy::kubernetes("`securityContext.appArmorProfile: {type: Unconfined}`"),
+            ],
+            Self::NoProc { .. } => vec![
+                Remedy::docker("`--security-opt systempaths=unconfined`"),
+                Remedy::kubernetes("`hostUsers: false` and `securityContext.procMount: Unmasked`"),
+            ],
+            Self::NoOverlay { .. } => vec![
+                Remedy::host("`CROZE_ROOT` on ext4, xfs, btrfs or tmpfs, not on a container's own root"),
+                Remedy::docker("`--volume croze:/state --env CROZE_ROOT=/state/croze`"),
+                Remedy::kubernetes("an `emptyDir` volume, and `CROZE_ROOT` in it"),
+            ],
+            Self::Trial { .. } => Vec::new(),
+        }
     }
 }
 

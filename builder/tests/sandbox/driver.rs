@@ -103,7 +103,7 @@ fn enter(order: &Order, state_root: &Path) -> Result<Confinement, Report> {
         Err(refused) => {
             let refusal = refused.trials[0].shortcoming().unwrap();
             let mut report = Report::failure(refusal);
-            report.stderr = refusal.remedy().unwrap_or_default();
+            report.stderr = refusal.remedies().iter().map(|remedy| format!("{remedy}\n")).collect();
             return Err(report);
         }
     };
