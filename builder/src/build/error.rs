@@ -1,18 +1,20 @@
 //! Why a build failed, typed so that the command line can choose the exit code and point into the Dockerfile.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::client::ClientError;
 use registry::content::ContentError;
-use snapshotter::FsError;
+use snapshotter::{FsError, StackError};
 
+use super::cache_export::CacheExportError;
 use super::layers::ShipError;
 use crate::attest::{BundleError, ScanError, StatementFileError};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
 use crate::fetch::FetchError;
-use crate::image::LayerError;
-use crate::image::PullError;
+use crate::image::{ImportError, LayerError, PullError};
 use crate::ops::OpError;
 use crate::progress::StepId;
 use crate::state_dir::StateDirError;
@@ -31,6 +33,8 @@ pub enum BuildError {
     Image {
         /// What in the Dockerfile names it.
         origin: Option<Span>,
+        /// A stage or named context whose name is like the image's.
+        near: Option<String>,
         /// Why.
         #[source]
         source: Box<PullError>,
@@ -77,6 +81,18 @@ pub enum BuildError {
     /// The snapshots cannot be used.
     #[error(transparent)]
     Snapshots(#[from] FsError),
+    /// Trees of them cannot be made.
+    #[error(transparent)]
+    Stacks(#[from] StackError),
+    /// The file system of the state directory could not be examined.
+    #[error("cannot write to `{}`", .path.display())]
+    Examine {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A layer could not be packed or pushed.
     #[error(transparent)]
     Layer(#[from] Arc<ShipError>),
@@ -104,6 +120,21 @@ pub enum BuildError {
     /// Attestations could not be written beside exported files.
     #[error(transparent)]
     Statements(#[from] StatementFileError),
+    /// The result's files could not be had.
+    #[error(transparent)]
+    Files(Box<OpError>),
+    /// A layer that another machine made could not be had.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A cache could not be exported; the image is where it should be.
+    #[error("cannot export the cache to `{place}`")]
+    CacheExport {
+        /// Where to.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<CacheExportError>,
+    },
     /// The image could not be written.
     #[error(transparent)]
     Export(#[from] ExportError),

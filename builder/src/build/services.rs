@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::{DirAttributes, Inodes, Root, SnapshotStore};
+use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
-use crate::image::{BaseImages, LayerPacker};
+use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin};
 use crate::progress::Progress;
 use crate::rung::Sandbox;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
+use crate::sys;
 
 /// Threads that compress one layer.
 const COMPRESSION_THREADS: usize = 4;
@@ -28,6 +29,8 @@ pub struct Services {
     pub content: ContentStore,
     /// Snapshots.
     pub snapshots: Arc<SnapshotStore>,
+    /// Chains of them as trees.
+    pub stacks: Stacks,
     /// Records.
     pub cache: Arc<dyn CacheStore>,
     /// Registries.
@@ -67,6 +70,7 @@ impl Services {
         Ok(Self {
             state,
             content,
+            stacks: stacks(&snapshots, sandbox.stacking(), scratch.path())?,
             snapshots,
             cache,
             client: Client::new(client),
@@ -90,9 +94,7 @@ impl Services {
 
     /// Makes the empty directory that steps mount over.
     pub(super) fn mount_point(&self) -> Result<PathBuf, BuildError> {
-        const NAME: &str = "rootfs";
-        Root::open(self.scratch.path())?.make_dirs(Path::new(NAME), &DirAttributes::default())?;
-        Ok(self.scratch.path().join(NAME))
+        make_directory(self.scratch.path(), "rootfs")
     }
 
     /// Returns the directory for the logs of this build.
@@ -105,12 +107,22 @@ impl Services {
         Ok(BaseImages::new(
             self.client.clone(),
             self.content.clone(),
-            Arc::clone(&self.snapshots),
+            self.stacks.clone(),
             progress.clone(),
             self.state.path(Class::Images),
             local,
         )
         .with_layouts(request.layouts.iter().cloned()))
+    }
+
+    pub(super) fn imports(&self, progress: &Progress, origins: Vec<Origin>) -> ImportedLayers {
+        ImportedLayers::new(
+            self.client.clone(),
+            self.content.clone(),
+            self.stacks.clone(),
+            progress.clone(),
+            origins,
+        )
     }
 
     /// Makes what fetches sources on the network, with credentials out of `secrets`.
@@ -133,5 +145,30 @@ impl Services {
             self.state.path(Class::Layers),
             threads,
         )
+    }
+}
+
+/// Makes a directory of croze's own.
+fn make_directory(parent: &Path, name: &str) -> Result<PathBuf, BuildError> {
+    let path = parent.join(name);
+    fs::create_dir(&path).map_err(|error| FsError::new("make directory", &path, error))?;
+    Ok(path)
+}
+
+/// Makes what stacks the snapshots of a build; where that is croze itself, it does so below `scratch`.
+fn stacks(snapshots: &Arc<SnapshotStore>, stacking: Stacking, scratch: &Path) -> Result<Stacks, BuildError> {
+    let snapshots = Arc::clone(snapshots);
+    match stacking {
+        Stacking::Overlay => Ok(Stacks::overlay(snapshots)),
+        Stacking::Flat => {
+            let trees = make_directory(scratch, "trees")?;
+            let examined = sys::mapped_writes_change_times(&trees);
+            let evidence = match examined {
+                Ok(true) => Evidence::Times,
+                Ok(false) => Evidence::Contents,
+                Err(source) => return Err(BuildError::Examine { path: trees, source }),
+            };
+            Ok(Stacks::flat(snapshots, &trees, evidence)?)
+        }
     }
 }

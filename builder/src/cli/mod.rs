@@ -3,6 +3,7 @@
 pub mod args;
 mod build;
 mod build_failure;
+mod caches;
 mod call;
 mod config_source;
 mod contexts;
@@ -13,6 +14,7 @@ mod environment;
 mod excerpt;
 mod failure;
 mod locate;
+mod pointer;
 mod render;
 mod request;
 mod sandbox;
@@ -75,7 +77,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Build(args) => {
             return match call::question(args)? {
-                Some(question) => call::run(question, args, &root()?, environment),
+                Some(question) => call::run(question, args, &cli.global, &root()?, environment),
                 None => build::run(args, &cli.global, &root()?, environment),
             };
         }
@@ -88,6 +90,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
             sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
             build::print(&store::prune(&root()?, args)?)?;
         }
+        Command::Cache(command) => build::print(&block_on(caches::run(command, environment))?)?,
         Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,
         Command::Logout(args) => build::print(&block_on(credentials::logout(args, environment))?)?,
         Command::Completions { shell } => {

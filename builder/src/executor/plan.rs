@@ -11,7 +11,6 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use snapshotter::Overlay;
 
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
@@ -61,7 +60,7 @@ pub enum SetupStep {
     /// Mount the root file system, with a mount point for each of these mounts.
     Root {
         /// The file system.
-        overlay: Overlay,
+        tree: Tree,
         /// Where the mounts will be attached, in order.
         targets: Vec<(MountIndex, PathBuf)>,
     },
@@ -190,7 +189,7 @@ fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupSte
     ];
     steps.extend(mounts.into_iter().map(|(_, source)| SetupStep::Open(source)));
     steps.push(SetupStep::Root {
-        overlay: process.rootfs.clone(),
+        tree: process.rootfs.clone(),
         targets: targets.clone(),
     });
     for (mount, target) in targets {

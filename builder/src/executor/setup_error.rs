@@ -30,6 +30,9 @@ pub enum SetupError {
         #[source]
         source: Option<SystemError>,
     },
+    /// The root file system is laid out on disk, which a sandbox that mounts does not take.
+    #[error("this sandbox takes no root file system that is laid out flat")]
+    FlatRoot,
     /// The kernel refuses a new procfs because parts of the visible one are covered.
     #[error("cannot mount a new `/proc`: parts of this container's `/proc` are masked")]
     ProcMasked,

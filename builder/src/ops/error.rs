@@ -2,7 +2,7 @@
 
 use std::io;
 
-use snapshotter::{FsError, InvalidSnapshotName, MountError};
+use snapshotter::{FsError, InvalidSnapshotName, StackError};
 
 use super::cache_mount::CacheMountError;
 use crate::context::SelectError;
@@ -11,7 +11,7 @@ use crate::devices::DeviceError;
 use crate::executor::{Exit, RunError};
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
-use crate::image::PullError;
+use crate::image::{ImportError, PullError};
 use crate::secrets::SecretError;
 
 /// Why an operation failed.
@@ -48,6 +48,9 @@ pub enum OpError {
     /// An image could not be resolved or pulled.
     #[error(transparent)]
     Pull(#[from] PullError),
+    /// A layer that another machine made could not be had.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// A source on the network could not be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -69,9 +72,9 @@ pub enum OpError {
     /// A cache mount cannot be used.
     #[error(transparent)]
     CacheMount(#[from] CacheMountError),
-    /// Layers could not be stacked.
+    /// There is no tree of a chain of layers.
     #[error(transparent)]
-    Mount(#[from] MountError),
+    Stack(#[from] StackError),
     /// A snapshot could not be made.
     #[error(transparent)]
     Snapshot(#[from] FsError),

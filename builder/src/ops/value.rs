@@ -1,14 +1,13 @@
 //! What operations give: root file systems and contexts, as handles that are cheap to clone.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::oci::ChainId;
 use serde::{Deserialize, Serialize};
-use snapshotter::{Overlay, SnapshotName, SnapshotStore};
+use snapshotter::SnapshotName;
 
 use super::LocalContext;
-use crate::image::BaseImage;
+use crate::image::{BaseImage, ImportedLayer};
 
 /// The result of a vertex.
 #[derive(Clone)]
@@ -35,6 +34,9 @@ pub struct StepLayer {
     pub snapshot: SnapshotName,
     /// When the step ran, RFC 3339.
     pub created: String,
+    /// What it comes from if another machine made it; the snapshot need not be there then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<ImportedLayer>,
 }
 
 /// A root file system as a record keeps it.
@@ -65,21 +67,11 @@ impl Rootfs {
         }
     }
 
-    /// Returns the directories to mount, the topmost first; the base must have been pulled.
-    pub fn lower(&self, snapshots: &SnapshotStore) -> Vec<PathBuf> {
-        let steps = self.layers.iter().rev().map(|layer| snapshots.fs_dir(&layer.snapshot));
-        let base = self.base.iter().flat_map(|base| base.layers.iter().rev());
-        steps
-            .chain(base.map(|layer| snapshots.fs_dir(&layer.snapshot)))
-            .collect()
-    }
-
-    /// Returns a read-only view; the base must have been pulled.
-    pub fn view(&self, snapshots: &SnapshotStore) -> Overlay {
-        Overlay {
-            lower: self.lower(snapshots),
-            upper: None,
-        }
+    /// Returns the snapshots that it is made of, the lowest first; all are there once it was unpacked.
+    pub fn chain(&self) -> Vec<SnapshotName> {
+        let base = self.base.iter().flat_map(|base| base.layers.iter());
+        let steps = self.layers.iter().map(|layer| &layer.snapshot);
+        base.map(|layer| &layer.snapshot).chain(steps).cloned().collect()
     }
 
     /// Returns what tells it from other file systems.

@@ -13,10 +13,11 @@ use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Netwo
 use builder::rung::ProcView;
 use nix::unistd::User;
 use rustix::process::{Pid, Signal, kill_process};
-use snapshotter::{Overlay, Upper};
+use snapshotter::{Overlay, Tree, Upper};
 
 use crate::driver::{self, Job, Order, Report};
 use crate::place::{Place, Who};
+use crate::rootfs;
 
 /// The user that tests drop to.
 pub(crate) const USER: &str = "croze-ci";
@@ -100,10 +101,10 @@ impl Sandbox {
                 cwd: "/".into(),
                 credentials: Credentials::default(),
                 privileges: Privileges::Docker,
-                rootfs: Overlay {
+                rootfs: Tree::Overlay(Overlay {
                     lower: vec![self.image()],
                     upper: Some(upper),
-                },
+                }),
                 mounts: Vec::new(),
                 network: Network::Default,
                 hostname: "buildkitsandbox".into(),
@@ -229,7 +230,7 @@ impl Step<'_> {
 
     /// Runs the step to its end.
     pub(crate) fn run(self) -> Ran {
-        let upper = self.process.rootfs.upper.as_ref().unwrap().dir.clone();
+        let upper = rootfs::upper(&self.process).dir.clone();
         let job = self.job();
         let report = report(self.sandbox.drive(self.sandbox.command(USER), job));
         Ran { report, upper }
@@ -254,7 +255,7 @@ impl Step<'_> {
 
     /// Runs the step and asks it to stop after a while.
     pub(crate) fn stopped_after(self, delay: Duration, now: bool) -> (Ran, Duration) {
-        let upper = self.process.rootfs.upper.as_ref().unwrap().dir.clone();
+        let upper = rootfs::upper(&self.process).dir.clone();
         let Job::Run { process, scratch, .. } = self.job() else {
             unreachable!()
         };

@@ -23,6 +23,7 @@ mod mounts;
 mod place;
 mod probe;
 mod programs;
+mod rootfs;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 //!
 //! Bottom-up: `redirect`, `retry` and `refusal` are rules without I/O; `transport` sends one request
 //! (`tls`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
-//! as the protocol means it; `resolve`, `pull`, `push` and `upload` are what callers want. `web` is for files of
+//! as the protocol means it; `resolve`, `pull`, `push`, `upload` and `tags` are what callers want. `web` is for files of
 //! servers that are no registries.
 //!
 //! Three rules hold everywhere: received bytes are believed only when their own digest is right; a credential
@@ -24,6 +24,7 @@ mod resolve;
 mod pull;
 mod upload;
 mod push;
+mod tags;
 mod web;
 
 use std::collections::BTreeSet;
@@ -113,10 +114,24 @@ impl Client {
             answer: options.answer_timeout,
         };
         let session = Session {
-            transport: Transport::new(user_agent, insecure.clone(), extra_ca, patience),
-            authorizer: Authorizer::new(credentials, trusted_realms),
-            endpoints: Endpoints::new(insecure),
+            transport: Arc::new(Transport::new(user_agent, insecure.clone(), extra_ca, patience)),
+            authorizer: Arc::new(Authorizer::new(credentials, trusted_realms)),
+            endpoints: Arc::new(Endpoints::new(insecure)),
             retry: Retry::new(retry),
+        };
+        Self {
+            session: Arc::new(session),
+        }
+    }
+
+    /// Returns a client with other rules for trying again; connections and tokens are shared with this one.
+    #[must_use]
+    pub fn with_retry(&self, policy: RetryPolicy) -> Self {
+        let session = Session {
+            transport: Arc::clone(&self.session.transport),
+            authorizer: Arc::clone(&self.session.authorizer),
+            endpoints: Arc::clone(&self.session.endpoints),
+            retry: Retry::new(policy),
         };
         Self {
             session: Arc::new(session),

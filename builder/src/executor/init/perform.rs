@@ -60,9 +60,9 @@ impl Setup {
                 self.mounts.push(mount);
                 Ok(())
             }
-            SetupStep::Root { overlay, targets } => {
+            SetupStep::Root { tree, targets } => {
                 let targets = targets.into_iter().map(|(index, target)| (target, &self.mounts[index]));
-                self.root = Some(root::mount(overlay, targets, self.scratch()?)?);
+                self.root = Some(root::mount(tree, targets, self.scratch()?)?);
                 Ok(())
             }
             SetupStep::Attach { mount, target } => {

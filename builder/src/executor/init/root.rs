@@ -8,7 +8,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, mount_move, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
-use snapshotter::Overlay;
+use snapshotter::{Overlay, Tree};
 
 use super::api::Api;
 use super::locate::{Location, locate};
@@ -18,10 +18,13 @@ use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Mounts the root file system in the scratch directory, with a mount point for everything that will be attached.
 pub(super) fn mount<'a>(
-    mut overlay: Overlay,
+    tree: Tree,
     targets: impl Iterator<Item = (PathBuf, &'a OwnedFd)>,
     scratch: &Scratch,
 ) -> Result<OwnedFd, SetupError> {
+    let Tree::Overlay(mut overlay) = tree else {
+        return Err(SetupError::FlatRoot);
+    };
     let view = Overlay {
         lower: overlay.lower.clone(),
         upper: None,

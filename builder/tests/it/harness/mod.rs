@@ -8,7 +8,7 @@ mod registry;
 mod web;
 
 pub(crate) use lab::{Lab, Outcome};
-pub(crate) use registry::base_registry;
+pub(crate) use registry::{Registry, base_registry};
 pub(crate) use web::{Page, WebServer};
 
 use std::path::{Path, PathBuf};
