@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::doctor::chain;
-use crate::rung::{self, Confinement, NoRung, Rung, Sandbox, Trial};
+use crate::rung::{self, Confinement, NoRung, Rung, Sandbox, StatePlace, Trial};
 
 /// How much is said about the sandbox that was entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +90,14 @@ pub(super) fn enter_for_build(
 }
 
 fn chosen(confinement: Confinement) -> String {
-    format!("sandbox: {confinement}\n")
+    let warning = match confinement.state {
+        StatePlace::Disk => "",
+        StatePlace::Memory => {
+            "warning: no snapshot can be kept in the state directory, which may be a container's own root; state is \
+             kept in memory and lost at the end: see `croze doctor`\n"
+        }
+    };
+    format!("sandbox: {confinement}\n{warning}")
 }
 
 fn reasons(trials: &[Trial]) -> String {

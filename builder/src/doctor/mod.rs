@@ -249,6 +249,7 @@ mod tests {
         let confinement = Some(Confinement {
             rung: Rung::Userns,
             stacking: Rung::Userns.stacking(),
+            state: rung::StatePlace::Disk,
             proc: rung::ProcView::New,
         });
         let useful = need(Importance::Useful, missing());

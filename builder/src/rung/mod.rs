@@ -101,24 +101,36 @@ impl FromStr for Rung {
 pub struct Confinement {
     /// Which rung.
     pub rung: Rung,
-    /// Who stacks snapshots: the rung's own way unless the state directory's file system refuses it.
+    /// Who stacks snapshots.
     pub stacking: Stacking,
+    /// Where state is kept.
+    pub state: StatePlace,
     /// What a step sees as `/proc`.
     pub proc: ProcView,
 }
 
 impl fmt::Display for Confinement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rung, stacking, proc } = self;
-        write!(f, "{rung}")?;
-        if *proc == ProcView::Bound {
+        write!(f, "{}", self.rung)?;
+        if self.proc == ProcView::Bound {
             f.write_str(", without a pid namespace")?;
         }
-        if *stacking != rung.stacking() {
-            f.write_str(", snapshots laid out flat")?;
+        if self.state == StatePlace::Memory {
+            f.write_str(", with state in memory")?;
         }
         Ok(())
     }
+}
+
+/// Where the state directory really is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatePlace {
+    /// Where it seems to be.
+    Disk,
+    /// In a tmpfs of this process's own that covers it, and is gone with the process: the file system below allows
+    /// neither overlays nor the whiteouts of snapshots, as that of a container's own root.
+    Memory,
 }
 
 /// What a step sees as `/proc`, and with it what ends its processes.

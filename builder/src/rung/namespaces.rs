@@ -28,11 +28,11 @@ use rustix::mount::{
 };
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
-use snapshotter::Stacking;
 
 use super::copy::{Copy, Original};
+use super::overlay::{self, Stackable};
 use super::trial::{Entry, Place, Refusal, Trial};
-use super::{Confinement, ProcView, Rung, overlay};
+use super::{Confinement, ProcView, Rung, StatePlace};
 use crate::rootless::id_map::{self, IdMap, Mapping, Writer};
 use crate::rootless::{self, Caller, EnterError};
 
@@ -209,14 +209,26 @@ fn try_mounts(trial: &mut Trial, mut child: Option<Copy>, has_ids: bool, why: im
     let proc = proc.map(|proc| proc.map_err(|number| Refusal::NoProc { source: number.into() }));
     let proc = trial.wants(trial.rung == Rung::Direct, "new /proc", proc, |()| "works".into());
     let child = child.filter(|_| has_ids && mounts.is_some());
-    let overlay = child.map(|mut child| {
-        let found = child.go_on().and_then(|()| child.hear::<Result<(), String>>());
-        found.map_err(silent)?.map_err(|cause| Refusal::NoOverlay { cause })
+    let stackable = child.map(|mut child| {
+        child.go_on().map_err(&silent)?;
+        child.hear::<Stackable>().map_err(&silent)
     });
-    let overlay = trial.needs("overlay on the state directory", overlay, |()| "works".into());
-    trial.confinement = overlay.map(|()| Confinement {
-        rung: trial.rung,
-        stacking: Stacking::Overlay,
+    let no_overlay = |cause| Some(Err(Refusal::NoOverlay { cause }));
+    let (overlay, state) = match stackable {
+        Some(Ok(Stackable::OnDisk)) => (Some(Ok(())), Some(StatePlace::Disk)),
+        Some(Ok(Stackable::InMemory { cause })) => (no_overlay(cause), Some(StatePlace::Memory)),
+        Some(Ok(Stackable::Nowhere { cause })) => (no_overlay(cause), None),
+        Some(Err(refusal)) => (Some(Err(refusal)), None),
+        None => (None, None),
+    };
+    trial.wants(state.is_none(), "overlay on the state directory", overlay, |()| {
+        "works".into()
+    });
+    let rung = trial.rung;
+    trial.confinement = state.filter(|_| trial.is_complete()).map(|state| Confinement {
+        rung,
+        stacking: rung.stacking(),
+        state,
         proc: if proc.is_some() { ProcView::New } else { ProcView::Bound },
     });
 }

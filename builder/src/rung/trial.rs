@@ -204,6 +204,12 @@ impl Trial {
         found
     }
 
+    /// Returns whether nothing is missing that the rung cannot do without.
+    pub(super) fn is_complete(&self) -> bool {
+        let is_there = |check: &Check| !check.is_required || matches!(check.outcome, Outcome::Has(_));
+        self.checks.iter().all(is_there)
+    }
+
     /// Returns why the rung does not work; where it does, why it does not work as well as it could.
     pub fn shortcoming(&self) -> Option<&Refusal> {
         let missing = |check: &&Check| matches!(check.outcome, Outcome::Misses(_));

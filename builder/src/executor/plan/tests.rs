@@ -4,7 +4,7 @@ use super::*;
 use snapshotter::{Overlay, Stacking};
 
 use crate::executor::process::{DEFAULT_SHM_SIZE, Mount};
-use crate::rung::Rung;
+use crate::rung::{Rung, StatePlace};
 
 /// A step as a Dockerfile's `RUN make` gives it.
 fn run_make() -> Process {
@@ -34,6 +34,7 @@ fn run_make() -> Process {
 const CONFINEMENT: Confinement = Confinement {
     rung: Rung::Userns,
     stacking: Stacking::Overlay,
+    state: StatePlace::Disk,
     proc: ProcView::New,
 };
 
