@@ -1,0 +1,154 @@
+//! Where a thread of the supervisor stands: in the step's mount namespace, with its own `/proc` at hand.
+//!
+//! Every path of a step is resolved by the kernel as the step would have it resolved, because the thread has the same
+//! root directory. Its working directory is `/proc/self/fd` of the supervisor itself, where a number is the name of a
+//! descriptor: the only way to extended attributes and modes of what is open as a mere handle (`O_PATH`).
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::marker::PhantomData;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, XattrFlags, chmodat, getxattr, listxattr, open, openat, removexattr, setxattr,
+};
+use rustix::io::Errno;
+use rustix::process::{Pid, fchdir, umask};
+
+/// Flags of a handle.
+pub(super) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// Where the files of a step are, as its supervisor sees them. The one thing that differs between steps with a mount
+/// namespace and steps without.
+#[derive(Debug)]
+pub enum Ground {
+    /// In a mount namespace whose root is the step's.
+    Namespace(OwnedFd),
+    /// Below the root directory that the supervisor itself has.
+    Own,
+}
+
+impl Ground {
+    /// Returns the mount namespace that a process is in. It lives on for as long as this value does.
+    pub fn of(process: Pid) -> io::Result<Self> {
+        let path = format!("/proc/{}/ns/mnt", process.as_raw_pid());
+        let namespace = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self::Namespace(namespace))
+    }
+}
+
+/// What a thread that has entered the ground works with; bound to that thread.
+pub(super) struct Place {
+    /// The supervisor's own procfs, in which the threads of the step have the numbers that notifications tell.
+    pub(super) proc: OwnedFd,
+    thread_bound: PhantomData<*const ()>,
+}
+
+impl Place {
+    /// Makes this thread enter the ground. It keeps nothing in common with the other threads' directories.
+    pub(super) fn enter(ground: &Ground) -> io::Result<Self> {
+        unshare(CloneFlags::CLONE_FS)?;
+        let proc = open("/proc", HANDLE | OFlags::DIRECTORY, Mode::empty())?;
+        if let Ground::Namespace(namespace) = ground {
+            setns(namespace, CloneFlags::CLONE_NEWNS)?;
+        }
+        fchdir(openat(&proc, "self/fd", HANDLE | OFlags::DIRECTORY, Mode::empty())?)?;
+        // What is made here is made with the mask of whoever asks for it.
+        umask(Mode::empty());
+        Ok(Self {
+            proc,
+            thread_bound: PhantomData,
+        })
+    }
+
+    /// Opens a file of the supervisor's procfs about a thread as a handle.
+    pub(super) fn of_thread(&self, thread: Pid, name: impl std::fmt::Display) -> Result<OwnedFd, Errno> {
+        openat(&self.proc, format!("{}/{name}", thread.as_raw_pid()), HANDLE, Mode::empty())
+    }
+
+    /// Returns when a thread was started, in ticks since the machine was.
+    pub(super) fn started(&self, thread: Pid) -> io::Result<u64> {
+        let stat = self.text_of_thread(thread, "stat")?;
+        // The name of the program, in parentheses, may hold anything; the twentieth field after it is the time.
+        let field = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19));
+        let time = field.and_then(|field| field.parse().ok());
+        time.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Returns the process that a thread belongs to.
+    pub(super) fn process_of(&self, thread: Pid) -> Result<Pid, Errno> {
+        let status = self.text_of_thread(thread, "status").map_err(|_| Errno::SRCH)?;
+        let number = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
+        number.and_then(|number| Pid::from_raw(number.trim().parse().ok()?)).ok_or(Errno::SRCH)
+    }
+
+    /// Returns the numbers of a process in all pid namespaces that it is in, from the supervisor's own inwards.
+    pub(super) fn numbers_of(&self, process: Pid) -> Result<Vec<i32>, Errno> {
+        let status = self.text_of_thread(process, "status").map_err(|_| Errno::SRCH)?;
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        Ok(numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect())
+    }
+
+    fn text_of_thread(&self, thread: Pid, name: &str) -> io::Result<String> {
+        let path = format!("{}/{name}", thread.as_raw_pid());
+        let mut file = File::from(openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        // A program may have any name.
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Returns the value of an extended attribute of a handle, or `None` if it has none.
+    pub(super) fn xattr<'a>(
+        &self,
+        handle: BorrowedFd<'_>,
+        name: impl rustix::path::Arg,
+        value: &'a mut [u8],
+    ) -> Result<Option<&'a [u8]>, Errno> {
+        match getxattr(number(handle), name, &mut *value) {
+            Ok(length) => Ok(value.get(..length)),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets an extended attribute of a handle.
+    pub(super) fn set_xattr(
+        &self,
+        handle: BorrowedFd<'_>,
+        name: impl rustix::path::Arg,
+        value: &[u8],
+        flags: XattrFlags,
+    ) -> Result<(), Errno> {
+        setxattr(number(handle), name, value, flags)
+    }
+
+    /// Removes an extended attribute of a handle.
+    pub(super) fn remove_xattr(&self, handle: BorrowedFd<'_>, name: impl rustix::path::Arg) -> Result<(), Errno> {
+        removexattr(number(handle), name)
+    }
+
+    /// Returns the names of the extended attributes of a handle, each with its terminator.
+    pub(super) fn xattr_names(&self, handle: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+        let mut names = vec![0; 64 << 10];
+        let length = listxattr(number(handle), &mut *names)?;
+        names.truncate(length);
+        Ok(names)
+    }
+
+    /// Sets the mode that a file has on disk.
+    pub(super) fn set_mode(&self, handle: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+        chmodat(CWD, number(handle), Mode::from_raw_mode(mode), AtFlags::empty())
+    }
+
+    /// Opens what a handle stands for.
+    pub(super) fn open(&self, handle: impl AsFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+        openat(CWD, number(handle.as_fd()), flags | OFlags::CLOEXEC, Mode::empty())
+    }
+}
+
+/// The name of a descriptor in the working directory.
+fn number(handle: BorrowedFd<'_>) -> String {
+    handle.as_raw_fd().to_string()
+}

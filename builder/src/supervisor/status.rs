@@ -1,0 +1,108 @@
+//! `/proc/PID/status`, which tells of credentials as well: a step gets it with the lines that are true for it.
+
+use std::ffi::CStr;
+use std::fmt::Write as _;
+use std::io::Read as _;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom, memfd_create, openat, seek};
+use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
+
+use super::call::{Call, Reply, errno};
+use super::credentials::{Credentials, Ids};
+use super::find::{Last, is_in_proc};
+use super::state::{Tag, tag_in_limits};
+
+/// Returns whether a file that is opened with this path may be such a file.
+pub(super) fn is_meant(path: &CStr, flags: OFlags) -> bool {
+    let reads = flags.bits() & OFlags::RWMODE.bits() == 0 && !flags.contains(OFlags::PATH);
+    let path = path.to_bytes();
+    reads && (path == b"status" || path.ends_with(b"/status"))
+}
+
+/// Opens such a file for a call; `None` if it is none.
+pub(super) fn open(call: &Call<'_>, directory: i32, path: &CStr, flags: OFlags) -> Result<Option<Reply>, Errno> {
+    let found = call.find_name(directory, path, Last::Keep)?;
+    let Some(file) = found.file.filter(is_in_proc) else {
+        return Ok(None);
+    };
+    let Some(tag) = tag_of(&found.directory)? else {
+        return Ok(None);
+    };
+    let mut text = String::new();
+    let mut status = std::fs::File::from(call.place.open(&file, OFlags::RDONLY)?);
+    status.read_to_string(&mut text).map_err(|error| errno(&error))?;
+    let text = rewritten(&text, &call.step.states.known(tag));
+    let copy = memfd_create("status", MemfdFlags::CLOEXEC)?;
+    rustix::io::retry_on_intr(|| rustix::io::write(&copy, text.as_bytes()))?;
+    seek(&copy, SeekFrom::Start(0))?;
+    super::calls::hand_over(call, &copy, flags).map(Some)
+}
+
+/// Returns the tag of the process that a directory of procfs is about, if it is about one.
+pub(super) fn tag_of(directory: impl AsFd) -> Result<Option<Tag>, Errno> {
+    let limits: OwnedFd = match openat(directory, "limits", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(limits) => limits,
+        Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    match std::fs::File::from(limits).read_to_string(&mut text) {
+        Ok(_) => Ok(tag_in_limits(&text)),
+        // The process has ended meanwhile.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        Err(error) => Err(errno(&error)),
+    }
+}
+
+fn rewritten(text: &str, credentials: &Credentials) -> String {
+    let mut new = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let name = line.split_once(':').map_or(line, |(name, _)| name);
+        let ids = |ids: Ids| format!("{}\t{}\t{}\t{}", ids.real, ids.effective, ids.saved, ids.files);
+        let set = |set: CapabilitySet| format!("{:016x}", set.bits());
+        let value = match name {
+            "Uid" => ids(credentials.users),
+            "Gid" => ids(credentials.groups),
+            "Groups" => credentials.supplementary.iter().map(|group| format!("{group} ")).collect(),
+            "CapInh" => set(credentials.inheritable),
+            "CapPrm" => set(credentials.permitted),
+            "CapEff" => set(credentials.effective),
+            "CapBnd" => set(credentials.bounding),
+            "CapAmb" => set(credentials.ambient),
+            "NoNewPrivs" => u8::from(credentials.no_new_privileges).to_string(),
+            _ => {
+                new.push_str(line);
+                continue;
+            }
+        };
+        // Writing to a string does not fail.
+        let _infallible = writeln!(new, "{name}:\t{value}");
+    }
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_about_credentials_are_replaced_and_no_others() {
+        let text = "Name:\tsh\nUid:\t0\t0\t0\t0\nGroups:\t\nCapEff:\t0000000000000001\nNoNewPrivs:\t1\nThreads:\t1\n";
+        let user = Credentials::new(1000, 7, vec![20, 7], CapabilitySet::CHOWN);
+        assert_eq!(
+            rewritten(text, &user),
+            "Name:\tsh\nUid:\t1000\t1000\t1000\t1000\nGroups:\t7 20 \nCapEff:\t0000000000000000\nNoNewPrivs:\t0\n\
+             Threads:\t1\n"
+        );
+    }
+
+    #[test]
+    fn only_reading_a_file_of_that_name_is_meant() {
+        assert!(is_meant(c"/proc/self/status", OFlags::RDONLY | OFlags::CLOEXEC));
+        assert!(is_meant(c"status", OFlags::empty()));
+        assert!(!is_meant(c"/proc/self/status", OFlags::WRONLY));
+        assert!(!is_meant(c"/var/lib/dpkg/mystatus", OFlags::RDONLY));
+    }
+}

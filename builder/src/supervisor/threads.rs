@@ -1,0 +1,208 @@
+//! The threads of a supervisor: they receive calls and answer them.
+//!
+//! Every thread that waits for a call is woken by each, and all but one in vain. So there are only as many as there is
+//! work for: one that finds the next call waiting when it has answered the last, time and again, starts a further one,
+//! and one that has to wait for its calls ends.
+
+use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::os::unix::thread::JoinHandleExt as _;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+
+use super::call::{Call, Reply};
+use super::calls::{self, Handler};
+use super::place::{Ground, Place};
+use super::{Credentials, Step};
+use crate::sys::{self, Notification, Response};
+
+/// A call that is received faster than this had been waiting.
+const WAITING: Duration = Duration::from_micros(2);
+
+/// How many calls in a row must have been waiting before a further thread is started, and how many must not before a
+/// thread ends.
+const STREAK: u32 = 16;
+
+/// Threads that answer the calls of one step.
+pub struct Supervisor {
+    crew: Arc<Crew>,
+    alarm: PipeReader,
+}
+
+/// What the threads share.
+struct Crew {
+    step: Step,
+    ground: Ground,
+    /// What answers a call, by its number.
+    handlers: Vec<Option<Handler>>,
+    /// How many threads there are, and how many there may be.
+    size: AtomicUsize,
+    limit: usize,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    is_stopping: AtomicBool,
+    /// Tells that a thread has panicked.
+    alarm: PipeWriter,
+}
+
+impl Supervisor {
+    /// Starts to answer the calls that come from `listener`. The files of the step are on `ground`, and its first
+    /// process has these credentials.
+    pub fn start(listener: OwnedFd, ground: Ground, first: Credentials) -> io::Result<Self> {
+        // Kernels before 6.6 are slower.
+        let _not_supported = sys::wake_synchronously(std::os::fd::AsFd::as_fd(&listener));
+        sys::let_threads_be_interrupted()?;
+        let (alarm, writer) = io::pipe()?;
+        let crew = Arc::new(Crew {
+            step: Step::new(listener, first),
+            ground,
+            handlers: handlers(),
+            size: AtomicUsize::new(0),
+            limit: thread::available_parallelism().map_or(1, Into::into),
+            threads: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
+            alarm: writer,
+        });
+        let (started, has_started) = mpsc::channel();
+        Crew::grow(&crew, move |entered| {
+            // Whoever started it is waiting for just this.
+            let _received = started.send(entered);
+        })?;
+        has_started.recv().map_err(io::Error::other)??;
+        Ok(Self { crew, alarm })
+    }
+
+    /// Returns what becomes readable when the supervisor has failed, and the step must end.
+    pub fn alarm(&self) -> &PipeReader {
+        &self.alarm
+    }
+
+    /// Ends all threads. The step must have ended.
+    pub fn stop(self) {
+        self.crew.is_stopping.store(true, Ordering::Release);
+        while let Some(thread) = self.crew.threads().pop() {
+            while !thread.is_finished() {
+                // It may have been about to wait when it was told.
+                sys::interrupt(thread.as_pthread_t());
+                thread::sleep(Duration::from_micros(100));
+            }
+            // A panic has been told through the alarm.
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// Sorts the table by number.
+fn handlers() -> Vec<Option<Handler>> {
+    let mut handlers = Vec::new();
+    for (number, _, handler) in calls::rows() {
+        let number = usize::try_from(*number).unwrap_or_default();
+        if handlers.len() <= number {
+            handlers.resize(number + 1, None);
+        }
+        handlers[number] = Some(*handler);
+    }
+    handlers
+}
+
+impl Crew {
+    /// Starts a further thread, unless there are enough.
+    fn grow(crew: &Arc<Self>, tell: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
+        let more = |size| (size < crew.limit).then_some(size + 1);
+        if crew.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_err() {
+            return Ok(());
+        }
+        let worker = Arc::clone(crew);
+        let thread = thread::Builder::new().name("supervisor".into()).spawn(move || {
+            let _guard = Guard(&worker);
+            match Place::enter(&worker.ground) {
+                Ok(place) => {
+                    tell(Ok(()));
+                    Crew::work(&worker, &place);
+                }
+                Err(error) => tell(Err(error)),
+            }
+        })?;
+        crew.threads().push(thread);
+        Ok(())
+    }
+
+    /// Answers calls until there are none any more, or too few.
+    fn work(crew: &Arc<Self>, place: &Place) {
+        let (mut waiting, mut quiet) = (0, 0);
+        while !crew.is_stopping.load(Ordering::Acquire) {
+            let began = Instant::now();
+            match sys::receive(crew.step.listener()) {
+                Ok(notification) => {
+                    if began.elapsed() < WAITING {
+                        (waiting, quiet) = (waiting + 1, 0);
+                    } else {
+                        (waiting, quiet) = (0, quiet + 1);
+                    }
+                    crew.answer(place, notification);
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EINTR) => continue,
+                // Whoever called has been killed, or all have ended.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) && !crew.is_over() => continue,
+                Err(_) => return,
+            }
+            if waiting == STREAK {
+                waiting = 0;
+                // Without a further thread it is slower.
+                let _not_started = Crew::grow(crew, |_| ());
+            }
+            if quiet == STREAK {
+                quiet = 0;
+                let fewer = |size| (size > 1).then(|| size - 1);
+                if crew.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn answer(&self, place: &Place, notification: Notification) {
+        let handler = usize::try_from(notification.number)
+            .ok()
+            .and_then(|number| self.handlers.get(number).copied().flatten());
+        let outcome = match handler {
+            Some(handler) => Call::new(&self.step, place, notification).and_then(|call| handler(&call)),
+            None => Ok(Reply::Continue),
+        };
+        let response = match outcome {
+            Ok(Reply::Value(value)) => Response::Return(value),
+            Ok(Reply::Continue) => Response::Continue,
+            Ok(Reply::Told) => return,
+            Err(error) => Response::Fail(error.raw_os_error()),
+        };
+        // Whoever called may have been killed meanwhile.
+        let _gone = sys::respond(self.step.listener(), notification.id, response);
+    }
+
+    /// Whether no process is left that could make a call.
+    fn is_over(&self) -> bool {
+        let listener = self.step.listener();
+        let mut listener = [PollFd::new(&listener, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut listener, Some(&now)).is_ok() && listener[0].revents().contains(PollFlags::HUP)
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Raises the alarm if its thread panics.
+struct Guard<'a>(&'a Crew);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // If nobody listens, nobody is left to supervise.
+            let _nobody = (&self.0.alarm).write_all(b"!");
+        }
+    }
+}
