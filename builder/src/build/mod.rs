@@ -89,6 +89,7 @@ pub async fn plan(
         progress: progress.clone(),
         steps: names::declare(&progress, &graph, &targets),
         kill: interrupt.kill.clone(),
+        confinement: services.confinement,
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
         emptied_caches: Arc::default(),

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::{DirAttributes, Inodes, Ownership, Root, SnapshotStore};
+use snapshotter::{DirAttributes, Inodes, Root, SnapshotStore};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
 use crate::image::{BaseImages, LayerPacker};
 use crate::progress::Progress;
+use crate::rung::Confinement;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
 
@@ -31,6 +32,8 @@ pub struct Services {
     pub cache: Arc<dyn CacheStore>,
     /// Registries.
     pub client: Client,
+    /// What confines steps.
+    pub confinement: Confinement,
     /// The name of this build.
     pub build_id: String,
     pub(super) scratch: Scratch,
@@ -44,8 +47,8 @@ impl Services {
     ///
     /// # Errors
     /// If the directory cannot be used, or is being pruned.
-    pub fn open(root: &Path, ownership: Ownership, client: ClientOptions) -> Result<Self, BuildError> {
-        let state = StateDir::open(root, ownership)?;
+    pub fn open(root: &Path, client: ClientOptions, confinement: Confinement) -> Result<Self, BuildError> {
+        let state = StateDir::open(root, confinement.rung.ownership())?;
         let lock = state.lock_for_build()?;
         let scratch = state.scratch()?;
         let content = state.blobs(&scratch)?;
@@ -66,6 +69,7 @@ impl Services {
             snapshots,
             cache,
             client: Client::new(client),
+            confinement,
             build_id,
             scratch,
             lock,

@@ -26,6 +26,7 @@ use crate::image::BaseImages;
 use crate::op::Op;
 use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
+use crate::rung::Confinement;
 use crate::solver::{Evaluator, Made, Pinned, Work};
 use crate::state_dir::StateDir;
 
@@ -57,6 +58,8 @@ pub struct Ops {
     pub steps: HashMap<VertexId, StepId>,
     /// Cancelled when running processes are to be killed at once instead of being asked to end.
     pub kill: CancellationToken,
+    /// What confines them.
+    pub confinement: Confinement,
     /// Runs processes; made when the first one runs.
     pub executor: OnceLock<Executor>,
     /// An empty directory for the executor.
@@ -225,7 +228,7 @@ impl Ops {
             return Ok(executor);
         }
         // Two steps may come here at once; the copy of the one that loses is dropped.
-        let executor = Executor::new(&self.mount_point)?;
+        let executor = Executor::new(&self.mount_point, self.confinement)?;
         Ok(self.executor.get_or_init(|| executor))
     }
 

@@ -27,7 +27,7 @@ pub(super) const TAG: u32 = libc::RLIMIT_LOCKS;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tag {
     /// Which credentials it has.
-    credentials: u32,
+    pub(super) credentials: u32,
     /// Its file mode creation mask.
     pub(super) umask: u32,
     /// Whether its root directory may be another than the step's.

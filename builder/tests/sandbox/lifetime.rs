@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use builder::rung::ProcView;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Test;
@@ -18,6 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_step_that_does_not_handle_sigterm_is_killed_at_once,
     the_second_request_kills,
     thousands_of_processes_end_with_their_step,
+    what_forks_all_the_time_ends_with_its_step,
     a_step_does_not_see_the_environment_of_croze,
 ];
 
@@ -92,25 +94,43 @@ fn nothing_outlives_croze_killed_by_any_signal(sandbox: &Sandbox) {
     }
 }
 
+// M20: without a pid namespace, the monitor has a guard.
 fn nothing_outlives_the_monitor(sandbox: &Sandbox) {
-    let (step, marker) = marked(sandbox, "(setsid sleep 300 &); sleep 300 & wait");
-    let child = step.start();
-    eventually("the step runs", Duration::from_secs(10), || {
-        processes_with(&marker).len() == 3
-    });
-    let croze = croze_process(child.id(), "croze");
-    // The other monitor waits for the next step.
-    let monitor = children(croze)
-        .into_iter()
-        .find(|monitor| !children(*monitor).is_empty());
-    kill_process(monitor.unwrap(), Signal::KILL).unwrap();
-    eventually("all of it is gone", Duration::from_secs(1), || {
-        processes_with(&marker).is_empty()
-    });
-    assert_eq!(
-        crate::harness::report(child).exit,
-        Err("the step's monitor died".into())
-    );
+    let answers = match sandbox.place.proc {
+        ProcView::New => &["the step's monitor died"][..],
+        ProcView::Bound => &[
+            "the step's monitor cannot go on without its guard: Broken pipe (os error 32)",
+            "the step's monitor died",
+        ],
+    };
+    for (depth, answer) in answers.iter().enumerate() {
+        let (step, marker) = marked(sandbox, "(setsid sleep 300 &); sleep 300 & wait");
+        let child = step.start();
+        eventually("the step runs", Duration::from_secs(10), || {
+            processes_with(&marker).len() == 3
+        });
+        let mut monitor = croze_process(child.id(), "croze");
+        for _ in 0..=depth {
+            // The other child of croze is the monitor that waits for the next step.
+            let busy = children(monitor).into_iter().find(|child| !children(*child).is_empty());
+            monitor = busy.unwrap();
+        }
+        kill_process(monitor, Signal::KILL).unwrap();
+        eventually("all of it is gone", Duration::from_secs(1), || {
+            processes_with(&marker).is_empty()
+        });
+        assert_eq!(crate::harness::report(child).exit, Err((*answer).into()));
+    }
+}
+
+// M20: every process is the child of one that is already gone.
+fn what_forks_all_the_time_ends_with_its_step(sandbox: &Sandbox) {
+    for _ in 0..5 {
+        let script = "race() { race & exit; }; for i in 1 2 3 4; do race & done; sleep 0.1; echo done";
+        let (step, marker) = marked(sandbox, script);
+        assert_eq!(step.stdout(), "done\n");
+        assert_eq!(processes_with(&marker), [""; 0]);
+    }
 }
 
 /// Returns the children of a process without threads.
@@ -168,7 +188,7 @@ fn a_step_does_not_see_the_environment_of_croze(sandbox: &Sandbox) {
     };
     let mut command = sandbox.command(crate::harness::USER);
     command.env("CANARY_ENV", "canary").env("DOCKER_AUTH_CONFIG", "canary");
-    let report = crate::harness::report(crate::harness::start(command, &job));
+    let report = crate::harness::report(sandbox.drive(command, job));
     assert!(!report.stdout.contains("canary"), "{report:?}");
     assert!(report.stdout.contains("PATH=/bin"), "{report:?}");
 }

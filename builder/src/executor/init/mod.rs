@@ -6,6 +6,7 @@
 mod devices;
 mod exec;
 mod identity;
+mod leftovers;
 mod locate;
 mod loopback;
 mod masks;

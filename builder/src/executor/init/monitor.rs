@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, PipeReader, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -18,9 +18,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, setsid, waitpid};
 use rustix::thread::set_name;
 
-use super::perform;
+use super::{leftovers, perform};
 use crate::executor::exit::{Exit, GRACE};
-use crate::executor::plan::SetupStep;
+use crate::executor::plan::{Plan, Processes};
 use crate::executor::setup_error::SetupError;
 use crate::executor::wire::{self, KILL, Outcome, TERMINATE};
 use crate::sys;
@@ -51,7 +51,32 @@ pub(super) fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let mut control = UnixStream::from(control);
-    let outcome = run_step(&mut control).unwrap_or_else(|failure| Outcome::MonitorFailed {
+    match begin(&mut control) {
+        Ok((plan, null)) => match plan.processes {
+            Processes::PidNamespace => finish(run_step(&mut control, plan, &null, None), control),
+            Processes::Adopted => guarded(control, plan, &null),
+        },
+        Err(failure) => finish(Err(failure), control),
+    }
+}
+
+/// Runs the step in a copy of this process, which guards the copy.
+fn guarded(control: UnixStream, plan: Plan, null: &OwnedFd) -> ExitCode {
+    let shared = Cell::new(Some(control));
+    let close = || {
+        drop(shared.take());
+        let _seen_through = (dup2_stdout(null), dup2_stderr(null));
+    };
+    let work = |guard| match shared.take() {
+        Some(mut control) => finish(run_step(&mut control, plan, null, Some(guard)), control),
+        None => ExitCode::FAILURE,
+    };
+    leftovers::guarded(close, work).unwrap_or(ExitCode::FAILURE)
+}
+
+/// Tells croze what became of the step.
+fn finish(outcome: Result<Outcome, Failure>, mut control: UnixStream) -> ExitCode {
+    let outcome = outcome.unwrap_or_else(|failure| Outcome::MonitorFailed {
         verb: failure.verb.into(),
         errno: failure.source.raw_os_error().unwrap_or_default(),
     });
@@ -62,7 +87,8 @@ pub(super) fn main() -> ExitCode {
     }
 }
 
-fn run_step(control: &mut UnixStream) -> Result<Outcome, Failure> {
+/// Makes this process a monitor, and waits for the plan. Returns it and `/dev/null`.
+fn begin(control: &mut UnixStream) -> Result<(Plan, OwnedFd), Failure> {
     let null = OwnedFd::from(
         File::options()
             .read(true)
@@ -76,23 +102,37 @@ fn run_step(control: &mut UnixStream) -> Result<Outcome, Failure> {
     set_name(c"step-monitor").to("set the name of the monitor")?;
     // An own session: a ^C at croze's terminal is croze's to handle.
     setsid().to("start a session")?;
-    let steps: Vec<SetupStep> = wire::receive(control).to("receive the plan")?;
+    Ok((wire::receive(control).to("receive the plan")?, null))
+}
 
+/// Runs the step to its end. With a guard, the step has no pid namespace.
+fn run_step(
+    control: &mut UnixStream,
+    plan: Plan,
+    null: &OwnedFd,
+    guard: Option<PipeReader>,
+) -> Result<Outcome, Failure> {
     let (report, report_writer) = io::pipe().to("make a pipe")?;
-    nix::sched::unshare(CloneFlags::CLONE_NEWPID).to("make a pid namespace")?;
+    if plan.processes == Processes::PidNamespace {
+        nix::sched::unshare(CloneFlags::CLONE_NEWPID).to("make a pid namespace")?;
+    }
     let ours = Cell::new(Some(report));
     let child = sys::fork(|| {
         // The step must see this pipe break when the monitor dies.
         drop(ours.take());
-        perform::become_program(steps, &report_writer)
+        perform::become_program(plan.steps, &report_writer)
     })
     .to("fork")?;
     drop(report_writer);
     // Only the step holds croze's pipes now, so croze sees their end with the step's.
-    dup2_stdout(&null).to("replace standard output")?;
-    dup2_stderr(&null).to("replace standard error")?;
+    dup2_stdout(null).to("replace standard output")?;
+    dup2_stderr(null).to("replace standard error")?;
 
-    let exit = watch(control, child)?;
+    let exit = watch(control, child, guard.as_ref());
+    if plan.processes == Processes::Adopted {
+        leftovers::end_all().to("end what the step has left behind")?;
+    }
+    let exit = exit?;
     // The pipe was closed without a word if the program was reached. What is said fits into it, so that the step never
     // waits for a reader.
     let mut text = Vec::new();
@@ -106,31 +146,35 @@ fn run_step(control: &mut UnixStream) -> Result<Outcome, Failure> {
 }
 
 /// Waits for the end of the step, and brings it about when croze asks for it or is gone.
-fn watch(control: &mut UnixStream, step: Pid) -> Result<Exit, Failure> {
+fn watch(control: &mut UnixStream, step: Pid, guard: Option<&PipeReader>) -> Result<Exit, Failure> {
     let ended = pidfd_open(step, PidfdFlags::empty()).to("open the step's pidfd")?;
-    let mut croze_is_there = true;
+    let mut is_wanted = true;
     let mut deadline = None;
     loop {
-        let sources = &mut [PollFd::new(&ended, PollFlags::IN), PollFd::new(control, PollFlags::IN)];
-        // With croze gone the step has been killed, and its end is all there is to wait for.
-        let sources = if croze_is_there {
-            &mut sources[..]
-        } else {
-            &mut sources[..1]
-        };
+        let mut sources = vec![PollFd::new(&ended, PollFlags::IN)];
+        // Once nobody wants it the step has been killed, and its end is all there is to wait for.
+        if is_wanted {
+            sources.push(PollFd::new(control, PollFlags::IN));
+            sources.extend(guard.map(|guard| PollFd::new(guard, PollFlags::IN)));
+        }
         let left = deadline.map(|deadline: Instant| deadline.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let ready = match poll(sources, left.as_ref()) {
+        let ready = match poll(&mut sources, left.as_ref()) {
             Err(Errno::INTR) => continue,
             ready => ready.to("wait for events")?,
         };
-        if !sources[0].revents().is_empty() {
+        let has_event = |source: usize| sources.get(source).is_some_and(|source| !source.revents().is_empty());
+        if has_event(0) {
             return reap(step);
         }
         if ready == 0 {
             deadline = None;
             kill(step)?;
             continue;
+        }
+        if has_event(2) {
+            kill(step)?;
+            return Err(Errno::PIPE).to("go on without its guard");
         }
         match next_request(control) {
             Some(TERMINATE) if catches_sigterm(step) => {
@@ -140,7 +184,7 @@ fn watch(control: &mut UnixStream, step: Pid) -> Result<Exit, Failure> {
             // Pid 1 of a namespace does not even receive a signal it has no handler for: waiting would be in vain.
             Some(TERMINATE | KILL) => kill(step)?,
             _ => {
-                croze_is_there = false;
+                is_wanted = false;
                 kill(step)?;
             }
         }

@@ -72,8 +72,8 @@ impl Setup {
             SetupStep::Loopback => loopback::up().on("bring up", "lo"),
             SetupStep::Session => session::start(),
             SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
-            SetupStep::HideAbstractSockets => {
-                session::hide_abstract_sockets();
+            SetupStep::CloseOff { sockets, signals } => {
+                session::close_off(sockets, signals);
                 Ok(())
             }
             SetupStep::Seccomp => seccomp::install(),
