@@ -13,7 +13,7 @@ use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
 use crate::image::{BaseImages, LayerPacker};
 use crate::progress::Progress;
-use crate::rung::Confinement;
+use crate::rung::Sandbox;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
 
@@ -32,8 +32,8 @@ pub struct Services {
     pub cache: Arc<dyn CacheStore>,
     /// Registries.
     pub client: Client,
-    /// What confines steps.
-    pub confinement: Confinement,
+    /// What steps run in.
+    pub sandbox: Sandbox,
     /// The name of this build.
     pub build_id: String,
     pub(super) scratch: Scratch,
@@ -42,13 +42,12 @@ pub struct Services {
 }
 
 impl Services {
-    /// Opens the state directory for a build whose files have their owners held in one way; what dead builds have
-    /// left is removed on the way.
+    /// Opens the state directory for a build in this sandbox; what dead builds have left is removed on the way.
     ///
     /// # Errors
     /// If the directory cannot be used, or is being pruned.
-    pub fn open(root: &Path, client: ClientOptions, confinement: Confinement) -> Result<Self, BuildError> {
-        let state = StateDir::open(root, confinement.rung.ownership())?;
+    pub fn open(root: &Path, client: ClientOptions, sandbox: Sandbox) -> Result<Self, BuildError> {
+        let state = StateDir::open(root, sandbox.ownership())?;
         let lock = state.lock_for_build()?;
         let scratch = state.scratch()?;
         let content = state.blobs(&scratch)?;
@@ -69,7 +68,7 @@ impl Services {
             snapshots,
             cache,
             client: Client::new(client),
-            confinement,
+            sandbox,
             build_id,
             scratch,
             lock,

@@ -34,14 +34,14 @@ pub(super) fn run(
     let ready = at_hand.map(|located| request::build_request(args, environment, located));
     let ready = ready.transpose()?;
     let secrets = request::secrets(args, environment)?;
-    let confinement = sandbox::enter(args.sandbox.rung(), root, environment, say(args, global))?;
+    let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
     let options = ClientOptions {
         credentials: environment.credentials(),
         insecure: request::insecure_registries(args)?,
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let services = Services::open(root, options, confinement).map_err(|error| match &ready {
+    let services = Services::open(root, options, sandbox).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;
@@ -85,7 +85,7 @@ pub(super) fn run(
             interrupted,
             Diagnostic::error("the build was interrupted"),
         )),
-        Err((error, None)) => Err(fixed.failure(error, recorder.as_ref())),
+        Err((error, None)) => Err(fixed.without_sandbox(no_sandbox).failure(error, recorder.as_ref())),
     }
 }
 

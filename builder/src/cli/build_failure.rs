@@ -26,6 +26,8 @@ pub(super) struct Fixed {
     pub(super) ignore: Option<Arc<SourceFile>>,
     /// Whose exit code to return when a `RUN` fails.
     pub exit_code: Option<ExitCodeArg>,
+    /// Why there is no sandbox, where there is none.
+    pub(super) no_sandbox: Option<Failure>,
 }
 
 impl Fixed {
@@ -36,7 +38,13 @@ impl Fixed {
             dockerfile: Arc::clone(&request.dockerfile),
             ignore: context.and_then(|context| context.ignore.clone()),
             exit_code,
+            no_sandbox: None,
         }
+    }
+
+    /// Takes what there is to say if a step needs a sandbox and there is none.
+    pub(super) fn without_sandbox(self, no_sandbox: Option<Failure>) -> Self {
+        Self { no_sandbox, ..self }
     }
 
     /// Says what went wrong; `recorder` has the logs, if anything ran.
@@ -129,6 +137,7 @@ impl Fixed {
                 Failure::because(kind, error)
             }
             OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
+            OpError::NoSandbox => self.no_sandbox(error),
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => self.context_failure(error),
@@ -140,6 +149,17 @@ impl Fixed {
             OpError::NotASource(_) | OpError::Source(_) => Failure::because(Kind::Bug, error),
             _ => out_of(error, Kind::Environment),
         }
+    }
+
+    /// Says that a step cannot run, with all that was found out about why.
+    fn no_sandbox(&self, error: &OpError) -> Failure {
+        let mut failure = Failure::because(Kind::Environment, error);
+        let known = self.no_sandbox.iter().flat_map(|known| &known.diagnostics);
+        for (shown, known) in failure.diagnostics.iter_mut().zip(known) {
+            shown.notes.extend(known.notes.iter().cloned());
+            shown.help = known.help.clone();
+        }
+        failure
     }
 
     /// Says what is the matter with a source, and which line of the ignore file hides it.

@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::doctor::chain;
-use crate::rung::{self, Confinement, NoRung, Rung, Trial};
+use crate::rung::{self, Confinement, NoRung, Rung, Sandbox, Trial};
 
 /// How much is said about the sandbox that was entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +56,37 @@ pub(super) fn enter(
             Err(failure(&error))
         }
     }
+}
+
+/// Enters the wanted sandbox, or the strongest, for a build; without any the build can still do all but run steps.
+/// Returns with that what to say if it must. Must be called before there is a second thread.
+pub(super) fn enter_for_build(
+    wanted: Option<Rung>,
+    root: &Path,
+    environment: &Environment,
+    say: Say,
+) -> Result<(Sandbox, Option<Failure>), Failure> {
+    if wanted.is_some() {
+        return Ok((Sandbox::Entered(enter(wanted, root, environment, say)?), None));
+    }
+    let (sandbox, trials, failure) = match rung::enter(None, root) {
+        Ok(entered) => (Sandbox::Entered(entered.confinement), entered.trials, None),
+        Err(error) => {
+            let failure = failure(&error);
+            (Sandbox::none(root), error.trials, Some(failure))
+        }
+    };
+    let choice = match sandbox.confinement() {
+        Some(confinement) => chosen(confinement),
+        None => "sandbox: none, so `RUN` cannot be used\n".to_owned(),
+    };
+    let text = match say {
+        Say::Nothing => String::new(),
+        Say::Choice => choice,
+        Say::Reasons => reasons(&trials) + &choice,
+    };
+    let _unseen = io::stderr().write_all(text.as_bytes());
+    Ok((sandbox, failure))
 }
 
 fn chosen(confinement: Confinement) -> String {

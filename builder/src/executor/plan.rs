@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use snapshotter::Overlay;
+use snapshotter::{Overlay, Ownership, SpecialOwners};
 
 use super::process::{Content, Credentials, MountSource, Network, Process, Tree};
 use crate::rung::{Confinement, ProcView};
@@ -27,6 +27,8 @@ pub type MountIndex = usize;
 pub struct Plan {
     /// What ends everything that the step has started.
     pub processes: Processes,
+    /// What the supervisor is told, if the step has one.
+    pub supervised: Option<Supervised>,
     /// The way from a bare child process to the program.
     pub steps: Vec<SetupStep>,
 }
@@ -38,6 +40,17 @@ pub enum Processes {
     PidNamespace,
     /// The monitor, which adopts and kills what the step leaves behind.
     Adopted,
+}
+
+/// What a supervisor has to know of its step.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Supervised {
+    /// Whom the program takes itself for.
+    pub credentials: Credentials,
+    /// Owners that the disk cannot tell.
+    pub special_owners: SpecialOwners,
+    /// Where the step's changes go.
+    pub upper: Option<PathBuf>,
 }
 
 /// One step of the way from a bare child process to the program.
@@ -106,6 +119,8 @@ pub enum SetupStep {
     Seccomp,
     /// Take on the credentials and Docker's capabilities.
     Credentials(Credentials),
+    /// Take on Docker's capabilities, and have a supervisor show the credentials.
+    Supervise,
     /// Become the program.
     Exec {
         /// Program and arguments.
@@ -171,11 +186,22 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
         } else {
             Processes::Adopted
         },
-        steps: steps(process, scratch, own_processes),
+        supervised: is_supervised(confinement).then(|| Supervised {
+            credentials: process.credentials.clone(),
+            special_owners: process.special_owners.clone(),
+            upper: process.rootfs.upper.as_ref().map(|upper| upper.dir.clone()),
+        }),
+        steps: steps(process, scratch, confinement),
     }
 }
 
-fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupStep> {
+/// Whether the kernel cannot give the step's processes and files their owners.
+fn is_supervised(confinement: Confinement) -> bool {
+    confinement.rung.ownership() == Ownership::Emulated
+}
+
+fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<SetupStep> {
+    let own_processes = confinement.proc == ProcView::New;
     let own_network = process.network == Network::None;
     let mounts = mounts(process, own_processes, own_network);
     let targets: Vec<_> = mounts.iter().map(|(target, _)| target.clone()).enumerate().collect();
@@ -214,7 +240,11 @@ fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupSte
     }
     steps.extend([
         SetupStep::Seccomp,
-        SetupStep::Credentials(process.credentials.clone()),
+        if is_supervised(confinement) {
+            SetupStep::Supervise
+        } else {
+            SetupStep::Credentials(process.credentials.clone())
+        },
         SetupStep::Exec {
             args: process.args.clone(),
             env: environment(process),

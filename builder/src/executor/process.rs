@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use snapshotter::Overlay;
+use snapshotter::{Overlay, SpecialOwners};
 
 /// One program to run in one root file system.
 ///
@@ -35,6 +35,8 @@ pub struct Process {
     pub resolv_conf: String,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: u64,
+    /// Owners of links and special files in the root file system, where the kernel does not hold them.
+    pub special_owners: SpecialOwners,
 }
 
 /// Size of `/dev/shm` unless the user asks for another, in bytes; Docker's.

@@ -12,7 +12,7 @@ use tokio::net::unix;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
-use super::exit::{Exit, Stop};
+use super::exit::{Ended, Stop};
 use super::monitor::Monitor;
 use super::own_program;
 use super::plan::plan;
@@ -61,7 +61,7 @@ impl Executor {
         process: &Process,
         output: impl FnMut(Stream, Bytes),
         stop: watch::Receiver<Stop>,
-    ) -> Result<Exit, RunError> {
+    ) -> Result<Ended, RunError> {
         let Monitor {
             mut child,
             control,
@@ -88,7 +88,7 @@ impl Executor {
         // The monitor has said all it has to say, and nothing of the step is left: its own end is nobody's business.
         tokio::spawn(async move { child.wait().await });
         match outcome.ok_or(RunError::MonitorDied)? {
-            Outcome::Ended(exit) => Ok(exit),
+            Outcome::Ended(ended) => Ok(ended),
             Outcome::NotStarted(error) => Err(error.into()),
             Outcome::MonitorFailed { verb, errno } => Err(RunError::Monitor {
                 verb,

@@ -67,7 +67,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         command: command(),
         source,
     };
-    let executor = ops.executor().map_err(failed)?;
+    let executor = ops.executor(&command())?;
     let (stop, stopped) = watch::channel(Stop::No);
     let exit = tokio::select! {
         exit = executor.run(&process, output, stopped) => exit,

@@ -13,6 +13,7 @@ mod choose;
 mod copy;
 mod namespaces;
 mod overlay;
+mod sandbox;
 mod trial;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use snapshotter::{Ownership, Stacking};
 pub(crate) use choose::nearest_existing;
 pub use choose::{Entered, NoRung, Survey, enter, survey};
 pub(crate) use copy::in_copy;
+pub use sandbox::Sandbox;
 pub use trial::{Check, Outcome, Refusal, Trial};
 
 /// One way to confine a step.
