@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name, view};
-use crate::executor::{self, Content, Credentials, Mount, MountSource, Process, Stop};
+use crate::executor::{self, Content, Credentials, Ended, Mount, MountSource, Process, Stop};
 use crate::graph::Vertex;
 use crate::identity::{self, Identity};
 use crate::op::{Network, Op, RunOp};
@@ -55,6 +55,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         extra_hosts: op.extra_hosts.clone(),
         resolv_conf: ops.surroundings.resolv_conf.clone(),
         shm_size: ops.surroundings.shm_size,
+        special_owners: ops.snapshots.special_owners(&files.chain())?,
     };
     let command = || op.args.join(" ");
     let step = ops.step(vertex);
@@ -69,11 +70,11 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     };
     let executor = ops.executor(&command())?;
     let (stop, stopped) = watch::channel(Stop::No);
-    let exit = tokio::select! {
-        exit = executor.run(&process, output, stopped) => exit,
+    let ended = tokio::select! {
+        ended = executor.run(&process, output, stopped) => ended,
         never = pass_on(&work.cancel, &ops.kill, &stop) => match never {},
     };
-    let exit = exit.map_err(failed)?;
+    let Ended { exit, special_owners } = ended.map_err(failed)?;
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }
@@ -90,7 +91,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         });
     }
     let name = snapshot_name(work.key)?;
-    active.commit(&name)?;
+    active.commit_with(&name, &special_owners)?;
     Ok(files.with(made_now(name)))
 }
 

@@ -74,6 +74,13 @@ impl Rootfs {
             .collect()
     }
 
+    /// Returns the snapshots, the lowest first; the base must have been pulled.
+    pub fn chain(&self) -> Vec<SnapshotName> {
+        let base = self.base.iter().flat_map(|base| base.layers.iter());
+        let steps = self.layers.iter().map(|layer| layer.snapshot.clone());
+        base.map(|layer| layer.snapshot.clone()).chain(steps).collect()
+    }
+
     /// Returns a read-only view; the base must have been pulled.
     pub fn view(&self, snapshots: &SnapshotStore) -> Overlay {
         Overlay {

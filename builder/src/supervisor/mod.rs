@@ -11,7 +11,7 @@
 //! | `calls`, `filter` | which calls are stopped, and what becomes of each |
 //! | `call` | who calls, with which arguments |
 //! | `credentials`, `state`, `starts` | whom processes take themselves for; how that is handed on, also to programs |
-//! | `attributes`, `specials` | what files are taken for |
+//! | `attributes`, `specials`, `owners` | what files are taken for |
 //! | `find`, `walk`, `place` | which file a path means |
 //! | `permission` | who may do what |
 //! | `status` | what `/proc` tells of it |
@@ -28,6 +28,7 @@ mod calls;
 mod credentials;
 mod filter;
 mod find;
+mod owners;
 mod permission;
 mod place;
 mod specials;

@@ -6,6 +6,7 @@
 
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::unix::thread::JoinHandleExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -13,11 +14,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
+use snapshotter::{Root, SpecialOwners};
 
 use super::call::{Call, Reply};
 use super::calls::{self, Handler};
 use super::place::{Ground, Place};
-use super::{Credentials, Step};
+use super::specials::{Inode, Owner};
+use super::{Credentials, Step, owners};
 use crate::sys::{self, Notification, Response};
 
 /// A call that is received faster than this had been waiting.
@@ -78,6 +81,38 @@ impl Supervisor {
     /// Returns what becomes readable when the supervisor has failed, and the step must end.
     pub fn alarm(&self) -> &PipeReader {
         &self.alarm
+    }
+
+    /// Notes owners that cannot be found on disk, by path and by inode.
+    pub fn note_owners(&self, by_path: &SpecialOwners, by_inode: Vec<(Inode, Owner)>) -> io::Result<()> {
+        let specials = &self.crew.step.inodes.specials;
+        for (inode, owner) in by_inode {
+            specials.set(inode, owner);
+        }
+        if by_path.is_empty() {
+            return Ok(());
+        }
+        self.at_the_place(|place| owners::note(place, by_path, specials))
+    }
+
+    /// Returns the owners of what the step has made or changed and cannot be found on disk. `upper` is where its
+    /// changes are.
+    pub fn special_owners(&self, upper: &Path) -> io::Result<SpecialOwners> {
+        let specials = &self.crew.step.inodes.specials;
+        if specials.is_empty() {
+            return Ok(SpecialOwners::default());
+        }
+        // The path means something else where the step is.
+        let changed = Root::open(upper).map_err(|error| error.source)?;
+        self.at_the_place(move |place| owners::find(place, changed, specials))
+    }
+
+    /// Does something where the step is.
+    fn at_the_place<T: Send>(&self, work: impl FnOnce(&Place) -> io::Result<T> + Send) -> io::Result<T> {
+        let ground = &self.crew.ground;
+        let worker = || Place::enter(ground).and_then(|place| work(&place));
+        let done = thread::scope(|scope| scope.spawn(worker).join());
+        done.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
     }
 
     /// Ends all threads. The step must have ended.

@@ -13,7 +13,7 @@ use crate::executor::process::Credentials;
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Docker's default capabilities.
-const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
+pub(super) const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::FOWNER)
@@ -42,11 +42,20 @@ pub(super) fn take_on(credentials: &Credentials) -> Result<(), SetupError> {
     let uid = Uid::from_raw(*uid);
     set_thread_res_uid(uid, uid, uid).on("become user", uid.as_raw().to_string())?;
 
-    let held = if uid.is_root() {
+    hold(if uid.is_root() {
         CAPABILITIES
     } else {
         CapabilitySet::empty()
-    };
+    })
+}
+
+/// Keeps the capabilities of root, and its ids: there are no others.
+pub(super) fn stay_root() -> Result<(), SetupError> {
+    limit_capabilities()?;
+    hold(CAPABILITIES)
+}
+
+fn hold(held: CapabilitySet) -> Result<(), SetupError> {
     let sets = CapabilitySets {
         effective: held,
         permitted: held,

@@ -16,6 +16,7 @@ mod perform;
 mod root;
 mod session;
 mod stubs;
+mod supervise;
 
 use std::process::ExitCode;
 

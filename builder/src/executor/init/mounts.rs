@@ -14,6 +14,7 @@ use rustix::mount::{
 };
 use rustix::path::Arg;
 
+use super::supervise::InodeOwners;
 use crate::executor::plan::{MountIndex, Source};
 use crate::executor::process::{Content, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
@@ -36,8 +37,14 @@ pub(super) fn scratch(at: &Path) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// Opens a mount. `index` gives it a name of its own in the scratch directory.
-pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<OwnedFd, SetupError> {
+/// Opens a mount. `index` gives it a name of its own in the scratch directory. Files in memory get their owners from the
+/// kernel, or have them noted.
+pub(super) fn open(
+    source: Source,
+    index: MountIndex,
+    scratch: &Path,
+    owners: Option<&mut InodeOwners>,
+) -> Result<OwnedFd, SetupError> {
     match source {
         Source::Proc { new: false } => clone(Path::new("/proc"), true, "mount"),
         Source::Proc { new: true } => match file_system("proc", &[], INERT) {
@@ -80,7 +87,7 @@ pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<
             gid,
         } => {
             let path = scratch.join("files").join(index.to_string());
-            write_file(&path, &content, mode, uid, gid)?;
+            write_file(&path, &content, mode, (uid, gid), owners)?;
             clone(&path, false, "mount")
         }
         Source::Socket { path } => clone(&path, true, "mount the socket"),
@@ -162,10 +169,19 @@ pub(super) fn open_in(root: BorrowedFd<'_>, path: impl Arg) -> rustix::io::Resul
 }
 
 /// Writes a file with just these permissions.
-fn write_file(path: &Path, content: &Content, mode: u32, uid: u32, gid: u32) -> Result<(), SetupError> {
+fn write_file(
+    path: &Path,
+    content: &Content,
+    mode: u32,
+    (uid, gid): (u32, u32),
+    owners: Option<&mut InodeOwners>,
+) -> Result<(), SetupError> {
     let mut file = File::create_new(path).on("create", path)?;
     file.write_all(&content.0).on("write", path)?;
-    chown(path, Some(uid), Some(gid)).on("change the owner of", path)?;
+    match owners {
+        Some(owners) => owners.note(&file, (uid, gid)).on("read the attributes of", path)?,
+        None => chown(path, Some(uid), Some(gid)).on("change the owner of", path)?,
+    }
     // After the owner: changing that takes setuid bits away.
     file.set_permissions(Permissions::from_mode(mode))
         .on("change the mode of", path)
