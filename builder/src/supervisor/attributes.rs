@@ -9,8 +9,10 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 use snapshotter::{CAPABILITY_XATTR, InodeRecord};
 
+use super::call::Call;
 use super::place::Place;
 use super::specials::{Inode, Specials};
+use super::status;
 
 /// Longer than any record.
 const MAX_RECORD: usize = 64;
@@ -65,10 +67,12 @@ pub(super) struct Attributes {
     /// `st_rdev`.
     pub(super) rdev: u64,
     /// Which file it is.
-    inode: Inode,
+    pub(super) inode: Inode,
     type_on_disk: FileType,
     mode_on_disk: u32,
     has_record: bool,
+    /// Whether its owner was noted somewhere, and is not just the one that every file has.
+    pub(super) is_noted: bool,
 }
 
 impl std::ops::Deref for Attributes {
@@ -129,6 +133,7 @@ impl Inodes {
             type_on_disk,
             mode_on_disk: stat.st_mode & 0o7777,
             has_record: false,
+            is_noted: false,
         };
         if attributes.can_have_record() {
             let mut value = [0; MAX_RECORD];
@@ -142,12 +147,13 @@ impl Inodes {
                     rdev,
                 };
                 attributes.rdev = rdev.unwrap_or_default();
-                attributes.has_record = true;
+                (attributes.has_record, attributes.is_noted) = (true, true);
                 return Ok(attributes);
             }
         }
         if let Some((uid, gid)) = self.specials.owner(attributes.inode) {
             (attributes.meaning.uid, attributes.meaning.gid) = (uid, gid);
+            attributes.is_noted = true;
         }
         Ok(attributes)
     }
@@ -249,6 +255,30 @@ fn set_mode(place: &Place, handle: BorrowedFd<'_>, old: &Attributes, mode: u32) 
         return Ok(());
     }
     place.set_mode(handle, mode)
+}
+
+impl Call<'_> {
+    /// Returns what a handle's file is taken for by the caller.
+    pub(super) fn attributes(&self, handle: impl AsFd) -> Result<Attributes, Errno> {
+        let handle = handle.as_fd();
+        let mut attributes = self.step.inodes.attributes(self.place, handle)?;
+        let (device, _) = attributes.inode;
+        let foreign = &self.place.foreign;
+        if attributes.is_noted {
+            return Ok(attributes);
+        }
+        if foreign.belong_to_makers(device) {
+            // Who looks at it is the best guess: it can only have been handed over by somebody, and rarely is.
+            let ids = &self.credentials;
+            (attributes.meaning.uid, attributes.meaning.gid) = (ids.users.files, ids.groups.files);
+        } else if foreign.are_about_processes(device)
+            && let Some(tag) = status::tag_of(self.place, handle, device)?
+        {
+            let ids = self.step.states.known(tag);
+            (attributes.meaning.uid, attributes.meaning.gid) = (ids.users.effective, ids.groups.effective);
+        }
+        Ok(attributes)
+    }
 }
 
 /// Returns whether files of a type have a device number.

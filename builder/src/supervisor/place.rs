@@ -4,6 +4,7 @@
 //! root directory. Its working directory is `/proc/self/fd` of the supervisor itself, where a number is the name of a
 //! descriptor: the only way to extended attributes and modes of what is open as a mere handle (`O_PATH`).
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::marker::PhantomData;
@@ -11,9 +12,12 @@ use std::marker::PhantomData;
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, XattrFlags, chmodat, getxattr, listxattr, open, openat, removexattr, setxattr,
+    AtFlags, CWD, MemfdFlags, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags, chmodat, fstat, getxattr, listxattr,
+    memfd_create, open, openat, readlinkat, removexattr, setxattr, stat, statfs,
 };
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, fchdir, umask};
 
 /// Flags of a handle.
@@ -42,7 +46,48 @@ impl Ground {
 pub(super) struct Place {
     /// The supervisor's own procfs, in which the threads of the step have the numbers that notifications tell.
     pub(super) proc: OwnedFd,
+    /// File systems that are not the image's.
+    pub(super) foreign: ForeignDevices,
     thread_bound: PhantomData<*const ()>,
+}
+
+/// The device numbers of file systems whose files have owners that are found in other ways than those of the image.
+pub(super) struct ForeignDevices {
+    /// The supervisor's own procfs.
+    pub(super) own_proc: u64,
+    /// The step's procfs.
+    pub(super) proc: Option<u64>,
+    /// Where pipes, sockets, files in memory and terminals are, each of which belongs to its maker.
+    makers: Vec<u64>,
+}
+
+impl ForeignDevices {
+    fn find(own_proc: &OwnedFd) -> io::Result<Self> {
+        let (pipe, _) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let memory = memfd_create("supervisor", MemfdFlags::CLOEXEC)?;
+        let mut makers = Vec::new();
+        for made in [pipe, socket, memory] {
+            makers.push(fstat(made)?.st_dev);
+        }
+        makers.extend(stat("/dev/pts").ok().map(|terminals| terminals.st_dev));
+        let is_proc = |path| statfs(path).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC);
+        Ok(Self {
+            own_proc: fstat(own_proc)?.st_dev,
+            proc: if is_proc("/proc") { Some(stat("/proc")?.st_dev) } else { None },
+            makers,
+        })
+    }
+
+    /// Returns whether files there belong to whoever has made them, which nobody has seen.
+    pub(super) fn belong_to_makers(&self, device: u64) -> bool {
+        self.makers.contains(&device)
+    }
+
+    /// Returns whether files there are about processes.
+    pub(super) fn are_about_processes(&self, device: u64) -> bool {
+        device == self.own_proc || Some(device) == self.proc
+    }
 }
 
 impl Place {
@@ -57,6 +102,7 @@ impl Place {
         // What is made here is made with the mask of whoever asks for it.
         umask(Mode::empty());
         Ok(Self {
+            foreign: ForeignDevices::find(&proc)?,
             proc,
             thread_bound: PhantomData,
         })
@@ -140,6 +186,11 @@ impl Place {
     /// Sets the mode that a file has on disk.
     pub(super) fn set_mode(&self, handle: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
         chmodat(CWD, number(handle), Mode::from_raw_mode(mode), AtFlags::empty())
+    }
+
+    /// Returns the path of a handle.
+    pub(super) fn path(&self, handle: BorrowedFd<'_>) -> Result<CString, Errno> {
+        readlinkat(CWD, number(handle), Vec::new())
     }
 
     /// Opens what a handle stands for.

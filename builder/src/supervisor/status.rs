@@ -2,16 +2,18 @@
 
 use std::ffi::CStr;
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom, memfd_create, openat, seek};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom, fstat, memfd_create, openat, seek};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use super::call::{Call, Reply, errno};
 use super::credentials::{Credentials, Ids};
 use super::find::{Last, is_in_proc};
+use super::place::Place;
 use super::state::{Tag, tag_in_limits};
 
 /// Returns whether a file that is opened with this path may be such a file.
@@ -27,11 +29,12 @@ pub(super) fn open(call: &Call<'_>, directory: i32, path: &CStr, flags: OFlags) 
     let Some(file) = found.file.filter(is_in_proc) else {
         return Ok(None);
     };
-    let Some(tag) = tag_of(&found.directory)? else {
+    let device = fstat(&file)?.st_dev;
+    let Some(tag) = tag_of(call.place, file.as_fd(), device)? else {
         return Ok(None);
     };
     let mut text = String::new();
-    let mut status = std::fs::File::from(call.place.open(&file, OFlags::RDONLY)?);
+    let mut status = File::from(call.place.open(&file, OFlags::RDONLY)?);
     status.read_to_string(&mut text).map_err(|error| errno(&error))?;
     let text = rewritten(&text, &call.step.states.known(tag));
     let copy = memfd_create("status", MemfdFlags::CLOEXEC)?;
@@ -40,18 +43,25 @@ pub(super) fn open(call: &Call<'_>, directory: i32, path: &CStr, flags: OFlags) 
     super::calls::hand_over(call, &copy, flags).map(Some)
 }
 
-/// Returns the tag of the process that a directory of procfs is about, if it is about one.
-pub(super) fn tag_of(directory: impl AsFd) -> Result<Option<Tag>, Errno> {
-    let limits: OwnedFd = match openat(directory, "limits", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(limits) => limits,
-        Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => return Ok(None),
-        Err(error) => return Err(error),
+/// Returns the tag of the process that a file of procfs is about, if it is about one.
+pub(super) fn tag_of(place: &Place, file: BorrowedFd<'_>, device: u64) -> Result<Option<Tag>, Errno> {
+    let path = place.path(file)?;
+    // Wherever procfs is: its first directory with a number for a name is the process's.
+    let numbers = path.to_bytes().split(|byte| *byte == b'/');
+    let Some(process) = numbers.map(String::from_utf8_lossy).find(|name| name.parse::<u32>().is_ok()) else {
+        return Ok(None);
+    };
+    let read_only = OFlags::RDONLY | OFlags::CLOEXEC;
+    let limits = if device == place.foreign.own_proc {
+        openat(&place.proc, format!("{process}/limits"), read_only, Mode::empty())
+    } else {
+        rustix::fs::open(format!("/proc/{process}/limits"), read_only, Mode::empty())
     };
     let mut text = String::new();
-    match std::fs::File::from(limits).read_to_string(&mut text) {
+    match limits.map(File::from).map_err(io::Error::from).and_then(|mut limits| limits.read_to_string(&mut text)) {
         Ok(_) => Ok(tag_in_limits(&text)),
         // The process has ended meanwhile.
-        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT)) => Ok(None),
         Err(error) => Err(errno(&error)),
     }
 }

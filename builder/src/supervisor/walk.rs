@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
-use super::attributes::Attributes;
 use super::call::Call;
 use super::find::{Found, Last, is_in_proc};
 use super::permission::{self, Wanted};
@@ -169,11 +168,4 @@ fn names(path: &[u8]) -> Result<VecDeque<CString>, Errno> {
         .filter(|name| !name.is_empty())
         .map(|name| CString::new(name).map_err(|_| Errno::INVAL))
         .collect()
-}
-
-impl Call<'_> {
-    /// Returns what a handle's file is taken for.
-    pub(super) fn attributes(&self, handle: impl AsFd) -> Result<Attributes, Errno> {
-        self.step.inodes.attributes(self.place, handle.as_fd())
-    }
 }

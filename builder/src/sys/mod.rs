@@ -16,7 +16,7 @@ mod seccomp;
 mod signals;
 mod stat;
 
-pub use fork::fork;
+pub use fork::{fork, fork_into_pid_namespace};
 pub use memory::{read_memory, write_memory};
 pub use mount::make_read_only;
 pub use notification::{Notification, Response, add_descriptor, is_pending, receive, respond, wake_synchronously};

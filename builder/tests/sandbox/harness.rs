@@ -13,7 +13,7 @@ use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Netwo
 use builder::rung::{ProcView, Rung};
 use nix::unistd::User;
 use rustix::process::{Pid, Signal, kill_process};
-use snapshotter::{Overlay, Upper};
+use snapshotter::{Overlay, SpecialOwners, Upper};
 
 use crate::driver::{self, Job, Order, Report};
 
@@ -60,6 +60,8 @@ impl Place {
         let mut places = vec![
             place(Who::User, Rung::Userns, ProcView::New),
             place(Who::User, Rung::Userns, ProcView::Bound),
+            place(Who::User, Rung::UsernsSingle, ProcView::New),
+            place(Who::User, Rung::UsernsSingle, ProcView::Bound),
         ];
         if is_root() {
             places.push(place(Who::Root, Rung::Userns, ProcView::New));
@@ -155,6 +157,7 @@ impl Sandbox {
                 extra_hosts: Vec::new(),
                 resolv_conf: "nameserver 192.0.2.1\n".into(),
                 shm_size: DEFAULT_SHM_SIZE,
+                special_owners: SpecialOwners::default(),
             },
         }
     }
@@ -220,7 +223,7 @@ fn make_image(root: &Path) {
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
     fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
     let applets = "sh true false cat ls id env grep sleep setsid mkdir rmdir rm mv ln touch chmod chown stat find mount \
-        umount unshare chroot echo test nohup kill ps readlink dd tty wc sort head hostname ip nc sync printf pwd su od \
+        umount unshare chroot cp mkfifo echo test nohup kill ps readlink dd tty wc sort head hostname ip nc sync printf pwd su od \
         cut tr sed";
     for applet in applets.split_whitespace() {
         symlink("busybox", root.join("bin").join(applet)).unwrap();

@@ -22,6 +22,8 @@ mod lifetime;
 mod mounts;
 mod probe;
 mod programs;
+mod random_calls;
+mod supervised;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -54,13 +56,14 @@ fn main() -> ExitCode {
 }
 
 fn run_tests(filter: Option<&String>) -> ExitCode {
-    let suites: [&[Test]; 6] = [
+    let suites: [&[Test]; 7] = [
         entering::TESTS,
         programs::TESTS,
         files::TESTS,
         mounts::TESTS,
         isolation::TESTS,
         lifetime::TESTS,
+        supervised::TESTS,
     ];
     let mut failed = Vec::new();
     for (name, test) in suites.into_iter().flatten() {

@@ -10,7 +10,6 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use nix::sched::CloneFlags;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -114,17 +113,17 @@ fn run_step(
     guard: Option<PipeReader>,
 ) -> Result<Outcome, Failure> {
     let (report, report_writer) = io::pipe().to("make a pipe")?;
-    if plan.processes == Processes::PidNamespace {
-        nix::sched::unshare(CloneFlags::CLONE_NEWPID).to("make a pid namespace")?;
-    }
     let (mut supervision, to_supervisor) = Supervision::prepare(plan.supervised).to("make a socket")?.unzip();
     let ours = Cell::new(Some(report));
-    let child = sys::fork(|| {
+    let life = || {
         // The step must see this pipe break when the monitor dies.
         drop(ours.take());
         perform::become_program(plan.steps, &report_writer, to_supervisor)
-    })
-    .to("fork")?;
+    };
+    let child = match plan.processes {
+        Processes::PidNamespace => sys::fork_into_pid_namespace(life).to("fork into a pid namespace")?,
+        Processes::Adopted => sys::fork(life).to("fork")?,
+    };
     drop(report_writer);
     // Only the step holds croze's pipes now, so croze sees their end with the step's.
     dup2_stdout(null).to("replace standard output")?;
