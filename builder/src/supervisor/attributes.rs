@@ -135,7 +135,8 @@ impl Inodes {
             has_record: false,
             is_noted: false,
         };
-        if attributes.can_have_record() {
+        // What is not its own, croze can have written no record to.
+        if attributes.can_have_record() && stat.st_uid == self.own.0 {
             let mut value = [0; MAX_RECORD];
             if let Some(value) = place.xattr(handle, InodeRecord::XATTR, &mut value)? {
                 let record = InodeRecord::parse(value).map_err(|_| Errno::UCLEAN)?;
@@ -151,7 +152,7 @@ impl Inodes {
                 return Ok(attributes);
             }
         }
-        if let Some((uid, gid)) = self.specials.owner(attributes.inode) {
+        if let Some((uid, gid)) = self.specials.owner(attributes.inode, type_on_disk) {
             (attributes.meaning.uid, attributes.meaning.gid) = (uid, gid);
             attributes.is_noted = true;
         }
@@ -225,7 +226,7 @@ impl Inodes {
         if old.has_record {
             return place.remove_xattr(handle, InodeRecord::XATTR);
         }
-        self.specials.forget(old.inode);
+        self.specials.set(old.inode, old.type_on_disk, (0, 0));
         Ok(())
     }
 
@@ -236,7 +237,7 @@ impl Inodes {
         old: &Attributes,
         to: Meaning,
     ) -> Result<(), Errno> {
-        self.specials.set(old.inode, (to.uid, to.gid));
+        self.specials.set(old.inode, old.type_on_disk, (to.uid, to.gid));
         if old.is_link() {
             return Ok(());
         }

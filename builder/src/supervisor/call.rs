@@ -159,8 +159,8 @@ impl<'a> Call<'a> {
 
     /// Returns the number that a process has to the caller; `None` if the caller cannot see it.
     pub(super) fn number_of(&self, process: Pid) -> Result<Option<i32>, Errno> {
-        let own = self.place.numbers_of(self.thread())?;
-        let numbers = self.place.numbers_of(process)?;
+        let (_, own) = self.place.numbers_of(self.thread())?;
+        let (_, numbers) = self.place.numbers_of(process)?;
         Ok(numbers.last().copied().filter(|_| numbers.len() == own.len()))
     }
 

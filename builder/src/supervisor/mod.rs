@@ -49,6 +49,7 @@ use state::States;
 
 pub use credentials::Credentials;
 pub use place::Ground;
+pub use specials::{Inode, Owner};
 pub use threads::Supervisor;
 
 use crate::sys;

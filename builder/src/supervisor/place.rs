@@ -26,11 +26,11 @@ pub(super) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 /// Where the files of a step are, as its supervisor sees them. The one thing that differs between steps with a mount
 /// namespace and steps without.
 #[derive(Debug)]
-pub enum Ground {
-    /// In a mount namespace whose root is the step's.
-    Namespace(OwnedFd),
-    /// Below the root directory that the supervisor itself has.
-    Own,
+pub struct Ground {
+    /// The mount namespace whose root is the step's, unless the supervisor has the same root anyway.
+    namespace: Option<OwnedFd>,
+    /// The supervisor's own procfs: a thread that is started by one that has entered begins where that one is.
+    proc: OwnedFd,
 }
 
 impl Ground {
@@ -38,7 +38,16 @@ impl Ground {
     pub fn of(process: Pid) -> io::Result<Self> {
         let path = format!("/proc/{}/ns/mnt", process.as_raw_pid());
         let namespace = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self::Namespace(namespace))
+        Ok(Self {
+            namespace: Some(namespace),
+            ..Self::own()?
+        })
+    }
+
+    /// Returns what this process itself has below its root directory.
+    pub fn own() -> io::Result<Self> {
+        let proc = open("/proc", HANDLE | OFlags::DIRECTORY, Mode::empty())?;
+        Ok(Self { namespace: None, proc })
     }
 }
 
@@ -94,8 +103,8 @@ impl Place {
     /// Makes this thread enter the ground. It keeps nothing in common with the other threads' directories.
     pub(super) fn enter(ground: &Ground) -> io::Result<Self> {
         unshare(CloneFlags::CLONE_FS)?;
-        let proc = open("/proc", HANDLE | OFlags::DIRECTORY, Mode::empty())?;
-        if let Ground::Namespace(namespace) = ground {
+        let proc = ground.proc.try_clone()?;
+        if let Some(namespace) = &ground.namespace {
             setns(namespace, CloneFlags::CLONE_NEWNS)?;
         }
         fchdir(openat(&proc, "self/fd", HANDLE | OFlags::DIRECTORY, Mode::empty())?)?;
@@ -129,11 +138,15 @@ impl Place {
         number.and_then(|number| Pid::from_raw(number.trim().parse().ok()?)).ok_or(Errno::SRCH)
     }
 
-    /// Returns the numbers of a process in all pid namespaces that it is in, from the supervisor's own inwards.
-    pub(super) fn numbers_of(&self, process: Pid) -> Result<Vec<i32>, Errno> {
-        let status = self.text_of_thread(process, "status").map_err(|_| Errno::SRCH)?;
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-        Ok(numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect())
+    /// Returns the numbers of a thread in all pid namespaces that it is in, from the supervisor's own inwards: those of
+    /// its process, and its own.
+    pub(super) fn numbers_of(&self, thread: Pid) -> Result<(Vec<i32>, Vec<i32>), Errno> {
+        let status = self.text_of_thread(thread, "status").map_err(|_| Errno::SRCH)?;
+        let numbers = |name| {
+            let numbers = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+        };
+        Ok((numbers("NStgid:"), numbers("NSpid:")))
     }
 
     fn text_of_thread(&self, thread: Pid, name: &str) -> io::Result<String> {

@@ -12,10 +12,10 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, statat};
 
 /// A file system and an inode in it.
-pub(super) type Inode = (u64, u64);
+pub type Inode = (u64, u64);
 
 /// User and group.
-pub(super) type Owner = (u32, u32);
+pub type Owner = (u32, u32);
 
 /// The owners that the disk cannot tell; who is not listed is root's.
 #[derive(Default)]
@@ -27,7 +27,8 @@ pub(super) struct Specials {
 
 #[derive(Default)]
 struct Noted {
-    owners: HashMap<Inode, Owner>,
+    /// With the type of the file: the number of an inode that is no more may soon be another file's.
+    owners: HashMap<Inode, (FileType, Owner)>,
     expected: Vec<Expected>,
 }
 
@@ -40,29 +41,23 @@ struct Expected {
 
 impl Specials {
     /// Returns the owner of an inode, if it is not root's.
-    pub(super) fn owner(&self, inode: Inode) -> Option<Owner> {
+    pub(super) fn owner(&self, inode: Inode, file_type: FileType) -> Option<Owner> {
         if self.is_empty() {
             return None;
         }
         let mut noted = self.lock();
         noted.settle();
-        noted.owners.get(&inode).copied()
+        let (noted_type, owner) = noted.owners.get(&inode)?;
+        (*noted_type == file_type).then_some(*owner)
     }
 
     /// Gives an inode an owner.
-    pub(super) fn set(&self, inode: Inode, owner: Owner) {
-        if owner == (0, 0) {
-            self.forget(inode);
-        } else {
+    pub(super) fn set(&self, inode: Inode, file_type: FileType, owner: Owner) {
+        if owner != (0, 0) {
             self.any.store(true, Ordering::Release);
-            self.lock().owners.insert(inode, owner);
         }
-    }
-
-    /// Gives an inode, which may have the number of one that is no more, to root.
-    pub(super) fn forget(&self, inode: Inode) {
         if !self.is_empty() {
-            self.lock().owners.remove(&inode);
+            note(&mut self.lock().owners, inode, file_type, owner);
         }
     }
 
@@ -90,16 +85,20 @@ impl Noted {
             let Ok(stat) = statat(directory, name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW) else {
                 return true;
             };
+            // If something else has the name, there was no socket, or there is none any more.
             if FileType::from_raw_mode(stat.st_mode) == FileType::Socket {
-                let inode = (stat.st_dev, stat.st_ino);
-                if *owner == (0, 0) {
-                    owners.remove(&inode);
-                } else {
-                    owners.insert(inode, *owner);
-                }
+                note(owners, (stat.st_dev, stat.st_ino), FileType::Socket, *owner);
             }
-            // Something else has the name: there was no socket, or there is none any more.
             false
         });
+    }
+}
+
+/// An inode that is root's is not listed: its number may have been another's before.
+fn note(owners: &mut HashMap<Inode, (FileType, Owner)>, inode: Inode, file_type: FileType, owner: Owner) {
+    if owner == (0, 0) {
+        owners.remove(&inode);
+    } else {
+        owners.insert(inode, (file_type, owner));
     }
 }

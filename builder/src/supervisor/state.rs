@@ -237,7 +237,7 @@ mod tests {
     fn a_child_has_the_credentials_that_its_parent_had_when_it_was_made() {
         // Directories of a thread cannot be given up for the test's own thread, nor is there a need to.
         std::thread::spawn(|| {
-            let place = Place::enter(&Ground::Own).unwrap();
+            let place = Place::enter(&Ground::own().unwrap()).unwrap();
             let states = States::new(root());
             let own = rustix::process::getpid();
             tag_first(own).unwrap();
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn threads_have_their_own_until_all_agree() {
         std::thread::spawn(|| {
-            let place = Place::enter(&Ground::Own).unwrap();
+            let place = Place::enter(&Ground::own().unwrap()).unwrap();
             let states = States::new(root());
             let (one, other) = (Sleeper::start(), Sleeper::start());
             for sleeper in [&one, &other] {

@@ -75,7 +75,11 @@ fn rewritten(text: &str, credentials: &Credentials) -> String {
         let value = match name {
             "Uid" => ids(credentials.users),
             "Gid" => ids(credentials.groups),
-            "Groups" => credentials.supplementary.iter().map(|group| format!("{group} ")).collect(),
+            "Groups" => {
+                let groups: Vec<_> = credentials.supplementary.iter().map(u32::to_string).collect();
+                // The blank at the end is the kernel's.
+                groups.join(" ") + " "
+            }
             "CapInh" => set(credentials.inheritable),
             "CapPrm" => set(credentials.permitted),
             "CapEff" => set(credentials.effective),

@@ -4,7 +4,7 @@
 //! work for: one that finds the next call waiting when it has answered the last, time and again, starts a further one,
 //! and one that has to wait for its calls ends.
 
-use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::unix::thread::JoinHandleExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use snapshotter::{Root, SpecialOwners};
+use snapshotter::{FileType, Root, SpecialOwners};
 
 use super::call::{Call, Reply};
 use super::calls::{self, Handler};
@@ -83,11 +83,20 @@ impl Supervisor {
         &self.alarm
     }
 
-    /// Notes owners that cannot be found on disk, by path and by inode.
+    /// Returns why the supervisor has failed; waits until it has.
+    pub fn failure(&self) -> io::Error {
+        let mut number = [0; 4];
+        match (&self.alarm).read_exact(&mut number) {
+            Ok(()) => io::Error::from_raw_os_error(i32::from_ne_bytes(number)),
+            Err(error) => error,
+        }
+    }
+
+    /// Notes owners that cannot be found on disk: of special files by path, of ordinary ones by inode.
     pub fn note_owners(&self, by_path: &SpecialOwners, by_inode: Vec<(Inode, Owner)>) -> io::Result<()> {
         let specials = &self.crew.step.inodes.specials;
         for (inode, owner) in by_inode {
-            specials.set(inode, owner);
+            specials.set(inode, FileType::RegularFile, owner);
         }
         if by_path.is_empty() {
             return Ok(());
@@ -130,6 +139,11 @@ impl Supervisor {
     }
 }
 
+/// Whether a call could not be received for a reason that has nothing to do with the next one.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::ENOENT | libc::ESRCH))
+}
+
 /// Sorts the table by number.
 fn handlers() -> Vec<Option<Handler>> {
     let mut handlers = Vec::new();
@@ -156,9 +170,14 @@ impl Crew {
             match Place::enter(&worker.ground) {
                 Ok(place) => {
                     tell(Ok(()));
-                    Crew::work(&worker, &place);
+                    if let Err(error) = Crew::work(&worker, &place) {
+                        worker.raise_alarm(&error);
+                    }
                 }
-                Err(error) => tell(Err(error)),
+                Err(error) => {
+                    worker.size.fetch_sub(1, Ordering::AcqRel);
+                    tell(Err(error));
+                }
             }
         })?;
         crew.threads().push(thread);
@@ -166,7 +185,7 @@ impl Crew {
     }
 
     /// Answers calls until there are none any more, or too few.
-    fn work(crew: &Arc<Self>, place: &Place) {
+    fn work(crew: &Arc<Self>, place: &Place) -> io::Result<()> {
         let (mut waiting, mut quiet) = (0, 0);
         while !crew.is_stopping.load(Ordering::Acquire) {
             let began = Instant::now();
@@ -179,10 +198,10 @@ impl Crew {
                     }
                     crew.answer(place, notification);
                 }
-                Err(error) if error.raw_os_error() == Some(libc::EINTR) => continue,
-                // Whoever called has been killed, or all have ended.
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) && !crew.is_over() => continue,
-                Err(_) => return,
+                // Whoever called has been killed, or this thread is to look whether it is to end.
+                Err(error) if is_passing(&error) && !crew.is_over() => continue,
+                Err(_) if crew.is_over() => return Ok(()),
+                Err(error) => return Err(error),
             }
             if waiting == STREAK {
                 waiting = 0;
@@ -193,10 +212,11 @@ impl Crew {
                 quiet = 0;
                 let fewer = |size| (size > 1).then(|| size - 1);
                 if crew.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok() {
-                    return;
+                    return Ok(());
                 }
             }
         }
+        Ok(())
     }
 
     fn answer(&self, place: &Place, notification: Notification) {
@@ -215,6 +235,13 @@ impl Crew {
         };
         // Whoever called may have been killed meanwhile.
         let _gone = sys::respond(self.step.listener(), notification.id, response);
+    }
+
+    /// Tells whoever has started the supervisor that it has failed.
+    fn raise_alarm(&self, error: &io::Error) {
+        let number = error.raw_os_error().unwrap_or(libc::EIO);
+        // If nobody listens, nobody is left to supervise.
+        let _nobody = (&self.alarm).write_all(&number.to_ne_bytes());
     }
 
     /// Whether no process is left that could make a call.
@@ -236,8 +263,7 @@ struct Guard<'a>(&'a Crew);
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            // If nobody listens, nobody is left to supervise.
-            let _nobody = (&self.0.alarm).write_all(b"!");
+            self.0.raise_alarm(&io::ErrorKind::Other.into());
         }
     }
 }

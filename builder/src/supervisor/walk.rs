@@ -142,13 +142,12 @@ impl<'a> Walk<'a> {
             // It stands for something open, running or entered, and the kernel jumps there.
             return Ok(Link::Is(openat(at, name, HANDLE, Mode::empty())?));
         }
+        // The numbers that the caller has for itself: those of its own procfs.
+        let (process, thread) = self.call.place.numbers_of(self.call.thread())?;
+        let number = |numbers: Vec<i32>| numbers.last().copied().ok_or(Errno::NOENT);
         match name.to_bytes() {
-            // In the supervisor's own procfs, where the caller is found by the number that is known of it.
-            b"self" => Ok(Link::Is(self.call.place.of_thread(self.call.thread(), "")?)),
-            b"thread-self" => {
-                let task = format!("task/{}", self.call.thread().as_raw_pid());
-                Ok(Link::Is(self.call.place.of_thread(self.call.thread(), task)?))
-            }
+            b"self" => Ok(Link::To(path(number(process)?.to_string())?)),
+            b"thread-self" => Ok(Link::To(path(format!("{}/task/{}", number(process)?, number(thread)?))?)),
             _ => Ok(Link::To(readlinkat(link, c"", Vec::new())?)),
         }
     }
@@ -160,6 +159,10 @@ enum Link {
     To(CString),
     /// Another name of a file.
     Is(OwnedFd),
+}
+
+fn path(text: String) -> Result<CString, Errno> {
+    CString::new(text).map_err(|_| Errno::INVAL)
 }
 
 /// Takes a path apart.

@@ -32,6 +32,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
                 users.real, users.effective, users.saved, groups.real, groups.effective, groups.saved
             );
         }
+        ["bind", path] => drop(UnixListener::bind(path).unwrap()),
         ["thread"] => {
             println!("{}", std::thread::spawn(|| "from a thread").join().unwrap());
         }

@@ -86,7 +86,7 @@ fn an_owner_that_was_given_is_read_back(sandbox: &Sandbox) {
 fn a_static_program_can_give_files_away(sandbox: &Sandbox) {
     // Busybox is one; this is the shell's own redirection, not the loader's.
     assert_eq!(
-        sandbox.sh("cp /bin/busybox /tmp/b; /tmp/b chown 12:34 /tmp/b; /tmp/b stat -c %u:%g /tmp/b").stdout(),
+        sandbox.sh("cp /bin/busybox /tmp; /tmp/busybox chown 12:34 /tmp/busybox; /tmp/busybox stat -c %u:%g /tmp/busybox").stdout(),
         "12:34\n"
     );
 }
@@ -158,10 +158,15 @@ fn a_mode_without_rights_does_not_hinder_root(sandbox: &Sandbox) {
 }
 
 fn a_fifo_and_a_socket_have_owners(sandbox: &Sandbox) {
-    let script = "cd /tmp; mkfifo p; chown 3:4 p; (nc -lU s & echo $! > pid; while ! test -S s; do sleep 0.01; done); \
-        stat -c '%n %F %u:%g' p s; kill $(cat pid)";
-    let ran = sandbox.sh(script).run();
-    assert!(ran.report.stdout.starts_with("p fifo 3:4\n"), "{:?}", ran.report);
+    let script = "cd /tmp; mkfifo p; chown 3:4 p; stat -c '%n %F %u:%g' p; \
+        mkdir d; chown 1000 d; su bob -c 'cd d; /probe --probe bind s'; stat -c '%n %F %u:%g' d/s; \
+        chown 5:6 d/s; stat -c %u:%g d/s; rm d/s; mkfifo d/s; stat -c %u:%g d/s";
+    let step = probing(sandbox, &[]);
+    let step = step.with(|process| process.args = ["/bin/sh", "-c", script].map(str::to_owned).into());
+    assert_eq!(
+        step.stdout(),
+        "p fifo 3:4\nd/s socket 1000:1000\n5:6\n0:0\n"
+    );
 }
 
 fn own_links_in_proc_are_the_callers(sandbox: &Sandbox) {

@@ -28,15 +28,15 @@ use super::identity;
 use crate::executor::plan::Supervised;
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::executor::wire;
-use crate::supervisor::{self, Credentials, Ground, Supervisor};
+use crate::supervisor::{self, Credentials, Ground, Inode, Owner, Supervisor};
 
 /// The owners of files that croze makes for a step, by device and inode.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct InodeOwners(Vec<((u64, u64), (u32, u32))>);
+pub(super) struct InodeOwners(Vec<(Inode, Owner)>);
 
 impl InodeOwners {
     /// Notes the owner of a file.
-    pub(super) fn note(&mut self, file: &File, owner: (u32, u32)) -> rustix::io::Result<()> {
+    pub(super) fn note(&mut self, file: &File, owner: Owner) -> rustix::io::Result<()> {
         let stat = fstat(file)?;
         self.0.push(((stat.st_dev, stat.st_ino), owner));
         Ok(())
@@ -121,7 +121,7 @@ impl Supervision {
                 Ok(())
             }
             State::Never => Ok(()),
-            State::Running(_) => Err(io::ErrorKind::BrokenPipe.into()),
+            State::Running(supervisor) => Err(supervisor.failure()),
         }
     }
 

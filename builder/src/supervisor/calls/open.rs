@@ -117,8 +117,15 @@ fn may_open(call: &Call<'_>, file: &OwnedFd, flags: OFlags) -> Result<(), Errno>
         wanted.0 |= Wanted::WRITE.0;
     }
     let attributes = call.attributes(file)?;
+    let is_directory = attributes.is_directory();
+    if flags.contains(OFlags::DIRECTORY) && !is_directory {
+        return Err(Errno::NOTDIR);
+    }
     if attributes.is_link() {
         return Err(Errno::LOOP);
+    }
+    if is_directory && (wanted.0 & Wanted::WRITE.0 != 0 || flags.contains(OFlags::CREATE)) {
+        return Err(Errno::ISDIR);
     }
     permission::may(&call.credentials, &attributes, wanted)?;
     if flags.contains(OFlags::NOATIME) {
