@@ -73,12 +73,16 @@ pub(super) fn owns(credentials: &Credentials, file: &Attributes) -> Result<(), E
     }
 }
 
+/// Returns whether who may write to a directory may not thereby change what others have in it.
+pub(super) fn is_sticky(directory: &Attributes) -> bool {
+    directory.mode & STICKY != 0
+}
+
 /// Decides whether a name of `file` may be removed from a directory.
 pub(super) fn may_remove(credentials: &Credentials, directory: &Attributes, file: &Attributes) -> Result<(), Errno> {
     may(credentials, directory, Wanted::CHANGE_NAMES)?;
     let user = credentials.users.files;
-    let is_sticky = directory.mode & STICKY != 0;
-    if is_sticky && user != file.uid && user != directory.uid && !credentials.can(CapabilitySet::FOWNER) {
+    if is_sticky(directory) && user != file.uid && user != directory.uid && !credentials.can(CapabilitySet::FOWNER) {
         return Err(Errno::PERM);
     }
     Ok(())

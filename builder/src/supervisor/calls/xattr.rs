@@ -90,12 +90,21 @@ fn get(call: &Call<'_>, meant: Meant) -> Outcome {
     }
 }
 
-/// Lets a call pass whose caller may use the file as wanted.
+/// Lets a call about an attribute in `user.` pass whose caller may use the file as wanted.
 fn permitted(call: &Call<'_>, meant: Meant, wanted: Wanted) -> Outcome {
-    if !call.passes_everywhere() && !matches!(meant, Meant::Descriptor) {
-        let file = meant.find(call)?;
-        permission::may(&call.credentials, &call.attributes(&file)?, wanted)?;
+    if call.passes_everywhere() {
+        return Ok(Reply::Continue);
     }
+    let file = call.attributes(meant.find(call)?)?;
+    let writes = wanted == Wanted::WRITE;
+    match file.file_type() {
+        FileType::RegularFile => {}
+        FileType::Directory if !writes || !permission::is_sticky(&file) => {}
+        FileType::Directory => permission::owns(&call.credentials, &file)?,
+        _ if writes => return Err(Errno::PERM),
+        _ => return Err(Errno::NODATA),
+    }
+    permission::may(&call.credentials, &file, wanted)?;
     Ok(Reply::Continue)
 }
 
