@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, statat, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -171,7 +171,10 @@ impl<'a> Call<'a> {
 
     /// Changes what is written on the caller's process beside its credentials.
     pub(super) fn retag(&self, change: impl FnOnce(Tag) -> Tag) -> Result<(), Errno> {
-        self.step.states.retag(self.thread(), change).map_err(|error| errno(&error))
+        self.step
+            .states
+            .retag(self.thread(), change)
+            .map_err(|error| errno(&error))
     }
 
     /// Gives the calling thread other credentials.
@@ -180,7 +183,10 @@ impl<'a> Call<'a> {
             return Ok(());
         }
         let siblings = self.siblings()?;
-        let changed = self.step.states.change(self.place, self.thread(), &siblings, credentials);
+        let changed = self
+            .step
+            .states
+            .change(self.place, self.thread(), &siblings, credentials);
         // What the kernel says where a user has too many processes: programs know it of these calls.
         changed.map_err(|_| Errno::AGAIN)
     }
@@ -196,9 +202,7 @@ impl<'a> Call<'a> {
         let tasks = openat(&self.place.proc, &path, flags, Mode::empty())?;
         let entries = rustix::fs::Dir::new(tasks)?;
         let number = |name: &CStr| Pid::from_raw(name.to_str().ok()?.parse().ok()?);
-        Ok(entries
-            .filter_map(|entry| number(entry.ok()?.file_name()))
-            .collect())
+        Ok(entries.filter_map(|entry| number(entry.ok()?.file_name())).collect())
     }
 }
 

@@ -73,7 +73,10 @@ impl Call<'_> {
     /// `None` if it takes a walk to find out.
     fn find_name_at_once(&self, directory: i32, path: &CStr, last: Last) -> Result<Option<Found>, Errno> {
         let bytes = path.to_bytes();
-        let split = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        let split = bytes
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .map_or(0, |slash| slash + 1);
         let (parent, name) = bytes.split_at(split);
         if !self.passes_everywhere() || matches!(name, b"" | b"." | b"..") {
             return Ok(None);
@@ -123,7 +126,11 @@ impl Call<'_> {
     }
 
     fn find_at_once(&self, directory: i32, path: &CStr, last: Last) -> Result<OwnedFd, Errno> {
-        let keep = if last == Last::Keep { OFlags::NOFOLLOW } else { OFlags::empty() };
+        let keep = if last == Last::Keep {
+            OFlags::NOFOLLOW
+        } else {
+            OFlags::empty()
+        };
         self.resolve(directory, path, HANDLE | keep, ResolveFlags::NO_MAGICLINKS)
     }
 

@@ -15,11 +15,7 @@ pub(super) fn note(_place: &Place, owners: &SpecialOwners, specials: &Specials) 
     for (path, owner) in owners.iter() {
         match statat(CWD, Path::new("/").join(path), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if is_special(FileType::from_raw_mode(stat.st_mode)) => {
-                specials.set(
-                    (stat.st_dev, stat.st_ino),
-                    FileType::from_raw_mode(stat.st_mode),
-                    owner,
-                );
+                specials.set((stat.st_dev, stat.st_ino), FileType::from_raw_mode(stat.st_mode), owner);
             }
             // What had an owner is covered by something else.
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
@@ -69,7 +65,9 @@ impl walk::Visitor for Finder<'_> {
         if is_special(file_type) {
             // By the inode that the step has seen. What is covered by a mount it has not.
             let seen = statat(CWD, Path::new("/").join(place.path), AtFlags::SYMLINK_NOFOLLOW);
-            let owner = seen.ok().and_then(|seen| self.specials.owner((seen.st_dev, seen.st_ino), file_type));
+            let owner = seen
+                .ok()
+                .and_then(|seen| self.specials.owner((seen.st_dev, seen.st_ino), file_type));
             self.found.set(place.path.to_owned(), owner.unwrap_or_default());
         }
         Ok(walk::Next::Pass)

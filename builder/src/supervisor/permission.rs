@@ -112,7 +112,11 @@ pub(super) fn chown(
 /// Decides about a change of permissions, and returns the mode that the file has afterwards.
 pub(super) fn chmod(credentials: &Credentials, file: &Attributes, permissions: u32) -> Result<u32, Errno> {
     owns(credentials, file)?;
-    let allowed = if may_set_setgid(credentials, file.gid) { 0o7777 } else { 0o5777 };
+    let allowed = if may_set_setgid(credentials, file.gid) {
+        0o7777
+    } else {
+        0o5777
+    };
     Ok(file.mode & !0o7777 | permissions & allowed)
 }
 

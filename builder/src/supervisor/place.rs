@@ -83,7 +83,11 @@ impl ForeignDevices {
         let is_proc = |path| statfs(path).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC);
         Ok(Self {
             own_proc: fstat(own_proc)?.st_dev,
-            proc: if is_proc("/proc") { Some(stat("/proc")?.st_dev) } else { None },
+            proc: if is_proc("/proc") {
+                Some(stat("/proc")?.st_dev)
+            } else {
+                None
+            },
             makers,
         })
     }
@@ -119,14 +123,21 @@ impl Place {
 
     /// Opens a file of the supervisor's procfs about a thread as a handle.
     pub(super) fn of_thread(&self, thread: Pid, name: impl std::fmt::Display) -> Result<OwnedFd, Errno> {
-        openat(&self.proc, format!("{}/{name}", thread.as_raw_pid()), HANDLE, Mode::empty())
+        openat(
+            &self.proc,
+            format!("{}/{name}", thread.as_raw_pid()),
+            HANDLE,
+            Mode::empty(),
+        )
     }
 
     /// Returns when a thread was started, in ticks since the machine was.
     pub(super) fn started(&self, thread: Pid) -> io::Result<u64> {
         let stat = self.text_of_thread(thread, "stat")?;
         // The name of the program, in parentheses, may hold anything; the twentieth field after it is the time.
-        let field = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19));
+        let field = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(19));
         let time = field.and_then(|field| field.parse().ok());
         time.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
@@ -135,7 +146,9 @@ impl Place {
     pub(super) fn process_of(&self, thread: Pid) -> Result<Pid, Errno> {
         let status = self.text_of_thread(thread, "status").map_err(|_| Errno::SRCH)?;
         let number = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
-        number.and_then(|number| Pid::from_raw(number.trim().parse().ok()?)).ok_or(Errno::SRCH)
+        number
+            .and_then(|number| Pid::from_raw(number.trim().parse().ok()?))
+            .ok_or(Errno::SRCH)
     }
 
     /// Returns the numbers of a thread in all pid namespaces that it is in, from the supervisor's own inwards: those of
@@ -143,15 +156,26 @@ impl Place {
     pub(super) fn numbers_of(&self, thread: Pid) -> Result<(Vec<i32>, Vec<i32>), Errno> {
         let status = self.text_of_thread(thread, "status").map_err(|_| Errno::SRCH)?;
         let numbers = |name| {
-            let numbers = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+            let numbers = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default();
+            numbers
+                .split_whitespace()
+                .filter_map(|number| number.parse().ok())
+                .collect()
         };
         Ok((numbers("NStgid:"), numbers("NSpid:")))
     }
 
     fn text_of_thread(&self, thread: Pid, name: &str) -> io::Result<String> {
         let path = format!("{}/{name}", thread.as_raw_pid());
-        let mut file = File::from(openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?);
+        let mut file = File::from(openat(
+            &self.proc,
+            path,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?);
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
         // A program may have any name.

@@ -113,10 +113,13 @@ impl States {
     /// Returns the number of credentials.
     fn number(&self, credentials: Credentials) -> u32 {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let index = known.iter().position(|known| **known == credentials).unwrap_or_else(|| {
-            known.push(Arc::new(credentials));
-            known.len() - 1
-        });
+        let index = known
+            .iter()
+            .position(|known| **known == credentials)
+            .unwrap_or_else(|| {
+                known.push(Arc::new(credentials));
+                known.len() - 1
+            });
         index as u32
     }
 
@@ -139,7 +142,13 @@ impl States {
                 return Ok(());
             }
         }
-        write(thread, Tag { credentials, ..read(thread)? })?;
+        write(
+            thread,
+            Tag {
+                credentials,
+                ..read(thread)?
+            },
+        )?;
         threads.retain(|thread, _| !siblings.contains(thread));
         self.thread_count.store(threads.len(), Ordering::Release);
         Ok(())
@@ -227,7 +236,10 @@ mod tests {
                 chrooted,
             };
             assert_eq!(Tag::unpack(tag.pack()), tag);
-            let limits = format!("Max file size  1 2 bytes\nMax file locks  {}  unlimited  locks\n", tag.pack());
+            let limits = format!(
+                "Max file size  1 2 bytes\nMax file locks  {}  unlimited  locks\n",
+                tag.pack()
+            );
             assert_eq!(tag_in_limits(&limits), Some(tag));
         }
         assert_eq!(tag_in_limits("Max file locks unlimited unlimited locks\n"), None);

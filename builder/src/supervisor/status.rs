@@ -48,7 +48,10 @@ pub(super) fn tag_of(place: &Place, file: BorrowedFd<'_>, device: u64) -> Result
     let path = place.path(file)?;
     // Wherever procfs is: its first directory with a number for a name is the process's.
     let numbers = path.to_bytes().split(|byte| *byte == b'/');
-    let Some(process) = numbers.map(String::from_utf8_lossy).find(|name| name.parse::<u32>().is_ok()) else {
+    let Some(process) = numbers
+        .map(String::from_utf8_lossy)
+        .find(|name| name.parse::<u32>().is_ok())
+    else {
         return Ok(None);
     };
     let read_only = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -58,7 +61,11 @@ pub(super) fn tag_of(place: &Place, file: BorrowedFd<'_>, device: u64) -> Result
         rustix::fs::open(format!("/proc/{process}/limits"), read_only, Mode::empty())
     };
     let mut text = String::new();
-    match limits.map(File::from).map_err(io::Error::from).and_then(|mut limits| limits.read_to_string(&mut text)) {
+    match limits
+        .map(File::from)
+        .map_err(io::Error::from)
+        .and_then(|mut limits| limits.read_to_string(&mut text))
+    {
         Ok(_) => Ok(tag_in_limits(&text)),
         // The process has ended meanwhile.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT)) => Ok(None),

@@ -127,7 +127,10 @@ impl Supervisor {
     /// Ends all threads. The step must have ended.
     pub fn stop(self) {
         self.crew.is_stopping.store(true, Ordering::Release);
-        while let Some(thread) = self.crew.threads().pop() {
+        loop {
+            // Not for longer than this: a thread that ends may be about to note one that it has started.
+            let last = self.crew.threads().pop();
+            let Some(thread) = last else { return };
             while !thread.is_finished() {
                 // It may have been about to wait when it was told.
                 sys::interrupt(thread.as_pthread_t());
@@ -161,7 +164,11 @@ impl Crew {
     /// Starts a further thread, unless there are enough.
     fn grow(crew: &Arc<Self>, tell: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
         let more = |size| (size < crew.limit).then_some(size + 1);
-        if crew.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_err() {
+        if crew
+            .size
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .is_err()
+        {
             return Ok(());
         }
         let worker = Arc::clone(crew);
@@ -211,7 +218,11 @@ impl Crew {
             if quiet == STREAK {
                 quiet = 0;
                 let fewer = |size| (size > 1).then(|| size - 1);
-                if crew.size.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok() {
+                if crew
+                    .size
+                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer)
+                    .is_ok()
+                {
                     return Ok(());
                 }
             }

@@ -147,7 +147,11 @@ impl<'a> Walk<'a> {
         let number = |numbers: Vec<i32>| numbers.last().copied().ok_or(Errno::NOENT);
         match name.to_bytes() {
             b"self" => Ok(Link::To(path(number(process)?.to_string())?)),
-            b"thread-self" => Ok(Link::To(path(format!("{}/task/{}", number(process)?, number(thread)?))?)),
+            b"thread-self" => Ok(Link::To(path(format!(
+                "{}/task/{}",
+                number(process)?,
+                number(thread)?
+            ))?)),
             _ => Ok(Link::To(readlinkat(link, c"", Vec::new())?)),
         }
     }

@@ -20,7 +20,9 @@ pub fn read_memory(process: Pid, address: u64, buffer: &mut [u8]) -> io::Result<
     let read = unsafe { libc::process_vm_readv(process.as_raw_pid(), &raw const local, 1, &raw const remote, 1, 0) };
     match usize::try_from(read) {
         Ok(read) => Ok(read),
-        Err(_) => through_procfs(io::Error::last_os_error(), || memory_of(process)?.read_at(buffer, address)),
+        Err(_) => through_procfs(io::Error::last_os_error(), || {
+            memory_of(process)?.read_at(buffer, address)
+        }),
     }
 }
 
@@ -36,7 +38,9 @@ pub fn write_memory(process: Pid, address: u64, bytes: &[u8]) -> io::Result<usiz
         unsafe { libc::process_vm_writev(process.as_raw_pid(), &raw const local, 1, &raw const remote, 1, 0) };
     match usize::try_from(written) {
         Ok(written) => Ok(written),
-        Err(_) => through_procfs(io::Error::last_os_error(), || memory_of(process)?.write_at(bytes, address)),
+        Err(_) => through_procfs(io::Error::last_os_error(), || {
+            memory_of(process)?.write_at(bytes, address)
+        }),
     }
 }
 

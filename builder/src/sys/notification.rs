@@ -95,7 +95,11 @@ pub fn add_descriptor(
         flags: libc::SECCOMP_ADDFD_FLAG_SEND as u32,
         srcfd: descriptor.as_raw_fd().cast_unsigned(),
         newfd: 0,
-        newfd_flags: if close_on_exec { libc::O_CLOEXEC.cast_unsigned() } else { 0 },
+        newfd_flags: if close_on_exec {
+            libc::O_CLOEXEC.cast_unsigned()
+        } else {
+            0
+        },
     };
     // SAFETY: the kernel reads one `seccomp_notif_addfd`, whose size is part of the request's number.
     check(unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut raw) })

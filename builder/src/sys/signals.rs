@@ -31,9 +31,7 @@ pub fn reset_signals() -> io::Result<()> {
             )
         };
     }
-    SigSet::empty()
-        .thread_set_mask()
-        .map_err(io::Error::from)
+    SigSet::empty().thread_set_mask().map_err(io::Error::from)
 }
 
 /// Makes [`interrupt`] do nothing but interrupt: without this it would end the process.

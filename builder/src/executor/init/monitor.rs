@@ -135,7 +135,9 @@ fn run_step(
     }
     let exit = exit?;
     let special_owners = supervision.map(Supervision::finish).transpose();
-    let special_owners = special_owners.to("find out who owns the step's links")?.unwrap_or_default();
+    let special_owners = special_owners
+        .to("find out who owns the step's links")?
+        .unwrap_or_default();
     // The pipe was closed without a word if the program was reached. What is said fits into it, so that the step never
     // waits for a reader.
     let mut text = Vec::new();
@@ -188,7 +190,9 @@ fn watch(
             }
             Some(Event::End) => return reap(step),
             Some(Event::Supervision) => {
-                let went_on = supervision.as_mut().map_or(Ok(()), |supervision| supervision.go_on(step));
+                let went_on = supervision
+                    .as_mut()
+                    .map_or(Ok(()), |supervision| supervision.go_on(step));
                 if let Err(error) = went_on {
                     kill(step)?;
                     return Err(error).to("supervise the step");

@@ -2,7 +2,10 @@
 
 use std::ffi::CStr;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat as make_directory, mknodat as make_node, openat, symlinkat as make_link, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, mkdirat as make_directory, mknodat as make_node, openat, symlinkat as make_link,
+    unlinkat,
+};
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
@@ -44,7 +47,11 @@ impl New {
             .and_then(|file| call.step.inodes.dress(call.place, &file, self.meaning));
         dressed.inspect_err(|_| {
             let is_directory = FileType::from_raw_mode(self.meaning.mode) == FileType::Directory;
-            let flags = if is_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+            let flags = if is_directory {
+                AtFlags::REMOVEDIR
+            } else {
+                AtFlags::empty()
+            };
             // The first error is the one to tell.
             let _left_behind = unlinkat(&self.found.directory, self.name(), flags);
         })
@@ -70,7 +77,11 @@ pub(super) fn mkdirat(call: &Call<'_>) -> Outcome {
 fn directory(call: &Call<'_>, at: i32, first: usize) -> Outcome {
     let path = call.read_path(call.argument(first))?;
     let permissions = call.word(first + 1) & 0o1777 & !call.tag.umask;
-    let new = New::of(call, call.find_name(at, &path, Last::Keep)?, libc::S_IFDIR | permissions)?;
+    let new = New::of(
+        call,
+        call.find_name(at, &path, Last::Keep)?,
+        libc::S_IFDIR | permissions,
+    )?;
     if new.is_ordinary() {
         return Ok(Reply::Continue);
     }

@@ -28,7 +28,10 @@ pub(super) fn execveat(call: &Call<'_>) -> Outcome {
     let path = call.read_path(call.argument(1))?;
     let last = Last::unless(flags & libc::AT_SYMLINK_NOFOLLOW != 0);
     let allows_empty = flags & libc::AT_EMPTY_PATH != 0;
-    start(call, call.find_or_descriptor(call.descriptor(0), &path, allows_empty, last)?)
+    start(
+        call,
+        call.find_or_descriptor(call.descriptor(0), &path, allows_empty, last)?,
+    )
 }
 
 fn start(call: &Call<'_>, file: OwnedFd) -> Outcome {
@@ -85,5 +88,6 @@ fn interpreter(call: &Call<'_>, file: &OwnedFd) -> Result<Option<CString>, Errno
     let line = line.split(is_end).next().unwrap_or_default();
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let name = line.split(blank).find(|word| !word.is_empty());
-    name.map(|name| CString::new(name).map_err(|_| Errno::NOEXEC)).transpose()
+    name.map(|name| CString::new(name).map_err(|_| Errno::NOEXEC))
+        .transpose()
 }

@@ -91,11 +91,15 @@ pub(super) fn setregid(call: &Call<'_>) -> Outcome {
 }
 
 pub(super) fn setresuid(call: &Call<'_>) -> Outcome {
-    change(call, |credentials| credentials.set_three_users([0, 1, 2].map(|index| call.word(index))))
+    change(call, |credentials| {
+        credentials.set_three_users([0, 1, 2].map(|index| call.word(index)))
+    })
 }
 
 pub(super) fn setresgid(call: &Call<'_>) -> Outcome {
-    change(call, |credentials| credentials.set_three_groups([0, 1, 2].map(|index| call.word(index))))
+    change(call, |credentials| {
+        credentials.set_three_groups([0, 1, 2].map(|index| call.word(index)))
+    })
 }
 
 pub(super) fn setfsuid(call: &Call<'_>) -> Outcome {

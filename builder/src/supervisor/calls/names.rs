@@ -27,12 +27,11 @@ fn remove(call: &Call<'_>, directory: i32, path: usize) -> Outcome {
     Ok(Reply::Continue)
 }
 
-/// Fails unless the caller may take a name away, and returns what has the name.
-fn may_remove(call: &Call<'_>, directory: i32, path: &CStr) -> Result<Attributes, Errno> {
+/// Fails unless the caller may take a name away.
+fn may_remove(call: &Call<'_>, directory: i32, path: &CStr) -> Result<(), Errno> {
     let found = call.find_name(directory, path, Last::Keep)?;
     let file = call.attributes(found.file.as_ref().ok_or(Errno::NOENT)?)?;
-    permission::may_remove(&call.credentials, &call.attributes(&found.directory)?, &file)?;
-    Ok(file)
+    permission::may_remove(&call.credentials, &call.attributes(&found.directory)?, &file)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -54,17 +53,22 @@ fn exchange(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: u32) -
     }
     let old_path = call.read_path(call.argument(old.1))?;
     let new_path = call.read_path(call.argument(new.1))?;
-    let moved = may_remove(call, old.0, &old_path)?;
-    // A directory that moves gets another `..`.
-    if moved.is_directory() {
-        permission::may(&call.credentials, &moved, Wanted::WRITE)?;
-    }
+    // Both ways are gone before either end is looked at.
+    let source = call.find_name(old.0, &old_path, Last::Keep)?;
     let target = call.find_name(new.0, &new_path, Last::Keep)?;
-    let directory = call.attributes(&target.directory)?;
+    let moved = call.attributes(source.file.as_ref().ok_or(Errno::NOENT)?)?;
+    if target.file.is_some() && flags & libc::RENAME_NOREPLACE != 0 {
+        return Err(Errno::EXIST);
+    }
+    let (from, to) = (call.attributes(&source.directory)?, call.attributes(&target.directory)?);
+    permission::may_remove(&call.credentials, &from, &moved)?;
     match &target.file {
-        Some(_) if flags & libc::RENAME_NOREPLACE != 0 => return Err(Errno::EXIST),
-        Some(file) => permission::may_remove(&call.credentials, &directory, &call.attributes(file)?)?,
-        None => permission::may(&call.credentials, &directory, Wanted::CHANGE_NAMES)?,
+        Some(file) => permission::may_remove(&call.credentials, &to, &call.attributes(file)?)?,
+        None => permission::may(&call.credentials, &to, Wanted::CHANGE_NAMES)?,
+    }
+    // A directory that moves gets another `..`.
+    if moved.is_directory() && from.inode != to.inode {
+        permission::may(&call.credentials, &moved, Wanted::WRITE)?;
     }
     Ok(Reply::Continue)
 }
@@ -92,9 +96,8 @@ fn add(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: i32) -> Out
         return Err(Errno::EXIST);
     }
     let attributes = call.attributes(&file)?;
-    permission::owns(&call.credentials, &attributes).or_else(|error| {
-        if is_safe(call, &attributes) { Ok(()) } else { Err(error) }
-    })?;
+    permission::owns(&call.credentials, &attributes)
+        .or_else(|error| if is_safe(call, &attributes) { Ok(()) } else { Err(error) })?;
     let directory = call.attributes(&target.directory)?;
     permission::may(&call.credentials, &directory, Wanted::CHANGE_NAMES)?;
     Ok(Reply::Continue)

@@ -28,7 +28,11 @@ pub(in crate::supervisor) enum Ambient {
 fn numbered(number: u64) -> Result<CapabilitySet, Errno> {
     let bit = u32::try_from(number).ok().and_then(|number| 1u64.checked_shl(number));
     let capability = CapabilitySet::from_bits_retain(bit.ok_or(EINVAL)?);
-    if KNOWN.contains(capability) { Ok(capability) } else { Err(EINVAL) }
+    if KNOWN.contains(capability) {
+        Ok(capability)
+    } else {
+        Err(EINVAL)
+    }
 }
 
 impl Credentials {

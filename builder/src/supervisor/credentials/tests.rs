@@ -67,7 +67,10 @@ fn the_user_for_files_takes_their_capabilities_along() {
 fn a_set_user_id_program_makes_its_user_its_owner() {
     let user = Credentials::new(1000, 1000, vec![], ALL);
     let started = user.starting(&program(0, 0o4755)).unwrap();
-    assert_eq!((started.users.real, started.users.effective, started.users.saved), (1000, 0, 0));
+    assert_eq!(
+        (started.users.real, started.users.effective, started.users.saved),
+        (1000, 0, 0)
+    );
     assert_eq!(started.effective, ALL);
     let group = user.starting(&program(0, 0o2755)).unwrap();
     assert_eq!((group.users, group.groups.effective), (user.users, 50));
