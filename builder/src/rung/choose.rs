@@ -13,7 +13,7 @@ use crate::rootless;
 
 /// The rungs from the strongest to the weakest. `direct` comes behind `userns`, which takes all power over the machine
 /// away from croze itself too, and is preferred where only it can mount a new `/proc`.
-const ORDER: [Rung; 2] = [Rung::Userns, Rung::Direct];
+const ORDER: [Rung; 3] = [Rung::Userns, Rung::Direct, Rung::UsernsSingle];
 
 /// The rung that this process has entered.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ fn examine(rung: Rung, place: Place<'_>) -> Trial {
     match rung {
         Rung::Direct => namespaces::try_direct(place),
         Rung::Userns => namespaces::try_userns(place),
+        Rung::UsernsSingle => namespaces::try_userns_single(place),
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `direct` | all but a user namespace | those of croze's own user namespace |
 //! | `userns` | all, below a user namespace for the whole build | a full map |
+//! | `userns-single` | the same | one; the others are shown by a supervisor and kept in the store |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
@@ -36,17 +37,20 @@ pub enum Rung {
     Direct,
     /// Namespaces below a new user namespace with a full id map.
     Userns,
+    /// Namespaces below a new user namespace with one id, and a supervisor that shows all others.
+    UsernsSingle,
 }
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 2] = [Self::Direct, Self::Userns];
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Userns, Self::UsernsSingle];
 
     /// Returns its name, as `--sandbox` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Userns => "userns",
+            Self::UsernsSingle => "userns-single",
         }
     }
 
@@ -55,6 +59,7 @@ impl Rung {
         match self {
             Self::Direct => "namespaces without a user namespace of croze's own",
             Self::Userns => "a user namespace with a full id map",
+            Self::UsernsSingle => "a user namespace with one id, and a supervisor that shows the others",
         }
     }
 
@@ -62,13 +67,14 @@ impl Rung {
     pub fn ownership(self) -> Ownership {
         match self {
             Self::Direct | Self::Userns => Ownership::Real,
+            Self::UsernsSingle => Ownership::Emulated,
         }
     }
 
     /// Returns who stacks snapshots, as far as the state directory's file system allows it.
     pub fn stacking(self) -> Stacking {
         match self {
-            Self::Direct | Self::Userns => Stacking::Overlay,
+            Self::Direct | Self::Userns | Self::UsernsSingle => Stacking::Overlay,
         }
     }
 }

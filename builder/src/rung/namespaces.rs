@@ -64,11 +64,20 @@ struct Findings {
 
 /// Tries `userns`.
 pub(super) fn try_userns(place: Place<'_>) -> Trial {
-    let mut trial = Trial::of(Rung::Userns);
+    try_user_namespace(Rung::Userns, place, id_map::plan)
+}
+
+/// Tries `userns-single`.
+pub(super) fn try_userns_single(place: Place<'_>) -> Trial {
+    try_user_namespace(Rung::UsernsSingle, place, |caller| Ok(id_map::single(caller)))
+}
+
+fn try_user_namespace(rung: Rung, place: Place<'_>, map: fn(&Caller) -> Result<IdMap, EnterError>) -> Trial {
+    let mut trial = Trial::of(rung);
     let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
     let child = child(flags, place, |error| rootless::why_no_namespace(error).into());
     let child = trial.needs("user namespace", Some(child), |_| "can be made".into());
-    let map = Caller::read().and_then(|caller| id_map::plan(&caller));
+    let map = Caller::read().and_then(|caller| map(&caller));
     let map = trial.needs("ids", Some(map.map_err(Refusal::from)), |map| {
         format!(
             "{} users, {} groups",
@@ -82,7 +91,7 @@ pub(super) fn try_userns(place: Place<'_>) -> Trial {
     let given = child.as_ref().zip(map).map(|(child, map)| give_ids(child, &map));
     let namespace = trial.needs("id map", given, |_| match writer {
         Some(Writer::Helpers) => "written by `newuidmap` and `newgidmap`".into(),
-        Some(Writer::Direct) | None => "written by croze".into(),
+        Some(Writer::Direct | Writer::OwnRight) | None => "written by croze".into(),
     });
     try_mounts(&mut trial, child, namespace.is_some(), |error| {
         rootless::why_no_mount(error).into()

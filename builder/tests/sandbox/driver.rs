@@ -211,7 +211,7 @@ async fn run(executor: &Executor, process: &Process, stop_after: Option<(Duratio
         Stream::Stderr => stderr.extend(bytes),
     };
     match executor.run(process, output, asked).await {
-        Ok(exit) => report.exit = Ok(exit.shell_code()),
+        Ok(ended) => report.exit = Ok(ended.exit.shell_code()),
         Err(error) => report = Report::failure(&error),
     }
     report.stdout = String::from_utf8_lossy(&stdout).into_owned();

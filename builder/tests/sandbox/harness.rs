@@ -13,7 +13,7 @@ use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Netwo
 use builder::rung::ProcView;
 use nix::unistd::User;
 use rustix::process::{Pid, Signal, kill_process};
-use snapshotter::{Overlay, Tree, Upper};
+use snapshotter::{Overlay, SpecialOwners, Tree, Upper};
 
 use crate::driver::{self, Job, Order, Report};
 use crate::place::{Place, Who};
@@ -112,6 +112,7 @@ impl Sandbox {
                 resolv_conf: "nameserver 192.0.2.1\n".into(),
                 shm_size: DEFAULT_SHM_SIZE,
                 limits: Vec::new(),
+                special_owners: SpecialOwners::default(),
             },
         }
     }
@@ -178,7 +179,7 @@ fn make_image(root: &Path) {
     fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
     fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
     let applets = "sh true false cat ls id env grep sleep setsid mkdir rmdir rm mv ln touch chmod chown stat find mount \
-        umount unshare chroot echo test nohup kill ps readlink dd tty wc sort head hostname ip nc sync printf pwd su od \
+        umount unshare chroot cp mkfifo echo test nohup kill ps readlink dd tty wc sort head hostname ip nc sync printf pwd su od \
         cut tr sed mknod";
     for applet in applets.split_whitespace() {
         symlink("busybox", root.join("bin").join(applet)).unwrap();

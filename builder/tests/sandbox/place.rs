@@ -50,6 +50,8 @@ impl Place {
         let mut places = vec![
             place(Who::User, Rung::Userns, ProcView::New),
             place(Who::User, Rung::Userns, ProcView::Bound),
+            place(Who::User, Rung::UsernsSingle, ProcView::New),
+            place(Who::User, Rung::UsernsSingle, ProcView::Bound),
         ];
         if is_root() {
             places.push(place(Who::Root, Rung::Userns, ProcView::New));

@@ -18,6 +18,7 @@ mod root;
 mod session;
 mod starter;
 mod stubs;
+mod supervise;
 mod watch;
 
 use std::process::ExitCode;

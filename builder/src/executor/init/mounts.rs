@@ -12,6 +12,7 @@ use rustix::mount::MountAttrFlags;
 use rustix::path::Arg;
 
 use super::api::Api;
+use super::supervise::InodeOwners;
 use crate::executor::plan::{MountIndex, Source};
 use crate::executor::process::{Content, Restriction, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
@@ -43,8 +44,14 @@ impl Scratch {
     }
 }
 
-/// Opens a mount. `index` gives it a name of its own in the scratch directory.
-pub(super) fn open(source: Source, index: MountIndex, scratch: &Scratch) -> Result<OwnedFd, SetupError> {
+/// Opens a mount. `index` gives it a name of its own in the scratch directory. Files in memory get their owners from the
+/// kernel, or have them noted.
+pub(super) fn open(
+    source: Source,
+    index: MountIndex,
+    scratch: &Scratch,
+    owners: Option<&mut InodeOwners>,
+) -> Result<OwnedFd, SetupError> {
     let api = &scratch.api;
     match source {
         Source::Proc { new: false } => protected(api, Path::new("/proc"), true),
@@ -87,7 +94,7 @@ pub(super) fn open(source: Source, index: MountIndex, scratch: &Scratch) -> Resu
             gid,
         } => {
             let path = scratch.path("files").join(index.to_string());
-            write_file(&path, &content, mode, uid, gid)?;
+            write_file(&path, &content, mode, (uid, gid), owners)?;
             protected(api, &path, false)
         }
         Source::Host { path, restrictions } => {
@@ -156,10 +163,19 @@ pub(super) fn open_in(root: BorrowedFd<'_>, path: impl Arg) -> rustix::io::Resul
 }
 
 /// Writes a file with just these permissions.
-fn write_file(path: &Path, content: &Content, mode: u32, uid: u32, gid: u32) -> Result<(), SetupError> {
+fn write_file(
+    path: &Path,
+    content: &Content,
+    mode: u32,
+    (uid, gid): (u32, u32),
+    owners: Option<&mut InodeOwners>,
+) -> Result<(), SetupError> {
     let mut file = File::create_new(path).on("create", path)?;
     file.write_all(&content.0).on("write", path)?;
-    chown(path, Some(uid), Some(gid)).on("change the owner of", path)?;
+    match owners {
+        Some(owners) => owners.note(&file, (uid, gid)).on("read the attributes of", path)?,
+        None => chown(path, Some(uid), Some(gid)).on("change the owner of", path)?,
+    }
     // After the owner: changing that takes setuid bits away.
     file.set_permissions(Permissions::from_mode(mode))
         .on("change the mode of", path)

@@ -10,6 +10,7 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use super::api::Api;
 use super::devices::HostDevices;
 use super::mounts::Scratch;
+use super::supervise::ToSupervisor;
 use super::{devices, exec, identity, loopback, masks, mounts, root, session};
 use crate::executor::plan::SetupStep;
 use crate::executor::seccomp;
@@ -18,6 +19,8 @@ use crate::executor::setup_error::{OnPath, SetupError};
 /// What the steps of a plan leave for later ones.
 #[derive(Default)]
 pub(super) struct Setup {
+    /// The way to the supervisor, if there is one.
+    pub(super) to_supervisor: Option<ToSupervisor>,
     /// The host's devices, opened before anything of the image.
     pub(super) devices: HostDevices,
     /// The tmpfs of croze's own, once it is mounted.
@@ -29,8 +32,11 @@ pub(super) struct Setup {
 }
 
 /// Performs the steps. Returns only if one fails; `report` has then got the [`SetupError`].
-pub(super) fn become_program(steps: Vec<SetupStep>, report: &PipeWriter) -> u8 {
-    let mut setup = Setup::default();
+pub(super) fn become_program(steps: Vec<SetupStep>, report: &PipeWriter, to_supervisor: Option<ToSupervisor>) -> u8 {
+    let mut setup = Setup {
+        to_supervisor,
+        ..Setup::default()
+    };
     let error = session::die_with_parent(report)
         .err()
         .or_else(|| steps.into_iter().find_map(|step| setup.perform(step, report).err()));
@@ -56,7 +62,9 @@ impl Setup {
                 Ok(())
             }
             SetupStep::Open(source) => {
-                let mount = mounts::open(source, self.mounts.len(), self.scratch()?)?;
+                let scratch = self.scratch.as_ref().ok_or(Errno::NOTCONN).on("mount with", "nothing")?;
+                let owners = self.to_supervisor.as_mut().map(|supervisor| &mut supervisor.owners);
+                let mount = mounts::open(source, self.mounts.len(), scratch, owners)?;
                 self.mounts.push(mount);
                 Ok(())
             }
@@ -85,6 +93,11 @@ impl Setup {
             SetupStep::Seccomp => seccomp::install(),
             SetupStep::Credentials(credentials, privileges) => identity::take_on(&credentials, privileges),
             SetupStep::Limits(limits) => limits.iter().try_for_each(session::limit_to),
+            SetupStep::Supervise => {
+                identity::stay_root()?;
+                let supervisor = self.to_supervisor.take().ok_or(Errno::NOTCONN);
+                supervisor.on("find", "the supervisor")?.submit()
+            }
             SetupStep::Exec { args, env } => {
                 session::die_with_parent(report)?;
                 exec::exec(&args, &env)
