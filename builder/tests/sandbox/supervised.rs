@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use builder::rung::{ProcView, Rung};
 
 use super::Test;
-use crate::harness::{Place, Sandbox, Who};
+use crate::harness::Sandbox;
+use crate::place::{Place, Who};
 use crate::isolation::probing;
 use crate::tests;
 
@@ -32,9 +33,9 @@ pub(crate) const TESTS: &[Test] = tests![
 
 fn kernel(sandbox: &Sandbox) -> Sandbox {
     Sandbox::new(Place {
-        who: sandbox.place.who,
         rung: Rung::Userns,
         proc: ProcView::New,
+        ..sandbox.place
     })
 }
 

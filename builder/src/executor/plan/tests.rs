@@ -28,6 +28,7 @@ fn run_make() -> Process {
         resolv_conf: "nameserver 192.0.2.1\n".into(),
         shm_size: DEFAULT_SHM_SIZE,
         limits: Vec::new(),
+        special_owners: SpecialOwners::default(),
     }
 }
 
