@@ -19,6 +19,7 @@ pub mod solver;
 pub mod identity;
 pub mod context;
 pub mod copy;
+pub mod supervisor;
 pub mod executor;
 pub mod secrets;
 pub mod devices;

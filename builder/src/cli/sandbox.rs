@@ -12,7 +12,7 @@ use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::doctor::chain;
-use crate::rung::{self, Confinement, NoRung, Rung, Sandbox, Trial};
+use crate::rung::{self, Confinement, NoRung, Rung, Sandbox, StatePlace, Trial};
 use crate::state_dir::StateDir;
 
 /// How much is said about the sandbox that was entered.
@@ -101,7 +101,14 @@ pub(super) fn enter_for_build(
 }
 
 fn chosen(confinement: Confinement) -> String {
-    format!("sandbox: {confinement}\n")
+    let warning = match confinement.state {
+        StatePlace::Disk => "",
+        StatePlace::Memory => {
+            "warning: no snapshot can be kept in the state directory, which may be a container's own root; state is \
+             kept in memory and lost at the end: see `croze doctor`\n"
+        }
+    };
+    format!("sandbox: {confinement}\n{warning}")
 }
 
 fn reasons(trials: &[Trial]) -> String {
@@ -123,7 +130,15 @@ fn failure(error: &NoRung) -> Failure {
     for (rung, refusal) in refusals.clone() {
         diagnostic = diagnostic.note(format!("`{rung}`: {}", chain(refusal)));
     }
-    let remedy = refusals.filter_map(|(_, refusal)| refusal.remedy()).next();
-    let remedy = remedy.unwrap_or_else(|| "run `croze doctor` to see what this machine lacks".into());
-    Failure::new(Kind::Environment, diagnostic.help(remedy))
+    // Of the strongest alone: the others are in the examination.
+    let remedies = refusals
+        .map(|(_, refusal)| refusal.remedies())
+        .next()
+        .unwrap_or_default();
+    let remedies: Vec<String> = remedies.iter().map(ToString::to_string).collect();
+    let help = match remedies.as_slice() {
+        [] => "run `croze doctor` to see what this machine lacks".to_owned(),
+        remedies => remedies.join("; "),
+    };
+    Failure::new(Kind::Environment, diagnostic.help(help))
 }

@@ -1,6 +1,7 @@
 //! How a step ended, and how a running one is asked to end.
 
 use serde::{Deserialize, Serialize};
+use snapshotter::SpecialOwners;
 
 /// How a step ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -24,6 +25,15 @@ impl Exit {
             Exit::Signal(signal) => 128 + signal,
         }
     }
+}
+
+/// What a step that has run leaves behind.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// How its program ended.
+    pub exit: Exit,
+    /// The owners of the links and special files that it made or changed, where the kernel does not hold them.
+    pub special_owners: SpecialOwners,
 }
 
 /// What the owner of a running step wants of it; only ever rises.

@@ -11,6 +11,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use snapshotter::{Ownership, SpecialOwners};
 
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
@@ -27,6 +28,8 @@ pub type MountIndex = usize;
 pub struct Plan {
     /// What ends everything that the step has started.
     pub processes: Processes,
+    /// What the supervisor is told, if the step has one.
+    pub supervised: Option<Supervised>,
     /// The way from a bare child process to the program.
     pub steps: Vec<SetupStep>,
 }
@@ -40,12 +43,23 @@ pub enum Processes {
     Adopted,
 }
 
+/// What a supervisor has to know of its step.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Supervised {
+    /// Whom the program takes itself for.
+    pub credentials: Credentials,
+    /// Owners that the disk cannot tell.
+    pub special_owners: SpecialOwners,
+    /// Where the step's changes go.
+    pub upper: Option<PathBuf>,
+}
+
 /// One step of the way from a bare child process to the program.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum SetupStep {
     /// Enter a mount, an IPC and a UTS namespace, and a network namespace if asked for.
     Namespaces {
-        /// Whether the network is an own one.
+        /// Whether the network is an own one, with loopback.
         network: bool,
     },
     /// Open the devices of the host that a step may use.
@@ -89,8 +103,6 @@ pub enum SetupStep {
     Pivot,
     /// Name the UTS namespace.
     Hostname(String),
-    /// Bring up loopback.
-    Loopback,
     /// Leave the session, take `/dev/null` for standard input, set the umask and sane limits.
     Session,
     /// Go to the working directory.
@@ -108,6 +120,8 @@ pub enum SetupStep {
     Credentials(Credentials, Privileges),
     /// Set resource limits.
     Limits(Vec<ResourceLimit>),
+    /// Take on Docker's capabilities, and have a supervisor show the credentials.
+    Supervise,
     /// Become the program.
     Exec {
         /// Program and arguments.
@@ -175,11 +189,30 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
         } else {
             Processes::Adopted
         },
-        steps: steps(process, scratch, own_processes),
+        supervised: is_supervised(confinement).then(|| Supervised {
+            credentials: process.credentials.clone(),
+            special_owners: process.special_owners.clone(),
+            upper: upper(&process.rootfs),
+        }),
+        steps: steps(process, scratch, confinement),
     }
 }
 
-fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupStep> {
+/// Returns where the changes of a step go, apart from the tree that it sees.
+fn upper(rootfs: &Tree) -> Option<PathBuf> {
+    match rootfs {
+        Tree::Overlay(overlay) => overlay.upper.as_ref().map(|upper| upper.dir.clone()),
+        Tree::Directory(_) => None,
+    }
+}
+
+/// Whether the kernel cannot give the step's processes and files their owners.
+fn is_supervised(confinement: Confinement) -> bool {
+    confinement.rung.ownership() == Ownership::Emulated
+}
+
+fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<SetupStep> {
+    let own_processes = confinement.proc == ProcView::New;
     let own_network = process.network == Network::None;
     let mounts = mounts(process, own_processes, own_network);
     let targets: Vec<_> = mounts.iter().map(|(target, _)| target.clone()).enumerate().collect();
@@ -209,9 +242,6 @@ fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupSte
     }
     steps.push(SetupStep::Pivot);
     steps.push(SetupStep::Hostname(process.hostname.clone()));
-    if own_network {
-        steps.push(SetupStep::Loopback);
-    }
     steps.push(SetupStep::Session);
     steps.push(SetupStep::WorkingDirectory(process.cwd.clone()));
     let close_off = (process.network == Network::Default, !own_processes);
@@ -221,10 +251,14 @@ fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupSte
     if process.privileges == Privileges::Docker {
         steps.push(SetupStep::Seccomp);
     }
-    steps.push(SetupStep::Credentials(process.credentials.clone(), process.privileges));
-    if !process.limits.is_empty() {
-        // Late, so that they hold for the program and not for what sets it up.
-        steps.push(SetupStep::Limits(process.limits.clone()));
+    let limits = (!process.limits.is_empty()).then(|| SetupStep::Limits(process.limits.clone()));
+    // Limits late, so that they hold for the program and not for what sets it up; but not below a supervisor.
+    if is_supervised(confinement) {
+        steps.extend(limits);
+        steps.push(SetupStep::Supervise);
+    } else {
+        steps.push(SetupStep::Credentials(process.credentials.clone(), process.privileges));
+        steps.extend(limits);
     }
     steps.push(SetupStep::Exec {
         args: process.args.clone(),

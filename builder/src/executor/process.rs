@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use snapshotter::SpecialOwners;
 pub use snapshotter::Tree;
 
 use super::limits::ResourceLimit;
@@ -41,6 +42,8 @@ pub struct Process {
     pub shm_size: u64,
     /// Resource limits, in order; those of croze itself hold for everything else, but without core dumps.
     pub limits: Vec<ResourceLimit>,
+    /// Owners of links and special files in the root file system, where the kernel does not hold them.
+    pub special_owners: SpecialOwners,
 }
 
 /// Size of `/dev/shm` unless the user asks for another, in bytes; Docker's.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name};
 use crate::devices::HostMount;
-use crate::executor::{self, Content, Credentials, Mount, MountSource, Privileges, Process, Stop};
+use crate::executor::{self, Content, Credentials, Ended, Mount, MountSource, Privileges, Process, Stop};
 use crate::graph::Vertex;
 use crate::identity::{self, Identity};
 use crate::op::{Network, Op, RunOp, Security};
@@ -63,6 +63,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         resolv_conf: ops.surroundings.resolv_conf.clone(),
         shm_size: ops.surroundings.shm_size,
         limits: ops.surroundings.limits.clone(),
+        special_owners: workspace.special_owners()?,
     };
     let command = || op.args.join(" ");
     let step = ops.step(vertex);
@@ -77,11 +78,11 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     };
     let executor = ops.executor(&command())?;
     let (stop, stopped) = watch::channel(Stop::No);
-    let exit = tokio::select! {
-        exit = executor.run(&process, output, stopped) => exit,
+    let ended = tokio::select! {
+        ended = executor.run(&process, output, stopped) => ended,
         never = pass_on(&work.cancel, &ops.kill, &stop) => match never {},
     };
-    let exit = exit.map_err(failed)?;
+    let Ended { exit, special_owners } = ended.map_err(failed)?;
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }
@@ -99,7 +100,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     }
     let name = snapshot_name(work.key)?;
     let made = name.clone();
-    blocking(move || Ok(workspace.commit(&made)?)).await?;
+    blocking(move || Ok(workspace.commit_owned(&made, &special_owners)?)).await?;
     Ok(files.with(made_now(name)))
 }
 

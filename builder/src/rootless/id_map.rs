@@ -5,6 +5,7 @@
 //! | root with `CAP_SETUID`, `CAP_SETGID`, `CAP_SETFCAP` | every id it has, as itself | croze |
 //! | another user with these capabilities | 0 is the user, 1… the subordinate ids | croze |
 //! | anybody else | the same | `newuidmap`, `newgidmap` |
+//! | who has none of that | 0 is the user, and there is nobody else | croze |
 
 use rustix::thread::CapabilitySet;
 use serde::Serialize;
@@ -63,6 +64,8 @@ pub fn count(map: &[Mapping]) -> u64 {
 pub enum Writer {
     /// A process of croze outside of the namespace.
     Direct,
+    /// The same, by the right that everybody has over the own id. The price is that nobody may change their groups.
+    OwnRight,
     /// newuidmap(1) and newgidmap(1).
     Helpers,
 }
@@ -92,6 +95,22 @@ pub fn plan(caller: &Caller) -> Result<IdMap, EnterError> {
         gids: subordinate(caller.gid, &caller.subgids, &caller.own_gids, IdKind::Group, user)?,
         writer: if privileged { Writer::Direct } else { Writer::Helpers },
     })
+}
+
+/// Returns the map that anybody may have: the caller is 0, and nobody else exists.
+pub fn single(caller: &Caller) -> IdMap {
+    let alone = |outside| {
+        vec![Mapping {
+            inside: 0,
+            outside,
+            count: 1,
+        }]
+    };
+    IdMap {
+        uids: alone(caller.uid),
+        gids: alone(caller.gid),
+        writer: Writer::OwnRight,
+    }
 }
 
 /// Maps every id that exists here to itself.

@@ -41,6 +41,11 @@ pub fn write_maps(process: Pid, map: &IdMap) -> Result<(), EnterError> {
             write_map(process, "uid_map", &map.uids)?;
             write_map(process, "gid_map", &map.gids)
         }
+        Writer::OwnRight => {
+            write(process, "setgroups", "deny")?;
+            write_map(process, "uid_map", &map.uids)?;
+            write_map(process, "gid_map", &map.gids)
+        }
         Writer::Helpers => {
             run_helper(process, "newuidmap", &map.uids)?;
             run_helper(process, "newgidmap", &map.gids)
@@ -59,10 +64,13 @@ pub fn enter(namespace: BorrowedFd<'_>) -> Result<(), EnterError> {
 }
 
 fn write_map(process: Pid, file: &str, map: &[Mapping]) -> Result<(), EnterError> {
-    let path = PathBuf::from(format!("/proc/{}/{file}", process.as_raw_pid()));
     let line = |mapping: &Mapping| format!("{} {} {}\n", mapping.inside, mapping.outside, mapping.count);
-    let text: String = map.iter().map(line).collect();
     // The kernel takes the whole map in one write, once.
+    write(process, file, &map.iter().map(line).collect::<String>())
+}
+
+fn write(process: Pid, file: &str, text: &str) -> Result<(), EnterError> {
+    let path = PathBuf::from(format!("/proc/{}/{file}", process.as_raw_pid()));
     fs::write(&path, text).map_err(|source| EnterError::WriteMap { path, source })
 }
 

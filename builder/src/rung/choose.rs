@@ -1,19 +1,19 @@
 //! Choosing a rung and entering it.
 
-use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::{fs, io};
 
 use nix::sched::CloneFlags;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use super::trial::{Entry, Place, Refusal, Thoroughness, Trial};
-use super::{Confinement, ProcView, Rung, namespaces};
+use super::{Confinement, ProcView, Rung, StatePlace, namespaces, overlay};
 use crate::rootless;
 
 /// The rungs from the strongest to the weakest. `direct` comes behind `userns`, which takes all power over the machine
 /// away from croze itself too, and is preferred where only it can mount a new `/proc`.
-const ORDER: [Rung; 2] = [Rung::Userns, Rung::Direct];
+const ORDER: [Rung; 3] = [Rung::Userns, Rung::Direct, Rung::UsernsSingle];
 
 /// The rung that this process has entered.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ fn examine(rung: Rung, place: Place<'_>) -> Trial {
     match rung {
         Rung::Direct => namespaces::try_direct(place),
         Rung::Userns => namespaces::try_userns(place),
+        Rung::UsernsSingle => namespaces::try_userns_single(place),
     }
 }
 
@@ -66,7 +67,7 @@ pub fn enter(wanted: Option<Rung>, state_root: &Path) -> Result<Entered, NoRung>
         });
     };
     let trial = &mut survey.trials[chosen.position];
-    match follow(&trial.entry) {
+    match follow(&trial.entry).and_then(|()| cover(state_root, chosen.confinement)) {
         Ok(()) => Ok(Entered {
             confinement: chosen.confinement,
             trials: survey.trials,
@@ -157,6 +158,18 @@ fn follow(entry: &Entry) -> Result<(), Refusal> {
     made.map_err(Refusal::trial("make mounts private"))
 }
 
+/// Puts state where it can be kept.
+fn cover(state_root: &Path, confinement: Confinement) -> Result<(), Refusal> {
+    match confinement.state {
+        StatePlace::Disk => Ok(()),
+        StatePlace::Memory => {
+            fs::create_dir_all(state_root).map_err(Refusal::trial("create the state directory"))?;
+            let covered = overlay::mount_memory(state_root).map_err(io::Error::from);
+            covered.map_err(Refusal::trial("keep state in memory"))
+        }
+    }
+}
+
 /// Returns the directory itself or the nearest one above that exists.
 pub(crate) fn nearest_existing(path: &Path) -> &Path {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"))
@@ -177,6 +190,7 @@ mod tests {
         let found = |proc| Confinement {
             rung: Rung::Userns,
             stacking: Rung::Userns.stacking(),
+            state: StatePlace::Disk,
             proc,
         };
         assert!(may_beat(Rung::Direct, found(ProcView::Bound)));

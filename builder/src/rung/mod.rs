@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `direct` | all but a user namespace | those of croze's own user namespace |
 //! | `userns` | all, below a user namespace for the whole build | a full map |
+//! | `userns-single` | the same | one; the others are shown by a supervisor and kept in the store |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
@@ -36,17 +37,20 @@ pub enum Rung {
     Direct,
     /// Namespaces below a new user namespace with a full id map.
     Userns,
+    /// Namespaces below a new user namespace with one id, and a supervisor that shows all others.
+    UsernsSingle,
 }
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 2] = [Self::Direct, Self::Userns];
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Userns, Self::UsernsSingle];
 
     /// Returns its name, as `--sandbox` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Userns => "userns",
+            Self::UsernsSingle => "userns-single",
         }
     }
 
@@ -55,6 +59,7 @@ impl Rung {
         match self {
             Self::Direct => "namespaces without a user namespace of croze's own",
             Self::Userns => "a user namespace with a full id map",
+            Self::UsernsSingle => "a user namespace with one id, and a supervisor that shows the others",
         }
     }
 
@@ -62,13 +67,14 @@ impl Rung {
     pub fn ownership(self) -> Ownership {
         match self {
             Self::Direct | Self::Userns => Ownership::Real,
+            Self::UsernsSingle => Ownership::Emulated,
         }
     }
 
     /// Returns who stacks snapshots, as far as the state directory's file system allows it.
     pub fn stacking(self) -> Stacking {
         match self {
-            Self::Direct | Self::Userns => Stacking::Overlay,
+            Self::Direct | Self::Userns | Self::UsernsSingle => Stacking::Overlay,
         }
     }
 }
@@ -101,24 +107,36 @@ impl FromStr for Rung {
 pub struct Confinement {
     /// Which rung.
     pub rung: Rung,
-    /// Who stacks snapshots: the rung's own way unless the state directory's file system refuses it.
+    /// Who stacks snapshots.
     pub stacking: Stacking,
+    /// Where state is kept.
+    pub state: StatePlace,
     /// What a step sees as `/proc`.
     pub proc: ProcView,
 }
 
 impl fmt::Display for Confinement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rung, stacking, proc } = self;
-        write!(f, "{rung}")?;
-        if *proc == ProcView::Bound {
+        write!(f, "{}", self.rung)?;
+        if self.proc == ProcView::Bound {
             f.write_str(", without a pid namespace")?;
         }
-        if *stacking != rung.stacking() {
-            f.write_str(", snapshots laid out flat")?;
+        if self.state == StatePlace::Memory {
+            f.write_str(", with state in memory")?;
         }
         Ok(())
     }
+}
+
+/// Where the state directory really is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatePlace {
+    /// Where it seems to be.
+    Disk,
+    /// In a tmpfs of this process's own that covers it, and is gone with the process: the file system below allows
+    /// neither overlays nor the whiteouts of snapshots, as that of a container's own root.
+    Memory,
 }
 
 /// What a step sees as `/proc`, and with it what ends its processes.

@@ -21,18 +21,23 @@ use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
 use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, fsconfig_create, fsmount, fsopen, mount_change,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags, fsconfig_create,
+    fsmount, fsopen, mount, mount_change, unmount,
 };
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
-use snapshotter::Stacking;
 
 use super::copy::{Copy, Original};
+use super::overlay::{self, Stackable};
 use super::trial::{Entry, Place, Refusal, Trial};
-use super::{Confinement, ProcView, Rung, overlay};
-use crate::rootless::id_map::{self, IdMap, Writer};
+use super::{Confinement, ProcView, Rung, StatePlace};
+use crate::rootless::id_map::{self, IdMap, Mapping, Writer};
 use crate::rootless::{self, Caller, EnterError};
+
+/// The number of Debian's `nobody` and `nogroup`.
+const NOBODY: u32 = 65534;
 
 /// An error number, as it crosses from one process to the other.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -59,11 +64,20 @@ struct Findings {
 
 /// Tries `userns`.
 pub(super) fn try_userns(place: Place<'_>) -> Trial {
-    let mut trial = Trial::of(Rung::Userns);
+    try_user_namespace(Rung::Userns, place, id_map::plan)
+}
+
+/// Tries `userns-single`.
+pub(super) fn try_userns_single(place: Place<'_>) -> Trial {
+    try_user_namespace(Rung::UsernsSingle, place, |caller| Ok(id_map::single(caller)))
+}
+
+fn try_user_namespace(rung: Rung, place: Place<'_>, map: fn(&Caller) -> Result<IdMap, EnterError>) -> Trial {
+    let mut trial = Trial::of(rung);
     let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
     let child = child(flags, place, |error| rootless::why_no_namespace(error).into());
     let child = trial.needs("user namespace", Some(child), |_| "can be made".into());
-    let map = Caller::read().and_then(|caller| id_map::plan(&caller));
+    let map = Caller::read().and_then(|caller| map(&caller));
     let map = trial.needs("ids", Some(map.map_err(Refusal::from)), |map| {
         format!(
             "{} users, {} groups",
@@ -71,11 +85,13 @@ pub(super) fn try_userns(place: Place<'_>) -> Trial {
             id_map::count(&map.gids)
         )
     });
+    let nobody = map.as_ref().map(has_nobody);
+    trial.wants(false, "id of `nobody`", nobody, |()| NOBODY.to_string());
     let writer = map.as_ref().map(|map| map.writer);
     let given = child.as_ref().zip(map).map(|(child, map)| give_ids(child, &map));
     let namespace = trial.needs("id map", given, |_| match writer {
         Some(Writer::Helpers) => "written by `newuidmap` and `newgidmap`".into(),
-        Some(Writer::Direct) | None => "written by croze".into(),
+        Some(Writer::Direct | Writer::OwnRight) | None => "written by croze".into(),
     });
     try_mounts(&mut trial, child, namespace.is_some(), |error| {
         rootless::why_no_mount(error).into()
@@ -113,6 +129,22 @@ pub(super) fn try_direct(place: Place<'_>) -> Trial {
     trial
 }
 
+/// Whether a map has the user and the group that programs take on to have no rights; apt does for every download.
+fn has_nobody(map: &IdMap) -> Result<(), Refusal> {
+    let count = id_map::count(&map.uids).min(id_map::count(&map.gids));
+    let contains = |map: &[Mapping]| {
+        let mut ranges = map
+            .iter()
+            .map(|mapping| mapping.inside..mapping.inside.saturating_add(mapping.count));
+        ranges.any(|range| range.contains(&NOBODY))
+    };
+    if contains(&map.uids) && contains(&map.gids) {
+        Ok(())
+    } else {
+        Err(Refusal::NoNobody { count })
+    }
+}
+
 /// Starts a child in new namespaces.
 fn child(flags: CloneFlags, place: Place<'_>, refused: impl FnOnce(io::Error) -> Refusal) -> Result<Copy, Refusal> {
     let child = Copy::start(|original| live(original, flags, place));
@@ -138,15 +170,28 @@ fn live(mut original: Original, flags: CloneFlags, place: Place<'_>) -> io::Resu
     original.say(&overlay::try_on(place))
 }
 
-/// Mounts a procfs in a pid namespace of its own.
+/// Mounts a procfs in a new pid namespace. Another copy makes that: who has made one cannot have threads any more.
 fn new_proc() -> io::Result<()> {
+    let mut maker = Copy::start(|mut original| original.say(&first_process().map_err(Number::of)))?;
+    maker.hear::<Result<(), Number>>()?.map_err(io::Error::from)
+}
+
+/// Makes a pid namespace and mounts a procfs as its first process.
+fn first_process() -> io::Result<()> {
     nix::sched::unshare(CloneFlags::CLONE_NEWPID)?;
-    let mut first = Copy::start(|mut original| original.say(&mount_proc().map(drop).map_err(Number::of)))?;
+    let mut first = Copy::start(|mut original| original.say(&mount_proc().map_err(Number::of)))?;
     first.hear::<Result<(), Number>>()?.map_err(io::Error::from)
 }
 
 fn mount_proc() -> rustix::io::Result<()> {
-    let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let proc = match fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC) {
+        // An old kernel. The mounts are the child's own, so this one may be covered for a moment.
+        Err(Errno::NOSYS) => {
+            mount("proc", "/proc", "proc", MountFlags::empty(), c"")?;
+            return unmount("/proc", UnmountFlags::DETACH);
+        }
+        proc => proc?,
+    };
     fsconfig_create(&proc)?;
     let mount = fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
     let link = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -173,14 +218,26 @@ fn try_mounts(trial: &mut Trial, mut child: Option<Copy>, has_ids: bool, why: im
     let proc = proc.map(|proc| proc.map_err(|number| Refusal::NoProc { source: number.into() }));
     let proc = trial.wants(trial.rung == Rung::Direct, "new /proc", proc, |()| "works".into());
     let child = child.filter(|_| has_ids && mounts.is_some());
-    let overlay = child.map(|mut child| {
-        let found = child.go_on().and_then(|()| child.hear::<Result<(), String>>());
-        found.map_err(silent)?.map_err(|cause| Refusal::NoOverlay { cause })
+    let stackable = child.map(|mut child| {
+        child.go_on().map_err(&silent)?;
+        child.hear::<Stackable>().map_err(&silent)
     });
-    let overlay = trial.needs("overlay on the state directory", overlay, |()| "works".into());
-    trial.confinement = overlay.map(|()| Confinement {
-        rung: trial.rung,
-        stacking: Stacking::Overlay,
+    let no_overlay = |cause| Some(Err(Refusal::NoOverlay { cause }));
+    let (overlay, state) = match stackable {
+        Some(Ok(Stackable::OnDisk)) => (Some(Ok(())), Some(StatePlace::Disk)),
+        Some(Ok(Stackable::InMemory { cause })) => (no_overlay(cause), Some(StatePlace::Memory)),
+        Some(Ok(Stackable::Nowhere { cause })) => (no_overlay(cause), None),
+        Some(Err(refusal)) => (Some(Err(refusal)), None),
+        None => (None, None),
+    };
+    trial.wants(state.is_none(), "overlay on the state directory", overlay, |()| {
+        "works".into()
+    });
+    let rung = trial.rung;
+    trial.confinement = state.filter(|_| trial.is_complete()).map(|state| Confinement {
+        rung,
+        stacking: rung.stacking(),
+        state,
         proc: if proc.is_some() { ProcView::New } else { ProcView::Bound },
     });
 }

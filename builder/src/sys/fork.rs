@@ -12,12 +12,33 @@ const PANICKED: i32 = 101;
 ///
 /// Fails with `EBUSY` while the process has several threads: the copy would hold locks that nobody releases.
 pub fn fork(child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    require_single_thread()?;
+    // SAFETY: the process has a single thread, so the copy is an ordinary process in which everything may be called.
+    live(unsafe { libc::fork() }.into(), child)
+}
+
+/// Does the same in a pid namespace of the copy's own, of which it is the first process.
+///
+/// After `unshare` and `fork`, which would come to the same, this process could not start threads any more.
+pub fn fork_into_pid_namespace(child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    require_single_thread()?;
+    let flags = libc::CLONE_NEWPID | libc::SIGCHLD;
+    // SAFETY: as above. Without a stack of its own the copy goes on with this one's, as after `fork`; what the C library
+    // does beside that is about other threads, and about the copy's own number, which it asks the kernel for.
+    live(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) }, child)
+}
+
+fn require_single_thread() -> io::Result<()> {
     // One entry per thread; the entry `.` and `..` are not listed.
     if fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
-    // SAFETY: the process has a single thread, so the copy is an ordinary process in which everything may be called.
-    match unsafe { libc::fork() } {
+    Ok(())
+}
+
+/// Goes on in the original and in the copy.
+fn live(forked: libc::c_long, child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    match forked {
         -1 => Err(io::Error::last_os_error()),
         0 => {
             // A panic must not unwind into the caller's frames: they belong to the original.
@@ -25,7 +46,10 @@ pub fn fork(child: impl FnOnce() -> u8) -> io::Result<Pid> {
             // SAFETY: `_exit` never returns; the parent's exit handlers and buffers must not run twice.
             unsafe { libc::_exit(status) }
         }
-        pid => Pid::from_raw(pid).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH)),
+        pid => {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            pid.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+        }
     }
 }
 

@@ -9,15 +9,23 @@
 
 mod fork;
 mod mapping;
+mod memory;
 mod mount;
+mod notification;
+mod process;
 mod seccomp;
 mod signals;
+mod stat;
 
-pub use fork::fork;
+pub use fork::{fork, fork_into_pid_namespace};
 pub use mapping::mapped_writes_change_times;
+pub use memory::{read_memory, write_memory};
 pub use mount::{make_read_only, restrict};
-pub use seccomp::install_filter;
-pub use signals::reset_signals;
+pub use notification::{Notification, Response, add_descriptor, is_pending, receive, respond, wake_synchronously};
+pub use process::{duplicate_descriptor, limit_of, set_limit_of};
+pub use seccomp::{install_filter, install_listener};
+pub use signals::{interrupt, let_threads_be_interrupted, reset_signals};
+pub use stat::{KernelStat, KernelStatx};
 
 use std::io;
 

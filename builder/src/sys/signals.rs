@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
 /// The last signal's number.
 const LAST: libc::c_int = 64;
 
@@ -29,7 +31,21 @@ pub fn reset_signals() -> io::Result<()> {
             )
         };
     }
-    nix::sys::signal::SigSet::empty()
-        .thread_set_mask()
-        .map_err(io::Error::from)
+    SigSet::empty().thread_set_mask().map_err(io::Error::from)
+}
+
+/// Makes [`interrupt`] do nothing but interrupt: without this it would end the process.
+pub fn let_threads_be_interrupted() -> io::Result<()> {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing, which it may do at any time.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }?;
+    Ok(())
+}
+
+/// Makes the system call that a thread is waiting in fail with `EINTR`. The thread must not have been joined.
+pub fn interrupt(thread: libc::pthread_t) {
+    // SAFETY: a thread that has not been joined has an id, even when it has ended.
+    // The only other error is a signal that does not exist.
+    unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::files;
 use crate::harness::{Outcome, croze_binary};
 use crate::pod::Pod;
-use crate::runc::{DISK, Files, MEMORY, RootOn};
+use crate::runc::{DISK, Files, MEMORY, OWN, RootOn};
 use crate::workloads::{WORKLOADS, Weight, Workload, tag};
 
 /// One cell: a pod, and how croze runs in it.
@@ -52,6 +52,8 @@ matrix! {
     p6r_userns: { pod: "P6r" }
     p6x_userns: { pod: "P6x", state: MEMORY }
     p6xu_userns: { pod: "P6xu" }
+    // On the container's own root nothing can be stacked: state is kept in memory.
+    p6xu_userns_without_a_volume: { pod: "P6xu", state: OWN }
 }
 
 /// Builds every workload of the cell in the pod and compares what comes out with the reference.

@@ -20,14 +20,18 @@ mod harness;
 mod isolation;
 mod lifetime;
 mod mounts;
+mod place;
 mod probe;
 mod programs;
+mod random_calls;
 mod rootfs;
+mod supervised;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use harness::{Place, Sandbox};
+use harness::Sandbox;
+use place::Place;
 
 /// A test, run once per place.
 type Test = (&'static str, fn(&Sandbox));
@@ -55,13 +59,14 @@ fn main() -> ExitCode {
 }
 
 fn run_tests(filter: Option<&String>) -> ExitCode {
-    let suites: [&[Test]; 6] = [
+    let suites: [&[Test]; 7] = [
         entering::TESTS,
         programs::TESTS,
         files::TESTS,
         mounts::TESTS,
         isolation::TESTS,
         lifetime::TESTS,
+        supervised::TESTS,
     ];
     let mut failed = Vec::new();
     let mut passed_count = 0;

@@ -8,11 +8,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::{getresgid, getresuid};
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsopen, open_tree};
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{PidfdFlags, geteuid, getpid, getuid, pidfd_open};
+
+use crate::random_calls;
 
 /// First argument of a probe.
 pub(crate) const ARGUMENT: &str = "--probe";
@@ -22,6 +25,14 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
     match arguments[..] {
         ["calls"] => calls(),
         ["user"] => println!("{} {}", getuid().as_raw(), geteuid().as_raw()),
+        ["ids"] => {
+            let (users, groups) = (getresuid().unwrap(), getresgid().unwrap());
+            println!(
+                "{} {} {} / {} {} {}",
+                users.real, users.effective, users.saved, groups.real, groups.effective, groups.saved
+            );
+        }
+        ["bind", path] => drop(UnixListener::bind(path).unwrap()),
         ["thread"] => {
             println!("{}", std::thread::spawn(|| "from a thread").join().unwrap());
         }
@@ -30,6 +41,8 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
             println!("{}", told(UnixStream::connect_addr(&address).map(drop)));
         }
         ["listen-abstract", name] => listen(name),
+        ["random-credentials", seed] => random_calls::credentials(seed.parse().unwrap()),
+        ["random-files", seed] => random_calls::files(seed.parse().unwrap()),
         ["truncate-self"] => {
             let opened = File::options().write(true).truncate(true).open("/proc/self/exe");
             println!("{}", told(opened.map(drop)));

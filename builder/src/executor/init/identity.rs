@@ -13,7 +13,7 @@ use crate::executor::process::{Credentials, Privileges};
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Docker's default capabilities.
-const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
+pub(super) const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::FOWNER)
@@ -33,15 +33,14 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 pub(super) fn take_on(credentials: &Credentials, privileges: Privileges) -> Result<(), SetupError> {
     let Credentials { uid, gid, groups } = credentials;
     own_output(*uid, *gid)?;
+    // Without a user namespace of croze's own, some may have been withheld from croze.
+    let own = capabilities(None).on("read the capabilities of", "the step")?.permitted;
     let capabilities = match privileges {
         Privileges::Docker => {
             limit_capabilities()?;
-            CAPABILITIES
+            CAPABILITIES.intersection(own)
         }
-        Privileges::All => {
-            let own = capabilities(None).on("read the capabilities of", "the step")?;
-            own.permitted
-        }
+        Privileges::All => own,
     };
 
     let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
@@ -51,11 +50,21 @@ pub(super) fn take_on(credentials: &Credentials, privileges: Privileges) -> Resu
     let uid = Uid::from_raw(*uid);
     set_thread_res_uid(uid, uid, uid).on("become user", uid.as_raw().to_string())?;
 
-    let held = if uid.is_root() {
+    hold(if uid.is_root() {
         capabilities
     } else {
         CapabilitySet::empty()
-    };
+    })
+}
+
+/// Keeps the capabilities of root, and its ids: there are no others.
+pub(super) fn stay_root() -> Result<(), SetupError> {
+    let own = capabilities(None).on("read the capabilities of", "the step")?.permitted;
+    limit_capabilities()?;
+    hold(CAPABILITIES.intersection(own))
+}
+
+fn hold(held: CapabilitySet) -> Result<(), SetupError> {
     let sets = CapabilitySets {
         effective: held,
         permitted: held,

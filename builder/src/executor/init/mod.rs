@@ -3,6 +3,7 @@
 //! Everything here runs single-threaded and needs nothing of the environment. Nothing here prints: what goes wrong is
 //! a [`SetupError`](super::SetupError) that travels back to croze.
 
+mod api;
 mod devices;
 mod exec;
 mod identity;
@@ -17,6 +18,7 @@ mod root;
 mod session;
 mod starter;
 mod stubs;
+mod supervise;
 mod watch;
 
 use std::process::ExitCode;

@@ -8,14 +8,15 @@ use std::io::{self, PipeReader, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
-use nix::sched::CloneFlags;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fd::OwnedFd;
 use rustix::process::setsid;
 use rustix::thread::set_name;
 
+use super::supervise::Supervision;
 use super::watch::watch;
 use super::{leftovers, perform};
+use crate::executor::exit::Ended;
 use crate::executor::plan::{Plan, Processes};
 use crate::executor::setup_error::SetupError;
 use crate::executor::wire::{self, Outcome};
@@ -122,26 +123,31 @@ fn run_step(
     guard: Option<PipeReader>,
 ) -> Result<Outcome, Failure> {
     let (report, report_writer) = io::pipe().to("make a pipe")?;
-    if plan.processes == Processes::PidNamespace {
-        nix::sched::unshare(CloneFlags::CLONE_NEWPID).to("make a pid namespace")?;
-    }
+    let (mut supervision, to_supervisor) = Supervision::prepare(plan.supervised).to("make a socket")?.unzip();
     let ours = Cell::new(Some(report));
-    let child = sys::fork(|| {
+    let life = || {
         // The step must see this pipe break when the monitor dies.
         drop(ours.take());
-        perform::become_program(plan.steps, &report_writer)
-    })
-    .to("fork")?;
+        perform::become_program(plan.steps, &report_writer, to_supervisor)
+    };
+    let child = match plan.processes {
+        Processes::PidNamespace => sys::fork_into_pid_namespace(life).to("fork into a pid namespace")?,
+        Processes::Adopted => sys::fork(life).to("fork")?,
+    };
     drop(report_writer);
     // Only the step holds croze's pipes now, so croze sees their end with the step's.
     dup2_stdout(null).to("replace standard output")?;
     dup2_stderr(null).to("replace standard error")?;
 
-    let exit = watch(control, child, guard.as_ref());
+    let exit = watch(control, child, guard.as_ref(), supervision.as_mut());
     if plan.processes == Processes::Adopted {
         leftovers::end_all().to("end what the step has left behind")?;
     }
     let exit = exit?;
+    let special_owners = supervision.map(Supervision::finish).transpose();
+    let special_owners = special_owners
+        .to("find out who owns the step's links")?
+        .unwrap_or_default();
     // The pipe was closed without a word if the program was reached. What is said fits into it, so that the step never
     // waits for a reader.
     let mut text = Vec::new();
@@ -150,6 +156,6 @@ fn run_step(
     }
     Ok(match serde_json::from_slice::<SetupError>(&text) {
         Ok(error) => Outcome::NotStarted(error),
-        Err(_) => Outcome::Ended(exit),
+        Err(_) => Outcome::Ended(Ended { exit, special_owners }),
     })
 }

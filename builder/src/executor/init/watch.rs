@@ -10,53 +10,91 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 
 use super::monitor::{Failure, To};
+use super::supervise::Supervision;
 use crate::executor::exit::{Exit, GRACE};
 use crate::executor::wire::{KILL, TERMINATE};
 
+/// What a monitor waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// The step has ended.
+    End,
+    /// The supervisor has something to say.
+    Supervision,
+    /// croze has an order, or is gone.
+    Order,
+    /// The guard is gone.
+    NoGuard,
+}
+
 /// Waits for the end of the step. `guard` is a pipe that breaks with the monitor's guard, without which the step must not
 /// go on.
-pub(super) fn watch(control: &mut UnixStream, step: Pid, guard: Option<&PipeReader>) -> Result<Exit, Failure> {
+pub(super) fn watch(
+    control: &mut UnixStream,
+    step: Pid,
+    guard: Option<&PipeReader>,
+    mut supervision: Option<&mut Supervision>,
+) -> Result<Exit, Failure> {
     let ended = pidfd_open(step, PidfdFlags::empty()).to("open the step's pidfd")?;
     let mut is_wanted = true;
     let mut deadline = None;
     loop {
-        let mut sources = vec![PollFd::new(&ended, PollFlags::IN)];
+        let mut sources = vec![(Event::End, PollFd::new(&ended, PollFlags::IN))];
+        if let Some(source) = supervision.as_ref().and_then(|supervision| supervision.source()) {
+            sources.push((Event::Supervision, PollFd::from_borrowed_fd(source, PollFlags::IN)));
+        }
         // Once nobody wants it the step has been killed, and its end is all there is to wait for.
         if is_wanted {
-            sources.push(PollFd::new(control, PollFlags::IN));
-            sources.extend(guard.map(|guard| PollFd::new(guard, PollFlags::IN)));
+            sources.push((Event::Order, PollFd::new(control, PollFlags::IN)));
+            sources.extend(guard.map(|guard| (Event::NoGuard, PollFd::new(guard, PollFlags::IN))));
         }
-        let left = deadline.map(|deadline: Instant| deadline.saturating_duration_since(Instant::now()));
+        match next_event(sources, deadline)? {
+            None => {
+                deadline = None;
+                kill(step)?;
+            }
+            Some(Event::End) => return reap(step),
+            Some(Event::Supervision) => {
+                let went_on = supervision
+                    .as_mut()
+                    .map_or(Ok(()), |supervision| supervision.go_on(step));
+                if let Err(error) = went_on {
+                    kill(step)?;
+                    return Err(error).to("supervise the step");
+                }
+            }
+            Some(Event::NoGuard) => {
+                kill(step)?;
+                return Err(Errno::PIPE).to("go on without its guard");
+            }
+            Some(Event::Order) => match next_request(control) {
+                Some(TERMINATE) if catches_sigterm(step) => {
+                    kill_process(step, Signal::TERM).to("terminate the step")?;
+                    deadline = Some(Instant::now() + GRACE);
+                }
+                // Pid 1 of a namespace does not even receive a signal it has no handler for: waiting would be in vain.
+                Some(TERMINATE | KILL) => kill(step)?,
+                _ => {
+                    is_wanted = false;
+                    kill(step)?;
+                }
+            },
+        }
+    }
+}
+
+/// Waits for the first of these; `None` when the time is over.
+fn next_event(sources: Vec<(Event, PollFd<'_>)>, deadline: Option<Instant>) -> Result<Option<Event>, Failure> {
+    let (events, mut sources): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let ready = match poll(&mut sources, left.as_ref()) {
+        match poll(&mut sources, left.as_ref()) {
             Err(Errno::INTR) => continue,
             ready => ready.to("wait for events")?,
         };
-        let has_event = |source: usize| sources.get(source).is_some_and(|source| !source.revents().is_empty());
-        if has_event(0) {
-            return reap(step);
-        }
-        if ready == 0 {
-            deadline = None;
-            kill(step)?;
-            continue;
-        }
-        if has_event(2) {
-            kill(step)?;
-            return Err(Errno::PIPE).to("go on without its guard");
-        }
-        match next_request(control) {
-            Some(TERMINATE) if catches_sigterm(step) => {
-                kill_process(step, Signal::TERM).to("terminate the step")?;
-                deadline = Some(Instant::now() + GRACE);
-            }
-            // Pid 1 of a namespace does not even receive a signal it has no handler for: waiting would be in vain.
-            Some(TERMINATE | KILL) => kill(step)?,
-            _ => {
-                is_wanted = false;
-                kill(step)?;
-            }
-        }
+        let ready = sources.iter().position(|source| !source.revents().is_empty());
+        return Ok(ready.map(|ready| events[ready]));
     }
 }
 

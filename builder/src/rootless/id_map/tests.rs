@@ -154,3 +154,17 @@ fn the_kernels_map_is_read() {
     let text = "         0       1000          1\n         1     100000      65536\n";
     assert_eq!(lines(&Mapping::parse(text)), [(0, 1000, 1), (1, 100_000, 65536)]);
 }
+
+#[test]
+fn everybody_may_map_the_own_id_alone() {
+    let nobody_special = Caller {
+        no_new_privileges: true,
+        subuids: vec![],
+        subgids: vec![],
+        ..alice()
+    };
+    let map = single(&nobody_special);
+    assert_eq!(lines(&map.uids), [(0, 1000, 1)]);
+    assert_eq!(lines(&map.gids), [(0, 100, 1)]);
+    assert_eq!(map.writer, Writer::OwnRight);
+}

@@ -1,0 +1,112 @@
+//! Giving files further names and taking names away: whether the caller may. The kernel does it.
+
+use std::ffi::CStr;
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::supervisor::attributes::Attributes;
+use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply};
+use crate::supervisor::find::Last;
+use crate::supervisor::permission::{self, Wanted};
+
+#[cfg(target_arch = "x86_64")]
+pub(super) fn unlink(call: &Call<'_>) -> Outcome {
+    remove(call, AT_FDCWD, 0)
+}
+
+pub(super) fn unlinkat(call: &Call<'_>) -> Outcome {
+    remove(call, call.descriptor(0), 1)
+}
+
+fn remove(call: &Call<'_>, directory: i32, path: usize) -> Outcome {
+    if !call.passes_everywhere() {
+        let path = call.read_path(call.argument(path))?;
+        may_remove(call, directory, &path)?;
+    }
+    Ok(Reply::Continue)
+}
+
+/// Fails unless the caller may take a name away.
+fn may_remove(call: &Call<'_>, directory: i32, path: &CStr) -> Result<(), Errno> {
+    let found = call.find_name(directory, path, Last::Keep)?;
+    let file = call.attributes(found.file.as_ref().ok_or(Errno::NOENT)?)?;
+    permission::may_remove(&call.credentials, &call.attributes(&found.directory)?, &file)
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) fn rename(call: &Call<'_>) -> Outcome {
+    exchange(call, (AT_FDCWD, 0), (AT_FDCWD, 1), 0)
+}
+
+/// Also `renameat2`, whose flags are the fifth argument; `renameat` has none, and whatever is in that place is not
+/// looked at.
+pub(super) fn renameat(call: &Call<'_>) -> Outcome {
+    let has_flags = call.notification.number == libc::SYS_renameat2 as i32;
+    let flags = if has_flags { call.word(4) } else { 0 };
+    exchange(call, (call.descriptor(0), 1), (call.descriptor(2), 3), flags)
+}
+
+fn exchange(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: u32) -> Outcome {
+    if call.passes_everywhere() {
+        return Ok(Reply::Continue);
+    }
+    let old_path = call.read_path(call.argument(old.1))?;
+    let new_path = call.read_path(call.argument(new.1))?;
+    // Both ways are gone before either end is looked at.
+    let source = call.find_name(old.0, &old_path, Last::Keep)?;
+    let target = call.find_name(new.0, &new_path, Last::Keep)?;
+    let moved = call.attributes(source.file.as_ref().ok_or(Errno::NOENT)?)?;
+    if target.file.is_some() && flags & libc::RENAME_NOREPLACE != 0 {
+        return Err(Errno::EXIST);
+    }
+    let (from, to) = (call.attributes(&source.directory)?, call.attributes(&target.directory)?);
+    permission::may_remove(&call.credentials, &from, &moved)?;
+    match &target.file {
+        Some(file) => permission::may_remove(&call.credentials, &to, &call.attributes(file)?)?,
+        None => permission::may(&call.credentials, &to, Wanted::CHANGE_NAMES)?,
+    }
+    // A directory that moves gets another `..`.
+    if moved.is_directory() && from.inode != to.inode {
+        permission::may(&call.credentials, &moved, Wanted::WRITE)?;
+    }
+    Ok(Reply::Continue)
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) fn link(call: &Call<'_>) -> Outcome {
+    add(call, (AT_FDCWD, 0), (AT_FDCWD, 1), 0)
+}
+
+pub(super) fn linkat(call: &Call<'_>) -> Outcome {
+    let flags = call.descriptor(4);
+    add(call, (call.descriptor(0), 1), (call.descriptor(2), 3), flags)
+}
+
+fn add(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: i32) -> Outcome {
+    if call.passes_everywhere() {
+        return Ok(Reply::Continue);
+    }
+    let old_path = call.read_path(call.argument(old.1))?;
+    let new_path = call.read_path(call.argument(new.1))?;
+    let last = Last::unless(flags & libc::AT_SYMLINK_FOLLOW == 0);
+    let file = call.find_or_descriptor(old.0, &old_path, flags & libc::AT_EMPTY_PATH != 0, last)?;
+    let target = call.find_name(new.0, &new_path, Last::Keep)?;
+    if target.file.is_some() {
+        return Err(Errno::EXIST);
+    }
+    let attributes = call.attributes(&file)?;
+    permission::owns(&call.credentials, &attributes)
+        .or_else(|error| if is_safe(call, &attributes) { Ok(()) } else { Err(error) })?;
+    let directory = call.attributes(&target.directory)?;
+    permission::may(&call.credentials, &directory, Wanted::CHANGE_NAMES)?;
+    Ok(Reply::Continue)
+}
+
+/// Whether a file may get a name from somebody else than its owner: `fs.protected_hardlinks`, which every distribution
+/// sets.
+fn is_safe(call: &Call<'_>, file: &Attributes) -> bool {
+    let harmless = file.file_type() == FileType::RegularFile && file.mode & 0o4000 == 0 && file.mode & 0o2010 != 0o2010;
+    let read_and_write = Wanted(Wanted::READ.0 | Wanted::WRITE.0);
+    harmless && permission::may(&call.credentials, file, read_and_write).is_ok()
+}

@@ -1,0 +1,77 @@
+//! Unix sockets: whose a new one is, and who is at the other end.
+
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+
+use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
+use crate::supervisor::find::Last;
+use crate::supervisor::permission::{self, Wanted};
+use crate::sys;
+
+/// Size of a family of addresses, which every address starts with.
+const FAMILY: u64 = 2;
+/// The longest path that an address holds.
+const MAX_PATH: usize = 108;
+
+pub(super) fn bind(call: &Call<'_>) -> Outcome {
+    let (address, length) = (call.argument(1), call.argument(2));
+    let mut bytes = [0; FAMILY as usize + MAX_PATH];
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
+    let bytes = &mut bytes[..length];
+    call.read(address, bytes)?;
+    let Some((family, path)) = bytes.split_at_checked(FAMILY as usize) else {
+        return Ok(Reply::Continue);
+    };
+    let is_unix = family == (libc::AF_UNIX as u16).to_ne_bytes();
+    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
+    // Those without a path have a name of another kind, or none.
+    if !is_unix || path.is_empty() {
+        return Ok(Reply::Continue);
+    }
+    let path = std::ffi::CString::new(path).map_err(|_| Errno::INVAL)?;
+    let found = call.find_name(AT_FDCWD, &path, Last::Keep)?;
+    if found.file.is_some() {
+        return Ok(Reply::Continue);
+    }
+    let directory = call.attributes(&found.directory)?;
+    permission::may(&call.credentials, &directory, Wanted::CHANGE_NAMES)?;
+    let new = permission::of_new_file(&call.credentials, &directory, libc::S_IFSOCK);
+    let specials = &call.step.inodes.specials;
+    if !new.is_root() || !specials.is_empty() {
+        specials.expect(found.directory, found.name, (new.uid, new.gid));
+    }
+    Ok(Reply::Continue)
+}
+
+/// `SO_PEERCRED`: the kernel knows which process it is, and the supervisor whom that takes itself for.
+///
+/// Where a container forbids to look at another process's sockets, the kernel's answer has to do: everybody is root.
+pub(super) fn peer(call: &Call<'_>) -> Outcome {
+    if call.word(1) != libc::SOL_SOCKET.cast_unsigned() {
+        return Ok(Reply::Continue);
+    }
+    let process = call.place.process_of(call.thread())?;
+    let Ok(socket) = sys::duplicate_descriptor(process, call.descriptor(0)) else {
+        return Ok(Reply::Continue);
+    };
+    let Ok(peer) = socket_peercred(socket.as_fd()) else {
+        return Ok(Reply::Continue);
+    };
+    let Ok((_, credentials)) = call.step.states.of(call.place, peer.pid) else {
+        return Ok(Reply::Continue);
+    };
+    let Some(number) = call.number_of(peer.pid)? else {
+        return Ok(Reply::Continue);
+    };
+    let mut bytes = Vec::new();
+    let ids = [credentials.users.effective, credentials.groups.effective];
+    for word in [number.cast_unsigned(), ids[0], ids[1]] {
+        bytes.extend(word.to_ne_bytes());
+    }
+    let room = call.read_word(call.argument(4))? as usize;
+    bytes.truncate(room);
+    call.write(call.argument(3), &bytes)?;
+    call.write(call.argument(4), &(bytes.len() as u32).to_ne_bytes())?;
+    Ok(DONE)
+}

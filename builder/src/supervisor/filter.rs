@@ -1,0 +1,146 @@
+//! The seccomp filter that stops the calls of the table, and no others.
+//!
+//! It looks at numbers of this architecture only: Docker's profile, which is in force beside it, ends programs of
+//! another, and its refusals win over a notification.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use seccompiler::sock_filter;
+
+use super::calls::{Row, When};
+
+/// Where the fields of `seccomp_data` are, in bytes.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const ARGUMENTS: u32 = 16;
+
+#[cfg(target_arch = "x86_64")]
+const NATIVE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const NATIVE: u32 = 0xc000_00b7;
+
+/// Compiles the filter. `None` if the table is longer than jumps can span.
+pub(super) fn compile<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Option<Vec<sock_filter>> {
+    let mut program = vec![
+        load(ARCHITECTURE),
+        jump(libc::BPF_JEQ, NATIVE, 1, 0),
+        verdict(libc::SECCOMP_RET_ALLOW),
+        load(NUMBER),
+    ];
+    let with_arguments = rows.clone().filter_map(|(number, when, _)| match when {
+        When::Always => None,
+        When::Argument(index, values) => Some((*number as u32, *index, *values)),
+    });
+    for (number, index, values) in with_arguments {
+        let count = values.len();
+        program.push(jump(libc::BPF_JEQ, number, 0, u8::try_from(count + 3).ok()?));
+        // The lower half of an argument comes first on the machines that there are.
+        program.push(load(ARGUMENTS + 8 * u32::from(index)));
+        for (position, value) in values.iter().enumerate() {
+            program.push(jump(libc::BPF_JEQ, *value, u8::try_from(count - position).ok()?, 0));
+        }
+        program.push(verdict(libc::SECCOMP_RET_ALLOW));
+        program.push(verdict(libc::SECCOMP_RET_USER_NOTIF));
+    }
+    let always = rows.filter(|(_, when, _)| matches!(when, When::Always));
+    let runs = runs(&always.map(|(number, ..)| *number as u32).collect());
+    for (position, run) in runs.iter().enumerate() {
+        let left = u8::try_from(2 * (runs.len() - position) - 2).ok()?;
+        // From here to the two verdicts at the end.
+        program.push(jump(libc::BPF_JGT, *run.end(), 1, 0));
+        program.push(jump(libc::BPF_JGE, *run.start(), left + 1, left));
+    }
+    program.push(verdict(libc::SECCOMP_RET_ALLOW));
+    program.push(verdict(libc::SECCOMP_RET_USER_NOTIF));
+    Some(program)
+}
+
+/// Joins consecutive numbers.
+fn runs(numbers: &BTreeSet<u32>) -> Vec<RangeInclusive<u32>> {
+    let mut runs: Vec<RangeInclusive<u32>> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some(run) if run.end() + 1 == number => *run = *run.start()..=number,
+            _ => runs.push(number..=number),
+        }
+    }
+    runs
+}
+
+fn load(offset: u32) -> sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
+}
+
+fn verdict(action: u32) -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, action, 0, 0)
+}
+
+fn jump(comparison: u32, value: u32, if_true: u8, if_false: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | comparison | libc::BPF_K, value, if_true, if_false)
+}
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    let code = code as u16;
+    sock_filter { code, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::calls;
+    use super::*;
+
+    /// What the kernel does, for the few instructions that are used.
+    fn run(program: &[sock_filter], architecture: u32, number: u32, argument: impl Fn(u32) -> u32) -> u32 {
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let instruction = &program[at];
+            at += 1;
+            let holds = match u32::from(instruction.code) & 0xf7 {
+                code if code == libc::BPF_LD | libc::BPF_ABS => {
+                    accumulator = match instruction.k {
+                        NUMBER => number,
+                        ARCHITECTURE => architecture,
+                        offset => argument((offset - ARGUMENTS) / 8),
+                    };
+                    continue;
+                }
+                code if code == libc::BPF_JMP | libc::BPF_JEQ => accumulator == instruction.k,
+                code if code == libc::BPF_JMP | libc::BPF_JGT => accumulator > instruction.k,
+                code if code == libc::BPF_JMP | libc::BPF_JGE => accumulator >= instruction.k,
+                _ => return instruction.k,
+            };
+            at += usize::from(if holds { instruction.jt } else { instruction.jf });
+        }
+    }
+
+    #[test]
+    fn the_calls_of_the_table_are_stopped_and_no_others() {
+        let program = compile(calls::rows()).unwrap();
+        for number in (0..600).chain([0x4000_0000, u32::MAX]) {
+            let row = calls::rows().find(|(known, ..)| *known == i64::from(number));
+            let when = row.map(|(_, when, _)| *when);
+            let (matching, other) = match when {
+                None => (libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_ALLOW),
+                Some(When::Always) => (libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_USER_NOTIF),
+                Some(When::Argument(..)) => (libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ALLOW),
+            };
+            let values = match when {
+                Some(When::Argument(index, values)) => values.iter().map(|value| (u32::from(index), *value)).collect(),
+                _ => vec![(0, 0)],
+            };
+            for (index, value) in values {
+                let given = |asked| if asked == index { value } else { 0xdead };
+                assert_eq!(run(&program, NATIVE, number, given), matching, "{number} {value}");
+            }
+            assert_eq!(run(&program, NATIVE, number, |_| 0xdead), other, "{number}");
+            assert_eq!(run(&program, NATIVE ^ 1, number, |_| 4), libc::SECCOMP_RET_ALLOW);
+        }
+    }
+
+    #[test]
+    fn no_call_stands_in_the_table_twice() {
+        let numbers: BTreeSet<_> = calls::rows().map(|(number, ..)| number).collect();
+        assert_eq!(numbers.len(), calls::rows().count());
+    }
+}

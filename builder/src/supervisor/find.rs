@@ -1,0 +1,159 @@
+//! Finding the file that a call is about, as its caller would have found it.
+//!
+//! Whoever may pass everywhere has paths resolved by the kernel in one go. For everybody else, and wherever a path
+//! may lead through `/proc/self`, which would be the supervisor's own, [`Walk`] goes step by step.
+
+use std::ffi::{CStr, CString};
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, openat, openat2};
+use rustix::io::Errno;
+
+use super::call::Call;
+use super::permission;
+use super::place::HANDLE;
+use super::walk::Walk;
+
+/// Whether a link at the end of a path stands for what it leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Last {
+    /// It does.
+    Follow,
+    /// It stands for itself.
+    Keep,
+}
+
+impl Last {
+    /// Reads the flag with which calls ask for the link itself.
+    pub(super) fn unless(keep: bool) -> Self {
+        if keep { Self::Keep } else { Self::Follow }
+    }
+}
+
+/// Where a path leads.
+pub(super) struct Found {
+    /// The directory that the last name is in.
+    pub(super) directory: OwnedFd,
+    /// The last name.
+    pub(super) name: CString,
+    /// What has that name, if anything has.
+    pub(super) file: Option<OwnedFd>,
+    /// Whether the path ended in a slash, which asks for a directory.
+    pub(super) wants_directory: bool,
+}
+
+impl Call<'_> {
+    /// Finds a file that must exist, and returns a handle of it.
+    pub(super) fn find(&self, directory: i32, path: &CStr, last: Last) -> Result<OwnedFd, Errno> {
+        if path.is_empty() {
+            return Err(Errno::NOENT);
+        }
+        if self.passes_everywhere() {
+            match self.find_at_once(directory, path, last) {
+                Err(Errno::LOOP) => {}
+                Err(Errno::NOENT) if self.passes_links(directory, path) => {}
+                Ok(file) if is_in_proc(&file) => {}
+                found => return found,
+            }
+        }
+        Walk::new(self)?.to(directory, path, last)?.file.ok_or(Errno::NOENT)
+    }
+
+    /// Finds the place of a name that need not exist.
+    pub(super) fn find_name(&self, directory: i32, path: &CStr, last: Last) -> Result<Found, Errno> {
+        if path.is_empty() {
+            return Err(Errno::NOENT);
+        }
+        match self.find_name_at_once(directory, path, last)? {
+            Some(found) => Ok(found),
+            None => Walk::new(self)?.to(directory, path, last),
+        }
+    }
+
+    /// `None` if it takes a walk to find out.
+    fn find_name_at_once(&self, directory: i32, path: &CStr, last: Last) -> Result<Option<Found>, Errno> {
+        let bytes = path.to_bytes();
+        let split = bytes
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .map_or(0, |slash| slash + 1);
+        let (parent, name) = bytes.split_at(split);
+        if !self.passes_everywhere() || matches!(name, b"" | b"." | b"..") {
+            return Ok(None);
+        }
+        let parent = match parent {
+            b"" => self.open_descriptor(directory),
+            parent => {
+                let parent = CString::new(parent).map_err(|_| Errno::INVAL)?;
+                self.find_at_once(directory, &parent, Last::Follow)
+            }
+        };
+        let Some(directory) = parent.ok().filter(|parent| !is_in_proc(parent)) else {
+            return Ok(None);
+        };
+        let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+        let file = match openat(&directory, &name, HANDLE | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(file) if last == Last::Follow && is_link(&file) => return Ok(None),
+            Ok(file) => Some(file),
+            Err(Errno::NOENT) => None,
+            Err(_) => return Ok(None),
+        };
+        Ok(Some(Found {
+            directory,
+            name,
+            file,
+            wants_directory: false,
+        }))
+    }
+
+    /// Finds what a path and flags that may include `AT_EMPTY_PATH` stand for.
+    pub(super) fn find_or_descriptor(
+        &self,
+        directory: i32,
+        path: &CStr,
+        allows_empty: bool,
+        last: Last,
+    ) -> Result<OwnedFd, Errno> {
+        if path.is_empty() && allows_empty {
+            return self.open_descriptor(directory);
+        }
+        self.find(directory, path, last)
+    }
+
+    /// Whether nothing on the way can refuse the caller anything, and its root is the step's.
+    pub(super) fn passes_everywhere(&self) -> bool {
+        permission::passes_everywhere(&self.credentials) && !self.tag.chrooted
+    }
+
+    fn find_at_once(&self, directory: i32, path: &CStr, last: Last) -> Result<OwnedFd, Errno> {
+        let keep = if last == Last::Keep {
+            OFlags::NOFOLLOW
+        } else {
+            OFlags::empty()
+        };
+        self.resolve(directory, path, HANDLE | keep, ResolveFlags::NO_MAGICLINKS)
+    }
+
+    /// Whether a path leads through links before it ends.
+    fn passes_links(&self, directory: i32, path: &CStr) -> bool {
+        let resolved = self.resolve(directory, path, HANDLE, ResolveFlags::NO_SYMLINKS);
+        matches!(resolved, Err(Errno::LOOP))
+    }
+
+    fn resolve(&self, directory: i32, path: &CStr, flags: OFlags, how: ResolveFlags) -> Result<OwnedFd, Errno> {
+        if path.to_bytes().starts_with(b"/") {
+            return openat2(CWD, path, flags, Mode::empty(), how);
+        }
+        let base = self.open_descriptor(directory)?;
+        openat2(base.as_fd(), path, flags, Mode::empty(), how)
+    }
+}
+
+/// Whether something is in procfs, where a path may have meant the supervisor's own directory.
+pub(super) fn is_in_proc(file: &OwnedFd) -> bool {
+    fstatfs(file).is_ok_and(|file_system| file_system.f_type == PROC_SUPER_MAGIC)
+}
+
+fn is_link(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+}

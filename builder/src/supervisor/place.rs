@@ -1,0 +1,242 @@
+//! Where a thread of the supervisor stands: in the step's mount namespace, with its own `/proc` at hand.
+//!
+//! Every path of a step is resolved by the kernel as the step would have it resolved, because the thread has the same
+//! root directory. Its working directory is `/proc/self/fd` of the supervisor itself, where a number is the name of a
+//! descriptor: the only way to extended attributes and modes of what is open as a mere handle (`O_PATH`).
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::marker::PhantomData;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, CWD, MemfdFlags, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags, chmodat, fstat, getxattr, listxattr,
+    memfd_create, open, openat, readlinkat, removexattr, setxattr, stat, statfs,
+};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, fchdir, umask};
+
+/// Flags of a handle.
+pub(super) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// Where the files of a step are, as its supervisor sees them. The one thing that differs between steps with a mount
+/// namespace and steps without.
+#[derive(Debug)]
+pub struct Ground {
+    /// The mount namespace whose root is the step's, unless the supervisor has the same root anyway.
+    namespace: Option<OwnedFd>,
+    /// The supervisor's own procfs: a thread that is started by one that has entered begins where that one is.
+    proc: OwnedFd,
+}
+
+impl Ground {
+    /// Returns the mount namespace that a process is in. It lives on for as long as this value does.
+    pub fn of(process: Pid) -> io::Result<Self> {
+        let path = format!("/proc/{}/ns/mnt", process.as_raw_pid());
+        let namespace = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self {
+            namespace: Some(namespace),
+            ..Self::own()?
+        })
+    }
+
+    /// Returns what this process itself has below its root directory.
+    pub fn own() -> io::Result<Self> {
+        let proc = open("/proc", HANDLE | OFlags::DIRECTORY, Mode::empty())?;
+        Ok(Self { namespace: None, proc })
+    }
+}
+
+/// What a thread that has entered the ground works with; bound to that thread.
+pub(super) struct Place {
+    /// The supervisor's own procfs, in which the threads of the step have the numbers that notifications tell.
+    pub(super) proc: OwnedFd,
+    /// File systems that are not the image's.
+    pub(super) foreign: ForeignDevices,
+    thread_bound: PhantomData<*const ()>,
+}
+
+/// The device numbers of file systems whose files have owners that are found in other ways than those of the image.
+pub(super) struct ForeignDevices {
+    /// The supervisor's own procfs.
+    pub(super) own_proc: u64,
+    /// The step's procfs.
+    pub(super) proc: Option<u64>,
+    /// Where pipes, sockets, files in memory and terminals are, each of which belongs to its maker.
+    makers: Vec<u64>,
+}
+
+impl ForeignDevices {
+    fn find(own_proc: &OwnedFd) -> io::Result<Self> {
+        let (pipe, _) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let memory = memfd_create("supervisor", MemfdFlags::CLOEXEC)?;
+        let mut makers = Vec::new();
+        for made in [pipe, socket, memory] {
+            makers.push(fstat(made)?.st_dev);
+        }
+        makers.extend(stat("/dev/pts").ok().map(|terminals| terminals.st_dev));
+        let is_proc = |path| statfs(path).is_ok_and(|system| system.f_type == PROC_SUPER_MAGIC);
+        Ok(Self {
+            own_proc: fstat(own_proc)?.st_dev,
+            proc: if is_proc("/proc") {
+                Some(stat("/proc")?.st_dev)
+            } else {
+                None
+            },
+            makers,
+        })
+    }
+
+    /// Returns whether files there belong to whoever has made them, which nobody has seen.
+    pub(super) fn belong_to_makers(&self, device: u64) -> bool {
+        self.makers.contains(&device)
+    }
+
+    /// Returns whether files there are about processes.
+    pub(super) fn are_about_processes(&self, device: u64) -> bool {
+        device == self.own_proc || Some(device) == self.proc
+    }
+}
+
+impl Place {
+    /// Makes this thread enter the ground. It keeps nothing in common with the other threads' directories.
+    pub(super) fn enter(ground: &Ground) -> io::Result<Self> {
+        unshare(CloneFlags::CLONE_FS)?;
+        let proc = ground.proc.try_clone()?;
+        if let Some(namespace) = &ground.namespace {
+            setns(namespace, CloneFlags::CLONE_NEWNS)?;
+        }
+        fchdir(openat(&proc, "self/fd", HANDLE | OFlags::DIRECTORY, Mode::empty())?)?;
+        // What is made here is made with the mask of whoever asks for it.
+        umask(Mode::empty());
+        Ok(Self {
+            foreign: ForeignDevices::find(&proc)?,
+            proc,
+            thread_bound: PhantomData,
+        })
+    }
+
+    /// Opens a file of the supervisor's procfs about a thread as a handle.
+    pub(super) fn of_thread(&self, thread: Pid, name: impl std::fmt::Display) -> Result<OwnedFd, Errno> {
+        openat(
+            &self.proc,
+            format!("{}/{name}", thread.as_raw_pid()),
+            HANDLE,
+            Mode::empty(),
+        )
+    }
+
+    /// Returns when a thread was started, in ticks since the machine was.
+    pub(super) fn started(&self, thread: Pid) -> io::Result<u64> {
+        let stat = self.text_of_thread(thread, "stat")?;
+        // The name of the program, in parentheses, may hold anything; the twentieth field after it is the time.
+        let field = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(19));
+        let time = field.and_then(|field| field.parse().ok());
+        time.ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Returns the process that a thread belongs to.
+    pub(super) fn process_of(&self, thread: Pid) -> Result<Pid, Errno> {
+        let status = self.text_of_thread(thread, "status").map_err(|_| Errno::SRCH)?;
+        let number = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
+        number
+            .and_then(|number| Pid::from_raw(number.trim().parse().ok()?))
+            .ok_or(Errno::SRCH)
+    }
+
+    /// Returns the numbers of a thread in all pid namespaces that it is in, from the supervisor's own inwards: those of
+    /// its process, and its own.
+    pub(super) fn numbers_of(&self, thread: Pid) -> Result<(Vec<i32>, Vec<i32>), Errno> {
+        let status = self.text_of_thread(thread, "status").map_err(|_| Errno::SRCH)?;
+        let numbers = |name| {
+            let numbers = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default();
+            numbers
+                .split_whitespace()
+                .filter_map(|number| number.parse().ok())
+                .collect()
+        };
+        Ok((numbers("NStgid:"), numbers("NSpid:")))
+    }
+
+    fn text_of_thread(&self, thread: Pid, name: &str) -> io::Result<String> {
+        let path = format!("{}/{name}", thread.as_raw_pid());
+        let mut file = File::from(openat(
+            &self.proc,
+            path,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?);
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        // A program may have any name.
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Returns the value of an extended attribute of a handle, or `None` if it has none.
+    pub(super) fn xattr<'a>(
+        &self,
+        handle: BorrowedFd<'_>,
+        name: impl rustix::path::Arg,
+        value: &'a mut [u8],
+    ) -> Result<Option<&'a [u8]>, Errno> {
+        match getxattr(number(handle), name, &mut *value) {
+            Ok(length) => Ok(value.get(..length)),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets an extended attribute of a handle.
+    pub(super) fn set_xattr(
+        &self,
+        handle: BorrowedFd<'_>,
+        name: impl rustix::path::Arg,
+        value: &[u8],
+        flags: XattrFlags,
+    ) -> Result<(), Errno> {
+        setxattr(number(handle), name, value, flags)
+    }
+
+    /// Removes an extended attribute of a handle.
+    pub(super) fn remove_xattr(&self, handle: BorrowedFd<'_>, name: impl rustix::path::Arg) -> Result<(), Errno> {
+        removexattr(number(handle), name)
+    }
+
+    /// Returns the names of the extended attributes of a handle, each with its terminator.
+    pub(super) fn xattr_names(&self, handle: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+        let mut names = vec![0; 64 << 10];
+        let length = listxattr(number(handle), &mut *names)?;
+        names.truncate(length);
+        Ok(names)
+    }
+
+    /// Sets the mode that a file has on disk.
+    pub(super) fn set_mode(&self, handle: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
+        chmodat(CWD, number(handle), Mode::from_raw_mode(mode), AtFlags::empty())
+    }
+
+    /// Returns the path of a handle.
+    pub(super) fn path(&self, handle: BorrowedFd<'_>) -> Result<CString, Errno> {
+        readlinkat(CWD, number(handle), Vec::new())
+    }
+
+    /// Opens what a handle stands for.
+    pub(super) fn open(&self, handle: impl AsFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+        openat(CWD, number(handle.as_fd()), flags | OFlags::CLOEXEC, Mode::empty())
+    }
+}
+
+/// The name of a descriptor in the working directory.
+fn number(handle: BorrowedFd<'_>) -> String {
+    handle.as_raw_fd().to_string()
+}
