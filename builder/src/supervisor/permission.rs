@@ -106,7 +106,12 @@ pub(super) fn chown(
     }
     let keeps_setgid = file.mode & 0o010 == 0 && may_set_setgid(credentials, file.gid);
     let taken = if keeps_setgid { SETUID } else { SETUID | SETGID };
-    Ok(file.mode & !taken)
+    let mode = file.mode & !taken;
+    if mode != file.mode {
+        // Even who changes nothing else.
+        owns(credentials, file)?;
+    }
+    Ok(mode)
 }
 
 /// Decides about a change of permissions, and returns the mode that the file has afterwards.

@@ -63,7 +63,14 @@ fn exchange(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: u32) -
     let (from, to) = (call.attributes(&source.directory)?, call.attributes(&target.directory)?);
     permission::may_remove(&call.credentials, &from, &moved)?;
     match &target.file {
-        Some(file) => permission::may_remove(&call.credentials, &to, &call.attributes(file)?)?,
+        Some(file) => {
+            let replaced = call.attributes(file)?;
+            permission::may_remove(&call.credentials, &to, &replaced)?;
+            // The kernel says which of the two is no directory; what comes below must not be said instead.
+            if flags & libc::RENAME_EXCHANGE == 0 && replaced.is_directory() != moved.is_directory() {
+                return Ok(Reply::Continue);
+            }
+        }
         None => permission::may(&call.credentials, &to, Wanted::CHANGE_NAMES)?,
     }
     // A directory that moves gets another `..`.
