@@ -14,6 +14,8 @@
 mod escape;
 mod error;
 mod attributes;
+mod inode_record;
+mod form;
 mod root;
 pub mod xattr;
 pub mod walk;
@@ -26,6 +28,8 @@ pub mod layer;
 pub use attributes::{DirAttributes, Stat, Timestamp};
 pub use error::FsError;
 pub use escape::Escaped;
+pub use form::{Ownership, Stacking};
+pub use inode_record::{CAPABILITY_XATTR, InodeRecord, InvalidInodeRecord};
 pub use name::{InvalidSnapshotName, SnapshotName};
 pub use overlay::{MAX_LOWER_DIRS, MountError, Overlay, Upper, attach};
 pub use root::Root;

@@ -1,0 +1,111 @@
+//! Rungs: the ways to confine a step, from the strongest down, and what each means for owners and stacking.
+//!
+//! | rung | namespaces | ids of the image |
+//! |---|---|---|
+//! | `direct` | all but a user namespace | those of croze's own user namespace |
+//! | `userns` | all, below a user namespace for the whole build | a full map |
+//!
+//! What was chosen is a [`Confinement`], plain data: the executor compiles its plans from it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use snapshotter::{Ownership, Stacking};
+
+/// One way to confine a step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// Namespaces without a new user namespace, for who has `CAP_SYS_ADMIN`.
+    Direct,
+    /// Namespaces below a new user namespace with a full id map.
+    Userns,
+}
+
+impl Rung {
+    /// Every rung.
+    pub const ALL: [Self; 2] = [Self::Direct, Self::Userns];
+
+    /// Returns its name, as `--sandbox` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Userns => "userns",
+        }
+    }
+
+    /// Returns who holds the owners of files.
+    pub fn ownership(self) -> Ownership {
+        match self {
+            Self::Direct | Self::Userns => Ownership::Real,
+        }
+    }
+
+    /// Returns who stacks snapshots, as far as the state directory's file system allows it.
+    pub fn stacking(self) -> Stacking {
+        match self {
+            Self::Direct | Self::Userns => Stacking::Overlay,
+        }
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No rung has this name.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{name}` is not a sandbox")]
+pub struct UnknownRung {
+    /// What was given.
+    pub name: String,
+}
+
+impl FromStr for Rung {
+    type Err = UnknownRung;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRung> {
+        let found = Self::ALL.into_iter().find(|rung| rung.name() == name);
+        found.ok_or_else(|| UnknownRung { name: name.to_owned() })
+    }
+}
+
+/// The rung that was chosen and how it starts processes here: what the attempt has found out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Confinement {
+    /// Which rung.
+    pub rung: Rung,
+    /// Who stacks snapshots: the rung's own way unless the state directory's file system refuses it.
+    pub stacking: Stacking,
+    /// What a step sees as `/proc`.
+    pub proc: ProcView,
+}
+
+/// What a step sees as `/proc`, and with it what ends its processes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcView {
+    /// A new procfs of an own pid namespace, whose end ends every process in it.
+    New,
+    /// croze's own procfs, masked as it is. There is no pid namespace: in one, the numbers in that `/proc` would be
+    /// wrong. The monitor adopts and kills what a step leaves behind.
+    Bound,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rung_is_found_by_its_name_and_by_no_other() {
+        for rung in Rung::ALL {
+            assert_eq!(rung.to_string().parse(), Ok(rung));
+            assert_eq!(serde_json::to_string(&rung).unwrap(), format!("\"{rung}\""));
+        }
+        let unknown = "Userns".parse::<Rung>().unwrap_err();
+        assert_eq!(unknown.to_string(), "`Userns` is not a sandbox");
+    }
+}
