@@ -102,6 +102,17 @@ impl From<Statx> for Stat {
     }
 }
 
+/// Owner and permissions that a file is to have in the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits with set-user-ID, set-group-ID and sticky. Symbolic links have none.
+    pub mode: u32,
+}
+
 /// What a directory that has to be made is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirAttributes {
@@ -113,6 +124,17 @@ pub struct DirAttributes {
     pub gid: u32,
     /// Modification time; the present when absent.
     pub mtime: Option<Timestamp>,
+}
+
+impl DirAttributes {
+    /// Returns all of it but the time.
+    pub(crate) fn attributes(&self) -> Attributes {
+        Attributes {
+            uid: self.uid,
+            gid: self.gid,
+            mode: self.mode,
+        }
+    }
 }
 
 impl Default for DirAttributes {

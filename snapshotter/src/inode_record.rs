@@ -11,9 +11,9 @@
 //! record has one spelling. Neither attribute is ever part of a layer, and no step sees them.
 
 use std::ffi::CStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
-use rustix::fs::{FileType, XattrFlags, fgetxattr, fsetxattr};
+use rustix::fs::{FileType, Mode, XattrFlags, fchmod, fgetxattr, fremovexattr, fsetxattr, getxattr, lgetxattr};
 use rustix::io::Errno;
 
 /// The attribute that holds what `security.capability` would: file capabilities of version 2, as bytes.
@@ -81,7 +81,19 @@ impl InodeRecord {
     /// A damaged record is `EUCLEAN`, which is what file systems say of damage of their own.
     pub fn read(fd: impl AsFd) -> Result<Option<Self>, Errno> {
         let mut value = [0; MAX_LEN];
-        let length = fgetxattr(fd, Self::XATTR, &mut value);
+        let fd = fd.as_fd();
+        let length = match fgetxattr(fd, Self::XATTR, &mut value) {
+            // A mere handle (`O_PATH`) has no attributes, but `/proc` has a name for what it is a handle of.
+            Err(Errno::BADF) => getxattr(in_proc(fd, b""), Self::XATTR, &mut value),
+            length => length,
+        };
+        Self::of_disk(length.map(|length| &value[..length]))
+    }
+
+    /// Reads the record of `name` in `dir`; a link is not followed and has none.
+    pub fn read_at(dir: impl AsFd, name: &[u8]) -> Result<Option<Self>, Errno> {
+        let mut value = [0; MAX_LEN];
+        let length = lgetxattr(in_proc(dir.as_fd(), name), Self::XATTR, &mut value);
         Self::of_disk(length.map(|length| &value[..length]))
     }
 
@@ -102,6 +114,40 @@ impl InodeRecord {
         fsetxattr(fd, Self::XATTR, value.as_bytes(), XattrFlags::empty())
     }
 
+    /// Returns the permission bits that the file has on disk: its owner, whose mode in the image may refuse even
+    /// root's own writes, must still be able to use it. A bit that would give rights to whoever runs a file is not
+    /// set.
+    pub fn mode_on_disk(&self) -> u32 {
+        let rwx = self.mode & 0o777;
+        match self.file_type() {
+            FileType::Directory => rwx | 0o700,
+            // Root may run a file that anybody may run.
+            FileType::RegularFile if rwx & 0o111 != 0 => rwx | 0o700,
+            FileType::RegularFile => rwx | 0o600,
+            // A placeholder.
+            _ => 0o600,
+        }
+    }
+
+    /// Returns whether an inode without a record, but with the right mode on disk, means the same.
+    pub fn is_implied(&self) -> bool {
+        (self.uid, self.gid) == (0, 0) && self.rdev.is_none() && self.permissions() == self.mode_on_disk()
+    }
+
+    /// Makes an open file or directory mean this record: the mode on disk is set as well, and a record that says no
+    /// more than the disk is not kept.
+    pub fn apply(&self, fd: impl AsFd) -> Result<(), Errno> {
+        let fd = fd.as_fd();
+        fchmod(fd, Mode::from_raw_mode(self.mode_on_disk()))?;
+        if !self.is_implied() {
+            return self.write(fd);
+        }
+        match fremovexattr(fd, Self::XATTR) {
+            Err(Errno::NODATA) => Ok(()),
+            removed => removed,
+        }
+    }
+
     /// Returns what kind of file the image has here.
     pub fn file_type(&self) -> FileType {
         FileType::from_raw_mode(self.mode)
@@ -113,8 +159,18 @@ impl InodeRecord {
     }
 }
 
+/// Returns the name in `/proc` of `name` in `dir`, or of `dir` itself when `name` is empty.
+fn in_proc(dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
+    let mut path = format!("/proc/self/fd/{}", dir.as_raw_fd()).into_bytes();
+    if !name.is_empty() {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    path
+}
+
 /// Returns whether files of a type have a device number.
-fn is_device(file_type: FileType) -> bool {
+pub(crate) fn is_device(file_type: FileType) -> bool {
     matches!(file_type, FileType::CharacterDevice | FileType::BlockDevice)
 }
 

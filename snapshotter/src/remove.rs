@@ -1,11 +1,12 @@
 //! Removing trees.
 
 use std::ffi::OsStr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmod, fchmod, openat, unlinkat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::error::{FsError, OnPath as _};
 use crate::root::DIR_FLAGS;
@@ -18,8 +19,7 @@ pub(crate) fn remove_at(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Re
         Err(Errno::ISDIR) => {}
         Err(error) => return Err(FsError::new("remove", path, error)),
     }
-    let dir = rustix::fs::openat(parent, name, DIR_FLAGS, rustix::fs::Mode::empty()).on("open directory", path)?;
-    walk::walk(dir, &mut Remover)?;
+    walk::walk(open_to_empty(parent, name).on("open directory", path)?, &mut Remover)?;
     gone(unlinkat(parent, name, AtFlags::REMOVEDIR)).on("remove directory", path)
 }
 
@@ -31,17 +31,46 @@ impl Visitor for Remover {
 
     fn visit(&mut self, place: &Place<'_>) -> Result<Next, FsError> {
         if place.file_type == FileType::Directory {
-            return Ok(Next::Enter(walk::open_dir(place)?));
+            return enter(place);
         }
-        match unlinkat(place.dir, place.name, AtFlags::empty()) {
+        match unlink(place, AtFlags::empty()) {
             // The directory's listing did not say what this is.
-            Err(Errno::ISDIR) => Ok(Next::Enter(walk::open_dir(place)?)),
-            result => gone(result).on("remove", place.path).map(|()| Next::Pass),
+            Err(Errno::ISDIR) => enter(place),
+            result => result.on("remove", place.path).map(|()| Next::Pass),
         }
     }
 
     fn leave(&mut self, place: &Place<'_>) -> Result<(), FsError> {
-        gone(unlinkat(place.dir, place.name, AtFlags::REMOVEDIR)).on("remove directory", place.path)
+        unlink(place, AtFlags::REMOVEDIR).on("remove directory", place.path)
+    }
+}
+
+fn enter(place: &Place<'_>) -> Result<Next, FsError> {
+    let dir = open_to_empty(place.dir, place.name).on("open directory", place.path)?;
+    Ok(Next::Enter(dir))
+}
+
+/// Opens a directory to remove what is in it. Who is not root may first have to give itself the right to do that: a
+/// directory that refuses its owner can be made by any program.
+fn open_to_empty(parent: BorrowedFd<'_>, name: impl Arg + Copy) -> Result<OwnedFd, Errno> {
+    match openat(parent, name, DIR_FLAGS, Mode::empty()) {
+        Err(Errno::ACCESS) => {
+            let handle = openat(parent, name, DIR_FLAGS | OFlags::PATH, Mode::empty())?;
+            chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::RWXU)?;
+            openat(parent, name, DIR_FLAGS, Mode::empty())
+        }
+        opened => opened,
+    }
+}
+
+/// Removes a name at a place, from a directory that may first have to be made writable.
+fn unlink(place: &Place<'_>, flags: AtFlags) -> Result<(), Errno> {
+    match unlinkat(place.dir, place.name, flags) {
+        Err(Errno::ACCESS) => {
+            fchmod(place.dir, Mode::RWXU)?;
+            gone(unlinkat(place.dir, place.name, flags))
+        }
+        unlinked => gone(unlinked),
     }
 }
 

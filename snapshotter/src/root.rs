@@ -15,11 +15,12 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, openat, statx};
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::attributes::{DirAttributes, Stat};
 use crate::error::{FsError, OnPath as _};
+use crate::inodes::Inodes;
 use crate::remove;
 
 use resolve::Resolver;
@@ -31,12 +32,7 @@ use resolve::Resolver;
 pub struct Root {
     directory: OwnedFd,
     resolver: Resolver,
-}
-
-/// Returns what `statx` says of `name` in `dir`; of `dir` itself when `name` is empty. Never follows a link.
-pub(crate) fn stat_at(dir: BorrowedFd<'_>, name: impl rustix::path::Arg) -> Result<Stat, Errno> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
-    statx(dir, name, flags, StatxFlags::BASIC_STATS).map(Stat::from)
+    inodes: Inodes,
 }
 
 /// The flags with which directories are opened everywhere.
@@ -55,7 +51,22 @@ impl Root {
     /// Makes a root of an open directory, such as a detached mount.
     pub fn from_fd(directory: OwnedFd) -> Self {
         let resolver = Resolver::detect(directory.as_fd());
-        Self { directory, resolver }
+        Self {
+            directory,
+            resolver,
+            inodes: Inodes::real(),
+        }
+    }
+
+    /// Returns the same root with its inodes seen in another way than as the kernel shows them.
+    #[must_use]
+    pub fn with_inodes(self, inodes: Inodes) -> Self {
+        Self { inodes, ..self }
+    }
+
+    /// Returns what the files below the root are looked at, made and changed by.
+    pub fn inodes(&self) -> &Inodes {
+        &self.inodes
     }
 
     /// Returns a second handle of the same root.
@@ -64,6 +75,7 @@ impl Root {
         Ok(Self {
             directory,
             resolver: self.resolver,
+            inodes: self.inodes.clone(),
         })
     }
 
@@ -79,7 +91,7 @@ impl Root {
         let fd = self
             .resolve(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
             .on("open", path)?;
-        let stat = stat_at(fd.as_fd(), "").on("stat", path)?;
+        let stat = self.inodes.stat(fd.as_fd()).on("stat", path)?;
         if stat.file_type != FileType::RegularFile {
             let kind = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
             return Err(FsError::new("open", path, kind));
@@ -118,7 +130,7 @@ impl Root {
             OFlags::PATH | OFlags::NOFOLLOW
         };
         match self.resolve(path, flags) {
-            Ok(fd) => stat_at(fd.as_fd(), "").map(Some).on("stat", path),
+            Ok(fd) => self.inodes.stat(fd.as_fd()).map(Some).on("stat", path),
             Err(error) if is_missing(Some(error)) => Ok(None),
             Err(error) => Err(FsError::new("stat", path, error)),
         }
@@ -143,7 +155,7 @@ impl Root {
     pub fn make_dirs(&self, path: &Path, attributes: &DirAttributes) -> Result<OwnedFd, FsError> {
         match self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(fd) => Ok(fd),
-            Err(Errno::NOENT) => resolve::make_dirs(self.as_fd(), path, attributes).on("make directory", path),
+            Err(Errno::NOENT) => resolve::make_dirs(self, path, attributes).on("make directory", path),
             Err(error) => Err(FsError::new("make directory", path, error)),
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/
 //!   <name>/fs/              a committed snapshot: never changed again
+//!   <name>/owners           owners of its links and FIFOs, where the kernel does not hold them
 //!   _active/<id>/{fs,work}/ one that is being made; its maker holds a `flock` on the directory
 //!   _trash/<id>/            on its way to be deleted
 //! ```
@@ -25,8 +26,11 @@ use rustix::io::Errno;
 
 use crate::attributes::Timestamp;
 use crate::error::FsError;
+use crate::form::Ownership;
+use crate::inodes::Inodes;
 use crate::name::SnapshotName;
 use crate::root::Root;
+use crate::special_owners::SpecialOwners;
 
 pub use active::ActiveSnapshot;
 pub use usage::{Usage, measure};
@@ -41,6 +45,7 @@ const TRASH: &str = "_trash";
 pub struct SnapshotStore {
     path: PathBuf,
     root: Root,
+    ownership: Ownership,
 }
 
 /// What is known of a committed snapshot without looking into it.
@@ -51,8 +56,8 @@ pub struct SnapshotInfo {
 }
 
 impl SnapshotStore {
-    /// Opens the store in an existing directory.
-    pub fn open(dir: &Path) -> Result<Self, FsError> {
+    /// Opens the store in an existing directory, whose snapshots all have their owners held in one way.
+    pub fn open(dir: &Path, ownership: Ownership) -> Result<Self, FsError> {
         let root = Root::open(dir)?;
         for own in [ACTIVE, TRASH] {
             match mkdirat(&root, own, Mode::RWXU) {
@@ -63,7 +68,13 @@ impl SnapshotStore {
         Ok(Self {
             path: dir.to_owned(),
             root,
+            ownership,
         })
+    }
+
+    /// Returns who holds the owners of files.
+    pub fn ownership(&self) -> Ownership {
+        self.ownership
     }
 
     /// Returns what is known of a snapshot, or `None` when no such snapshot is committed.
@@ -77,9 +88,47 @@ impl SnapshotStore {
         self.path.join(name.as_str()).join("fs")
     }
 
+    /// Opens the files of a committed snapshot.
+    pub fn root(&self, name: &SnapshotName) -> Result<Root, FsError> {
+        let files = Root::open(&self.fs_dir(name))?;
+        self.opened(files, &self.special_owners(std::slice::from_ref(name))?)
+    }
+
+    /// Opens a directory that is no snapshot but has its owners held in the store's way: a cache mount.
+    pub fn open_beside(&self, dir: &Path) -> Result<Root, FsError> {
+        Ok(Root::open(dir)?.with_inodes(Inodes::new(self.ownership)))
+    }
+
+    /// Makes the inodes of a tree in which these owners are known, and the tree with them.
+    pub(crate) fn opened(&self, tree: Root, owners: &SpecialOwners) -> Result<Root, FsError> {
+        let inodes = Inodes::new(self.ownership);
+        if let Some(specials) = inodes.specials() {
+            owners.install(&tree, specials)?;
+        }
+        Ok(tree.with_inodes(inodes))
+    }
+
+    /// Returns the owners of special files in a chain of snapshots, the lowest of which comes first.
+    pub fn special_owners(&self, chain: &[SnapshotName]) -> Result<SpecialOwners, FsError> {
+        let mut owners = SpecialOwners::default();
+        if self.ownership == Ownership::Real {
+            return Ok(owners);
+        }
+        for name in chain {
+            let path = Path::new(name.as_str());
+            let above = SpecialOwners::read(self.root.open_dir(path)?.as_fd(), path)?;
+            if owners.is_empty() {
+                owners = above;
+            } else {
+                owners.stack(above, &Root::open(&self.fs_dir(name))?)?;
+            }
+        }
+        Ok(owners)
+    }
+
     /// Begins a snapshot, empty as yet.
     pub fn prepare(&self) -> Result<ActiveSnapshot, FsError> {
-        ActiveSnapshot::new(&self.path, &self.root)
+        ActiveSnapshot::new(&self.path, &self.root, self.ownership)
     }
 
     /// Removes a committed snapshot; the name is free at once, even if this process dies while the files are being

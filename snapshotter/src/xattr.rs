@@ -4,6 +4,9 @@
 //! so a layer that could set them could show files that no layer holds; labels (`security.selinux`, …) and access
 //! control lists belong to a machine, and Docker drops them too.
 //!
+//! `user.croze.*` is the store's own: where one user owns every file, [`CAPABILITY_XATTR`] holds what
+//! `security.capability` would, and [`InodeRecord`](crate::InodeRecord) is kept in another.
+//!
 //! File capabilities have two forms on disk. Version 3 names the root of a user namespace, version 2 means the
 //! machine's own. Archives hold version 2; the kernel turns it into version 3 and back where a user namespace needs
 //! that, so the conversion here is for attributes that come in the other form.
@@ -14,11 +17,17 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
+use crate::form::Ownership;
+use crate::inode_record::CAPABILITY_XATTR;
+
 /// Marks a directory of an overlay upper directory as opaque when its value is `y`.
 const OPAQUE: &CStr = c"user.overlay.opaque";
 
 /// File capabilities.
 const CAPABILITY: &[u8] = b"security.capability";
+
+/// Bookkeeping that looks like a user's: overlay's, and that of [`Ownership::Emulated`].
+const OWN: [&[u8]; 2] = [b"user.overlay.", b"user.croze."];
 
 /// The longest list of names, and the longest value, that the kernel hands out (`XATTR_LIST_MAX`,
 /// `XATTR_SIZE_MAX`).
@@ -41,7 +50,7 @@ impl Xattr {
     pub fn for_layer(name: &[u8], value: &[u8]) -> Option<Self> {
         let value = if name == CAPABILITY {
             capability_v2(value)?.to_vec()
-        } else if name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") {
+        } else if name.starts_with(b"user.") && !OWN.iter().any(|own| name.starts_with(own)) {
             value.to_vec()
         } else {
             return None;
@@ -58,7 +67,10 @@ impl Xattr {
     }
 
     /// Sets the attribute on an open file or directory.
-    pub fn set(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub(crate) fn set(&self, fd: BorrowedFd<'_>, ownership: Ownership) -> Result<(), Errno> {
+        if ownership == Ownership::Emulated && self.name == CAPABILITY {
+            return fsetxattr(fd, CAPABILITY_XATTR, &self.value, XattrFlags::empty());
+        }
         fsetxattr(fd, self.name.as_slice(), &self.value, XattrFlags::empty())
     }
 }
@@ -91,7 +103,7 @@ pub struct Found {
     pub skipped: u64,
 }
 
-/// Reads extended attributes; most files have none, which costs one call.
+/// Buffers to read extended attributes into; most files have none, which costs one call.
 pub struct Reader {
     names: Box<[u8]>,
     value: Box<[u8]>,
@@ -109,7 +121,7 @@ impl Default for Reader {
 
 impl Reader {
     /// Returns what an open file or directory has.
-    pub fn read(&mut self, fd: BorrowedFd<'_>) -> Result<Found, Errno> {
+    pub(crate) fn read(&mut self, fd: BorrowedFd<'_>, ownership: Ownership) -> Result<Found, Errno> {
         let mut found = Found::default();
         let length = match flistxattr(fd, &mut *self.names) {
             Err(Errno::OPNOTSUPP) => 0,
@@ -130,8 +142,10 @@ impl Reader {
             };
             if name == OPAQUE {
                 found.opaque = value == b"y";
-            } else if name.to_bytes().starts_with(b"user.overlay.") {
-                // Overlay's own bookkeeping, which no step has set: overlay renames what a step sets.
+            } else if name == CAPABILITY_XATTR && ownership == Ownership::Emulated {
+                found.xattrs.extend(Xattr::for_layer(CAPABILITY, value));
+            } else if OWN.iter().any(|own| name.to_bytes().starts_with(own)) {
+                // Bookkeeping that no step has set: overlay renames what a step sets, and ours is hidden from it.
             } else if let Some(xattr) = Xattr::for_layer(name.to_bytes(), value) {
                 found.xattrs.push(xattr);
             } else {
@@ -145,7 +159,7 @@ impl Reader {
 
 /// Removes the attributes that travel from a directory that was there before, whose entry says all about it.
 pub(crate) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
-    for xattr in Reader::default().read(directory)?.xattrs {
+    for xattr in Reader::default().read(directory, Ownership::Real)?.xattrs {
         match fremovexattr(directory, xattr.name.as_slice()) {
             Ok(()) | Err(Errno::NODATA) => {}
             Err(error) => return Err(error),
@@ -164,9 +178,11 @@ mod tests {
     use super::Xattr;
 
     #[test]
-    fn overlay_attributes_and_labels_stay_behind() {
+    fn bookkeeping_and_labels_stay_behind() {
         for name in [
             "user.overlay.opaque",
+            "user.croze.stat",
+            "user.croze.capability",
             "trusted.overlay.opaque",
             "trusted.x",
             "security.selinux",

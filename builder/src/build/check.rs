@@ -7,6 +7,7 @@ use std::sync::Arc;
 use registry::client::Client;
 use registry::content::ContentStore;
 use registry::oci::{ImageConfig, Manifest, Platform, Reference};
+use snapshotter::Ownership;
 use tokio::runtime::Handle;
 
 use super::lowering::lower_error;
@@ -53,7 +54,10 @@ pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result
     }
     let images = Images {
         client,
-        store: StateDir::open_existing(root)?,
+        store: match StateDir::open_existing(root, Ownership::Real)? {
+            None => StateDir::open_existing(root, Ownership::Emulated)?,
+            store => store,
+        },
         runtime: Handle::current(),
     };
     let looking = tokio::task::spawn_blocking(move || {

@@ -221,7 +221,9 @@ fn contexts(
         if let Some(directory) = request.directories.get(&name) {
             let ignored = ignore_patterns(directory.ignore.as_ref())?;
             let memory = services.state.path(Class::Contexts);
-            contexts.insert(name, LocalContext::open(&directory.path, ignored, &memory)?);
+            let inodes = services.context_inodes(&directory.path);
+            let context = LocalContext::open(&directory.path, inodes, ignored, &memory)?;
+            contexts.insert(name, context);
         }
     }
     Ok(contexts)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::{DirAttributes, Root, SnapshotStore};
+use snapshotter::{DirAttributes, Inodes, Ownership, Root, SnapshotStore};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
@@ -39,12 +39,13 @@ pub struct Services {
 }
 
 impl Services {
-    /// Opens the state directory for a build; what dead builds have left is removed on the way.
+    /// Opens the state directory for a build whose files have their owners held in one way; what dead builds have
+    /// left is removed on the way.
     ///
     /// # Errors
     /// If the directory cannot be used, or is being pruned.
-    pub fn open(root: &Path, client: ClientOptions) -> Result<Self, BuildError> {
-        let state = StateDir::open(root)?;
+    pub fn open(root: &Path, ownership: Ownership, client: ClientOptions) -> Result<Self, BuildError> {
+        let state = StateDir::open(root, ownership)?;
         let lock = state.lock_for_build()?;
         let scratch = state.scratch()?;
         let content = state.blobs(&scratch)?;
@@ -69,6 +70,16 @@ impl Services {
             scratch,
             lock,
         })
+    }
+
+    /// Returns how the files of a context are to be looked at: what was fetched lies in the store as the store has
+    /// it, and everything else is the user's.
+    pub(super) fn context_inodes(&self, context: &Path) -> Inodes {
+        if context.starts_with(self.state.path(Class::Snapshots)) {
+            Inodes::new(self.snapshots.ownership())
+        } else {
+            Inodes::real()
+        }
     }
 
     /// Makes the empty directory that steps mount over.

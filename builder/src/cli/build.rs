@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
 use registry::client::ClientOptions;
+use snapshotter::Ownership;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +42,7 @@ pub(super) fn run(
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let services = Services::open(root, options).map_err(|error| match &ready {
+    let services = Services::open(root, Ownership::Real, options).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;

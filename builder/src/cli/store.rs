@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
+use snapshotter::{Ownership, Usage};
 
 use super::args::{Format, FormatArgs, PruneArgs};
 use super::failure::{Failure, Kind};
@@ -12,9 +13,10 @@ use crate::state_dir::{Class, PrunePolicy, StateDir, StateDirError, UsageByClass
 
 /// Returns what the store holds, as text or JSON.
 pub(super) fn usage(root: &Path, args: &FormatArgs) -> Result<String, Failure> {
-    let usage = StateDir::open(root)
-        .and_then(|state| state.usage())
-        .map_err(state_failure)?;
+    let mut usage = UsageByClass::from(Class::ALL.map(|class| (class, Usage::default())));
+    for state in existing(root)? {
+        add(&mut usage, state.usage().map_err(state_failure)?);
+    }
     Ok(table(&usage, args.format, "in all"))
 }
 
@@ -35,12 +37,27 @@ pub(super) fn prune(root: &Path, args: &PruneArgs) -> Result<String, Failure> {
         older_than: age,
         ..policy
     };
-    let state = StateDir::open(root).map_err(state_failure)?;
-    let freed = state
-        .lock_for_prune()
-        .and_then(|lock| state.prune(&lock, &policy))
-        .map_err(state_failure)?;
+    let mut freed = UsageByClass::new();
+    for state in existing(root)? {
+        let pruned = state.lock_for_prune().and_then(|lock| state.prune(&lock, &policy));
+        add(&mut freed, pruned.map_err(state_failure)?);
+    }
     Ok(table(&freed, args.format, "freed"))
+}
+
+/// Opens the store with real owners and the one with emulated ones, as far as they are there.
+fn existing(root: &Path) -> Result<Vec<StateDir>, Failure> {
+    let open = |ownership| StateDir::open_existing(root, ownership).map_err(state_failure);
+    let both = [open(Ownership::Real)?, open(Ownership::Emulated)?];
+    Ok(both.into_iter().flatten().collect())
+}
+
+fn add(sum: &mut UsageByClass, more: UsageByClass) {
+    for (class, usage) in more {
+        let counted = sum.entry(class).or_default();
+        counted.bytes += usage.bytes;
+        counted.inodes += usage.inodes;
+    }
 }
 
 fn table(usage: &UsageByClass, format: Format, total: &str) -> String {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
-use snapshotter::{FileType, FsError, Stat, xattr};
+use snapshotter::{FileType, FsError, Inodes, Stat, xattr};
 
 use super::error::{SelectError, absolute};
 use super::file_digest::{self, BUFFER};
@@ -121,6 +121,7 @@ impl Work<'_> {
         let mut reading = Reading {
             buffer: vec![0; BUFFER],
             xattrs: xattr::Reader::default(),
+            inodes: self.tree.root().inodes(),
         };
         while !self.stop.load(Ordering::Relaxed) {
             let Some(batch) = self.batches.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
@@ -137,7 +138,7 @@ impl Work<'_> {
         Ok(done)
     }
 
-    fn hash_batch(&self, batch: &[usize], reading: &mut Reading) -> Done {
+    fn hash_batch(&self, batch: &[usize], reading: &mut Reading<'_>) -> Done {
         let directory = self.files[batch[0]].path.parent().unwrap_or(Path::new(""));
         let dir = self.tree.root().open_dir(directory)?;
         let hash = |&index: &usize| {
@@ -154,12 +155,13 @@ impl Work<'_> {
 }
 
 /// What a thread needs to read files.
-struct Reading {
+struct Reading<'a> {
     buffer: Vec<u8>,
     xattrs: xattr::Reader,
+    inodes: &'a Inodes,
 }
 
-impl Reading {
+impl Reading<'_> {
     /// Hashes a file, and tells whether nothing changed it meanwhile.
     fn file(&mut self, dir: BorrowedFd<'_>, path: &Path) -> Result<(Hashed, bool), SelectError> {
         let failed = |verb| move |errno: Errno| FsError::new(verb, absolute(path), errno);
@@ -171,19 +173,19 @@ impl Reading {
                 Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(changed()),
                 file => std::fs::File::from(file.map_err(failed("open"))?),
             };
-            let stat = stat_open(&file).map_err(failed("stat"))?;
+            let stat = self.inodes.stat(file.as_fd()).map_err(failed("stat"))?;
             if stat.file_type != FileType::RegularFile {
                 return Err(changed());
             }
             let xattrs = self
-                .xattrs
-                .read(file.as_fd())
+                .inodes
+                .xattrs(file.as_fd(), &mut self.xattrs)
                 .map_err(failed("read attributes of"))?
                 .xattrs;
             let digest = file_digest::of(&xattrs, &mut &file, stat.size, &mut self.buffer)
                 .map_err(|error| FsError::new("read", absolute(path), error))?;
             if let Some(digest) = digest {
-                let is_still = stat_open(&file).map_err(failed("stat"))? == stat;
+                let is_still = self.inodes.stat(file.as_fd()).map_err(failed("stat"))? == stat;
                 let content = FileContent {
                     digest,
                     has_xattrs: !xattrs.is_empty(),
@@ -193,8 +195,4 @@ impl Reading {
         }
         Err(changed())
     }
-}
-
-fn stat_open(file: &std::fs::File) -> Result<Stat, Errno> {
-    statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map(Stat::from)
 }

@@ -6,13 +6,10 @@
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
-use rustix::fs::{
-    AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid, chmodat, chownat, fchmod, fchown, futimens,
-    utimensat,
-};
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens, utimensat};
 use rustix::io::Errno;
 use snapshotter::xattr::Xattr;
-use snapshotter::{FsError, Timestamp};
+use snapshotter::{FileType, FsError, Inodes, Timestamp};
 
 use super::CopyError;
 use super::dirs::Dir;
@@ -25,6 +22,14 @@ pub(super) struct Attributes {
     pub(super) mode: u32,
     /// The present when absent.
     pub(super) mtime: Option<Timestamp>,
+}
+
+impl Attributes {
+    /// Returns what is kept of them whenever the file is changed.
+    fn kept(&self, mode: u32) -> snapshotter::Attributes {
+        let Owner { uid, gid } = self.owner;
+        snapshotter::Attributes { uid, gid, mode }
+    }
 }
 
 /// Why a file was not given its attributes.
@@ -52,25 +57,13 @@ impl Undressed {
 }
 
 /// Gives files their attributes, and counts what the file system cannot keep.
+#[derive(Default)]
 pub(super) struct Dresser {
-    /// Whom new files belong to by themselves.
-    process: Owner,
     /// Number of extended attributes left out.
     pub(super) xattrs_skipped: u64,
 }
 
 impl Dresser {
-    pub(super) fn new() -> Self {
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        Self {
-            process: Owner {
-                uid: uid.as_raw(),
-                gid: gid.as_raw(),
-            },
-            xattrs_skipped: 0,
-        }
-    }
-
     /// Dresses an open file that was just made in `dir`.
     pub(super) fn new_file(
         &mut self,
@@ -79,25 +72,25 @@ impl Dresser {
         attributes: &Attributes,
         xattrs: &[Xattr],
     ) -> Result<(), Undressed> {
-        if dir.gives_group || attributes.owner != self.process {
-            set_owner(file, attributes.owner)?;
-        }
-        fchmod(file, Mode::from_raw_mode(attributes.mode))?;
-        self.set_xattrs(file, xattrs)?;
+        let kept = attributes.kept(attributes.mode);
+        let dressed = dir.inodes.dress_new(file, FileType::RegularFile, dir.gives_group, kept);
+        owned(attributes.owner, dressed)?;
+        self.set_xattrs(dir.inodes, file, xattrs)?;
         Ok(futimens(file, &times(attributes.mtime))?)
     }
 
     /// Dresses an open directory, after everything in it was made.
     pub(super) fn directory(
         &mut self,
-        directory: BorrowedFd<'_>,
+        directory: Dir<'_>,
         attributes: &Attributes,
         xattrs: &[Xattr],
     ) -> Result<(), Undressed> {
-        set_owner(directory, attributes.owner)?;
-        fchmod(directory, Mode::from_raw_mode(attributes.mode))?;
-        self.set_xattrs(directory, xattrs)?;
-        Ok(futimens(directory, &times(attributes.mtime))?)
+        let Dir { fd, inodes, .. } = directory;
+        let dressed = inodes.dress(fd, FileType::Directory, attributes.kept(attributes.mode));
+        owned(attributes.owner, dressed)?;
+        self.set_xattrs(inodes, fd, xattrs)?;
+        Ok(futimens(fd, &times(attributes.mtime))?)
     }
 
     /// Dresses what was just made in `dir` and cannot be opened; `mode` is `None` for a link, which has none.
@@ -108,25 +101,24 @@ impl Dresser {
         attributes: &Attributes,
         mode: Option<u32>,
     ) -> Result<(), Undressed> {
-        let owner = attributes.owner;
-        if dir.gives_group || owner != self.process {
-            let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
-            owned(owner, chownat(dir.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))?;
-        }
-        if let Some(mode) = mode {
-            chmodat(dir.fd, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
-        }
-        Ok(utimensat(
-            dir.fd,
-            name,
-            &times(attributes.mtime),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        let Dir {
+            fd,
+            gives_group,
+            inodes,
+        } = dir;
+        let Owner { uid, gid } = attributes.owner;
+        let dressed = match mode {
+            None => inodes.dress_new_link(fd, name, gives_group, (uid, gid)),
+            Some(mode) => inodes.dress_new_special(fd, name, gives_group, attributes.kept(mode)),
+        };
+        owned(attributes.owner, dressed)?;
+        let times = times(attributes.mtime);
+        Ok(utimensat(fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    fn set_xattrs(&mut self, file: BorrowedFd<'_>, xattrs: &[Xattr]) -> Result<(), Undressed> {
+    fn set_xattrs(&mut self, inodes: &Inodes, file: BorrowedFd<'_>, xattrs: &[Xattr]) -> Result<(), Undressed> {
         for xattr in xattrs {
-            match xattr.set(file) {
+            match inodes.set_xattr(file, xattr) {
                 Err(Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL) => self.xattrs_skipped += 1,
                 result => result?,
             }
@@ -135,13 +127,8 @@ impl Dresser {
     }
 }
 
-fn set_owner(file: BorrowedFd<'_>, owner: Owner) -> Result<(), Undressed> {
-    let Owner { uid, gid } = owner;
-    owned(owner, fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
-}
-
-fn owned(owner: Owner, result: Result<(), Errno>) -> Result<(), Undressed> {
-    match result {
+fn owned(owner: Owner, dressed: Result<(), Errno>) -> Result<(), Undressed> {
+    match dressed {
         Err(Errno::INVAL | Errno::OVERFLOW) => Err(Undressed::NoSuchOwner(owner)),
         result => Ok(result?),
     }

@@ -6,8 +6,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
-use snapshotter::{FsError, Stat};
+use rustix::fs::{Mode, OFlags, openat};
+use snapshotter::{FsError, Inodes, Root};
 
 /// How many directories stay open.
 const MAX_OPEN: usize = 64;
@@ -25,6 +25,7 @@ const SET_GROUP_ID: u32 = 0o2000;
 pub(super) struct Dirs {
     /// Where the top is, for messages.
     shown: PathBuf,
+    inodes: Inodes,
     top: Level,
     levels: Vec<Level>,
     /// What was opened last, if it lies too deep to stay open.
@@ -43,14 +44,18 @@ pub(super) struct Dir<'d> {
     pub(super) fd: BorrowedFd<'d>,
     /// Whether what is made in it gets its group instead of the process's.
     pub(super) gives_group: bool,
+    /// Looks at, makes and dresses what is in it.
+    pub(super) inodes: &'d Inodes,
 }
 
 impl Dirs {
-    /// Starts at an open directory that is called `shown` in messages.
-    pub(super) fn new(top: OwnedFd, shown: PathBuf) -> Result<Self, FsError> {
-        let top = Level::new(PathBuf::new(), top).map_err(|errno| FsError::new("stat", &shown, errno))?;
+    /// Starts at an open directory of the tree `root`, which is called `shown` in messages.
+    pub(super) fn new(root: &Root, top: OwnedFd, shown: PathBuf) -> Result<Self, FsError> {
+        let inodes = root.inodes().clone();
+        let top = Level::new(&inodes, PathBuf::new(), top).map_err(|errno| FsError::new("stat", &shown, errno))?;
         Ok(Self {
             shown,
+            inodes,
             top,
             levels: Vec::new(),
             deep: None,
@@ -66,6 +71,11 @@ impl Dirs {
         }
     }
 
+    /// Returns what looks at the files of the tree.
+    pub(super) fn inodes(&self) -> &Inodes {
+        &self.inodes
+    }
+
     /// Opens a directory by its path from the top.
     pub(super) fn open(&mut self, path: &Path) -> Result<Dir<'_>, FsError> {
         self.deep = None;
@@ -79,6 +89,7 @@ impl Dirs {
         Ok(Dir {
             fd: level.fd.as_fd(),
             gives_group: level.gives_group,
+            inodes: &self.inodes,
         })
     }
 
@@ -88,7 +99,7 @@ impl Dirs {
         for name in path.strip_prefix(here.clone()).unwrap_or(path) {
             here.push(name);
             let fd = openat(&self.last().fd, name, DIR_FLAGS, Mode::empty());
-            let level = fd.and_then(|fd| Level::new(here.clone(), fd));
+            let level = fd.and_then(|fd| Level::new(&self.inodes, here.clone(), fd));
             let level = level.map_err(|errno| FsError::new("open directory", self.shown(&here), errno))?;
             if self.levels.len() < MAX_OPEN {
                 self.levels.push(level);
@@ -105,8 +116,8 @@ impl Dirs {
 }
 
 impl Level {
-    fn new(path: PathBuf, fd: OwnedFd) -> rustix::io::Result<Self> {
-        let stat = Stat::from(statx(&fd, "", AtFlags::EMPTY_PATH, StatxFlags::MODE)?);
+    fn new(inodes: &Inodes, path: PathBuf, fd: OwnedFd) -> rustix::io::Result<Self> {
+        let stat = inodes.stat(fd.as_fd())?;
         Ok(Self {
             path,
             fd,

@@ -126,7 +126,7 @@ impl<'a> Copier<'a> {
     pub fn add_inline(&mut self, file: &InlineFile) -> Result<(), CopyError> {
         let destination = self.destination(false)?;
         let (directory, name) = self.directory_and_name(&destination, &file.name.clone().into())?;
-        let mut target = Dirs::new(directory, self.directory_of(&destination))?;
+        let mut target = Dirs::new(self.into, directory, self.directory_of(&destination))?;
         let manner = self.manner(false);
         self.transfer
             .inline(&mut target, Path::new(&name), file.content.as_bytes(), &manner)
@@ -170,8 +170,16 @@ impl<'a> Copier<'a> {
         destination: &Destination,
         keep_owner: bool,
     ) -> Result<(), CopyError> {
-        let target = Dirs::new(self.make_directory(destination)?, absolute(&destination.path))?;
-        let source = Dirs::new(tree.root().open_dir(&matched.origin)?, absolute(&matched.origin))?;
+        let target = Dirs::new(
+            self.into,
+            self.make_directory(destination)?,
+            absolute(&destination.path),
+        )?;
+        let source = Dirs::new(
+            tree.root(),
+            tree.root().open_dir(&matched.origin)?,
+            absolute(&matched.origin),
+        )?;
         let manner = self.manner(keep_owner);
         tree::merge(&mut self.transfer, source, target, &matched.entries, &manner)
     }
@@ -190,7 +198,7 @@ impl<'a> Copier<'a> {
         let route = Route {
             source: &mut directory_around(tree, &matched.origin)?,
             from: Path::new(matched.origin.file_name().unwrap_or_default()),
-            target: &mut Dirs::new(directory, self.directory_of(destination))?,
+            target: &mut Dirs::new(self.into, directory, self.directory_of(destination))?,
             to: Path::new(&name),
         };
         self.transfer.entry(route, entry, &self.manner(keep_owner))
@@ -212,9 +220,9 @@ impl<'a> Copier<'a> {
         }
         let failed = |error| FsError::new("read", &path, error);
         file.rewind().map_err(failed)?;
-        let into = Root::from_fd(self.make_directory(destination)?);
+        let into = Root::from_fd(self.make_directory(destination)?).with_inodes(self.into.inodes().clone());
         let size = matched.entries.first().map_or(0, |entry| entry.stat.size);
-        let hasher = begin_file_digest(&self.transfer.read_xattrs(&file, content, &path)?);
+        let hasher = begin_file_digest(&self.transfer.read_xattrs(tree.root().inodes(), &file, content, &path)?);
         let outcome = archive::unpack(&file, size, hasher, &into, self.owner).map_err(failed)?;
         // An archive that changed underneath may well look damaged: then the change is what is to be told.
         if outcome.digest != content.digest {
@@ -295,5 +303,5 @@ impl Destination {
 /// Opens the directory that a file of a tree is in; the path has no links.
 fn directory_around(tree: &Tree, path: &Path) -> Result<Dirs, FsError> {
     let directory = path.parent().unwrap_or(Path::new(""));
-    Dirs::new(tree.root().open_dir(directory)?, absolute(directory))
+    Dirs::new(tree.root(), tree.root().open_dir(directory)?, absolute(directory))
 }

@@ -5,18 +5,18 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, makedev, mknodat, openat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, openat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use snapshotter::layer::Unpacked;
 use snapshotter::xattr::{self, Xattr};
-use snapshotter::{FsError, Stat};
+use snapshotter::{FsError, Inodes, Stat};
 
 use super::attributes::{Attributes, Dresser};
-use super::dirs::Dirs;
+use super::dirs::{Dir, Dirs};
 use super::{Copied, CopyError, bytes};
 use crate::context::{BUFFER, Content, Entry, FileContent, begin_file_digest};
 use crate::identity::Owner;
@@ -82,7 +82,7 @@ pub(super) struct Transfer {
 impl Transfer {
     pub(super) fn new() -> Self {
         Self {
-            dresser: Dresser::new(),
+            dresser: Dresser::default(),
             xattrs: xattr::Reader::default(),
             buffer: vec![0; BUFFER],
             copied: Copied::default(),
@@ -112,7 +112,11 @@ impl Transfer {
         match &entry.content {
             Content::File(content) => self.file(Route { target, to, ..route }, &entry.stat, content, &attributes),
             Content::Link(link) => {
-                replace(target, to, |dir, name| symlinkat(link.as_path(), dir, name)).named("make link", target, to)?;
+                replace(target, to, |dir, name| symlinkat(link.as_path(), dir.fd, name)).named(
+                    "make link",
+                    target,
+                    to,
+                )?;
                 self.dress_name(target, to, &attributes, None)
             }
             Content::Nothing if entry.stat.file_type == FileType::Socket => {
@@ -121,10 +125,9 @@ impl Transfer {
             }
             // A directory cannot come here: `tree` makes them.
             Content::Nothing | Content::Directory(_) => {
-                let (major, minor) = entry.stat.rdev;
-                let make = |dir: BorrowedFd<'_>, name: &OsStr| {
-                    mknodat(dir, name, entry.stat.file_type, UNFINISHED, makedev(major, minor))
-                };
+                let Stat { file_type, rdev, .. } = entry.stat;
+                let make =
+                    |dir: Dir<'_>, name: &OsStr| dir.inodes.make_special(dir.fd, name.as_bytes(), file_type, rdev);
                 replace(target, to, make).named("make special file", target, to)?;
                 self.dress_name(target, to, &attributes, Some(attributes.mode))
             }
@@ -146,7 +149,7 @@ impl Transfer {
         } = route;
         let shown = source.shown(from);
         let reading = open_source(source, from)?;
-        let xattrs = self.read_xattrs(&reading, content, &shown)?;
+        let xattrs = self.read_xattrs(source.inodes(), &reading, content, &shown)?;
         let writing = create(target, to)?;
         let mut hasher = begin_file_digest(&xattrs);
         let whole = bytes::copy(&reading, &writing, stat, &mut hasher, &mut self.buffer)
@@ -188,7 +191,7 @@ impl Transfer {
             .try_clone_to_owned();
         let first_dir = open.map_err(|error| FsError::new("duplicate the handle of", target.shown(first), error))?;
         let first_name = first.file_name().unwrap_or_default();
-        let make = |dir: BorrowedFd<'_>, name: &OsStr| linkat(&first_dir, first_name, dir, name, AtFlags::empty());
+        let make = |dir: Dir<'_>, name: &OsStr| linkat(&first_dir, first_name, dir.fd, name, AtFlags::empty());
         self.copied.files += 1;
         replace(target, to, make).named("make hard link", target, to)
     }
@@ -197,6 +200,7 @@ impl Transfer {
     /// the same, the digest will tell.
     pub(super) fn read_xattrs(
         &mut self,
+        inodes: &Inodes,
         file: &File,
         content: &FileContent,
         shown: &Path,
@@ -204,7 +208,7 @@ impl Transfer {
         if !content.has_xattrs {
             return Ok(Vec::new());
         }
-        let found = self.xattrs.read(file.as_fd());
+        let found = inodes.xattrs(file.as_fd(), &mut self.xattrs);
         Ok(found
             .map_err(|errno| FsError::new("read the extended attributes of", shown, errno))?
             .xattrs)
@@ -263,7 +267,7 @@ pub(super) fn open_source(source: &mut Dirs, from: &Path) -> Result<File, CopyEr
 /// Creates an empty file that only its owner may read yet.
 fn create(target: &mut Dirs, to: &Path) -> Result<File, CopyError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    replace(target, to, |dir, name| openat(dir, name, flags, UNFINISHED))
+    replace(target, to, |dir, name| openat(dir.fd, name, flags, UNFINISHED))
         .named("create", target, to)
         .map(File::from)
 }
@@ -276,22 +280,18 @@ enum Refused {
 }
 
 /// Makes something under a name, after removing what has it.
-fn replace<T>(
-    target: &mut Dirs,
-    to: &Path,
-    make: impl Fn(BorrowedFd<'_>, &OsStr) -> Result<T, Errno>,
-) -> Result<T, Refused> {
+fn replace<T>(target: &mut Dirs, to: &Path, make: impl Fn(Dir<'_>, &OsStr) -> Result<T, Errno>) -> Result<T, Refused> {
     let dir = target
         .open(to.parent().unwrap_or(Path::new("")))
         .map_err(Refused::Open)?;
     let name = to.file_name().unwrap_or_default();
-    match make(dir.fd, name) {
+    match make(dir, name) {
         Err(Errno::EXIST) => {
             match unlinkat(dir.fd, name, AtFlags::empty()) {
                 Err(Errno::ISDIR) => return Err(Refused::Directory),
                 result => result.map_err(Refused::Call)?,
             }
-            make(dir.fd, name).map_err(Refused::Call)
+            make(dir, name).map_err(Refused::Call)
         }
         made => made.map_err(Refused::Call),
     }

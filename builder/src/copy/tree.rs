@@ -3,15 +3,16 @@
 //! Directories are dressed after everything in them is there, on the way back up.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, StatxFlags, fchmod, mkdirat, statx};
+use rustix::fs::{Mode, mkdirat};
 use rustix::io::Errno;
-use snapshotter::{FsError, Stat};
+use snapshotter::FsError;
 
 use super::CopyError;
 use super::attributes::Undressed;
-use super::dirs::Dirs;
+use super::dirs::{Dir, Dirs};
 use super::transfer::{Manner, Route, Transfer};
 use crate::context::{Content, Entry, Standing};
 
@@ -79,13 +80,12 @@ impl<'a> Merge<'a> {
 
     fn directory(&mut self, entry: &'a Entry) -> Result<(), CopyError> {
         let shown = self.target.shown(&entry.path);
-        let dir = self.target.open(entry.path.parent().unwrap_or(Path::new("")))?.fd;
+        let Dir { fd: dir, inodes, .. } = self.target.open(entry.path.parent().unwrap_or(Path::new("")))?;
         let name = entry.path.file_name().unwrap_or_default();
         let is_new = match mkdirat(dir, name, Mode::RWXU) {
             Ok(()) => true,
             Err(Errno::EXIST) => {
-                let flags = AtFlags::SYMLINK_NOFOLLOW;
-                let there = statx(dir, name, flags, StatxFlags::TYPE).map(Stat::from);
+                let there = inodes.stat_at(dir, name.as_bytes());
                 if !there.map_err(|errno| FsError::new("stat", &shown, errno))?.is_dir() {
                     return Err(CopyError::DirectoryOverFile { path: shown });
                 }
@@ -110,11 +110,14 @@ impl<'a> Merge<'a> {
                 continue;
             };
             let shown = self.target.shown(&entry.path);
-            let fd = self.target.open(&entry.path)?.fd;
+            let dir = self.target.open(&entry.path)?;
             let attributes = self.manner.attributes(&entry.stat);
             let dressed = match dressing {
-                Dressing::All => self.transfer.dresser.directory(fd, &attributes, xattrs),
-                Dressing::OnlyMode => fchmod(fd, Mode::from_raw_mode(attributes.mode)).map_err(Undressed::from),
+                Dressing::All => self.transfer.dresser.directory(dir, &attributes, xattrs),
+                Dressing::OnlyMode => dir
+                    .inodes
+                    .set_directory_mode(dir.fd, attributes.mode)
+                    .map_err(Undressed::from),
             };
             dressed.map_err(|undressed| undressed.of(shown))?;
         }

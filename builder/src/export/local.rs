@@ -13,9 +13,9 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, readlinkat, statx};
+use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use snapshotter::walk::{self, Next, Place, Visitor};
-use snapshotter::{FileType, FsError, Root, Stat};
+use snapshotter::{FileType, FsError, Inodes, Root, Stat};
 
 use super::ExportError;
 use destination::Directory;
@@ -49,6 +49,7 @@ pub fn write_local(tree: &Root, directory: &Path, ownership: Ownership) -> Resul
     let mut copier = Copier {
         directory: directory.to_owned(),
         ownership,
+        inodes: tree.inodes().clone(),
         open: vec![Directory::from(OwnedFd::from(top))],
         linked: HashMap::new(),
         summary: LocalSummary::default(),
@@ -62,6 +63,8 @@ struct Copier {
     /// For messages.
     directory: PathBuf,
     ownership: Ownership,
+    /// Of the tree that is copied.
+    inodes: Inodes,
     /// The directories from the destination to where the walk is.
     open: Vec<Directory>,
     /// The first path, below the destination, of every inode that has several.
@@ -73,7 +76,7 @@ impl Visitor for Copier {
     type Error = ExportError;
 
     fn visit(&mut self, place: &Place<'_>) -> Result<Next, ExportError> {
-        let stat = stat(place)?;
+        let stat = self.stat(place)?;
         if stat.file_type == FileType::Socket {
             self.summary.sockets_skipped += 1;
             return Ok(Next::Pass);
@@ -112,7 +115,7 @@ impl Visitor for Copier {
     }
 
     fn leave(&mut self, place: &Place<'_>) -> Result<(), ExportError> {
-        let stat = stat(place)?;
+        let stat = self.stat(place)?;
         let path = self.directory.join(place.path);
         // Last, because whatever is put into a directory changes its time, and it may not be writable.
         match self.open.pop() {
@@ -139,13 +142,11 @@ impl Copier {
         self.summary.bytes += copied;
         Directory::finish_open(copy.as_fd(), stat, self.ownership, here)
     }
-}
 
-fn stat(place: &Place<'_>) -> Result<Stat, ExportError> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let statx = statx(place.dir, place.name, flags, StatxFlags::BASIC_STATS)
-        .map_err(|error| FsError::new("stat", place.path, error))?;
-    Ok(Stat::from(statx))
+    fn stat(&self, place: &Place<'_>) -> Result<Stat, ExportError> {
+        let stat = self.inodes.stat_at(place.dir, place.name.to_bytes());
+        Ok(stat.map_err(|error| FsError::new("stat", place.path, error))?)
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use snapshotter::layer::{self, Limits, UnpackMode};
-use snapshotter::{ActiveSnapshot, FsError, Root};
+use snapshotter::{ActiveSnapshot, FsError};
 
 use super::FetchError;
 use crate::context::BUFFER;
@@ -28,7 +28,7 @@ pub(super) fn unpack(path: &Path, address: &str, into: &ActiveSnapshot) -> Resul
     let mut tar = decompress(stream).map_err(FetchError::io("decompress", path))?;
     // Contexts belong to nobody: what is copied from them becomes root's.
     let mode = UnpackMode::ArchiveOwnedBy { uid: 0, gid: 0 };
-    let root = Root::open(into.upper())?;
+    let root = into.root()?;
     let unpacked = layer::unpack(&mut tar, &root, mode, &Limits::default());
     unpacked.map_err(|source| FetchError::Archive {
         address: address.to_owned(),

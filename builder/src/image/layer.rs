@@ -15,7 +15,7 @@ use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, DiffId, MediaType};
 use serde::{Deserialize, Serialize};
 use snapshotter::layer::{PackError, PackOptions, TreeForm, pack};
-use snapshotter::{FsError, Root, SnapshotName, SnapshotStore};
+use snapshotter::{FsError, SnapshotName, SnapshotStore};
 
 /// The blob that a snapshot became.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ impl LayerPacker {
         if let Some(known) = self.recorded(&record)? {
             return Ok(known);
         }
-        let tree = Root::open(&self.snapshots.fs_dir(snapshot))?;
+        let tree = self.snapshots.root(snapshot)?;
         let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
         pack(
             &tree,

@@ -233,7 +233,7 @@ impl BaseImages {
 
 /// Decompresses, unpacks and checks a layer. Reads to the end.
 fn unpack_stream(blob: impl Read + Send, snapshot: ActiveSnapshot, layer: &BaseLayer) -> Result<Alone, PullError> {
-    let into = Root::open(snapshot.upper())?;
+    let into = snapshot.root()?;
     let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer)?;
     Ok(Alone { snapshot, leans })
 }

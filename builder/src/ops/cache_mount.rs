@@ -10,14 +10,15 @@
 //! ```
 
 use std::collections::HashSet;
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use registry::oci::Hasher;
+use snapshotter::{Attributes, FileType, Inodes, Ownership, Root};
 
 use crate::dockerfile::Sharing;
 
@@ -74,6 +75,8 @@ impl CacheIdentity<'_> {
 
 /// What a user of a cache brings along.
 pub(super) struct Usage<'a> {
+    /// Who holds the owners of the files in it.
+    pub ownership: Ownership,
     /// How it shares the cache.
     pub sharing: Sharing,
     /// With `--no-cache`: which caches this build has emptied already, so that each is emptied once.
@@ -122,7 +125,7 @@ pub(super) fn acquire(
         };
         if taken.map_err(failed("lock", &path))? {
             let directory = cache.join(number.to_string());
-            create(&directory, identity, usage.fill).map_err(failed("make", &directory))?;
+            create(&directory, identity, usage).map_err(failed("make", &directory))?;
             return Ok(CacheLease { directory, _lock: lock });
         }
     }
@@ -145,7 +148,8 @@ fn empty(cache: &Path) -> Result<(), CacheMountError> {
         }
         let lock = open_lock(&cache.join(format!("{number}.lock")))?;
         if take_if_free(&lock).map_err(failed("lock", &directory))? {
-            fs::remove_dir_all(&directory).map_err(failed("empty", &directory))?;
+            let removed = Root::open(cache).and_then(|cache| cache.remove_tree(number.to_string().as_ref()));
+            removed.map_err(|error| failed("empty", &directory)(error.source))?;
         }
     }
     Ok(())
@@ -169,15 +173,20 @@ fn take_if_free(lock: &File) -> io::Result<bool> {
 }
 
 /// Makes the directory, complete under another name first, unless it is there.
-fn create(directory: &Path, identity: &CacheIdentity<'_>, fill: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+fn create(directory: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -> io::Result<()> {
     if directory.exists() {
         return Ok(());
     }
     let parent = directory.parent().unwrap_or(directory);
     let fresh = tempfile::Builder::new().prefix("new-").tempdir_in(parent)?;
-    fill(fresh.path())?;
-    chown(fresh.path(), Some(identity.uid), Some(identity.gid))?;
-    fs::set_permissions(fresh.path(), Permissions::from_mode(identity.mode))?;
+    (usage.fill)(fresh.path())?;
+    let attributes = Attributes {
+        uid: identity.uid,
+        gid: identity.gid,
+        mode: identity.mode,
+    };
+    let top = File::open(fresh.path())?;
+    Inodes::new(usage.ownership).dress(top.as_fd(), FileType::Directory, attributes)?;
     match fs::rename(fresh.path(), directory) {
         Ok(()) => {
             // It has another name now: there is nothing left to remove.
@@ -197,6 +206,8 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheMou
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const PLAIN: CacheIdentity<'_> = CacheIdentity {
@@ -213,6 +224,7 @@ mod tests {
 
     fn hold(mounts: &Path, identity: &CacheIdentity<'_>, sharing: Sharing) -> CacheLease {
         let usage = Usage {
+            ownership: Ownership::Real,
             emptied: None,
             sharing,
             fill: &|fresh| fs::write(fresh.join("filled"), ""),
@@ -263,6 +275,7 @@ mod tests {
         let mounts = tempfile::tempdir().unwrap();
         let _held = hold(mounts.path(), &PLAIN, Sharing::Locked);
         let usage = Usage {
+            ownership: Ownership::Real,
             emptied: None,
             sharing: Sharing::Locked,
             fill: &|_| Ok(()),
@@ -298,6 +311,7 @@ mod tests {
         let emptied = Mutex::default();
         let take = |emptied: Option<&Mutex<HashSet<String>>>| {
             let usage = Usage {
+                ownership: Ownership::Real,
                 emptied,
                 sharing: Sharing::Shared,
                 fill: &|_| Ok(()),

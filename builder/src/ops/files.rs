@@ -253,7 +253,7 @@ pub(super) fn make_workdir(
 /// Fills a new cache with what a path of a root file system holds.
 pub(super) fn fill(snapshots: &SnapshotStore, files: &Rootfs, path: &str, fresh: &Path) -> io::Result<()> {
     let copied = || {
-        let into = Root::open(fresh)?;
+        let into = snapshots.open_beside(fresh)?;
         let op = CopyOp {
             scratch: true,
             sources: Vec::new(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry::oci::Digest;
-use snapshotter::{FsError, Root};
+use snapshotter::{FsError, Inodes, Root};
 
 use crate::context::{StatCache, Tree};
 use crate::diagnostic::SourceFile;
@@ -23,12 +23,13 @@ pub struct LocalContext {
 }
 
 impl LocalContext {
-    /// Opens a directory; `ignored` is its compiled ignore file, `memory` the directory for what is remembered.
+    /// Opens a directory whose files are looked at through `inodes`; `ignored` is its compiled ignore file, `memory`
+    /// the directory for what is remembered.
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn open(path: &Path, ignored: Matcher, memory: &Path) -> Result<Arc<Self>, FsError> {
-        let root = Root::open(path)?;
+    pub fn open(path: &Path, inodes: Inodes, ignored: Matcher, memory: &Path) -> Result<Arc<Self>, FsError> {
+        let root = Root::open(path)?.with_inodes(inodes);
         let name = Digest::of(path.as_os_str().as_encoded_bytes()).hex();
         Ok(Arc::new(Self {
             path: path.to_owned(),

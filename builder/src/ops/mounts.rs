@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, Upper};
+use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Upper};
 
 use super::agent::AgentSocket;
 use super::cache_mount::{self, CacheIdentity, CacheLease, Usage};
@@ -93,7 +93,9 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
                     gid: *gid,
                 };
                 let lease = cache(ops, work, wanted).await?;
-                Root::open(&lease.directory)?.make_dirs(&below, &DirAttributes::default())?;
+                ops.snapshots
+                    .open_beside(&lease.directory)?
+                    .make_dirs(&below, &DirAttributes::default())?;
                 let tree = Tree::Directory(lease.directory.clone());
                 caches.push(lease);
                 MountSource::Bind {
@@ -214,6 +216,7 @@ async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLea
             Some((files, path)) => files::fill(&snapshots, files, path, fresh),
         };
         let usage = Usage {
+            ownership: snapshots.ownership(),
             sharing,
             emptied: renew.then_some(&*emptied),
             fill: &fill,

@@ -16,6 +16,7 @@
 //!     run/                 <process>: scratch space, locked for as long as its process lives
 //!     log/                 <build-id>: logs of builds
 //!     lock                 locked shared by a build, exclusively by a prune
+//!   v1-emulated/           the same, where one user owns every file and owners are noted beside them
 //! ```
 //!
 //! Content appears by rename and is never changed; names go in the order record, then content, so that a
@@ -35,7 +36,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use registry::content::ContentStore;
-use snapshotter::SnapshotStore;
+use snapshotter::{Ownership, SnapshotStore};
 
 pub use error::StateDirError;
 pub use lock::{BuildLock, PruneLock};
@@ -44,8 +45,14 @@ pub use scratch::Scratch;
 pub use tags::Tags;
 pub use usage::{Class, UsageByClass};
 
-/// The version of the layout, and the directory that holds it.
-const VERSION: &str = "v1";
+/// Returns the directory of a layout: its version, and in which of two worlds its files live. Neither ever sees the
+/// snapshots or records of the other.
+fn layout(ownership: Ownership) -> &'static str {
+    match ownership {
+        Ownership::Real => "v1",
+        Ownership::Emulated => "v1-emulated",
+    }
+}
 
 /// What <https://bford.info/cachedir/> asks for.
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -55,16 +62,18 @@ const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 /// An open state directory; a clone is the same directory.
 #[derive(Clone, Debug)]
 pub struct StateDir {
-    /// `$ROOT/v1`, absolute and without links.
+    /// `$ROOT/v1` or `$ROOT/v1-emulated`, absolute and without links.
     layout: PathBuf,
+    ownership: Ownership,
 }
 
 impl StateDir {
-    /// Opens the state directory `root`, and creates what is missing of it.
+    /// Opens the state directory `root` for snapshots whose owners are held in one way, and creates what is missing
+    /// of it.
     ///
     /// A directory that somebody else owns or may write to is refused: whoever can change a cached
     /// snapshot can put anything into the images of others.
-    pub fn open(root: &Path) -> Result<Self, StateDirError> {
+    pub fn open(root: &Path, ownership: Ownership) -> Result<Self, StateDirError> {
         if let Some(parent) = root.parent() {
             std::fs::create_dir_all(parent).map_err(StateDirError::io("create", parent))?;
         }
@@ -72,23 +81,24 @@ impl StateDir {
         check_owner(root)?;
         let root = std::fs::canonicalize(root).map_err(StateDirError::io("resolve", root))?;
         write_cachedir_tag(&root)?;
-        let layout = root.join(VERSION);
+        let layout = root.join(layout(ownership));
         create_private(&layout)?;
         for class in Class::ALL {
             create_private(&layout.join(class.directory()))?;
         }
-        Ok(Self { layout })
+        Ok(Self { layout, ownership })
     }
 
     /// Opens the state directory `root` if there is one, and creates nothing.
-    pub fn open_existing(root: &Path) -> Result<Option<Self>, StateDirError> {
-        if !root.join(VERSION).is_dir() {
+    pub fn open_existing(root: &Path, ownership: Ownership) -> Result<Option<Self>, StateDirError> {
+        if !root.join(layout(ownership)).is_dir() {
             return Ok(None);
         }
         check_owner(root)?;
         let root = std::fs::canonicalize(root).map_err(StateDirError::io("resolve", root))?;
         Ok(Some(Self {
-            layout: root.join(VERSION),
+            layout: root.join(layout(ownership)),
+            ownership,
         }))
     }
 
@@ -104,7 +114,7 @@ impl StateDir {
 
     /// Opens the snapshots.
     pub fn snapshots(&self) -> Result<SnapshotStore, StateDirError> {
-        Ok(SnapshotStore::open(&self.path(Class::Snapshots))?)
+        Ok(SnapshotStore::open(&self.path(Class::Snapshots), self.ownership)?)
     }
 
     /// Opens the table of tags.

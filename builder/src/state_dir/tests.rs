@@ -5,14 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use registry::oci::{Descriptor, ImageConfig, Manifest, MediaType, Reference};
-use snapshotter::SnapshotName;
+use snapshotter::{Ownership, SnapshotName};
 use tempfile::TempDir;
 
 use super::*;
 
 fn state() -> (TempDir, StateDir) {
     let dir = TempDir::new().unwrap();
-    let state = StateDir::open(&dir.path().join("croze")).unwrap();
+    let state = StateDir::open(&dir.path().join("croze"), Ownership::Real).unwrap();
     (dir, state)
 }
 
@@ -52,7 +52,7 @@ fn the_directory_is_made_as_its_documentation_draws_it() {
     for private in [&root, &root.join("v1")] {
         assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, 0o700);
     }
-    StateDir::open(&root).unwrap();
+    StateDir::open(&root, Ownership::Real).unwrap();
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_directory_that_others_may_write_to_is_refused() {
         (0o700, false),
     ] {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
-        let opened = StateDir::open(dir.path());
+        let opened = StateDir::open(dir.path(), Ownership::Real);
         assert_eq!(
             matches!(opened, Err(StateDirError::WritableByOthers { .. })),
             refused,
@@ -81,7 +81,7 @@ fn a_directory_of_somebody_else_is_refused() {
     if !rustix::process::geteuid().is_root() {
         // Nobody else's directory can be made; `/` is one already.
         assert!(matches!(
-            StateDir::open(Path::new("/")),
+            StateDir::open(Path::new("/"), Ownership::Real),
             Err(StateDirError::NotOwned { owner: 0, .. })
         ));
         return;
@@ -89,7 +89,7 @@ fn a_directory_of_somebody_else_is_refused() {
     let dir = TempDir::new().unwrap();
     std::os::unix::fs::chown(dir.path(), Some(12345), None).unwrap();
     assert!(matches!(
-        StateDir::open(dir.path()),
+        StateDir::open(dir.path(), Ownership::Real),
         Err(StateDirError::NotOwned { owner: 12345, .. })
     ));
 }
@@ -99,7 +99,7 @@ fn a_file_in_its_place_is_an_error_with_verb_and_path() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, "").unwrap();
-    let error = StateDir::open(&path).unwrap_err().to_string();
+    let error = StateDir::open(&path, Ownership::Real).unwrap_err().to_string();
     assert_eq!(error, format!("cannot use `{}`", path.display()));
 }
 

@@ -29,7 +29,9 @@ use super::{OPAQUE_WHITEOUT, WHITEOUT_PREFIX};
 use crate::attributes::Stat;
 use crate::error::{FsError, OnPath as _};
 use crate::escape::Escaped;
-use crate::root::{Root, stat_at};
+use crate::form::Ownership;
+use crate::inodes::{Inodes, stat_at};
+use crate::root::Root;
 use crate::walk::{self, Next, Place, Visitor};
 use crate::xattr::{self, Xattr};
 use header::Member;
@@ -96,14 +98,15 @@ pub enum PackError {
 
 /// Writes everything below the top of a tree as a layer archive.
 ///
-/// Owners are written as the current user namespace sees them, so this must run inside the one in which the tree
-/// was made.
+/// Owners that the kernel holds are written as the current user namespace sees them, so this must then run inside the
+/// one in which the tree was made.
 pub fn pack(tree: &Root, form: TreeForm, options: &PackOptions, out: &mut dyn Write) -> Result<PackSummary, PackError> {
     let mut packer = Packer {
         form,
         clamp_mtime: options.clamp_mtime.unwrap_or(i64::MAX),
         out: Output::new(out),
         header: Vec::new(),
+        inodes: tree.inodes(),
         xattrs: xattr::Reader::default(),
         linked: HashMap::new(),
         summary: PackSummary::default(),
@@ -120,6 +123,7 @@ struct Packer<'a> {
     out: Output<'a>,
     /// Reused for every member's header.
     header: Vec<u8>,
+    inodes: &'a Inodes,
     xattrs: xattr::Reader,
     /// The first path of every inode that has several.
     linked: HashMap<((u32, u32), u64), Vec<u8>>,
@@ -151,7 +155,7 @@ impl Visitor for Packer<'_> {
 impl Packer<'_> {
     fn directory(&mut self, place: &Place<'_>) -> Result<Next, PackError> {
         let fd = walk::open_dir(place)?;
-        let stat = stat_at(fd.as_fd(), "").on("stat", place.path)?;
+        let stat = self.inodes.stat(fd.as_fd()).on("stat", place.path)?;
         let found = self.xattrs_of(fd.as_fd(), place.path)?;
         let mut path = place.path.as_os_str().as_bytes().to_vec();
         path.push(b'/');
@@ -167,11 +171,16 @@ impl Packer<'_> {
         // A FIFO that takes the file's place must not be waited for.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let fd = openat(place.dir, place.name, flags, Mode::empty()).on("open", place.path)?;
-        let stat = stat_at(fd.as_fd(), "").on("stat", place.path)?;
-        if stat.file_type != FileType::RegularFile {
-            return Err(PackError::Changed {
-                path: place.path.to_owned(),
-            });
+        let stat = self.inodes.stat(fd.as_fd()).on("stat", place.path)?;
+        match (stat.file_type, self.inodes.ownership()) {
+            (FileType::RegularFile, _) => {}
+            // A placeholder.
+            (FileType::CharacterDevice | FileType::BlockDevice, Ownership::Emulated) => return self.special(place),
+            _ => {
+                return Err(PackError::Changed {
+                    path: place.path.to_owned(),
+                });
+            }
         }
         if self.link(place, &stat)? {
             return Ok(());
@@ -197,7 +206,8 @@ impl Packer<'_> {
 
     /// Writes what has no content: links, devices, FIFOs, whiteouts.
     fn special(&mut self, place: &Place<'_>) -> Result<(), PackError> {
-        let stat = stat_at(place.dir, place.name).on("stat", place.path)?;
+        let stat = self.inodes.stat_at(place.dir, place.name.to_bytes());
+        let stat = stat.on("stat", place.path)?;
         if stat.is_overlay_whiteout() {
             return self.whiteout(place);
         }
@@ -261,7 +271,10 @@ impl Packer<'_> {
     }
 
     fn xattrs_of(&mut self, fd: BorrowedFd<'_>, path: &Path) -> Result<xattr::Found, PackError> {
-        let found = self.xattrs.read(fd).on("read the extended attributes of", path)?;
+        let found = self
+            .inodes
+            .xattrs(fd, &mut self.xattrs)
+            .on("read the extended attributes of", path)?;
         self.summary.xattrs_skipped += found.skipped;
         Ok(found)
     }

@@ -11,13 +11,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{
-    FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, futimens, mkdirat, openat, openat2, readlinkat,
-};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, futimens, mkdirat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
-use super::{DIR_FLAGS, stat_at};
+use super::{DIR_FLAGS, Root};
 use crate::attributes::DirAttributes;
+use crate::inodes::stat_at;
 
 /// Number of links that one path may pass through; the kernel's own number.
 const MAX_LINKS: usize = 40;
@@ -90,8 +89,8 @@ fn walk_open(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd
 }
 
 /// Opens a directory by the walk, making what is missing.
-pub(super) fn make_dirs(root: BorrowedFd<'_>, path: &Path, attributes: &DirAttributes) -> Result<OwnedFd, Errno> {
-    let mut walk = Walk::new(root, path, false)?;
+pub(super) fn make_dirs(root: &Root, path: &Path, attributes: &DirAttributes) -> Result<OwnedFd, Errno> {
+    let mut walk = Walk::new(root.as_fd(), path, false)?;
     let mut made = Vec::new();
     while let Some(name) = walk.next_name()? {
         let found = match openat(
@@ -106,7 +105,7 @@ pub(super) fn make_dirs(root: BorrowedFd<'_>, path: &Path, attributes: &DirAttri
                     Err(Errno::EXIST) => {}
                     result => {
                         result?;
-                        made.push(own_directory(walk.here.as_fd(), &name, attributes)?);
+                        made.push(dressed(root, walk.here.as_fd(), &name, attributes)?);
                     }
                 }
                 openat(
@@ -129,15 +128,11 @@ pub(super) fn make_dirs(root: BorrowedFd<'_>, path: &Path, attributes: &DirAttri
     walk.finish(OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)
 }
 
-/// Gives a directory that was just made its owner and mode; the owner first, because changing it clears mode bits.
-fn own_directory(parent: BorrowedFd<'_>, name: &OsStr, attributes: &DirAttributes) -> Result<OwnedFd, Errno> {
+/// Gives a directory that was just made its owner and mode.
+fn dressed(root: &Root, parent: BorrowedFd<'_>, name: &OsStr, attributes: &DirAttributes) -> Result<OwnedFd, Errno> {
     let directory = openat(parent, name, DIR_FLAGS, Mode::empty())?;
-    fchown(
-        &directory,
-        Some(Uid::from_raw(attributes.uid)),
-        Some(Gid::from_raw(attributes.gid)),
-    )?;
-    fchmod(&directory, Mode::from_raw_mode(attributes.mode))?;
+    let inodes = root.inodes();
+    inodes.dress(directory.as_fd(), FileType::Directory, attributes.attributes())?;
     Ok(directory)
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use crate::attributes::Timestamp;
+use crate::inodes::stat_at;
 
 /// Returns a scratch directory whose `root` holds links of every kind, and both ways to resolve in it.
 fn roots() -> (tempfile::TempDir, [Root; 2]) {

@@ -10,9 +10,12 @@ use rustix::io::Errno;
 
 use super::{ACTIVE, discard};
 use crate::error::{FsError, OnPath as _};
+use crate::form::Ownership;
+use crate::inodes::{Inodes, stat_at};
 use crate::name::SnapshotName;
 use crate::overlay::Upper;
-use crate::root::{DIR_FLAGS, Root, stat_at};
+use crate::root::{DIR_FLAGS, Root};
+use crate::special_owners::SpecialOwners;
 
 /// A snapshot that is being made; dropping it without [`commit`](Self::commit) deletes it.
 #[derive(Debug)]
@@ -23,12 +26,14 @@ pub struct ActiveSnapshot {
     path: PathBuf,
     upper: PathBuf,
     work: PathBuf,
-    /// Held for as long as the snapshot is active.
-    _lock: OwnedFd,
+    /// Of all that is done through [`root`](Self::root).
+    inodes: Inodes,
+    /// The directory, locked for as long as the snapshot is active.
+    lock: OwnedFd,
 }
 
 impl ActiveSnapshot {
-    pub(super) fn new(store_path: &Path, store: &Root) -> Result<Self, FsError> {
+    pub(super) fn new(store_path: &Path, store: &Root, ownership: Ownership) -> Result<Self, FsError> {
         let root = store.try_clone()?;
         loop {
             let path = Path::new(ACTIVE).join(unique_id());
@@ -50,7 +55,8 @@ impl ActiveSnapshot {
                 path,
                 upper,
                 work,
-                _lock: directory,
+                inodes: Inodes::new(ownership),
+                lock: directory,
             });
         }
     }
@@ -73,11 +79,29 @@ impl ActiveSnapshot {
         }
     }
 
+    /// Opens the snapshot's files, to be made, dressed and looked at as its store has them.
+    pub fn root(&self) -> Result<Root, FsError> {
+        Ok(Root::open(&self.upper)?.with_inodes(self.inodes.clone()))
+    }
+
     /// Publishes the snapshot under a name, in one step. The caller has unmounted whatever wrote to it.
     ///
     /// A name that is taken is success: it holds the result of the same work, and this one is deleted.
     pub fn commit(self, name: &SnapshotName) -> Result<(), FsError> {
+        let owners = match self.inodes.specials() {
+            Some(specials) if !specials.is_empty() => {
+                let files = self.root()?;
+                SpecialOwners::find(&files, &files, specials)?
+            }
+            _ => SpecialOwners::default(),
+        };
+        self.commit_owned(name, &owners)
+    }
+
+    /// Does the same where the owners of special files are known by path.
+    pub fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), FsError> {
         self.root.remove_tree(&self.path.join("work"))?;
+        owners.write(self.lock.as_fd(), &self.path)?;
         match renameat(&self.root, &self.path, &self.root, name.as_str()) {
             // `self.path` is gone now, so dropping `self` finds nothing to delete.
             Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),

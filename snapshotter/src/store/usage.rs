@@ -9,7 +9,8 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{FsError, OnPath as _};
-use crate::root::{Root, stat_at};
+use crate::inodes::stat_at;
+use crate::root::Root;
 use crate::walk::{self, Next, Place, Visitor};
 
 /// What a snapshot takes on disk.

@@ -11,6 +11,7 @@ mod tree;
 mod archives;
 mod attacks;
 mod differential;
+mod emulated;
 mod overlay;
 mod pack;
 mod roundtrip;

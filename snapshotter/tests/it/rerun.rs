@@ -26,13 +26,8 @@ pub(crate) fn in_user_namespace(test: &str, body: impl FnOnce()) {
     if is_rerun(test) {
         return body();
     }
-    // The namespace's root is nobody outside, so it gets a copy of the binary that everybody may read.
-    let public = tempfile::tempdir().unwrap();
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(public.path(), readable).unwrap();
-    let this = public.path().join("it");
-    fs::copy(std::env::current_exe().unwrap(), &this).unwrap();
-
+    // The namespace's root is nobody outside.
+    let public = PublicBinary::new();
     let holder = Holder(
         Command::new("unshare")
             .args(["--user", "sleep", "600"])
@@ -51,7 +46,45 @@ pub(crate) fn in_user_namespace(test: &str, body: impl FnOnce()) {
     let enter = [
         "nsenter", "--target", &target, "--user", "--setuid", "0", "--setgid", "0", "unshare", "--mount",
     ];
-    expect_success(&enter, &this, test);
+    expect_success(&enter, &public.path, test);
+}
+
+/// Runs `body` as a user who has no capability and can get none.
+pub(crate) fn as_plain_user(test: &str, body: impl FnOnce()) {
+    if is_rerun(test) {
+        return body();
+    }
+    let public = PublicBinary::new();
+    let drop = [
+        "setpriv",
+        "--reuid=1000",
+        "--regid=1000",
+        "--clear-groups",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        "--no-new-privs",
+    ];
+    expect_success(&drop, &public.path, test);
+}
+
+/// A copy of this test binary that everybody may read.
+struct PublicBinary {
+    path: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl PublicBinary {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(directory.path(), readable).unwrap();
+        let path = directory.path().join("it");
+        fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
+        Self {
+            path,
+            _directory: directory,
+        }
+    }
 }
 
 /// A process that keeps a namespace alive, until the test is over, however it ends.

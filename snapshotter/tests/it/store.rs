@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use snapshotter::{FsError, SnapshotName, SnapshotStore, Usage};
+use snapshotter::{FsError, Ownership, SnapshotName, SnapshotStore, Usage};
 
 struct Scratch {
     dir: tempfile::TempDir,
@@ -13,7 +13,7 @@ struct Scratch {
 impl Scratch {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = SnapshotStore::open(dir.path()).unwrap();
+        let store = SnapshotStore::open(dir.path(), Ownership::Real).unwrap();
         Self { dir, store }
     }
 
@@ -170,7 +170,10 @@ fn what_the_dead_have_left_is_reclaimed_and_what_the_living_make_is_not() {
         fs::create_dir_all(scratch.dir.path().join(left)).unwrap();
     }
     // Another process's view: an open store of its own.
-    SnapshotStore::open(scratch.dir.path()).unwrap().reclaim().unwrap();
+    SnapshotStore::open(scratch.dir.path(), Ownership::Real)
+        .unwrap()
+        .reclaim()
+        .unwrap();
     assert_eq!((scratch.count("_active"), scratch.count("_trash")), (1, 0));
     alive.commit(&named("a")).unwrap();
     assert!(Path::new(&scratch.store.fs_dir(&named("a"))).join("file").exists());

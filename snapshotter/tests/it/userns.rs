@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{XattrFlags, lgetxattr, setxattr};
 use snapshotter::layer::{Limits, UnpackCause, UnpackMode, unpack};
-use snapshotter::{Overlay, Root, SnapshotName, SnapshotStore};
+use snapshotter::{Overlay, Ownership, Root, SnapshotName, SnapshotStore};
 
 use crate::evil::{Header, archive, pax};
 use crate::overlay::{Stage, seen};
@@ -117,7 +117,7 @@ fn a_snapshot_that_nobody_may_read_is_removed() {
     in_user_namespace("userns::a_snapshot_that_nobody_may_read_is_removed", || {
         assert_in_namespace();
         let stage = Stage::new();
-        let store = SnapshotStore::open(&stage.dir("store")).unwrap();
+        let store = SnapshotStore::open(&stage.dir("store"), Ownership::Real).unwrap();
         let active = store.prepare().unwrap();
         let mount = Mounted::new(&Overlay {
             lower: vec![stage.dir("lower")],

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, StatxFlags, readlinkat, statx};
+use rustix::fs::readlinkat;
 use rustix::io::Errno;
 use snapshotter::walk::{self, Next, Place, Visitor};
 use snapshotter::{FileType, FsError, Stat, xattr};
@@ -125,8 +125,10 @@ impl Collector<'_> {
 
     fn directory(&mut self, dir: BorrowedFd<'_>, path: &Path) -> Result<Content, SelectError> {
         let found = self
-            .xattrs
-            .read(dir)
+            .tree
+            .root()
+            .inodes()
+            .xattrs(dir, &mut self.xattrs)
             .map_err(|errno| vanished("read attributes of", path, errno))?;
         Ok(Content::Directory(found.xattrs))
     }
@@ -154,9 +156,8 @@ impl Visitor for Collector<'_> {
         if (hidden || filtered) && !matches!(place.file_type, FileType::Directory | FileType::Unknown) {
             return Ok(Next::Pass);
         }
-        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        let stat = statx(place.dir, place.name, flags, StatxFlags::BASIC_STATS);
-        let stat = Stat::from(stat.map_err(|errno| vanished("stat", &path, errno))?);
+        let stat = self.tree.root().inodes().stat_at(place.dir, place.name.to_bytes());
+        let stat = stat.map_err(|errno| vanished("stat", &path, errno))?;
         if !stat.is_dir() {
             if !hidden && !filtered {
                 let content = self.other(place, &path, &stat)?;

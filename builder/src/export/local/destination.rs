@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chownat, fchmod, fchown, futimens,
-    linkat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat, utimensat,
+    Access, AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, accessat, chmod, chownat, fchmod,
+    fchown, futimens, linkat, makedev, mkdirat, mknodat, openat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use snapshotter::Stat;
@@ -29,14 +29,29 @@ impl Directory {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(failed("create", path, error)),
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match openat(&self.0, name, flags, Mode::empty()) {
+        match self.open_usable(name) {
             Ok(directory) => Ok(Self(directory)),
             Err(Errno::LOOP | Errno::NOTDIR) => match rustix::fs::readlinkat(&self.0, name, Vec::new()) {
                 Ok(_) => Err(ExportError::LinkInTheWay { path: path.to_owned() }),
                 Err(_) => Err(ExportError::FileInTheWay { path: path.to_owned() }),
             },
             Err(error) => Err(failed("open", path, error)),
+        }
+    }
+
+    /// Opens a directory, which whoever is not root may first have to allow itself to write into: an earlier export
+    /// may have left it read-only. It is given its mode when everything is in it.
+    fn open_usable(&self, name: &CStr) -> Result<OwnedFd, Errno> {
+        const FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+        let open = || openat(&self.0, name, FLAGS | OFlags::RDONLY, Mode::empty());
+        match open() {
+            Ok(directory) if accessat(&directory, c".", Access::WRITE_OK, AtFlags::EACCESS).is_ok() => Ok(directory),
+            Ok(_) | Err(Errno::ACCESS) => {
+                let handle = openat(&self.0, name, FLAGS | OFlags::PATH, Mode::empty())?;
+                chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::RWXU)?;
+                open()
+            }
+            refused => refused,
         }
     }
 

@@ -11,8 +11,8 @@ use super::path::TreePath;
 use super::writer::{Writer, is_missing};
 use super::{UnpackMode, display_path};
 use crate::error::OnPath as _;
+use crate::inodes::stat_at;
 use crate::layer::archive::Entry;
-use crate::root::stat_at;
 
 impl Writer {
     /// Makes a hard link. Owner, mode and times are the file's own; what the link's entry says of them is the same

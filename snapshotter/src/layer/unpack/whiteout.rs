@@ -13,10 +13,11 @@ use super::path::join;
 use super::writer::{Writer, is_missing};
 use super::{UnpackMode, display_path};
 use crate::error::{FsError, OnPath as _};
+use crate::inodes::stat_at;
 use crate::layer::archive::{Entry, Kind};
 use crate::layer::{OPAQUE_WHITEOUT, WHITEOUT_PREFIX};
 use crate::remove::remove_at;
-use crate::root::{DIR_FLAGS, stat_at};
+use crate::root::DIR_FLAGS;
 use crate::walk::{self, Next, Place, Visitor};
 use crate::xattr;
 

@@ -2,13 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, fchown, futimens, makedev, mkdirat,
-    mknodat, openat, symlinkat, utimensat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, futimens, mkdirat, openat, symlinkat, utimensat};
 use rustix::io::Errno;
 
 use super::dirs::{Dirs, Missing, Parent};
@@ -16,12 +13,13 @@ use super::error::UnpackCause;
 use super::path::TreePath;
 use super::whiteout::hidden_by;
 use super::{UnpackMode, Unpacked, content, display_path};
-use crate::attributes::{Stat, Timestamp};
+use crate::attributes::{Attributes, Stat, Timestamp};
 use crate::error::{FsError, OnPath as _};
+use crate::inodes::{Inodes, stat_at};
 use crate::layer::archive::{Archive, Entry, Kind};
 use crate::layer::xattr::{self, Xattr};
 use crate::remove::remove_at;
-use crate::root::{DIR_FLAGS, Root, stat_at};
+use crate::root::{DIR_FLAGS, Root};
 
 /// Permission bits of a file that is not finished: nobody else reads it.
 const UNFINISHED: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -42,8 +40,7 @@ pub(super) struct Writer {
     /// In `Merged` mode, the entries so far: what whiteouts of the same layer leave alone.
     pub(super) own: BTreeSet<Vec<u8>>,
     pub(super) result: Unpacked,
-    /// Whom new files belong to by themselves.
-    process: (u32, u32),
+    inodes: Inodes,
 }
 
 impl Writer {
@@ -56,7 +53,7 @@ impl Writer {
             implied: BTreeSet::new(),
             own: BTreeSet::new(),
             result: Unpacked::default(),
-            process: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+            inodes: into.inodes().clone(),
         })
     }
 
@@ -131,7 +128,7 @@ impl Writer {
                 .top()
                 .try_clone_to_owned()
                 .on("duplicate the handle of", "/")?;
-            self.dress(top.as_fd(), entry, true)?;
+            self.dress(top.as_fd(), entry, Made::Before)?;
             self.times.insert(Vec::new(), entry.mtime);
         }
         Ok(())
@@ -142,32 +139,31 @@ impl Writer {
             return Ok(());
         };
         let mut replaced = false;
-        let (fd, made, inherits) = loop {
+        let (fd, made) = loop {
             let parent = self.dirs.open(directory, Missing::Fail)?;
+            let gives_group = parent.may_give_group;
             let made = match mkdirat(parent.fd, name, Mode::RWXU) {
                 Err(Errno::EXIST) if self.clear_unless_directory(directory, name)? => {
                     replaced = true;
                     continue;
                 }
-                Err(Errno::EXIST) => false,
-                result => result.map(|()| true).on("make directory", display_path(&entry.path))?,
+                Err(Errno::EXIST) => Made::Before,
+                result => result
+                    .map(|()| Made::Now { gives_group })
+                    .on("make directory", display_path(&entry.path))?,
             };
             let parent = self.dirs.open(directory, Missing::Fail)?;
             let fd = openat(parent.fd, name, DIR_FLAGS, Mode::empty());
-            break (
-                fd.on("open directory", display_path(&entry.path))?,
-                made,
-                parent.may_give_group,
-            );
+            break (fd.on("open directory", display_path(&entry.path))?, made);
         };
         if replaced && self.mode == UnpackMode::Upper {
             // Something else had the name: what a lower layer's directory of this name holds stays hidden.
             xattr::set_opaque(fd.as_fd()).on("mark as opaque", display_path(&entry.path))?;
         }
-        if !made && self.mode == UnpackMode::Merged {
+        if made == Made::Before && self.mode == UnpackMode::Merged {
             xattr::clear(fd.as_fd()).on("remove the extended attributes of", display_path(&entry.path))?;
         }
-        self.dress(fd.as_fd(), entry, inherits || !made)?;
+        self.dress(fd.as_fd(), entry, made)?;
         self.times.insert(path.as_bytes().to_vec(), entry.mtime);
         self.implied.remove(path.as_bytes());
         self.dirs.push(path.as_bytes(), fd, entry.mode & SET_GROUP_ID != 0);
@@ -182,26 +178,27 @@ impl Writer {
         name: &[u8],
     ) -> Result<(), UnpackCause> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let make = |parent: Parent<'_>| Ok((openat(parent.fd, name, flags, UNFINISHED)?, parent.may_give_group));
-        let (fd, may_differ) = self
+        let make = |parent: Parent<'_>| Ok((openat(parent.fd, name, flags, UNFINISHED)?, parent.made_now()));
+        let (fd, made) = self
             .replace(directory, name, make)?
             .on("create", display_path(&entry.path))?;
         content::write(archive, entry, fd.as_fd())?;
-        self.dress(fd.as_fd(), entry, may_differ)?;
+        self.dress(fd.as_fd(), entry, made)?;
         Ok(futimens(&fd, &entry.mtime.as_mtime()).on("set the time of", display_path(&entry.path))?)
     }
 
     fn fifo(&mut self, entry: &Entry, directory: &[u8], name: &[u8]) -> Result<(), UnpackCause> {
+        let inodes = self.inodes.clone();
         let make = |parent: Parent<'_>| {
-            mknodat(parent.fd, name, FileType::Fifo, UNFINISHED, 0)?;
+            inodes.make_special(parent.fd, name, FileType::Fifo, (0, 0))?;
             // Not waited for: with `O_NONBLOCK` the reading end opens without a writer.
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            Ok((openat(parent.fd, name, flags, Mode::empty())?, parent.may_give_group))
+            Ok((openat(parent.fd, name, flags, Mode::empty())?, parent.made_now()))
         };
-        let (fd, may_differ) = self
+        let (fd, made) = self
             .replace(directory, name, make)?
             .on("make FIFO", display_path(&entry.path))?;
-        self.dress(fd.as_fd(), entry, may_differ)?;
+        self.dress(fd.as_fd(), entry, made)?;
         Ok(futimens(&fd, &entry.mtime.as_mtime()).on("set the time of", display_path(&entry.path))?)
     }
 
@@ -209,7 +206,14 @@ impl Writer {
         let make = |parent: Parent<'_>| symlinkat(entry.link.as_slice(), parent.fd, name);
         self.replace(directory, name, make)?
             .on("make link", display_path(&entry.path))?;
-        self.dress_name(entry, directory, name)
+        let inodes = self.inodes.clone();
+        let parent = self.dirs.open(directory, Missing::Fail)?;
+        let owner = (entry.uid, entry.gid);
+        owned(
+            entry,
+            inodes.dress_new_link(parent.fd, name, parent.may_give_group, owner),
+        )?;
+        self.finish_name(entry, directory, name)
     }
 
     fn device(&mut self, entry: &Entry, directory: &[u8], name: &[u8]) -> Result<(), UnpackCause> {
@@ -218,44 +222,37 @@ impl Writer {
             _ if entry.device == (0, 0) => return Err(UnpackCause::OverlayWhiteout),
             _ => FileType::CharacterDevice,
         };
-        let device = makedev(entry.device.0, entry.device.1);
-        let make = |parent: Parent<'_>| {
-            mknodat(parent.fd, name, file_type, UNFINISHED, device)?;
-            openat(
-                parent.fd,
-                name,
-                OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )
-        };
-        let fd = match self.replace(directory, name, make)? {
+        let inodes = self.inodes.clone();
+        let make = |parent: Parent<'_>| inodes.make_special(parent.fd, name, file_type, entry.device);
+        match self.replace(directory, name, make)? {
             Err(Errno::PERM) => {
                 self.result.devices_skipped += 1;
                 return Ok(());
             }
             made => made.on("make device", display_path(&entry.path))?,
-        };
-        self.dress_name(entry, directory, name)?;
-        // By way of `/proc`, because changing a mode by name would follow a link.
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let mode = Mode::from_raw_mode(entry.mode);
-        Ok(chmodat(CWD, path, mode, AtFlags::empty()).on("set the mode of", display_path(&entry.path))?)
+        }
+        let parent = self.dirs.open(directory, Missing::Fail)?;
+        let dressed = inodes.dress_new_special(parent.fd, name, parent.may_give_group, attributes(entry));
+        owned(entry, dressed)?;
+        self.finish_name(entry, directory, name)
     }
 
-    /// Gives an open file or directory its owner, mode and extended attributes. `may_differ` says that the present
-    /// owner is not known to be the process's.
-    fn dress(&mut self, fd: BorrowedFd<'_>, entry: &Entry, may_differ: bool) -> Result<(), UnpackCause> {
-        if may_differ || (entry.uid, entry.gid) != self.process {
-            owner(
-                entry,
-                fchown(fd, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid))),
-            )?;
-        }
-        fchmod(fd, Mode::from_raw_mode(entry.mode)).on("set the mode of", display_path(&entry.path))?;
+    /// Gives an open file or directory its owner, mode and extended attributes.
+    fn dress(&mut self, fd: BorrowedFd<'_>, entry: &Entry, made: Made) -> Result<(), UnpackCause> {
+        let file_type = match entry.kind {
+            Kind::Directory => FileType::Directory,
+            Kind::Fifo => FileType::Fifo,
+            _ => FileType::RegularFile,
+        };
+        let dressed = match made {
+            Made::Before => self.inodes.dress(fd, file_type, attributes(entry)),
+            Made::Now { gives_group } => self.inodes.dress_new(fd, file_type, gives_group, attributes(entry)),
+        };
+        owned(entry, dressed)?;
         for (name, value) in &entry.xattrs {
             let xattr = Xattr::for_layer(name, value);
             let result = match xattr.filter(|xattr| entry.kind == Kind::File || !xattr.is_for_files_only()) {
-                Some(xattr) if entry.kind != Kind::Fifo => xattr.set(fd),
+                Some(xattr) if entry.kind != Kind::Fifo => self.inodes.set_xattr(fd, &xattr),
                 _ => Err(Errno::OPNOTSUPP),
             };
             match result {
@@ -266,16 +263,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives what cannot be opened its owner and time.
-    fn dress_name(&mut self, entry: &Entry, directory: &[u8], name: &[u8]) -> Result<(), UnpackCause> {
+    /// Gives what cannot be opened its time.
+    fn finish_name(&mut self, entry: &Entry, directory: &[u8], name: &[u8]) -> Result<(), UnpackCause> {
         // None can have extended attributes that travel.
         self.result.xattrs_skipped += entry.xattrs.len() as u64;
-        let process = self.process;
         let parent = self.dirs.open(directory, Missing::Fail)?;
-        if parent.may_give_group || (entry.uid, entry.gid) != process {
-            let (uid, gid) = (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)));
-            owner(entry, chownat(parent.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))?;
-        }
         let done = utimensat(parent.fd, name, &entry.mtime.as_mtime(), AtFlags::SYMLINK_NOFOLLOW);
         Ok(done.on("set the time of", display_path(&entry.path))?)
     }
@@ -337,14 +329,42 @@ impl Writer {
     }
 }
 
-/// Says of a refused change of owner whether there is such an owner at all.
-fn owner(entry: &Entry, result: Result<(), Errno>) -> Result<(), UnpackCause> {
-    match result {
+/// Whether a file that is to be dressed is older than its entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// It was there: its owner may be anybody.
+    Before,
+    /// It was made for the entry.
+    Now {
+        /// Whether its directory may have given it a group.
+        gives_group: bool,
+    },
+}
+
+impl Parent<'_> {
+    fn made_now(&self) -> Made {
+        Made::Now {
+            gives_group: self.may_give_group,
+        }
+    }
+}
+
+fn attributes(entry: &Entry) -> Attributes {
+    Attributes {
+        uid: entry.uid,
+        gid: entry.gid,
+        mode: entry.mode,
+    }
+}
+
+/// Says of a refused owner whether there is such an owner at all.
+fn owned(entry: &Entry, dressed: Result<(), Errno>) -> Result<(), UnpackCause> {
+    match dressed {
         Err(Errno::INVAL | Errno::OVERFLOW) => Err(UnpackCause::UnmappedOwner {
             uid: entry.uid,
             gid: entry.gid,
         }),
-        result => Ok(result.on("set the owner of", display_path(&entry.path))?),
+        result => Ok(result.on("set the owner and mode of", display_path(&entry.path))?),
     }
 }
 
