@@ -123,6 +123,12 @@ impl Client {
         }
     }
 
+    /// Loads the certificates that are believed now, and not when a request first needs them: from then on it does not
+    /// matter what becomes of the machine's files.
+    pub fn load_certificates(&self) -> Result<(), ClientError> {
+        self.session.transport.load_certificates()
+    }
+
     /// Asks `registry` (as in references) who we are: fails unless it takes the credentials, or wants none.
     ///
     /// This is the check before a [`login`](crate::auth::login).
