@@ -9,11 +9,13 @@
 
 mod fork;
 mod mount;
+mod names;
 mod seccomp;
 mod signals;
 
 pub use fork::fork;
 pub use mount::make_read_only;
+pub use names::fix_host_lookup;
 pub use seccomp::install_filter;
 pub use signals::reset_signals;
 
