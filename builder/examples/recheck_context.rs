@@ -58,13 +58,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             chmod: None,
             parents: false,
             exclude: Vec::new(),
+            mtime: None,
         };
         let into = Root::open(Path::new(destination))?;
         let clock = Clock::start();
         let mut copier = Copier::new(&op, None, &into);
         copier.add_selection(&tree, &selection, builder::copy::Arrival::default())?;
         clock.report("copy");
-        println!("{:?}", copier.finish());
+        println!("{:?}", copier.finish()?);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod pack;
 mod unpack;
 
 pub use archive::{ArchiveError, Limits};
-pub use pack::{PackError, PackOptions, PackSummary, TreeForm, pack};
+pub use pack::{PackError, PackOptions, PackSummary, TreeForm, pack, pack_beside};
 pub use unpack::{UnpackCause, UnpackError, UnpackMode, Unpacked, unpack};
 
 use crate::xattr;

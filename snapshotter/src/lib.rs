@@ -21,10 +21,12 @@ mod inodes;
 mod root;
 pub mod walk;
 mod remove;
+mod replica;
 mod name;
 mod special_owners;
 mod store;
 mod overlay;
+mod stack;
 pub mod layer;
 
 pub use attributes::{Attributes, DirAttributes, Stat, Timestamp};
@@ -38,4 +40,5 @@ pub use overlay::{MAX_LOWER_DIRS, MountError, Overlay, Upper, attach};
 pub use root::Root;
 pub use rustix::fs::FileType;
 pub use special_owners::SpecialOwners;
+pub use stack::{Evidence, StackError, Stacks, Tree, View, Workspace, Writes};
 pub use store::{ActiveSnapshot, SnapshotInfo, SnapshotStore, Usage, measure};

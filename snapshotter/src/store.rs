@@ -21,11 +21,11 @@ mod usage;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, mkdirat, renameat};
+use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use crate::attributes::Timestamp;
-use crate::error::FsError;
+use crate::error::{FsError, OnPath as _};
 use crate::form::Ownership;
 use crate::inodes::Inodes;
 use crate::name::SnapshotName;
@@ -33,6 +33,7 @@ use crate::root::Root;
 use crate::special_owners::SpecialOwners;
 
 pub use active::ActiveSnapshot;
+pub(crate) use active::Committed;
 pub use usage::{Usage, measure};
 
 /// Directory of the snapshots being made.
@@ -158,6 +159,21 @@ impl SnapshotStore {
     /// Returns what a committed snapshot takes on disk.
     pub fn usage(&self, name: &SnapshotName) -> Result<Usage, FsError> {
         measure(self.root.open_dir(Path::new(name.as_str()))?)
+    }
+
+    /// Returns whether files of the store can have further names in another directory: not on another file system, and
+    /// not through another mount of the same.
+    pub(crate) fn can_link_to(&self, directory: &Root) -> Result<bool, FsError> {
+        let here = Path::new(TRASH).join(active::unique_id());
+        let there = active::unique_id();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        openat(&self.root, &here, flags, Mode::RUSR | Mode::WUSR).on("create", &here)?;
+        let linked = linkat(&self.root, &here, directory, &there, AtFlags::empty());
+        unlinkat(&self.root, &here, AtFlags::empty()).on("remove", &here)?;
+        if linked.is_ok() {
+            unlinkat(directory, &there, AtFlags::empty()).on("remove", &there)?;
+        }
+        Ok(linked.is_ok())
     }
 
     /// Deletes what processes that died have left: their active snapshots and whatever is in the trash.

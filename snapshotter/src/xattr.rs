@@ -27,7 +27,10 @@ const OPAQUE: &CStr = c"user.overlay.opaque";
 const CAPABILITY: &[u8] = b"security.capability";
 
 /// Bookkeeping that looks like a user's: overlay's, and that of [`Ownership::Emulated`].
-const OWN: [&[u8]; 2] = [b"user.overlay.", b"user.croze."];
+const OWN: [&[u8]; 2] = [OVERLAY, b"user.croze."];
+
+/// What overlay notes of itself.
+const OVERLAY: &[u8] = b"user.overlay.";
 
 /// The longest list of names, and the longest value, that the kernel hands out (`XATTR_LIST_MAX`,
 /// `XATTR_SIZE_MAX`).
@@ -123,18 +126,11 @@ impl Reader {
     /// Returns what an open file or directory has.
     pub(crate) fn read(&mut self, fd: BorrowedFd<'_>, ownership: Ownership) -> Result<Found, Errno> {
         let mut found = Found::default();
-        let length = match flistxattr(fd, &mut *self.names) {
-            Err(Errno::OPNOTSUPP) => 0,
-            length => length?,
-        };
-        for name in self.names[..length].split_inclusive(|&byte| byte == 0) {
-            let Ok(name) = CStr::from_bytes_with_nul(name) else {
-                continue;
-            };
+        let length = self.list(fd)?;
+        for name in names(&self.names[..length]) {
             let value = match fgetxattr(fd, name, &mut *self.value) {
                 Ok(length) => &self.value[..length],
-                // Listed but not for us: `security.capability` of a namespace that is not ours, or a race.
-                Err(Errno::NODATA | Errno::OVERFLOW | Errno::OPNOTSUPP | Errno::PERM) => {
+                Err(error) if is_hidden(error) => {
                     found.skipped += 1;
                     continue;
                 }
@@ -155,6 +151,43 @@ impl Reader {
         found.xattrs.sort();
         Ok(found)
     }
+
+    /// Shows every attribute that can be read, but overlay's own.
+    fn each(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        mut show: impl FnMut(&CStr, &[u8]) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let length = self.list(fd)?;
+        for name in names(&self.names[..length]).filter(|name| !name.to_bytes().starts_with(OVERLAY)) {
+            match fgetxattr(fd, name, &mut *self.value) {
+                Ok(length) => show(name, &self.value[..length])?,
+                Err(error) if is_hidden(error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the list of names, and returns its length.
+    fn list(&mut self, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+        match flistxattr(fd, &mut *self.names) {
+            Err(Errno::OPNOTSUPP) => Ok(0),
+            length => length,
+        }
+    }
+}
+
+/// Returns the names of a list.
+fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
+    list.split_inclusive(|&byte| byte == 0)
+        .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+}
+
+/// Returns whether an attribute is listed but not for us: `security.capability` of a namespace that is not ours, or a
+/// race.
+fn is_hidden(error: Errno) -> bool {
+    matches!(error, Errno::NODATA | Errno::OVERFLOW | Errno::OPNOTSUPP | Errno::PERM)
 }
 
 /// Removes the attributes that travel from a directory that was there before, whose entry says all about it.
@@ -166,6 +199,36 @@ pub(crate) fn clear(directory: BorrowedFd<'_>) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Copies every attribute but overlay's own from one file to another: records and all. What may not be set here (a
+/// label, or what an administrator has put there) stays behind.
+pub(crate) fn copy_all(from: BorrowedFd<'_>, to: BorrowedFd<'_>, reader: &mut Reader) -> Result<(), Errno> {
+    reader.each(from, |name, value| {
+        match fsetxattr(to, name, value, XattrFlags::empty()) {
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::ACCESS) => Ok(()),
+            set => set,
+        }
+    })
+}
+
+/// Removes every attribute but overlay's own, as far as that is allowed.
+pub(crate) fn clear_all(file: BorrowedFd<'_>, reader: &mut Reader) -> Result<(), Errno> {
+    reader.each(file, |name, _| match fremovexattr(file, name) {
+        Err(Errno::PERM | Errno::OPNOTSUPP | Errno::ACCESS | Errno::NODATA) => Ok(()),
+        removed => removed,
+    })
+}
+
+/// Returns whether an open directory is marked as opaque.
+pub(crate) fn is_opaque(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut value = [0; 1];
+    match fgetxattr(directory, OPAQUE, &mut value) {
+        Ok(length) => Ok(value[..length] == *b"y"),
+        // Longer values mean something else.
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Marks an open directory as opaque.

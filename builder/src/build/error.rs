@@ -9,6 +9,7 @@ use snapshotter::FsError;
 use super::layers::ShipError;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
+use crate::fetch::FetchError;
 use crate::image::LayerError;
 use crate::image::PullError;
 use crate::ops::OpError;
@@ -32,6 +33,15 @@ pub enum BuildError {
         /// Why.
         #[source]
         source: Box<PullError>,
+    },
+    /// The source that gives the image its time cannot be had.
+    #[error("cannot find out the time that `SOURCE_DATE_EPOCH` names")]
+    Epoch {
+        /// What in the Dockerfile names it.
+        origin: Option<Span>,
+        /// Why.
+        #[source]
+        source: Box<FetchError>,
     },
     /// A step failed.
     #[error("`{name}` failed")]

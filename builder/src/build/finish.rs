@@ -44,6 +44,8 @@ pub(super) struct Finish<'a> {
     pub(super) progress: &'a Progress,
     pub(super) images: &'a Arc<BaseImages>,
     pub(super) variants: &'a [Variant],
+    /// `SOURCE_DATE_EPOCH`.
+    pub(super) epoch: Option<i64>,
     pub(super) tasks: &'a LayerTasks,
 }
 
@@ -108,7 +110,7 @@ impl Finish<'_> {
             }
         }
         for output in &self.request.outputs {
-            outputs.write_files(output, &parts).await?;
+            outputs.write_files(output, &parts, self.epoch).await?;
         }
         Ok(finished)
     }

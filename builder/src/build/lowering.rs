@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use super::check::{ignored, linter};
 use super::{BuildError, BuildRequest};
 use crate::dockerfile::{self, Dockerfile};
+use crate::fetch::Fetcher;
 use crate::frontend::{self, LowerError, Lowered, ResolveError, ResolveImage, ResolvedImage};
 use crate::graph::{Graph, GraphBuilder};
 use crate::image::{BaseImages, PullError};
@@ -51,15 +52,22 @@ pub(super) async fn lower(
     request: &BuildRequest,
     dockerfile: Dockerfile,
     images: &Arc<BaseImages>,
+    fetcher: &Fetcher,
     progress: &Progress,
 ) -> Result<Everything, BuildError> {
-    let requests = Arc::new(request.for_platforms(&dockerfile));
+    let mut requests = request.for_platforms(&dockerfile);
+    let timed = ask_times(&mut requests, fetcher, progress).await;
+    let requests = Arc::new(requests);
     let Some(first) = requests.first() else {
         return Err(BuildError::Dockerfile(Vec::new()));
     };
     let mut linter = linter(first, ignored(request)?)?;
     linter.file(first);
-    let (linter, lowered) = match resolve(&requests, images, progress).await {
+    let resolved = match timed {
+        Ok(()) => resolve(&requests, images, progress).await,
+        Err(error) => Err(error),
+    };
+    let (linter, lowered) = match resolved {
         Ok(()) => lower_all(&requests, linter, images).await?,
         Err(error) => (linter, Err(error)),
     };
@@ -79,6 +87,35 @@ fn warn(linter: Linter, request: &frontend::Request, progress: &Progress) -> Opt
     report
         .violation()
         .map(|violation| BuildError::Lint(Box::new(violation)))
+}
+
+/// Finds out the times of sources on the network that `SOURCE_DATE_EPOCH` names, each source's once.
+async fn ask_times(
+    requests: &mut [frontend::Request],
+    fetcher: &Fetcher,
+    progress: &Progress,
+) -> Result<(), BuildError> {
+    let mut known: Vec<(Op, Option<i64>)> = Vec::new();
+    for request in requests {
+        let Some(source) = frontend::epoch_source(request).map_err(BuildError::Dockerfile)? else {
+            continue;
+        };
+        if let Some((_, time)) = known.iter().find(|(op, _)| *op == source.op) {
+            request.source_time = *time;
+            continue;
+        }
+        let name = "[internal] resolve SOURCE_DATE_EPOCH";
+        let step = progress.declare(name, Digest::of(format!("{:?}", source.op).as_bytes()), Vec::new());
+        progress.started(step);
+        let time = fetcher.time(&source.op).await;
+        progress.completed(step, time.as_ref().err().map(ToString::to_string));
+        request.source_time = time.map_err(|error| BuildError::Epoch {
+            origin: source.origin,
+            source: Box::new(error),
+        })?;
+        known.push((source.op, request.source_time));
+    }
+    Ok(())
 }
 
 /// Resolves all images that are named, at once.

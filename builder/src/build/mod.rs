@@ -32,9 +32,9 @@ use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
 use crate::image::{BaseImages, LayerFormat};
 use crate::op::Op;
-use crate::ops::{LocalContext, Ops, Surroundings};
+use crate::ops::{LocalContext, OpError, Ops, Surroundings};
 use crate::progress::Progress;
-use crate::solver::{self, Plan, Problem};
+use crate::solver::{self, Decision, Plan, Problem};
 use crate::state_dir::Class;
 use layers::LayerTasks;
 use observe::BuildObserver;
@@ -72,23 +72,26 @@ pub async fn plan(
 ) -> Result<Planned, BuildError> {
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
-    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &progress).await?;
+    let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
+    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &fetcher, &progress).await?;
     let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
     let contexts = contexts(&request, &services, &graph)?;
     let ops = Ops {
         state: services.state.clone(),
         snapshots: Arc::clone(&services.snapshots),
         images: Arc::clone(&images),
-        fetcher: Arc::new(services.fetcher(&request.secrets, &request.fetching)),
+        fetcher,
         contexts,
         secrets: request.secrets.clone(),
         surroundings: Surroundings {
             resolv_conf: request.resolv_conf.clone(),
             shm_size: request.shm_size,
+            limits: request.limits.clone(),
         },
         progress: progress.clone(),
         steps: names::declare(&progress, &graph, &targets),
         kill: interrupt.kill.clone(),
+        confinement: services.sandbox.confinement(),
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
         emptied_caches: Arc::default(),
@@ -129,6 +132,7 @@ impl Planned {
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
     pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
+        self.needs_no_missing_sandbox()?;
         let epoch = self.lowered.iter().find_map(|(_, lowered)| lowered.epoch);
         let variants = Variant::of_request(&self.request, epoch);
         let tasks = Arc::new(self.layer_tasks(&variants));
@@ -165,12 +169,35 @@ impl Planned {
             progress: &self.progress,
             images: &self.images,
             variants: &variants,
+            epoch,
             tasks: &tasks,
         };
         let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());
         tokio::select! {
             finished = finish.run(&self.lowered, value) => finished,
             () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+
+    /// Fails if a step has to run and none can, before any other work is done in vain.
+    fn needs_no_missing_sandbox(&self) -> Result<(), BuildError> {
+        if self.services.sandbox.confinement().is_some() {
+            return Ok(());
+        }
+        let runs = self.plan.iter().filter_map(|(vertex, planned)| {
+            let has_to_run = matches!(planned.decision, Decision::Run(_));
+            (has_to_run && matches!(self.problem.graph.vertex(vertex).op, Op::Run(_))).then_some(vertex)
+        });
+        match runs.into_iter().next() {
+            None => Ok(()),
+            Some(vertex) => {
+                let name = self.problem.graph.vertex(vertex).meta.name.clone();
+                let error = OpError::NoSandbox;
+                Err(step_error(
+                    &self.problem,
+                    solver::Failure::Operation { vertex, name, error },
+                ))
+            }
         }
     }
 
@@ -229,7 +256,7 @@ fn contexts(
     Ok(contexts)
 }
 
-fn step_error(problem: &Problem<Ops>, failure: solver::Failure<crate::ops::OpError>) -> BuildError {
+fn step_error(problem: &Problem<Ops>, failure: solver::Failure<OpError>) -> BuildError {
     match failure {
         solver::Failure::Operation { vertex, name, error } => BuildError::Step {
             name,

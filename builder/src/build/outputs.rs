@@ -14,8 +14,8 @@ use super::finish::Part;
 use super::variant::Variant;
 use super::{BuildError, Services};
 use crate::export::{
-    self, AnnotationTarget, Destination, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec, Ownership,
-    platform_directory,
+    self, AnnotationTarget, Destination, ExportError, Image, Layout, LayoutPlace, LocalMode, LocalOptions, OutputFile,
+    OutputSpec, Ownership, platform_directory,
 };
 use crate::image::{BaseImage, BaseImages};
 use crate::progress::{Progress, StepId};
@@ -188,9 +188,24 @@ impl Outputs<'_> {
     }
 
     /// Writes the files of all platforms, if that is what an output wants.
-    pub(super) async fn write_files(&self, output: &OutputSpec, parts: &[Part<'_>]) -> Result<(), BuildError> {
-        let platform_split = match output {
-            OutputSpec::Tar { platform_split, .. } | OutputSpec::Local { platform_split, .. } => platform_split,
+    /// `epoch` is `SOURCE_DATE_EPOCH`.
+    pub(super) async fn write_files(
+        &self,
+        output: &OutputSpec,
+        parts: &[Part<'_>],
+        epoch: Option<i64>,
+    ) -> Result<(), BuildError> {
+        let (platform_split, lowered_to) = match output {
+            OutputSpec::Tar {
+                platform_split,
+                epoch: own,
+                ..
+            }
+            | OutputSpec::Local {
+                platform_split,
+                epoch: own,
+                ..
+            } => (platform_split, own.of_files(epoch)),
             OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => return Ok(()),
         };
         for part in parts {
@@ -207,40 +222,53 @@ impl Outputs<'_> {
         });
         let views: Vec<(String, Overlay)> = views.collect();
         let (output, scratch) = (output.clone(), self.services.scratch.path().to_owned());
-        blocking(move || write_trees(&output, &views, split, &scratch)).await
+        blocking(move || write_trees(&output, &views, split, lowered_to, &scratch)).await
     }
 }
 
-/// Writes mounted root file systems, each into a directory of its own if they are `split`.
+/// Writes mounted root file systems, each into a directory of its own if they are `split`. No file is younger than
+/// `latest`, in seconds since 1970.
 fn write_trees(
     output: &OutputSpec,
     views: &[(String, Overlay)],
     split: bool,
+    latest: Option<i64>,
     scratch: &Path,
 ) -> Result<(), ExportError> {
     if let (OutputSpec::Tar { destination, .. }, true) = (output, split || views.len() > 1) {
         return to_destination(destination, |out| {
-            export::write_tar(&gathered(views, scratch)?, None, out).map(drop)
+            export::write_tar(&gathered(views, scratch)?, latest, out).map(drop)
         });
     }
     let mut trees = Vec::new();
     for (name, view) in views {
-        trees.push((name, Root::from_fd(view.mount()?)));
+        trees.push((name.as_str(), Root::from_fd(view.mount()?)));
     }
     if !split && trees.len() > 1 {
-        export::refuse_collisions(trees.iter().map(|(name, tree)| (name.as_str(), tree)))?;
+        export::refuse_collisions(trees.iter().map(|(name, tree)| (*name, tree)))?;
     }
-    for (name, tree) in trees {
-        match output {
-            OutputSpec::Tar { destination, .. } => {
-                to_destination(destination, |out| export::write_tar(&tree, None, out).map(drop))?;
+    match output {
+        OutputSpec::Tar { destination, .. } => {
+            for (_, tree) in &trees {
+                to_destination(destination, |out| export::write_tar(tree, latest, out).map(drop))?;
             }
-            OutputSpec::Local { directory, .. } => {
-                let directory = if split { directory.join(name) } else { directory.clone() };
-                export::write_local(&tree, &directory, Ownership::Mine)?;
-            }
-            OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => {}
         }
+        OutputSpec::Local { directory, mode, .. } => {
+            let places = trees.iter().map(|(name, tree)| (if split { *name } else { "" }, tree));
+            let places: Vec<(&str, &Root)> = places.collect();
+            if *mode == LocalMode::Delete {
+                export::remove_stale(directory, &places)?;
+            }
+            let options = LocalOptions {
+                ownership: Ownership::Mine,
+                clamp_mtime: latest,
+            };
+            for (name, tree) in places {
+                let directory = if split { &directory.join(name) } else { directory };
+                export::write_local(tree, directory, options)?;
+            }
+        }
+        OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => {}
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use registry::oci::{Platform, Reference};
 
 use crate::diagnostic::SourceFile;
 use crate::dockerfile::Dockerfile;
+use crate::executor::ResourceLimit;
 use crate::export::OutputSpec;
 use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
 use crate::image::LayoutImage;
@@ -58,6 +59,8 @@ pub struct BuildRequest {
     pub add_hosts: Vec<(String, String)>,
     /// Bytes of `/dev/shm`.
     pub shm_size: u64,
+    /// `--ulimit`s.
+    pub limits: Vec<ResourceLimit>,
     /// `--secret` and `--ssh`.
     pub secrets: Secrets,
     /// What fetching from the network may use of the machine.

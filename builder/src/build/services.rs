@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::{DirAttributes, Inodes, Ownership, Root, SnapshotStore};
+use snapshotter::{DirAttributes, Inodes, Root, SnapshotStore};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
 use crate::image::{BaseImages, LayerPacker};
 use crate::progress::Progress;
+use crate::rung::Sandbox;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
 
@@ -31,6 +32,8 @@ pub struct Services {
     pub cache: Arc<dyn CacheStore>,
     /// Registries.
     pub client: Client,
+    /// What steps run in.
+    pub sandbox: Sandbox,
     /// The name of this build.
     pub build_id: String,
     pub(super) scratch: Scratch,
@@ -39,13 +42,12 @@ pub struct Services {
 }
 
 impl Services {
-    /// Opens the state directory for a build whose files have their owners held in one way; what dead builds have
-    /// left is removed on the way.
+    /// Opens the state directory for a build in this sandbox; what dead builds have left is removed on the way.
     ///
     /// # Errors
     /// If the directory cannot be used, or is being pruned.
-    pub fn open(root: &Path, ownership: Ownership, client: ClientOptions) -> Result<Self, BuildError> {
-        let state = StateDir::open(root, ownership)?;
+    pub fn open(root: &Path, client: ClientOptions, sandbox: Sandbox) -> Result<Self, BuildError> {
+        let state = StateDir::open(root, sandbox.ownership())?;
         let lock = state.lock_for_build()?;
         let scratch = state.scratch()?;
         let content = state.blobs(&scratch)?;
@@ -66,6 +68,7 @@ impl Services {
             snapshots,
             cache,
             client: Client::new(client),
+            sandbox,
             build_id,
             scratch,
             lock,

@@ -4,7 +4,7 @@ use registry::compress::Compression;
 use registry::oci::Reference;
 
 use super::BuildRequest;
-use crate::export::{ImageOptions, OutputEpoch, OutputSpec};
+use crate::export::{ImageOptions, OutputSpec};
 use crate::image::LayerFormat;
 
 /// One image, and what it is for.
@@ -38,11 +38,7 @@ impl Variant {
     }
 
     fn new(request: &BuildRequest, epoch: Option<i64>, options: ImageOptions, output: Option<OutputSpec>) -> Self {
-        let (epoch, lowered_to) = match options.source_date_epoch {
-            OutputEpoch::OfBuild => (epoch, epoch),
-            OutputEpoch::NotInLayers => (epoch, None),
-            OutputEpoch::At(time) => (Some(time), Some(time)),
-        };
+        let lowered_to = options.source_date_epoch.of_files(epoch);
         let compression: Compression = options.compression.unwrap_or(request.compression);
         let names = request.tags.iter().chain(&options.names).cloned().collect();
         let format = LayerFormat {
@@ -51,7 +47,7 @@ impl Variant {
         };
         Self {
             format,
-            epoch,
+            epoch: options.source_date_epoch.of_image(epoch),
             names,
             options,
             output,

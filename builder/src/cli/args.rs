@@ -3,8 +3,11 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::rung::Rung;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -67,7 +70,7 @@ pub enum Command {
     /// Build an image from a Dockerfile
     Build(Box<BuildArgs>),
     /// Say what this machine allows, and how to get what is missing
-    Doctor(FormatArgs),
+    Doctor(DoctorArgs),
     /// Show how much the store holds
     Du(FormatArgs),
     /// Remove what the store need not keep
@@ -96,6 +99,17 @@ pub enum Format {
 /// A command whose only option is its format.
 #[derive(Args, Debug)]
 pub struct FormatArgs {
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `croze doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Examine one way to confine RUN steps instead of all
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    pub sandbox: SandboxArg,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -193,13 +207,8 @@ pub struct BuildArgs {
     /// Network of RUN steps that do not say `--network`
     #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
     pub network: NetworkArg,
-    /// Permit what a Dockerfile may ask for: `network.host`
-    #[arg(
-        long = "allow",
-        value_name = "ENTITLEMENT",
-        value_delimiter = ',',
-        help_heading = "Steps"
-    )]
+    /// Permit what needs consent: `network.host`, `buildx.local.delete`
+    #[arg(long = "allow", value_name = "ENTITLEMENT", help_heading = "Steps")]
     pub allow: Vec<String>,
     /// Add a line to /etc/hosts of RUN steps
     #[arg(long = "add-host", value_name = "HOST:IP", help_heading = "Steps")]
@@ -207,11 +216,14 @@ pub struct BuildArgs {
     /// Size of /dev/shm in RUN steps, in bytes or with a unit [default: 64m]
     #[arg(long, value_name = "SIZE", help_heading = "Steps")]
     pub shm_size: Option<String>,
+    /// Limit a resource of RUN steps, as in `nofile=1024:4096`; -1 is no limit
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]", help_heading = "Steps")]
+    pub ulimits: Vec<String>,
     /// How many steps run at once [default: all that are ready]
     #[arg(long, value_name = "N", help_heading = "Steps")]
     pub jobs: Option<NonZeroUsize>,
     /// How RUN steps are confined
-    #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
+    #[arg(long, value_enum, default_value_t, value_name = "NAME", help_heading = "Steps")]
     pub sandbox: SandboxArg,
     /// Exit with the code of the RUN that failed instead of 4
     #[arg(long = "exit-code", value_enum, value_name = "OF", help_heading = "Steps")]
@@ -245,13 +257,47 @@ pub enum NetworkArg {
 }
 
 /// `--sandbox`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum SandboxArg {
     /// The strongest that works here.
     #[default]
     Auto,
-    /// A user namespace with a full id map.
-    Userns,
+    /// This one or none.
+    Only(Rung),
+}
+
+impl SandboxArg {
+    /// Every value.
+    const ALL: [Self; 1 + Rung::ALL.len()] = {
+        let mut all = [Self::Auto; 1 + Rung::ALL.len()];
+        let mut next = 0;
+        while next < Rung::ALL.len() {
+            all[1 + next] = Self::Only(Rung::ALL[next]);
+            next += 1;
+        }
+        all
+    };
+
+    /// Returns the rung that is asked for; `None` for the strongest that works.
+    pub fn rung(self) -> Option<Rung> {
+        match self {
+            Self::Auto => None,
+            Self::Only(rung) => Some(rung),
+        }
+    }
+}
+
+impl ValueEnum for SandboxArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Auto => PossibleValue::new("auto").help("the strongest that works here"),
+            Self::Only(rung) => PossibleValue::new(rung.name()).help(rung.summary()),
+        })
+    }
 }
 
 /// `--exit-code`.

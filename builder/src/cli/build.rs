@@ -1,5 +1,6 @@
 //! `croze build`: enters the sandbox, builds, shows it, and says how it ended.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,7 +8,6 @@ use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
 use registry::client::ClientOptions;
-use snapshotter::Ownership;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -15,13 +15,13 @@ use super::args::{BuildArgs, GlobalArgs, ProgressArg};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located, Place};
+use super::sandbox::{self, Say};
 use super::{build_failure, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
 use crate::fetch::Fetcher;
 use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
-use crate::rootless::{self, Caller, id_map};
 
 /// Runs the command; returns the process's exit code.
 pub(super) fn run(
@@ -35,14 +35,14 @@ pub(super) fn run(
     let ready = at_hand.map(|located| request::build_request(args, environment, located));
     let ready = ready.transpose()?;
     let secrets = request::secrets(args, environment)?;
-    enter_sandbox(global)?;
+    let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
     let options = ClientOptions {
         credentials: environment.credentials(),
         insecure: request::insecure_registries(args)?,
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     };
-    let services = Services::open(root, Ownership::Real, options).map_err(|error| match &ready {
+    let services = Services::open(root, options, sandbox).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;
@@ -55,7 +55,8 @@ pub(super) fn run(
         Some(request) => request,
         None => {
             let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
-            let located = runtime.block_on(fetching(args, &place, &services, &fetcher))?;
+            let build_args = request::build_args(args, environment)?;
+            let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher))?;
             request::build_request(args, environment, located)?
         }
     };
@@ -86,14 +87,20 @@ pub(super) fn run(
             interrupted,
             Diagnostic::error("the build was interrupted"),
         )),
-        Err((error, None)) => Err(fixed.failure(error, recorder.as_ref())),
+        Err((error, None)) => Err(fixed.without_sandbox(no_sandbox).failure(error, recorder.as_ref())),
     }
 }
 
 /// Fetches the context; a signal ends that.
-async fn fetching(args: &BuildArgs, place: &Place, services: &Services, fetcher: &Fetcher) -> Result<Located, Failure> {
+async fn fetching(
+    args: &BuildArgs,
+    build_args: &BTreeMap<String, String>,
+    place: &Place,
+    services: &Services,
+    fetcher: &Fetcher,
+) -> Result<Located, Failure> {
     tokio::select! {
-        located = locate::fetch(args, place, services, fetcher) => located,
+        located = locate::fetch(args, build_args, place, services, fetcher) => located,
         signal = next_signal() => Err(Failure::new(signal, Diagnostic::error("the build was interrupted"))),
     }
 }
@@ -106,27 +113,6 @@ enum Outcome {
 struct PlanText {
     text: String,
     is_complete: bool,
-}
-
-/// Becomes root in a user namespace of its own; must be called before there is a second thread.
-pub(super) fn enter_sandbox(global: &GlobalArgs) -> Result<(), Failure> {
-    let entered = Caller::read().and_then(|caller| id_map::plan(&caller)).and_then(|map| {
-        if global.verbose {
-            let (ids, writer) = (map.user_count(), map.writer);
-            let _unseen = writeln!(
-                io::stderr(),
-                "sandbox: userns with {ids} ids, map written by {writer:?}"
-            );
-        }
-        rootless::enter(&map)
-    });
-    entered.map_err(|error| {
-        let failure = Failure::because(Kind::Environment, &error);
-        match error.remedy() {
-            Some(remedy) => failure.help(remedy),
-            None => failure.help("run `croze doctor` to see what this machine lacks"),
-        }
-    })
 }
 
 /// Plans and executes; the first signal ends the build gently, the second at once.
@@ -203,6 +189,17 @@ fn display(args: &BuildArgs, colored: bool) -> Display {
         ProgressArg::Auto | ProgressArg::Plain => Display::Plain(Plain::new(stderr())),
         ProgressArg::Quiet => Display::Quiet,
         ProgressArg::Rawjson => Display::RawJson(RawJson::new(stderr())),
+    }
+}
+
+/// Returns how much is said about the sandbox.
+fn say(args: &BuildArgs, global: &GlobalArgs) -> Say {
+    match args.progress {
+        ProgressArg::Rawjson => Say::Nothing,
+        _ if global.verbose => Say::Reasons,
+        ProgressArg::Quiet => Say::Nothing,
+        _ if args.quiet => Say::Nothing,
+        ProgressArg::Auto | ProgressArg::Tty | ProgressArg::Plain => Say::Choice,
     }
 }
 

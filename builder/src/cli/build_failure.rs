@@ -8,6 +8,7 @@ use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, ShipError};
 use crate::context::SelectError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
@@ -26,6 +27,8 @@ pub(super) struct Fixed {
     pub(super) ignore: Option<Arc<SourceFile>>,
     /// Whose exit code to return when a `RUN` fails.
     pub exit_code: Option<ExitCodeArg>,
+    /// Why there is no sandbox, where there is none.
+    pub(super) no_sandbox: Option<Failure>,
 }
 
 impl Fixed {
@@ -36,7 +39,13 @@ impl Fixed {
             dockerfile: Arc::clone(&request.dockerfile),
             ignore: context.and_then(|context| context.ignore.clone()),
             exit_code,
+            no_sandbox: None,
         }
+    }
+
+    /// Takes what there is to say if a step needs a sandbox and there is none.
+    pub(super) fn without_sandbox(self, no_sandbox: Option<Failure>) -> Self {
+        Self { no_sandbox, ..self }
     }
 
     /// Says what went wrong; `recorder` has the logs, if anything ran.
@@ -63,6 +72,15 @@ impl Fixed {
                 tail: None,
             },
             BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
+            BuildError::Epoch { origin, source } => {
+                let mut failure = self.at(origin, fetch_failure(&source));
+                for diagnostic in &mut failure.diagnostics {
+                    diagnostic
+                        .notes
+                        .push("`SOURCE_DATE_EPOCH` takes the time of the image from it".to_owned());
+                }
+                failure
+            }
             BuildError::Step {
                 name,
                 origin,
@@ -129,6 +147,13 @@ impl Fixed {
                 Failure::because(kind, error)
             }
             OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
+            OpError::NoSandbox => self.no_sandbox(error),
+            OpError::Exec {
+                source: RunError::Setup(SetupError::LimitAboveHard { .. }),
+                ..
+            } => Failure::because(Kind::Environment, error).help(
+                "choose a lower `--ulimit`, or raise the hard limit of the shell, the job or the pod that runs croze",
+            ),
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => self.context_failure(error),
@@ -140,6 +165,17 @@ impl Fixed {
             OpError::NotASource(_) | OpError::Source(_) => Failure::because(Kind::Bug, error),
             _ => out_of(error, Kind::Environment),
         }
+    }
+
+    /// Says that a step cannot run, with all that was found out about why.
+    fn no_sandbox(&self, error: &OpError) -> Failure {
+        let mut failure = Failure::because(Kind::Environment, error);
+        let known = self.no_sandbox.iter().flat_map(|known| &known.diagnostics);
+        for (shown, known) in failure.diagnostics.iter_mut().zip(known) {
+            shown.notes.extend(known.notes.iter().cloned());
+            shown.help = known.help.clone();
+        }
+        failure
     }
 
     /// Says what is the matter with a source, and which line of the ignore file hides it.

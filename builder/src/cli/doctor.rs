@@ -3,38 +3,54 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::json;
-
-use super::args::{Format, FormatArgs};
+use super::args::{DoctorArgs, Format};
 use super::build::print;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
-use crate::doctor::{self, Importance, Need, Status};
+use crate::doctor::{self, Examination, Importance, Need, Status};
+use crate::rung::Rung;
 
 /// Prints the examination; fails with the exit code of a lacking machine if no `RUN` can be run here.
-pub(super) fn run(args: &FormatArgs, root: &Path, environment: &Environment) -> Result<ExitCode, Failure> {
-    let needs = doctor::examine(root, &environment.get("PATH").unwrap_or_default());
-    let can_run = doctor::can_run(&needs);
+pub(super) fn run(args: &DoctorArgs, root: &Path, environment: &Environment) -> Result<ExitCode, Failure> {
+    let examination = examine(args.sandbox.rung(), root, environment);
     print(&match args.format {
-        Format::Json => format!("{:#}\n", json!({ "sandbox": rung(can_run), "needs": needs })),
-        Format::Text => text(&needs, can_run),
+        Format::Json => json(&examination)?,
+        Format::Text => text(&examination),
     })?;
-    Ok(if can_run {
+    Ok(if examination.can_run() {
         ExitCode::SUCCESS
     } else {
         Kind::Environment.into()
     })
 }
 
-fn rung(can_run: bool) -> Option<&'static str> {
-    can_run.then_some("userns")
+/// Returns what is printed where a build cannot start.
+pub(super) fn report(wanted: Option<Rung>, root: &Path, environment: &Environment) -> String {
+    text(&examine(wanted, root, environment))
 }
 
-fn text(needs: &[Need], can_run: bool) -> String {
-    let mut text: String = needs.iter().map(line).collect();
-    text.push_str(match rung(can_run) {
-        Some(_) => "\nRUN steps are confined by `userns`: a user namespace with a full id map\n",
-        None => "\nno RUN step can be run here\n",
+fn examine(wanted: Option<Rung>, root: &Path, environment: &Environment) -> Examination {
+    doctor::examine(wanted, root, &environment.get("PATH").unwrap_or_default())
+}
+
+fn json(examination: &Examination) -> Result<String, Failure> {
+    let json = serde_json::to_string_pretty(examination);
+    Ok(json.map_err(|error| Failure::because(Kind::Bug, &error))? + "\n")
+}
+
+fn text(examination: &Examination) -> String {
+    let mut text = String::new();
+    for examined in &examination.rungs {
+        let verdict = if examined.works { "works" } else { "does not work" };
+        text.push_str(&format!("`{}` {verdict}: {}\n", examined.rung, examined.rung.summary()));
+        text.extend(examined.needs.iter().map(line));
+        text.push('\n');
+    }
+    text.push_str("this machine\n");
+    text.extend(examination.needs.iter().map(line));
+    text.push_str(&match examination.confinement {
+        Some(confinement) if examination.can_run() => format!("\nRUN steps are confined by {confinement}\n"),
+        _ => "\nno RUN step can be run here\n".to_owned(),
     });
     text
 }
@@ -42,7 +58,8 @@ fn text(needs: &[Need], can_run: bool) -> String {
 fn line(need: &Need) -> String {
     let name = need.name;
     match (&need.status, need.importance) {
-        (Status::Has { detail }, _) => format!("have  {name}: {detail}\n"),
+        (Status::Has { detail }, _) => format!("  have  {name}: {detail}\n"),
+        (Status::Untried, _) => format!("  ?     {name}: not tried, for want of the above\n"),
         (Status::Misses { cause, fix }, importance) => {
             let word = match importance {
                 Importance::Required => "MISS",
@@ -50,9 +67,9 @@ fn line(need: &Need) -> String {
             };
             let fix = fix
                 .as_ref()
-                .map(|fix| format!("      fix: {fix}\n"))
+                .map(|fix| format!("        fix: {fix}\n"))
                 .unwrap_or_default();
-            format!("{word}  {name}: {cause}\n{fix}")
+            format!("  {word}  {name}: {cause}\n{fix}")
         }
     }
 }
@@ -60,35 +77,46 @@ fn line(need: &Need) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn need(importance: Importance, status: Status) -> Need {
-        Need {
-            name: "thing",
-            importance,
-            status,
-        }
-    }
+    use crate::doctor::ExaminedRung;
 
     #[test]
     fn what_is_missing_comes_with_its_fix() {
-        let has = need(
-            Importance::Required,
-            Status::Has {
-                detail: "42".to_owned(),
-            },
+        let need = |importance, status| Need {
+            name: "thing",
+            importance,
+            status,
+        };
+        let misses = |cause: &str, fix: Option<&str>| Status::Misses {
+            cause: cause.to_owned(),
+            fix: fix.map(str::to_owned),
+        };
+        let has = Status::Has {
+            detail: "42".to_owned(),
+        };
+        let examination = Examination {
+            confinement: None,
+            rungs: vec![ExaminedRung {
+                rung: Rung::Direct,
+                works: false,
+                needs: vec![
+                    need(Importance::Required, has),
+                    need(Importance::Useful, misses("gone", Some("bring it back"))),
+                    need(Importance::Required, misses("never was", None)),
+                    need(Importance::Required, Status::Untried),
+                ],
+            }],
+            needs: Vec::new(),
+        };
+        assert_eq!(
+            text(&examination),
+            "`direct` does not work: namespaces without a user namespace of croze's own\n  \
+               have  thing: 42\n  \
+               miss  thing: gone\n        \
+                     fix: bring it back\n  \
+               MISS  thing: never was\n  \
+               ?     thing: not tried, for want of the above\n\n\
+             this machine\n\n\
+             no RUN step can be run here\n"
         );
-        let misses = need(
-            Importance::Useful,
-            Status::Misses {
-                cause: "gone".to_owned(),
-                fix: Some("bring it back".to_owned()),
-            },
-        );
-        let shown = text(&[has, misses], true);
-        assert!(
-            shown.starts_with("have  thing: 42\nmiss  thing: gone\n      fix: bring it back\n"),
-            "{shown}"
-        );
-        assert!(shown.contains("`userns`") && text(&[], false).contains("no RUN step"));
     }
 }

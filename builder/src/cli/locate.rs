@@ -8,6 +8,7 @@
 //!
 //! Ignore files apply to directories only.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use crate::diagnostic::{Diagnostic, SourceFile, nearest};
 use crate::fetch::{ContextFile, Fetched, Fetcher};
 use crate::op::GitOp;
 use crate::ops::LocalDirectory;
-use crate::remote::{Remote, WebAddress};
+use crate::remote::{GitAddress, MtimeOf, Remote, WebAddress};
 use snapshotter::Root;
 
 /// The longest Dockerfile or ignore file that is read, in bytes.
@@ -92,12 +93,13 @@ pub(super) fn at_hand(args: &BuildArgs, place: &Place) -> Result<Option<Located>
     }))
 }
 
-/// Fetches the context, and the Dockerfile if it is elsewhere.
+/// Fetches the context, and the Dockerfile if it is elsewhere; some of `build_args` say how.
 ///
 /// # Errors
 /// If they cannot be had.
 pub(super) async fn fetch(
     args: &BuildArgs,
+    build_args: &BTreeMap<String, String>,
     place: &Place,
     services: &Services,
     fetcher: &Fetcher,
@@ -117,14 +119,7 @@ pub(super) async fn fetch(
             });
         }
         Place::Remote(Remote::Git(address)) => {
-            let keep = args
-                .build_args
-                .iter()
-                .any(|arg| arg == "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1");
-            let op = GitOp {
-                keep_git_dir: address.keep_git_dir.unwrap_or(keep),
-                address: address.clone(),
-            };
+            let op = commit(address, build_args);
             ContextFile::Tree(fetcher.git(&op).await.map_err(|error| fetch_failure(&error))?)
         }
         Place::Remote(Remote::Web(address)) => fetcher
@@ -161,6 +156,24 @@ pub(super) async fn fetch(
                 time,
             })
         }
+    }
+}
+
+/// Returns what fetches a context from a repository. Whoever asks for a certain time wants files that bear one: that
+/// of the commit, unless the address says otherwise.
+fn commit(address: &GitAddress, build_args: &BTreeMap<String, String>) -> GitOp {
+    let given = |name: &str| build_args.get(name).map(String::as_str).unwrap_or_default();
+    let keep = matches!(
+        given("BUILDKIT_CONTEXT_KEEP_GIT_DIR"),
+        "1" | "t" | "T" | "true" | "True" | "TRUE"
+    );
+    let commit = Some(MtimeOf::Commit).filter(|_| !given("SOURCE_DATE_EPOCH").is_empty());
+    GitOp {
+        keep_git_dir: address.keep_git_dir.unwrap_or(keep),
+        address: GitAddress {
+            mtime: address.mtime.or(commit),
+            ..address.clone()
+        },
     }
 }
 

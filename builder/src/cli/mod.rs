@@ -7,12 +7,14 @@ mod call;
 mod contexts;
 mod credentials;
 mod doctor;
+mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;
 mod locate;
 mod render;
 mod request;
+mod sandbox;
 mod ssh;
 mod store;
 mod values;
@@ -78,11 +80,11 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
-            build::enter_sandbox(&cli.global)?;
+            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
             build::print(&store::usage(&root()?, args)?)?;
         }
         Command::Prune(args) => {
-            build::enter_sandbox(&cli.global)?;
+            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
             build::print(&store::prune(&root()?, args)?)?;
         }
         Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,

@@ -8,6 +8,7 @@ use registry::oci::{Platform, Reference};
 
 use super::args::{BuildArgs, NetworkArg};
 use super::contexts;
+use super::entitlements;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::{self, Located};
@@ -15,9 +16,9 @@ use super::ssh;
 use super::values::{self, ValueError};
 use crate::build::{Annotations, BuildRequest, Fetching};
 use crate::diagnostic::Diagnostic;
-use crate::executor::DEFAULT_SHM_SIZE;
-use crate::export::{Destination, LayoutPlace, OutputSpec};
-use crate::frontend::{Entitlement, NoCache};
+use crate::executor::{DEFAULT_SHM_SIZE, LimitError};
+use crate::export::{Destination, LayoutPlace, LocalMode, OutputSpec};
+use crate::frontend::NoCache;
 use crate::op::Network;
 use crate::ops::Secrets;
 
@@ -74,7 +75,7 @@ pub(super) fn build_request(
             NetworkArg::None => Network::None,
             NetworkArg::Host => Network::Host,
         },
-        allow: entitlements(args)?,
+        allow: entitlements::of_dockerfile(args)?,
         add_hosts: args
             .add_hosts
             .iter()
@@ -82,6 +83,9 @@ pub(super) fn build_request(
             .collect::<Result<_, _>>()
             .map_err(usage)?,
         shm_size: shm_size.map_err(usage)?.unwrap_or(DEFAULT_SHM_SIZE),
+        limits: parse_all("--ulimit", &args.ulimits, |text| {
+            text.parse().map_err(|error: LimitError| error.to_string())
+        })?,
         secrets: secrets(args, environment)?,
         fetching: fetching(args, environment),
         jobs: args.jobs,
@@ -169,6 +173,14 @@ fn outputs(args: &BuildArgs, tags: &[Reference]) -> Result<Vec<OutputSpec>, Fail
 
 /// Refuses what an output cannot do together with the other options.
 fn check_output(args: &BuildArgs, text: &str, output: &OutputSpec) -> Result<(), Failure> {
+    if let OutputSpec::Local {
+        directory,
+        mode: LocalMode::Delete,
+        ..
+    } = output
+    {
+        entitlements::check_delete(args, directory)?;
+    }
     let refuse = |problem: &str| Err(usage(ValueError::new("--output", text, problem)));
     let to_stdout = match output {
         OutputSpec::Tar { destination, .. } => *destination == Destination::Stdout,
@@ -192,7 +204,7 @@ fn check_output(args: &BuildArgs, text: &str, output: &OutputSpec) -> Result<(),
 }
 
 /// Reads `--build-arg`s; those without a value, the proxies and `SOURCE_DATE_EPOCH` come from the environment.
-fn build_args(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn build_args(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, String>, Failure> {
     let mut given: BTreeMap<String, String> = environment.proxies().into_iter().collect();
     if let Some(epoch) = environment.text("SOURCE_DATE_EPOCH") {
         given.insert("SOURCE_DATE_EPOCH".to_owned(), epoch);
@@ -230,24 +242,6 @@ fn annotations(texts: &[String]) -> Result<Annotations, Failure> {
         place.insert(key, value);
     }
     Ok(annotations)
-}
-
-fn entitlements(args: &BuildArgs) -> Result<BTreeSet<Entitlement>, Failure> {
-    let mut allowed = BTreeSet::new();
-    for text in &args.allow {
-        match text.as_str() {
-            "network.host" => drop(allowed.insert(Entitlement::NetworkHost)),
-            other => {
-                let problem = "the only entitlement that can be given is `network.host`";
-                return Err(usage(ValueError::new("--allow", other, problem)));
-            }
-        }
-    }
-    if args.network == NetworkArg::Host && !allowed.contains(&Entitlement::NetworkHost) {
-        let message = Diagnostic::error("`--network host` needs consent").help("add `--allow network.host`");
-        return Err(Failure::new(Kind::Usage, message));
-    }
-    Ok(allowed)
 }
 
 /// Returns what fetching from the network may use.

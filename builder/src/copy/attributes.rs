@@ -127,6 +127,11 @@ impl Dresser {
     }
 }
 
+/// Sets the modification time of an open file or directory.
+pub(super) fn set_time(file: BorrowedFd<'_>, time: Timestamp) -> Result<(), Errno> {
+    futimens(file, &times(Some(time)))
+}
+
 fn owned(owner: Owner, dressed: Result<(), Errno>) -> Result<(), Undressed> {
     match dressed {
         Err(Errno::INVAL | Errno::OVERFLOW) => Err(Undressed::NoSuchOwner(owner)),

@@ -16,7 +16,7 @@
 //! | links in a source directory | stay links |
 //! | a socket | an empty file |
 //! | an archive, in `ADD` | its content, with its own owners (or `--chown`) and modes; `--chmod` does not reach inside |
-//! | times | kept to the nanosecond; heredocs and directories that were made have the present |
+//! | times | kept to the nanosecond; heredocs and directories that were made have `SOURCE_DATE_EPOCH`, else the present |
 
 pub(crate) mod archive;
 mod attributes;
@@ -30,11 +30,11 @@ mod tree;
 
 use std::ffi::OsString;
 use std::io::Seek as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use snapshotter::{DirAttributes, FsError, Root, Stat};
+use snapshotter::{DirAttributes, FsError, Root, Stat, Timestamp};
 
 pub use error::CopyError;
 
@@ -52,6 +52,8 @@ pub struct Copier<'a> {
     owner: Option<Owner>,
     into: &'a Root,
     transfer: Transfer,
+    /// Directories that were made and are to bear a certain time, which everything put into them changes.
+    made: Vec<PathBuf>,
 }
 
 /// How the files of one source arrive.
@@ -103,6 +105,7 @@ impl<'a> Copier<'a> {
             owner,
             into,
             transfer: Transfer::new(),
+            made: Vec::new(),
         }
     }
 
@@ -133,8 +136,20 @@ impl<'a> Copier<'a> {
     }
 
     /// Ends the copy and tells what it did.
-    pub fn finish(self) -> Copied {
-        self.transfer.finish()
+    pub fn finish(self) -> Result<Copied, CopyError> {
+        if let Some(time) = self.time() {
+            for path in &self.made {
+                let directory = self.into.open_dir(path)?;
+                attributes::set_time(directory.as_fd(), time)
+                    .map_err(|errno| FsError::new("set the time of", absolute(path), errno))?;
+            }
+        }
+        Ok(self.transfer.finish())
+    }
+
+    /// Returns the time of what the copy itself makes; the present if there is none.
+    fn time(&self) -> Option<Timestamp> {
+        self.op.mtime.map(Timestamp::from_seconds)
     }
 
     fn manner(&self, keep_owner: bool) -> Manner<'a> {
@@ -143,6 +158,7 @@ impl<'a> Copier<'a> {
             keep_owner,
             chmod: self.op.chmod.as_ref(),
             parents: self.op.parents,
+            time: self.time(),
         }
     }
 
@@ -236,7 +252,7 @@ impl<'a> Copier<'a> {
     }
 
     /// Opens the destination as a directory, which is made if it is missing.
-    fn make_directory(&self, destination: &Destination) -> Result<OwnedFd, CopyError> {
+    fn make_directory(&mut self, destination: &Destination) -> Result<OwnedFd, CopyError> {
         if destination.stat.is_some_and(|stat| !stat.is_dir()) {
             return Err(CopyError::DirectoryOverFile {
                 path: absolute(&destination.path),
@@ -248,7 +264,7 @@ impl<'a> Copier<'a> {
     /// Opens the directory that a file goes to, and returns it with the file's name there; `own_name` is what the
     /// file is called if the destination is a directory.
     fn directory_and_name(
-        &self,
+        &mut self,
         destination: &Destination,
         own_name: &OsString,
     ) -> Result<(OwnedFd, OsString), CopyError> {
@@ -269,7 +285,15 @@ impl<'a> Copier<'a> {
         }
     }
 
-    fn make_dirs(&self, path: &Path) -> Result<OwnedFd, CopyError> {
+    fn make_dirs(&mut self, path: &Path) -> Result<OwnedFd, CopyError> {
+        if self.op.mtime.is_some() {
+            for missing in path.ancestors() {
+                if self.into.stat(missing, false)?.is_some() {
+                    break;
+                }
+                self.made.push(missing.to_owned());
+            }
+        }
         let Owner { uid, gid } = self.owner.unwrap_or_default();
         let mode = match self.op.chmod {
             Some(Chmod::Octal(mode)) => mode,

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, openat, symlinkat, unl
 use rustix::io::Errno;
 use snapshotter::layer::Unpacked;
 use snapshotter::xattr::{self, Xattr};
-use snapshotter::{FsError, Inodes, Stat};
+use snapshotter::{FsError, Inodes, Stat, Timestamp};
 
 use super::attributes::{Attributes, Dresser};
 use super::dirs::{Dir, Dirs};
@@ -38,6 +38,8 @@ pub(super) struct Manner<'a> {
     pub(super) chmod: Option<&'a Chmod>,
     /// `--parents`: directories that exist keep all but their mode.
     pub(super) parents: bool,
+    /// The time of heredocs; the present if `None`.
+    pub(super) time: Option<Timestamp>,
 }
 
 impl Manner<'_> {
@@ -178,7 +180,7 @@ impl Transfer {
         let attributes = Attributes {
             owner,
             mode: manner.mode(INLINE_MODE, false),
-            mtime: None,
+            mtime: manner.time,
         };
         self.dress_file(target, to, &file, &attributes, &[])
     }

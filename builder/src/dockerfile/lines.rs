@@ -4,7 +4,7 @@ use super::{directive::Directives, mapped::Mapped};
 use crate::diagnostic::{Diagnostic, Span};
 
 /// Bytes that a physical line may have without its line break, as in BuildKit.
-const LINE_LIMIT: usize = 65_535;
+pub(super) const LINE_LIMIT: usize = 65_535;
 
 /// A line as it stands in the file.
 #[derive(Clone, Copy, Debug)]

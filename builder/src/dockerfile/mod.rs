@@ -31,4 +31,4 @@ pub use instruction::{
 pub use keyword::Keyword;
 pub use mount::{Expander, Mount};
 pub use parse::{parse, parse_partially, parse_trigger};
-pub use print::print;
+pub use print::{Unprintable, print};

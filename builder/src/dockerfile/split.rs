@@ -3,7 +3,7 @@
 use super::mapped::Part;
 
 /// Blanks between the words of `FROM`, `COPY`, `EXPOSE` and the like; other white space belongs to words.
-const BLANKS: [char; 5] = ['\t', '\u{b}', '\u{c}', '\r', ' '];
+pub(super) const BLANKS: [char; 5] = ['\t', '\u{b}', '\u{c}', '\r', ' '];
 
 /// Splits at blanks; quotes mean nothing.
 pub(super) fn at_blanks(text: Part<'_>) -> Vec<Part<'_>> {

@@ -1,24 +1,47 @@
 //! What a build needs of this machine: what is there, what is missing, and what to do about it.
 //!
-//! Nothing is concluded from versions or settings: a probe does the thing itself, in a copy of the process, by the
-//! same functions that a build uses. The result is plain data; the command line renders it.
+//! Nothing is concluded from versions or settings: the rungs are tried by the same functions that a build uses. The
+//! result is plain data; the command line renders it.
 
-mod probe;
+mod landlock;
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::statvfs;
 use serde::{Deserialize, Serialize};
 
-use crate::rootless::{Caller, EnterError, find_helper, id_map};
-use probe::Probed;
+use crate::rung::{self, Confinement, Outcome, Rung, Survey, Trial};
 
 /// Free space below which most builds will fail, in bytes.
 const LITTLE_SPACE: u64 = 1 << 30;
 
-/// Something a build needs.
+/// What this machine has for a build.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Examination {
+    /// What confines a `RUN` here; `None` if nothing can.
+    #[serde(flatten)]
+    pub confinement: Option<Confinement>,
+    /// Every rung that was tried, the strongest first.
+    pub rungs: Vec<ExaminedRung>,
+    /// What a build needs or uses beside a rung.
+    pub needs: Vec<Need>,
+}
+
+/// A rung and what it needs.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ExaminedRung {
+    /// Which rung.
+    pub rung: Rung,
+    /// Whether it works here.
+    pub works: bool,
+    /// What it needs.
+    pub needs: Vec<Need>,
+}
+
+/// Something that a build or a rung needs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Need {
     /// A few words for it.
@@ -34,9 +57,9 @@ pub struct Need {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Importance {
-    /// No `RUN` can be run.
+    /// The rung, or without any rung every `RUN`.
     Required,
-    /// Builds work, without what the need stands for.
+    /// What the need stands for, and no more.
     Useful,
 }
 
@@ -56,6 +79,8 @@ pub enum Status {
         /// What to do.
         fix: Option<String>,
     },
+    /// It could not be tried, because something else is missing.
+    Untried,
 }
 
 impl Status {
@@ -70,71 +95,70 @@ impl Status {
         }
     }
 
-    fn from_enter_error(error: &EnterError) -> Self {
-        Self::Misses {
-            cause: probe::chain(error),
-            fix: error.remedy(),
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Has(detail) => Self::has(detail),
+            Outcome::Misses(refusal) => Self::Misses {
+                cause: chain(refusal),
+                fix: refusal.remedy(),
+            },
+            Outcome::Untried => Self::Untried,
         }
     }
 }
 
-/// Whether everything is there without which no `RUN` can be run.
-pub fn can_run(needs: &[Need]) -> bool {
-    let missing = |need: &Need| need.importance == Importance::Required && matches!(need.status, Status::Misses { .. });
-    !needs.iter().any(missing)
+impl Examination {
+    /// Returns whether a `RUN` can be run here.
+    pub fn can_run(&self) -> bool {
+        let is_missing =
+            |need: &Need| need.importance == Importance::Required && !matches!(need.status, Status::Has { .. });
+        self.confinement.is_some() && !self.needs.iter().any(is_missing)
+    }
 }
 
-/// Examines this machine. `state_root` is where state would be kept, `search_path` the value of `PATH`.
+/// Examines this machine for a rung, or for all of them. `state_root` is where state would be kept, `search_path` the
+/// value of `PATH`.
 ///
 /// Must be called before there are threads.
-pub fn examine(state_root: &Path, search_path: &OsStr) -> Vec<Need> {
-    let state_root = nearest_existing(state_root);
-    let planned = Caller::read().and_then(|caller| Ok((id_map::plan(&caller)?, caller)));
-    let probed = match &planned {
-        Ok((map, _)) => probe::probe(map, state_root),
-        Err(error) => Probed::not_entered(Status::from_enter_error(error)),
-    };
+pub fn examine(wanted: Option<Rung>, state_root: &Path, search_path: &OsStr) -> Examination {
+    examined(&rung::survey(wanted, state_root), state_root, search_path)
+}
+
+fn examined(survey: &Survey, state_root: &Path, search_path: &OsStr) -> Examination {
+    use Importance::{Required, Useful};
     let need = |name, importance, status| Need {
         name,
         importance,
         status,
     };
-    use Importance::{Required, Useful};
-    vec![
-        need("user namespace", Required, probed.namespace),
-        need("subordinate ids", Required, subordinate_ids(&planned)),
-        need("newuidmap", Required, helpers(&planned)),
-        need("overlay on the state directory", Required, probed.overlay),
-        need("new /proc", Required, probed.proc),
-        need("seccomp", Required, seccomp()),
-        need("landlock", Useful, probed.landlock),
-        need("control groups", Useful, control_groups()),
-        need("git", Useful, git(search_path)),
-        need("disk space", Useful, disk_space(state_root)),
-    ]
-}
-
-type Planned = Result<(id_map::IdMap, Caller), EnterError>;
-
-fn subordinate_ids(planned: &Planned) -> Status {
-    match planned {
-        Ok((map, _)) => Status::has(format!("{} users", map.user_count())),
-        Err(error) => Status::from_enter_error(error),
+    Examination {
+        confinement: survey.confinement(),
+        rungs: survey.trials.iter().map(examined_rung).collect(),
+        needs: vec![
+            need("seccomp", Required, seccomp()),
+            need("landlock", Useful, landlock::examine()),
+            need("control groups", Useful, control_groups()),
+            need("git", Useful, git(search_path)),
+            need("disk space", Useful, disk_space(rung::nearest_existing(state_root))),
+        ],
     }
 }
 
-fn helpers(planned: &Planned) -> Status {
-    if let Ok((map, _)) = planned
-        && map.writer == id_map::Writer::Direct
-    {
-        return Status::has("not needed: this user may write id maps");
+fn examined_rung(trial: &Trial) -> ExaminedRung {
+    let needs = trial.checks.iter().map(|check| Need {
+        name: check.need,
+        importance: if check.is_required {
+            Importance::Required
+        } else {
+            Importance::Useful
+        },
+        status: Status::of(&check.outcome),
+    });
+    ExaminedRung {
+        rung: trial.rung,
+        works: trial.confinement.is_some(),
+        needs: needs.collect(),
     }
-    for name in ["newuidmap", "newgidmap"] {
-        if find_helper(name).is_none() {
-            return Status::from_enter_error(&EnterError::NoHelper { name: name.into() });
-        }
-    }
-    Status::has(find_helper("newuidmap").unwrap_or_default().display().to_string())
 }
 
 fn seccomp() -> Status {
@@ -195,52 +219,53 @@ fn disk_space(state_root: &Path) -> Status {
     Status::has(detail)
 }
 
-/// Returns the directory itself or the nearest one above that exists.
-fn nearest_existing(path: &Path) -> &Path {
-    path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"))
-}
-
-/// Where a probe keeps its files.
-fn probe_dir(state_root: &Path) -> PathBuf {
-    state_root.join(format!(".croze-doctor-{}", std::process::id()))
+/// Returns an error's text with that of its causes.
+pub fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_state_directory_to_be_is_examined_where_it_will_be() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(nearest_existing(&dir.path().join("a/b/c")), dir.path());
+    fn need(importance: Importance, status: Status) -> Need {
+        Need {
+            name: "x",
+            importance,
+            status,
+        }
+    }
+
+    fn missing() -> Status {
+        Status::misses("gone", "get it")
     }
 
     #[test]
     fn only_what_is_required_keeps_a_step_from_running() {
-        let need = |importance, status| Need {
-            name: "x",
-            importance,
-            status,
+        let examination = |confinement, needs: &[Need]| Examination {
+            confinement,
+            rungs: Vec::new(),
+            needs: needs.to_vec(),
         };
-        let missing = || Status::misses("gone", "get it");
-        assert!(can_run(&[
-            need(Importance::Useful, missing()),
-            need(Importance::Required, Status::has("x"))
-        ]));
-        assert!(!can_run(&[need(Importance::Required, missing())]));
+        let confinement = Some(Confinement {
+            rung: Rung::Userns,
+            stacking: Rung::Userns.stacking(),
+            proc: rung::ProcView::New,
+        });
+        let useful = need(Importance::Useful, missing());
+        let required = need(Importance::Required, missing());
+        assert!(examination(confinement, std::slice::from_ref(&useful)).can_run());
+        assert!(!examination(confinement, &[useful, required]).can_run());
+        assert!(!examination(None, &[]).can_run());
     }
 
     #[test]
     fn a_need_is_one_flat_json_object() {
-        let need = Need {
-            name: "git",
-            importance: Importance::Useful,
-            status: Status::misses("gone", "get it"),
-        };
-        let json = serde_json::to_string(&need).unwrap();
+        let json = serde_json::to_string(&need(Importance::Useful, missing())).unwrap();
         assert_eq!(
             json,
-            r#"{"name":"git","importance":"useful","status":"misses","cause":"gone","fix":"get it"}"#
+            r#"{"name":"x","importance":"useful","status":"misses","cause":"gone","fix":"get it"}"#
         );
     }
 }

@@ -12,6 +12,7 @@
 //! killed when the monitor dies; the pid namespace takes everything the step has started along.
 
 mod exit;
+mod limits;
 mod process;
 mod plan;
 mod setup_error;
@@ -25,7 +26,8 @@ mod run;
 
 pub use exit::{Exit, GRACE, Stop};
 pub use init::init_main_if_asked;
-pub use plan::{DEFAULT_PATH, MountIndex, SetupStep, Source, plan};
+pub use limits::{LimitError, ResourceLimit};
+pub use plan::{DEFAULT_PATH, MountIndex, Plan, Processes, SetupStep, Source, plan};
 pub use process::{Content, Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Process, Tree};
 pub use run::Executor;
 pub use run_error::RunError;

@@ -1,4 +1,4 @@
-//! From a [`Process`] to the steps that set it up: pure, printable, and the same on every machine.
+//! From a [`Process`] and a [`Confinement`] to the steps that set it up: pure, printable, and the same on every machine.
 //!
 //! What is a decision is made here; what is a system call happens in `init`. The order is part of the security:
 //!
@@ -13,13 +13,33 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use snapshotter::Overlay;
 
+use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Process, Tree};
+use crate::rung::{Confinement, ProcView};
 
 /// `PATH` of a process that has none; Docker's.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Number of a mount that a plan has opened, in order.
 pub type MountIndex = usize;
+
+/// All that a monitor is told.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// What ends everything that the step has started.
+    pub processes: Processes,
+    /// The way from a bare child process to the program.
+    pub steps: Vec<SetupStep>,
+}
+
+/// What ends everything that a step has started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Processes {
+    /// The kernel, with the step's own pid namespace.
+    PidNamespace,
+    /// The monitor, which adopts and kills what the step leaves behind.
+    Adopted,
+}
 
 /// One step of the way from a bare child process to the program.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -76,12 +96,19 @@ pub enum SetupStep {
     Session,
     /// Go to the working directory.
     WorkingDirectory(PathBuf),
-    /// Close off the abstract Unix sockets of other processes in the same network, where the kernel can.
-    HideAbstractSockets,
+    /// Close the step off from processes outside of it, where the kernel can.
+    CloseOff {
+        /// From their abstract Unix sockets.
+        sockets: bool,
+        /// From sending them signals.
+        signals: bool,
+    },
     /// Install Docker's seccomp profile.
     Seccomp,
     /// Take on the credentials and Docker's capabilities.
     Credentials(Credentials),
+    /// Set resource limits.
+    Limits(Vec<ResourceLimit>),
     /// Become the program.
     Exec {
         /// Program and arguments.
@@ -94,8 +121,11 @@ pub enum SetupStep {
 /// Where a mount comes from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Source {
-    /// A new procfs for the pid namespace.
-    Proc,
+    /// A procfs: a new one for an own pid namespace, else croze's.
+    Proc {
+        /// Whether it is a new one.
+        new: bool,
+    },
     /// A read-only sysfs: a new one for an own network, else the host's.
     Sys {
         /// Whether it is a new one.
@@ -136,9 +166,21 @@ pub enum Source {
 }
 
 /// Compiles a process to steps. `scratch` is an empty directory of the host to mount on.
-pub fn plan(process: &Process, scratch: &Path) -> Vec<SetupStep> {
+pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
+    let own_processes = confinement.proc == ProcView::New;
+    Plan {
+        processes: if own_processes {
+            Processes::PidNamespace
+        } else {
+            Processes::Adopted
+        },
+        steps: steps(process, scratch, own_processes),
+    }
+}
+
+fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupStep> {
     let own_network = process.network == Network::None;
-    let mounts = mounts(process, own_network);
+    let mounts = mounts(process, own_processes, own_network);
     let targets: Vec<_> = mounts.iter().map(|(target, _)| target.clone()).enumerate().collect();
 
     let mut steps = vec![
@@ -169,17 +211,20 @@ pub fn plan(process: &Process, scratch: &Path) -> Vec<SetupStep> {
     }
     steps.push(SetupStep::Session);
     steps.push(SetupStep::WorkingDirectory(process.cwd.clone()));
-    if process.network == Network::Default {
-        steps.push(SetupStep::HideAbstractSockets);
+    let close_off = (process.network == Network::Default, !own_processes);
+    if let (sockets @ true, signals) | (sockets, signals @ true) = close_off {
+        steps.push(SetupStep::CloseOff { sockets, signals });
     }
-    steps.extend([
-        SetupStep::Seccomp,
-        SetupStep::Credentials(process.credentials.clone()),
-        SetupStep::Exec {
-            args: process.args.clone(),
-            env: environment(process),
-        },
-    ]);
+    steps.push(SetupStep::Seccomp);
+    steps.push(SetupStep::Credentials(process.credentials.clone()));
+    if !process.limits.is_empty() {
+        // Late, so that they hold for the program and not for what sets it up.
+        steps.push(SetupStep::Limits(process.limits.clone()));
+    }
+    steps.push(SetupStep::Exec {
+        args: process.args.clone(),
+        env: environment(process),
+    });
     steps
 }
 
@@ -188,7 +233,7 @@ const PROC: MountIndex = 0;
 const SYS: MountIndex = 1;
 const DEV: MountIndex = 2;
 
-fn mounts(process: &Process, own_network: bool) -> Vec<(PathBuf, Source)> {
+fn mounts(process: &Process, own_processes: bool, own_network: bool) -> Vec<(PathBuf, Source)> {
     let text_file = |text: String| Source::File {
         content: Content(text.into_bytes()),
         mode: 0o644,
@@ -196,7 +241,7 @@ fn mounts(process: &Process, own_network: bool) -> Vec<(PathBuf, Source)> {
         gid: 0,
     };
     let ours = [
-        ("/proc", Source::Proc),
+        ("/proc", Source::Proc { new: own_processes }),
         ("/sys", Source::Sys { new: own_network }),
         ("/dev", Source::Dev),
         ("/etc/resolv.conf", text_file(process.resolv_conf.clone())),

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use snapshotter::Overlay;
 
+use super::limits::ResourceLimit;
+
 /// One program to run in one root file system.
 ///
 /// All paths inside the step are absolute and are resolved within its root: a symbolic link of the image never
@@ -35,6 +37,8 @@ pub struct Process {
     pub resolv_conf: String,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: u64,
+    /// Resource limits, in order; those of croze itself hold for everything else, but without core dumps.
+    pub limits: Vec<ResourceLimit>,
 }
 
 /// Size of `/dev/shm` unless the user asks for another, in bytes; Docker's.

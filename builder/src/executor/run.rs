@@ -20,6 +20,7 @@ use super::run_error::{RunError, system};
 use super::starter::{Monitor, Starter};
 use super::wire::{self, KILL, Outcome, TERMINATE};
 use crate::progress::Stream;
+use crate::rung::Confinement;
 
 /// Size of the buffer for a stream of output, in bytes: what a pipe holds.
 const BUFFER: usize = 64 << 10;
@@ -33,18 +34,20 @@ const DRAIN: Duration = Duration::from_millis(200);
 pub struct Executor {
     program: OwnedFd,
     scratch: PathBuf,
+    confinement: Confinement,
     starter: Mutex<Starter>,
 }
 
 impl Executor {
     /// Prepares to run processes. `scratch` is an existing, empty directory that nothing else uses; steps mount over
-    /// it, each in its own mount namespace.
-    pub fn new(scratch: &Path) -> Result<Self, RunError> {
+    /// it, each in its own mount namespace. `confinement` is what this process has entered.
+    pub fn new(scratch: &Path, confinement: Confinement) -> Result<Self, RunError> {
         let program = own_program::read_only().map_err(system("make a read-only copy of the program"))?;
         Ok(Self {
             starter: Mutex::new(Starter::start(&program)?),
             program,
             scratch: scratch.to_owned(),
+            confinement,
         })
     }
 
@@ -64,9 +67,9 @@ impl Executor {
             stderr,
         } = self.monitor()?;
         let (answers, mut orders) = control.into_split();
-        let steps = wire::encode(&plan(process, &self.scratch)).map_err(system("encode the plan"))?;
+        let plan = wire::encode(&plan(process, &self.scratch, self.confinement)).map_err(system("encode the plan"))?;
         // A monitor that dies before it has read all is reported as such below.
-        let _sent = orders.write_all(&steps).await;
+        let _sent = orders.write_all(&plan).await;
 
         let mut listener = Listener {
             stdout: Some(stdout),

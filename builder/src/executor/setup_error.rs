@@ -68,6 +68,17 @@ pub enum SetupError {
         /// Which.
         path: PathBuf,
     },
+    /// A limit is above what croze itself may raise it to.
+    #[error(
+        "cannot set the limit `{wanted}`: this machine permits at most {}",
+        permitted.map_or_else(|| "what it is".to_owned(), |limit| limit.to_string())
+    )]
+    LimitAboveHard {
+        /// As it was asked for.
+        wanted: String,
+        /// The hard limit of croze itself.
+        permitted: Option<u64>,
+    },
     /// There is no such program.
     #[error("exec: \"{program}\": executable file not found in $PATH")]
     ProgramNotFound {

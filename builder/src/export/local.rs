@@ -6,6 +6,7 @@
 //! directories are merged into, and everything else is an error.
 
 mod destination;
+mod stale;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,10 +16,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use snapshotter::walk::{self, Next, Place, Visitor};
-use snapshotter::{FileType, FsError, Inodes, Root, Stat};
+use snapshotter::{FileType, FsError, Inodes, Root, Stat, Timestamp};
 
 use super::ExportError;
 use destination::Directory;
+pub use stale::remove_stale;
 
 /// Whether exported files belong to whom they belong to in the image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +29,15 @@ pub enum Ownership {
     Keep,
     /// No, to whoever exports: an unprivileged user could not even delete files of others.
     Mine,
+}
+
+/// How files are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocalOptions {
+    /// Whose they become.
+    pub ownership: Ownership,
+    /// The latest modification time that they bear, in seconds since 1970: later ones are lowered to it.
+    pub clamp_mtime: Option<i64>,
 }
 
 /// What was written.
@@ -43,12 +54,12 @@ pub struct LocalSummary {
 /// Copies a mounted root file system into a directory, which is created if it is missing.
 ///
 /// Modes, times and hard links are kept; extended attributes are not.
-pub fn write_local(tree: &Root, directory: &Path, ownership: Ownership) -> Result<LocalSummary, ExportError> {
+pub fn write_local(tree: &Root, directory: &Path, options: LocalOptions) -> Result<LocalSummary, ExportError> {
     std::fs::create_dir_all(directory).map_err(ExportError::io("create", directory))?;
     let top = File::open(directory).map_err(ExportError::io("open", directory))?;
     let mut copier = Copier {
         directory: directory.to_owned(),
-        ownership,
+        options,
         inodes: tree.inodes().clone(),
         open: vec![Directory::from(OwnedFd::from(top))],
         linked: HashMap::new(),
@@ -62,7 +73,7 @@ pub fn write_local(tree: &Root, directory: &Path, ownership: Ownership) -> Resul
 struct Copier {
     /// For messages.
     directory: PathBuf,
-    ownership: Ownership,
+    options: LocalOptions,
     /// Of the tree that is copied.
     inodes: Inodes,
     /// The directories from the destination to where the walk is.
@@ -104,11 +115,13 @@ impl Visitor for Copier {
                 let target = readlinkat(place.dir, place.name, Vec::new())
                     .map_err(|error| FsError::new("read the link", place.path, error))?;
                 self.here().symlink(&target, place.name, &here)?;
-                self.here().finish_link(place.name, &stat, self.ownership, &here)?;
+                self.here()
+                    .finish_link(place.name, &stat, self.options.ownership, &here)?;
             }
             _ => {
                 self.here().special(place.name, &stat, &here)?;
-                self.here().finish_special(place.name, &stat, self.ownership, &here)?;
+                self.here()
+                    .finish_special(place.name, &stat, self.options.ownership, &here)?;
             }
         }
         Ok(Next::Pass)
@@ -119,7 +132,7 @@ impl Visitor for Copier {
         let path = self.directory.join(place.path);
         // Last, because whatever is put into a directory changes its time, and it may not be writable.
         match self.open.pop() {
-            Some(directory) => directory.finish(&stat, self.ownership, &path),
+            Some(directory) => directory.finish(&stat, self.options.ownership, &path),
             None => Ok(()),
         }
     }
@@ -140,12 +153,17 @@ impl Copier {
         let mut copy = File::from(file);
         let copied = io::copy(&mut File::from(source), &mut copy).map_err(ExportError::io("copy to", here))?;
         self.summary.bytes += copied;
-        Directory::finish_open(copy.as_fd(), stat, self.ownership, here)
+        Directory::finish_open(copy.as_fd(), stat, self.options.ownership, here)
     }
 
+    /// Returns the attributes that the copy of a file is given.
     fn stat(&self, place: &Place<'_>) -> Result<Stat, ExportError> {
         let stat = self.inodes.stat_at(place.dir, place.name.to_bytes());
-        Ok(stat.map_err(|error| FsError::new("stat", place.path, error))?)
+        let mut stat = stat.map_err(|error| FsError::new("stat", place.path, error))?;
+        if let Some(latest) = self.options.clamp_mtime {
+            stat.mtime = stat.mtime.min(Timestamp::from_seconds(latest));
+        }
+        Ok(stat)
     }
 }
 

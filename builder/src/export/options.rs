@@ -34,10 +34,37 @@ pub enum OutputEpoch {
     /// That of the build.
     #[default]
     OfBuild,
-    /// That of the build for config and history, but no times in layers are lowered: an empty value.
-    NotInLayers,
+    /// That of the build for config and history, but no times of files are lowered: an empty value.
+    NotInFiles,
     /// This one, in seconds since 1970.
     At(i64),
+}
+
+impl OutputEpoch {
+    /// Reads `source-date-epoch`.
+    pub(super) fn take(attributes: &mut Attributes) -> Result<Self, OutputSpecError> {
+        let epoch = attributes.take_as("source-date-epoch", "a number of seconds", |text| match text {
+            "" => Some(Self::NotInFiles),
+            text => text.parse().ok().map(Self::At),
+        })?;
+        Ok(epoch.unwrap_or_default())
+    }
+
+    /// Returns the time of config and history; `of_build` is `SOURCE_DATE_EPOCH`.
+    pub fn of_image(self, of_build: Option<i64>) -> Option<i64> {
+        match self {
+            Self::OfBuild | Self::NotInFiles => of_build,
+            Self::At(time) => Some(time),
+        }
+    }
+
+    /// Returns the time to which those of files are lowered; `of_build` is `SOURCE_DATE_EPOCH`.
+    pub fn of_files(self, of_build: Option<i64>) -> Option<i64> {
+        match self {
+            Self::NotInFiles => None,
+            Self::OfBuild | Self::At(_) => self.of_image(of_build),
+        }
+    }
 }
 
 /// One `annotation[-TARGET][[PLATFORM]].KEY=VALUE`.
@@ -90,12 +117,7 @@ impl ImageOptions {
             },
             annotations: take_annotations(attributes)?,
             rewrite_timestamp: attributes.take_flag("rewrite-timestamp")?.unwrap_or(false),
-            source_date_epoch: attributes
-                .take_as("source-date-epoch", "a number of seconds", |text| match text {
-                    "" => Some(OutputEpoch::NotInLayers),
-                    text => text.parse().ok().map(OutputEpoch::At),
-                })?
-                .unwrap_or_default(),
+            source_date_epoch: OutputEpoch::take(attributes)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use registry::oci::{PlatformError, ReferenceError};
 
-use super::{Form, ImageOptions};
+use super::{Form, ImageOptions, OutputEpoch};
 use crate::attributes::{AttributeError, Attributes};
 use crate::diagnostic::nearest;
 
@@ -28,6 +28,8 @@ pub enum OutputSpec {
         destination: Destination,
         /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
         platform_split: Option<bool>,
+        /// `source-date-epoch`: the time that no file is younger than.
+        epoch: OutputEpoch,
     },
     /// `type=local`: the root file system as files.
     Local {
@@ -35,9 +37,23 @@ pub enum OutputSpec {
         directory: PathBuf,
         /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
         platform_split: Option<bool>,
+        /// `source-date-epoch`: the time that no file is younger than.
+        epoch: OutputEpoch,
+        /// `mode`: what becomes of files that are there.
+        mode: LocalMode,
     },
     /// `type=cacheonly`: nowhere.
     CacheOnly,
+}
+
+/// What becomes of the files of a directory that the result does not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LocalMode {
+    /// They stay.
+    #[default]
+    Copy,
+    /// They are deleted.
+    Delete,
 }
 
 /// An image that keeps its name.
@@ -121,10 +137,13 @@ impl OutputSpec {
                 "-" => Self::Tar {
                     destination: Destination::Stdout,
                     platform_split: None,
+                    epoch: OutputEpoch::OfBuild,
                 },
                 path => Self::Local {
                     directory: path.into(),
                     platform_split: None,
+                    epoch: OutputEpoch::OfBuild,
+                    mode: LocalMode::Copy,
                 },
             });
         }
@@ -134,6 +153,7 @@ impl OutputSpec {
             "tar" => Self::Tar {
                 destination: destination(&mut attributes)?,
                 platform_split: attributes.take_flag("platform-split")?,
+                epoch: OutputEpoch::take(&mut attributes)?,
             },
             "oci" => Self::layout(Form::Oci, &mut attributes)?,
             "docker" => Self::layout(Form::Docker, &mut attributes)?,
@@ -176,16 +196,16 @@ impl OutputSpec {
         if directory == "-" {
             return Err(OutputSpecError::NeedsDirectory("local"));
         }
-        let mode = attributes.take_as("mode", "`copy`", |text| match text {
-            "copy" | "delete" => Some(text == "delete"),
+        let mode = attributes.take_as("mode", "`copy` or `delete`", |text| match text {
+            "copy" => Some(LocalMode::Copy),
+            "delete" => Some(LocalMode::Delete),
             _ => None,
         })?;
-        if mode == Some(true) {
-            return Err(OutputSpecError::Unsupported("mode=delete"));
-        }
         Ok(Self::Local {
             directory: directory.into(),
             platform_split: attributes.take_flag("platform-split")?,
+            epoch: OutputEpoch::take(attributes)?,
+            mode: mode.unwrap_or_default(),
         })
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use snapshotter::layer::{self, Limits, UnpackMode};
-use snapshotter::{ActiveSnapshot, FsError};
+use snapshotter::{ActiveSnapshot, FsError, SnapshotStore};
 
 use super::FetchError;
 use crate::context::BUFFER;
@@ -37,14 +37,29 @@ pub(super) fn unpack(path: &Path, address: &str, into: &ActiveSnapshot) -> Resul
     latest(into.upper())
 }
 
-/// Returns the latest time of any file below, in seconds since 1970.
+/// Returns the latest time of any file in an archive; none if it is no archive, or a damaged one.
+pub(super) fn latest_inside(path: &Path, snapshots: &SnapshotStore) -> Result<Option<i64>, FetchError> {
+    if !is_archive(path)? {
+        return Ok(None);
+    }
+    // Never committed: it is gone at the end.
+    let unpacked = snapshots.prepare()?;
+    match unpack(path, "the archive", &unpacked) {
+        Err(FetchError::Archive { .. }) => Ok(None),
+        latest => latest,
+    }
+}
+
+/// Returns the latest time of any file below, in seconds since 1970. Directories do not count: an archive need not
+/// name those that its files are in, and then they were made just now.
 fn latest(dir: &Path) -> Result<Option<i64>, FetchError> {
     let mut found = None;
     for entry in fs::read_dir(dir).map_err(FetchError::io("list", dir))? {
         let entry = entry.map_err(FetchError::io("list", dir))?;
         let metadata = entry.metadata().map_err(FetchError::io("stat", &entry.path()))?;
-        found = found.max(Some(metadata.mtime()));
-        if metadata.is_dir() {
+        if metadata.is_file() {
+            found = found.max(Some(metadata.mtime()));
+        } else if metadata.is_dir() {
             found = found.max(latest(&entry.path())?);
         }
     }

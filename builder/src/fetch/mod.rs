@@ -25,6 +25,7 @@ use snapshotter::{SnapshotName, SnapshotStore};
 pub use context::ContextFile;
 pub use error::FetchError;
 
+use crate::op::{HttpForm, Op};
 use crate::secrets::Secrets;
 
 /// Fetches the sources of one build.
@@ -91,6 +92,31 @@ impl Fetcher {
             return Ok(Some(text));
         }
         Ok(None)
+    }
+
+    /// Returns a source's own time in seconds since 1970, if it has one. That of an archive whose server says nothing
+    /// is the latest time in it, whatever is done with the archive later.
+    ///
+    /// # Errors
+    /// If the source cannot be had.
+    pub async fn time(&self, op: &Op) -> Result<Option<i64>, FetchError> {
+        let op = match op {
+            Op::Git(op) => return Ok(self.git(op).await?.time),
+            Op::Http(op) => op,
+            _ => return Ok(None),
+        };
+        let fetched = self.http(op).await?;
+        let HttpForm::File { name } = &op.form else {
+            return Ok(fetched.time);
+        };
+        if fetched.time.is_some() {
+            return Ok(fetched.time);
+        }
+        let (path, snapshots) = (
+            self.snapshots.fs_dir(&fetched.snapshot).join(name),
+            Arc::clone(&self.snapshots),
+        );
+        blocking(move || archive::latest_inside(&path, &snapshots)).await
     }
 
     fn is_kept(&self, snapshot: &SnapshotName) -> Result<bool, FetchError> {

@@ -144,5 +144,6 @@ fn everything() -> CopyOp {
         chmod: None,
         parents: false,
         exclude: Vec::new(),
+        mtime: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use registry::oci::Platform;
 
 use super::environment::Environment;
-use super::epoch;
+use super::epoch::{self, EpochSource};
 use super::expand::Expander;
 use super::request::Request;
 use crate::diagnostic::{Diagnostic, Spanned};
@@ -26,6 +26,23 @@ pub struct Globals {
 impl Globals {
     /// Evaluates the global scope; a build argument wins over a default, which is then not looked at.
     pub fn new(request: &Request) -> Result<Self, Diagnostic> {
+        let mut globals = Self::without_epoch(request)?;
+        globals.epoch = epoch::resolve(request, &globals.env)?;
+        if globals.env.get(epoch::NAME).is_some() {
+            match globals.epoch {
+                Some(seconds) => globals.env.set(epoch::NAME, &seconds.to_string()),
+                None => globals.env.remove(epoch::NAME),
+            }
+        }
+        Ok(globals)
+    }
+
+    /// Returns the source on the network that the image's time is to be taken from.
+    pub(super) fn epoch_source(request: &Request) -> Result<Option<EpochSource>, Diagnostic> {
+        epoch::source(request, &Self::without_epoch(request)?.env)
+    }
+
+    fn without_epoch(request: &Request) -> Result<Self, Diagnostic> {
         let expander = Expander::new(&request.dockerfile);
         let mut env = platform_arguments(request);
         let definitions = request
@@ -46,18 +63,11 @@ impl Globals {
             };
             env.set(&definition.name, &value);
         }
-        let epoch = epoch::resolve(request, &env)?;
-        if env.get(epoch::NAME).is_some() {
-            match epoch {
-                Some(seconds) => env.set(epoch::NAME, &seconds.to_string()),
-                None => env.remove(epoch::NAME),
-            }
-        }
         Ok(Self {
             env,
             declared,
             expander,
-            epoch,
+            epoch: None,
         })
     }
 

@@ -21,6 +21,7 @@ mod syntax;
 mod history;
 mod name;
 mod source;
+mod remote;
 mod epoch;
 mod globals;
 mod stages;
@@ -34,6 +35,7 @@ mod instruction;
 #[cfg(test)]
 mod tests;
 
+pub use epoch::EpochSource;
 pub use failure::LowerError;
 pub use globals::Globals;
 pub use lowered::{Base, COMMENT, HistoryEntry, Lowered};
@@ -69,6 +71,12 @@ pub fn references(request: &Request) -> Result<Vec<ImageRequest>, Vec<Diagnostic
         }
     }
     Ok(images)
+}
+
+/// Returns the source on the network whose time `SOURCE_DATE_EPOCH` means, if it means one: whoever can ask for that
+/// time puts it into [`Request::source_time`].
+pub fn epoch_source(request: &Request) -> Result<Option<EpochSource>, Vec<Diagnostic>> {
+    Globals::epoch_source(request).map_err(|error| vec![error.in_file(&request.dockerfile.source)])
 }
 
 /// Adds what the target is made from to a graph and returns what it comes to; `observer` watches.

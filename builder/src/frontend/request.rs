@@ -28,6 +28,8 @@ pub struct Request {
     pub contexts: BTreeMap<String, NamedContext>,
     /// The build context's own time in seconds since 1970, if it has one: what `SOURCE_DATE_EPOCH=context` means.
     pub context_time: Option<i64>,
+    /// The time of the source that [`super::epoch_source`] returns, in seconds since 1970, if it has one.
+    pub source_time: Option<i64>,
     /// `--no-cache` and `--no-cache-filter`.
     pub no_cache: NoCache,
     /// `--network`: what `RUN` gets unless it says otherwise.
@@ -55,6 +57,7 @@ impl Request {
             multi_platform: false,
             contexts: BTreeMap::new(),
             context_time: None,
+            source_time: None,
             no_cache: NoCache::None,
             network: Network::Default,
             allow: BTreeSet::new(),

@@ -23,6 +23,9 @@ pub struct CopyOp {
     pub parents: bool,
     /// `--exclude` patterns, in the language of `.dockerignore`.
     pub exclude: Vec<String>,
+    /// The time of heredocs and of directories that are made on the way, in seconds since 1970: `SOURCE_DATE_EPOCH`;
+    /// the present if `None`.
+    pub mtime: Option<i64>,
 }
 
 /// One source.

@@ -32,6 +32,9 @@ pub enum OpError {
         /// How it ended.
         exit: Exit,
     },
+    /// A command is to be run where nothing confines it.
+    #[error("no sandbox works on this machine, and `RUN` needs one")]
+    NoSandbox,
     /// The command could not be started.
     #[error("cannot run `{command}`")]
     Exec {

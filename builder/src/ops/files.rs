@@ -211,7 +211,7 @@ pub(super) fn copy(
             }
         }
     }
-    copier.finish();
+    copier.finish()?;
     working.commit(&below, key)
 }
 
@@ -263,6 +263,7 @@ pub(super) fn fill(snapshots: &SnapshotStore, files: &Rootfs, path: &str, fresh:
             chmod: None,
             parents: false,
             exclude: Vec::new(),
+            mtime: None,
         };
         let tree = Tree::root_fs(view(snapshots, files)?);
         let selection = select(&tree, Query::Exact(path), None)?;

@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Record;
 use crate::context::Selection;
-use crate::executor::{Executor, RunError};
+use crate::executor::{Executor, ResourceLimit};
 use crate::fetch::{FetchError, Fetched, Fetcher};
 use crate::graph::{Vertex, VertexId};
 use crate::image::BaseImages;
 use crate::op::Op;
 use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
+use crate::rung::Confinement;
 use crate::solver::{Evaluator, Made, Pinned, Work};
 use crate::state_dir::StateDir;
 
@@ -57,6 +58,8 @@ pub struct Ops {
     pub steps: HashMap<VertexId, StepId>,
     /// Cancelled when running processes are to be killed at once instead of being asked to end.
     pub kill: CancellationToken,
+    /// What confines them; without it none can run.
+    pub confinement: Option<Confinement>,
     /// Runs processes; made when the first one runs.
     pub executor: OnceLock<Executor>,
     /// An empty directory for the executor.
@@ -74,6 +77,8 @@ pub struct Surroundings {
     pub resolv_conf: String,
     /// Bytes of `/dev/shm`.
     pub shm_size: u64,
+    /// Resource limits.
+    pub limits: Vec<ResourceLimit>,
 }
 
 impl Evaluator for Ops {
@@ -220,12 +225,16 @@ impl Ops {
     }
 
     /// Returns what runs processes.
-    fn executor(&self) -> Result<&Executor, RunError> {
+    fn executor(&self, command: &str) -> Result<&Executor, OpError> {
         if let Some(executor) = self.executor.get() {
             return Ok(executor);
         }
+        let confinement = self.confinement.ok_or(OpError::NoSandbox)?;
         // Two steps may come here at once; the copy of the one that loses is dropped.
-        let executor = Executor::new(&self.mount_point)?;
+        let executor = Executor::new(&self.mount_point, confinement).map_err(|source| OpError::Exec {
+            command: command.to_owned(),
+            source,
+        })?;
         Ok(self.executor.get_or_init(|| executor))
     }
 

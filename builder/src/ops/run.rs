@@ -55,6 +55,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         extra_hosts: op.extra_hosts.clone(),
         resolv_conf: ops.surroundings.resolv_conf.clone(),
         shm_size: ops.surroundings.shm_size,
+        limits: ops.surroundings.limits.clone(),
     };
     let command = || op.args.join(" ");
     let step = ops.step(vertex);
@@ -67,7 +68,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         command: command(),
         source,
     };
-    let executor = ops.executor().map_err(failed)?;
+    let executor = ops.executor(&command())?;
     let (stop, stopped) = watch::channel(Stop::No);
     let exit = tokio::select! {
         exit = executor.run(&process, output, stopped) => exit,

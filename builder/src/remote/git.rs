@@ -22,8 +22,8 @@ pub struct GitAddress {
     pub keep_git_dir: Option<bool>,
     /// Whether submodules are checked out; they are if absent.
     pub submodules: Option<bool>,
-    /// Which time files bear.
-    pub mtime: MtimeOf,
+    /// Which time files bear; that of the checkout if absent.
+    pub mtime: Option<MtimeOf>,
     /// Whether the commit is asked for by its name alone.
     pub fetch_by_commit: bool,
 }
@@ -68,7 +68,7 @@ impl GitAddress {
             checksum: None,
             keep_git_dir: None,
             submodules: None,
-            mtime: MtimeOf::default(),
+            mtime: None,
             fetch_by_commit: false,
         };
         address.read_query(query)?;
@@ -104,11 +104,11 @@ impl GitAddress {
                 "submodules" => self.submodules = Some(flag(key, value)?),
                 "fetch-by-commit" => self.fetch_by_commit = flag(key, value)?,
                 "mtime" => {
-                    self.mtime = match value.as_str() {
+                    self.mtime = Some(match value.as_str() {
                         "checkout" => MtimeOf::Checkout,
                         "commit" => MtimeOf::Commit,
                         _ => return Err(RemoteError::InvalidValue { query: key, value }),
-                    }
+                    });
                 }
                 _ => return Err(RemoteError::UnexpectedQuery(key)),
             }

@@ -6,7 +6,7 @@ use std::{fs, io};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{CapabilitySet, capabilities, no_new_privs};
 
-use super::error::EnterError;
+use super::error::{EnterError, errno};
 use super::id_map::Mapping;
 use super::subid::{self, IdRange};
 
@@ -39,17 +39,11 @@ impl Caller {
         let uid = geteuid().as_raw();
         let passwd = read_if_there("/etc/passwd")?;
         let name = passwd.lines().find_map(|line| user_name(line, uid)).map(str::to_owned);
-        let system = |verb: &'static str| {
-            move |error: rustix::io::Errno| EnterError::System {
-                verb,
-                source: error.into(),
-            }
-        };
         Ok(Self {
             uid,
             gid: getegid().as_raw(),
-            capabilities: capabilities(None).map_err(system("read the capabilities"))?.effective,
-            no_new_privileges: no_new_privs().map_err(system("read no_new_privs"))?,
+            capabilities: capabilities(None).map_err(errno("read the capabilities"))?.effective,
+            no_new_privileges: no_new_privs().map_err(errno("read no_new_privs"))?,
             own_uids: Mapping::parse(&read_if_there("/proc/self/uid_map")?),
             own_gids: Mapping::parse(&read_if_there("/proc/self/gid_map")?),
             subuids: subid::ranges(&read_if_there("/etc/subuid")?, uid, name.as_deref()),

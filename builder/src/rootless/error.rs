@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 /// Users or groups.
@@ -186,5 +187,13 @@ impl EnterError {
             Self::Refused { .. } | Self::WriteMap { .. } | Self::Read { .. } | Self::System { .. } => return None,
         };
         Some(remedy)
+    }
+}
+
+/// Says of a failed system call what was attempted.
+pub(super) fn errno(verb: &'static str) -> impl Fn(Errno) -> EnterError {
+    move |error| EnterError::System {
+        verb,
+        source: error.into(),
     }
 }

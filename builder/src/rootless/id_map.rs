@@ -53,11 +53,9 @@ pub struct IdMap {
     pub writer: Writer,
 }
 
-impl IdMap {
-    /// Returns how many users there are inside.
-    pub fn user_count(&self) -> u64 {
-        self.uids.iter().map(|mapping| u64::from(mapping.count)).sum()
-    }
+/// Returns how many ids a map has.
+pub fn count(map: &[Mapping]) -> u64 {
+    map.iter().map(|mapping| u64::from(mapping.count)).sum()
 }
 
 /// Who writes a map.
@@ -99,7 +97,7 @@ pub fn plan(caller: &Caller) -> Result<IdMap, EnterError> {
 /// Maps every id that exists here to itself.
 fn identity(own: &[Mapping], kind: IdKind) -> Result<Vec<Mapping>, EnterError> {
     // An image has more than one owner; a namespace like that of `unshare -r` cannot hold it.
-    if own.iter().map(|mapping| u64::from(mapping.count)).sum::<u64>() < 2 {
+    if count(own) < 2 {
         return Err(EnterError::SingleId { kind });
     }
     let itself = |mapping: &Mapping| Mapping {

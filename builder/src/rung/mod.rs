@@ -5,13 +5,28 @@
 //! | `direct` | all but a user namespace | those of croze's own user namespace |
 //! | `userns` | all, below a user namespace for the whole build | a full map |
 //!
-//! What was chosen is a [`Confinement`], plain data: the executor compiles its plans from it.
+//! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
+//! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
+//! plans from it.
+
+mod choose;
+mod copy;
+mod namespaces;
+mod overlay;
+mod sandbox;
+mod trial;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use snapshotter::{Ownership, Stacking};
+
+pub(crate) use choose::nearest_existing;
+pub use choose::{Entered, NoRung, Survey, enter, survey};
+pub(crate) use copy::in_copy;
+pub use sandbox::Sandbox;
+pub use trial::{Check, Outcome, Refusal, Trial};
 
 /// One way to confine a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -32,6 +47,14 @@ impl Rung {
         match self {
             Self::Direct => "direct",
             Self::Userns => "userns",
+        }
+    }
+
+    /// Returns a few words for what it is.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Direct => "namespaces without a user namespace of croze's own",
+            Self::Userns => "a user namespace with a full id map",
         }
     }
 
@@ -82,6 +105,20 @@ pub struct Confinement {
     pub stacking: Stacking,
     /// What a step sees as `/proc`.
     pub proc: ProcView,
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rung, stacking, proc } = self;
+        write!(f, "{rung}")?;
+        if *proc == ProcView::Bound {
+            f.write_str(", without a pid namespace")?;
+        }
+        if *stacking != rung.stacking() {
+            f.write_str(", snapshots laid out flat")?;
+        }
+        Ok(())
+    }
 }
 
 /// What a step sees as `/proc`, and with it what ends its processes.

@@ -5,16 +5,16 @@ use std::process::ExitCode;
 use builder::executor::Network;
 
 use crate::driver::{Job, Report};
-use crate::harness::{Sandbox, Step, USER, Who, report, start};
+use crate::harness::{Place, Sandbox, Step, USER, report};
 
 /// First argument of a measurement.
 pub(crate) const ARGUMENT: &str = "--bench";
 
 pub(crate) fn main() -> ExitCode {
-    for who in Who::available() {
-        let sandbox = Sandbox::new(who);
+    for place in Place::available() {
+        let sandbox = Sandbox::new(place);
         let empty = || sandbox.exec(&["/bin/true"]);
-        println!("empty step as {who}: {}", figures(measure(&sandbox, empty())));
+        println!("empty step as {place}: {}", figures(measure(&sandbox, empty())));
         let alone = empty().with(|process| process.network = Network::None);
         println!("  without a network: {}", figures(measure(&sandbox, alone)));
         std::fs::create_dir(sandbox.image().join("proc")).unwrap();
@@ -38,7 +38,7 @@ fn measure(sandbox: &Sandbox, step: Step<'_>) -> Report {
         scratch: sandbox.path("scratch"),
         times: 200,
     };
-    report(start(sandbox.command(USER), &job))
+    report(sandbox.drive(sandbox.command(USER), job))
 }
 
 fn figures(mut report: Report) -> String {

@@ -1,19 +1,29 @@
 //! The driver: croze as far as the sandbox goes. It reads a job, enters a user namespace, does it, and reports.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use builder::doctor;
 use builder::executor::{Executor, Process, Stop};
 use builder::progress::Stream;
-use builder::rootless::{self, Caller, EnterError, id_map};
+use builder::rung::{self, Confinement, ProcView, Rung};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// First argument of a driver.
 pub(crate) const ARGUMENT: &str = "--drive";
+
+/// What a driver is to enter and to do.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// The sandbox; `None` for the strongest.
+    pub(crate) rung: Option<Rung>,
+    /// Whether it shall do as if no new procfs could be mounted.
+    pub(crate) bound_proc: bool,
+    pub(crate) job: Job,
+}
 
 /// What a driver is to do.
 #[derive(Serialize, Deserialize)]
@@ -84,40 +94,55 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn enter() -> Result<(), EnterError> {
-    rootless::enter(&id_map::plan(&Caller::read()?)?)
+fn enter(order: &Order, state_root: &Path) -> Result<Confinement, Report> {
+    let mut confinement = match rung::enter(order.rung, state_root) {
+        Ok(entered) => entered.confinement,
+        Err(refused) => {
+            let refusal = refused.trials[0].shortcoming().unwrap();
+            let mut report = Report::failure(refusal);
+            report.stderr = refusal.remedy().unwrap_or_default();
+            return Err(report);
+        }
+    };
+    if order.bound_proc {
+        confinement.proc = ProcView::Bound;
+    }
+    Ok(confinement)
 }
 
-fn perform(job: Job) -> Report {
-    if let Job::Examine { state_root } = &job {
-        let needs = doctor::examine(state_root, "/usr/bin".as_ref());
+fn perform(order: Order) -> Report {
+    if let Job::Examine { state_root } = &order.job {
+        let examination = doctor::examine(order.rung, state_root, "/usr/bin".as_ref());
         return Report {
-            exit: Ok(i32::from(!doctor::can_run(&needs))),
-            stdout: serde_json::to_string(&needs).unwrap(),
+            exit: Ok(i32::from(!examination.can_run())),
+            stdout: serde_json::to_string(&examination).unwrap(),
             ..Report::default()
         };
     }
-    let mut entered = enter();
-    if let Job::EnterBeyondLimit = job {
+    let scratch = match &order.job {
+        Job::Run { scratch, .. } | Job::Measure { scratch, .. } => scratch.clone(),
+        _ => std::env::temp_dir(),
+    };
+    let mut entered = enter(&order, &scratch);
+    if let Job::EnterBeyondLimit = order.job {
         std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
-        entered = entered.and_then(|()| enter());
+        entered = entered.and_then(|_| enter(&order, &scratch));
     }
-    if let Err(error) = entered {
-        let mut report = Report::failure(&error);
-        report.stderr = error.remedy().unwrap_or_default();
-        return report;
-    }
+    let confinement = match entered {
+        Ok(confinement) => confinement,
+        Err(report) => return report,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    match job {
+    match order.job {
         Job::Run {
             process,
             scratch,
             stop_after,
         } => {
-            let executor = Executor::new(&scratch).unwrap();
+            let executor = Executor::new(&scratch, confinement).unwrap();
             runtime.block_on(run(&executor, &process, stop_after))
         }
         Job::Remove { dirs } => {
@@ -137,7 +162,7 @@ fn perform(job: Job) -> Report {
             scratch,
             times,
         } => {
-            let executor = Executor::new(&scratch).unwrap();
+            let executor = Executor::new(&scratch, confinement).unwrap();
             measure(&executor, &runtime, *process, times)
         }
     }

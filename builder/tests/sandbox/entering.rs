@@ -2,9 +2,11 @@
 
 use std::process::Command;
 
+use builder::rung::Rung;
+
 use super::Test;
 use crate::driver::{self, Job, Report};
-use crate::harness::{Sandbox, USER, USER_WITHOUT_IDS, Who, is_root, report, start};
+use crate::harness::{Sandbox, USER, USER_WITHOUT_IDS, Who, is_root, report};
 use crate::tests;
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -14,10 +16,11 @@ pub(crate) const TESTS: &[Test] = tests![
     used_up_namespaces_are_told_with_the_setting,
     the_doctor_finds_what_a_build_needs,
     the_doctor_names_what_is_missing_and_the_command,
+    direct_is_refused_to_who_lacks_the_capability,
 ];
 
 fn enter(sandbox: &Sandbox) -> Report {
-    report(start(sandbox.command(USER), &Job::Enter))
+    report(sandbox.drive(sandbox.command(USER), Job::Enter))
 }
 
 fn inside_the_process_is_root_over_many_ids(sandbox: &Sandbox) {
@@ -34,10 +37,10 @@ fn inside_the_process_is_root_over_many_ids(sandbox: &Sandbox) {
 }
 
 fn a_user_without_subordinate_ids_is_told_the_command(sandbox: &Sandbox) {
-    if sandbox.who == Who::Root || !is_root() {
+    if sandbox.place.who == Who::Root || !is_root() {
         return;
     }
-    let report = report(start(sandbox.command(USER_WITHOUT_IDS), &Job::Enter));
+    let report = report(sandbox.drive(sandbox.command(USER_WITHOUT_IDS), Job::Enter));
     assert_eq!(
         report.exit,
         Err("`croze-nosub` has no subordinate user ids in `/etc/subuid`".into())
@@ -58,11 +61,11 @@ fn through(sandbox: &Sandbox, wrapper: &[&str]) -> Report {
         .arg(sandbox.croze())
         .arg(driver::ARGUMENT)
         .current_dir("/");
-    report(start(command, &Job::Enter))
+    report(sandbox.drive(command, Job::Enter))
 }
 
 fn no_new_privileges_is_told_with_the_field_to_set(sandbox: &Sandbox) {
-    let report = match sandbox.who {
+    let report = match sandbox.place.who {
         // Root writes its map itself, and needs no helper to gain privileges.
         Who::Root => {
             assert_eq!(through(sandbox, &["setpriv", "--no-new-privs"]).exit, Ok(0));
@@ -90,7 +93,11 @@ fn no_new_privileges_is_told_with_the_field_to_set(sandbox: &Sandbox) {
 }
 
 fn used_up_namespaces_are_told_with_the_setting(sandbox: &Sandbox) {
-    let report = report(start(sandbox.command(USER), &Job::EnterBeyondLimit));
+    // Without a namespace of its own, the limit would be the machine's.
+    if sandbox.place.rung == Rung::Direct {
+        return;
+    }
+    let report = report(sandbox.drive(sandbox.command(USER), Job::EnterBeyondLimit));
     assert_eq!(
         report.exit,
         Err("the limit on user namespaces (`user.max_user_namespaces`) is reached".into())
@@ -106,46 +113,53 @@ fn examine(sandbox: &Sandbox, user: &str) -> (i32, serde_json::Value) {
     let job = Job::Examine {
         state_root: sandbox.path("scratch/not/yet"),
     };
-    let report = report(start(sandbox.command(user), &job));
+    let report = report(sandbox.drive(sandbox.command(user), job));
     (report.exit.unwrap(), serde_json::from_str(&report.stdout).unwrap())
 }
 
-fn need<'a>(needs: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
-    needs
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|need| need["name"] == name)
-        .unwrap()
+/// The needs of the first rung that was examined.
+fn needs(examination: &serde_json::Value) -> &[serde_json::Value] {
+    examination["rungs"][0]["needs"].as_array().unwrap()
+}
+
+fn need<'a>(examination: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
+    needs(examination).iter().find(|need| need["name"] == name).unwrap()
 }
 
 fn the_doctor_finds_what_a_build_needs(sandbox: &Sandbox) {
-    let (exit, needs) = examine(sandbox, USER);
-    assert_eq!(exit, 0, "{needs:#}");
-    for name in [
-        "user namespace",
-        "subordinate ids",
-        "newuidmap",
-        "overlay on the state directory",
-        "new /proc",
-    ] {
-        assert_eq!(need(&needs, name)["status"], "has", "{needs:#}");
+    let (exit, examination) = examine(sandbox, USER);
+    assert_eq!(exit, 0, "{examination:#}");
+    assert_eq!(examination["rung"], sandbox.place.rung.name(), "{examination:#}");
+    assert!(needs(&examination).len() >= 5, "{examination:#}");
+    for need in needs(&examination) {
+        assert_eq!(need["status"], "has", "{examination:#}");
     }
-    // The probe has cleaned up after itself.
+    // The trial has cleaned up after itself.
     assert_eq!(std::fs::read_dir(sandbox.path("scratch")).unwrap().count(), 0);
 }
 
 fn the_doctor_names_what_is_missing_and_the_command(sandbox: &Sandbox) {
-    if sandbox.who == Who::Root || !is_root() {
+    if sandbox.place.who == Who::Root || !is_root() {
         return;
     }
-    let (exit, needs) = examine(sandbox, USER_WITHOUT_IDS);
-    assert_eq!(exit, 1, "{needs:#}");
-    let ids = need(&needs, "subordinate ids");
+    let (exit, examination) = examine(sandbox, USER_WITHOUT_IDS);
+    assert_eq!(exit, 1, "{examination:#}");
+    let ids = need(&examination, "ids");
     assert_eq!(ids["status"], "misses");
     assert!(ids["fix"].as_str().unwrap().contains("usermod --add-subuids"), "{ids}");
+    // What does not depend on it is told at once.
+    assert_eq!(need(&examination, "new /proc")["status"], "has");
     assert_eq!(
-        need(&needs, "new /proc")["cause"],
-        "not tried: it needs the user namespace"
+        need(&examination, "overlay on the state directory")["status"],
+        "untried"
     );
+}
+
+fn direct_is_refused_to_who_lacks_the_capability(sandbox: &Sandbox) {
+    if sandbox.place.rung != Rung::Direct {
+        return;
+    }
+    let report = through(sandbox, &["setpriv", "--bounding-set", "-sys_admin"]);
+    assert_eq!(report.exit, Err("croze has no `CAP_SYS_ADMIN`".into()));
+    assert!(report.stderr.contains("`SYS_ADMIN`"), "{report:?}");
 }

@@ -10,11 +10,12 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Process};
+use builder::rung::{ProcView, Rung};
 use nix::unistd::User;
 use rustix::process::{Pid, Signal, kill_process};
 use snapshotter::{Overlay, Upper};
 
-use crate::driver::{self, Job, Report};
+use crate::driver::{self, Job, Order, Report};
 
 /// As whom a test runs croze.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -25,28 +26,46 @@ pub(crate) enum Who {
     User,
 }
 
+/// As whom and in which sandbox a test runs.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Place {
+    pub(crate) who: Who,
+    pub(crate) rung: Rung,
+    pub(crate) proc: ProcView,
+}
+
 /// The user that tests drop to.
 pub(crate) const USER: &str = "croze-ci";
 /// A user without subordinate ids.
 pub(crate) const USER_WITHOUT_IDS: &str = "croze-nosub";
 
-impl std::fmt::Display for Who {
+impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+        let who = match self.who {
             Who::Root => "root",
             Who::User => "a user",
-        })
+        };
+        let proc = match self.proc {
+            ProcView::New => "",
+            ProcView::Bound => " with a masked /proc",
+        };
+        write!(f, "{who} in {}{proc}", self.rung)
     }
 }
 
-impl Who {
-    /// Those that this test run can become.
-    pub(crate) fn available() -> Vec<Who> {
+impl Place {
+    /// Those that this test run can bring about.
+    pub(crate) fn available() -> Vec<Self> {
+        let place = |who, rung, proc| Self { who, rung, proc };
+        let mut places = vec![
+            place(Who::User, Rung::Userns, ProcView::New),
+            place(Who::User, Rung::Userns, ProcView::Bound),
+        ];
         if is_root() {
-            vec![Who::Root, Who::User]
-        } else {
-            vec![Who::User]
+            places.push(place(Who::Root, Rung::Userns, ProcView::New));
+            places.push(place(Who::Root, Rung::Direct, ProcView::New));
         }
+        places
     }
 }
 
@@ -56,17 +75,17 @@ pub(crate) fn is_root() -> bool {
 
 /// A directory with a small root file system, and croze to run in it.
 pub(crate) struct Sandbox {
-    pub(crate) who: Who,
+    pub(crate) place: Place,
     dir: tempfile::TempDir,
     uppers: Cell<usize>,
 }
 
 impl Sandbox {
-    pub(crate) fn new(who: Who) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         let dir = tempfile::Builder::new().prefix("croze-sandbox-").tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let sandbox = Self {
-            who,
+            place,
             dir,
             uppers: Cell::new(0),
         };
@@ -95,7 +114,7 @@ impl Sandbox {
 
     /// Makes a tree belong to whom croze runs as.
     pub(crate) fn give_to_user(&self, tree: &Path) {
-        if self.who == Who::User && is_root() {
+        if self.place.who == Who::User && is_root() {
             let user = User::from_name(USER)
                 .unwrap()
                 .expect("testdata/setup.sh makes the user");
@@ -136,19 +155,32 @@ impl Sandbox {
                 extra_hosts: Vec::new(),
                 resolv_conf: "nameserver 192.0.2.1\n".into(),
                 shm_size: DEFAULT_SHM_SIZE,
+                limits: Vec::new(),
             },
         }
     }
 
     /// A command that runs the copy of this program as whom the test is about.
     pub(crate) fn command(&self, name: &str) -> Command {
-        let mut command = if self.who == Who::User && is_root() {
+        let mut command = if self.place.who == Who::User && is_root() {
             as_user(name, &self.croze())
         } else {
             Command::new(self.croze())
         };
         command.arg(driver::ARGUMENT).current_dir("/");
         command
+    }
+}
+
+impl Sandbox {
+    /// Starts a driver in the sandbox that the test is about.
+    pub(crate) fn drive(&self, command: Command, job: Job) -> Child {
+        let order = Order {
+            rung: Some(self.place.rung),
+            bound_proc: self.place.proc == ProcView::Bound,
+            job,
+        };
+        start(command, &order)
     }
 }
 
@@ -168,7 +200,7 @@ impl Drop for Sandbox {
                     .map(|number| self.path(&format!("upper{number}")))
                     .collect(),
             };
-            start(self.command(USER), &job).wait().unwrap();
+            self.drive(self.command(USER), job).wait().unwrap();
         }
     }
 }
@@ -190,7 +222,7 @@ fn make_image(root: &Path) {
     fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
     let applets = "sh true false cat ls id env grep sleep setsid mkdir rmdir rm mv ln touch chmod chown stat find mount \
         umount unshare chroot echo test nohup kill ps readlink dd tty wc sort head hostname ip nc sync printf pwd su od \
-        cut tr";
+        cut tr sed";
     for applet in applets.split_whitespace() {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
@@ -236,14 +268,14 @@ impl Step<'_> {
 
     /// Starts croze and lets it run.
     pub(crate) fn start(self) -> Child {
-        start(self.sandbox.command(USER), &self.job())
+        self.sandbox.drive(self.sandbox.command(USER), self.job())
     }
 
     /// Runs the step to its end.
     pub(crate) fn run(self) -> Ran {
         let upper = self.process.rootfs.upper.as_ref().unwrap().dir.clone();
         let job = self.job();
-        let report = report(start(self.sandbox.command(USER), &job));
+        let report = report(self.sandbox.drive(self.sandbox.command(USER), job));
         Ran { report, upper }
     }
 
@@ -275,7 +307,7 @@ impl Step<'_> {
             stop_after: Some((delay, now)),
         };
         let began = Instant::now();
-        let report = report(start(self.sandbox.command(USER), &job));
+        let report = report(self.sandbox.drive(self.sandbox.command(USER), job));
         (Ran { report, upper }, began.elapsed())
     }
 }
@@ -313,11 +345,11 @@ fn list(dir: &Path, root: &Path, paths: &mut Vec<String>) {
     }
 }
 
-/// Starts a driver with a job.
-pub(crate) fn start(mut command: Command, job: &Job) -> Child {
+/// Starts a driver with an order.
+pub(crate) fn start(mut command: Command, order: &Order) -> Child {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(&serde_json::to_vec(job).unwrap()).unwrap();
+    stdin.write_all(&serde_json::to_vec(order).unwrap()).unwrap();
     child
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use builder::executor::{MountSource, Network, Tree};
+use builder::rung::ProcView;
 
 use super::Test;
 use crate::harness::{Sandbox, Step};
@@ -13,6 +14,7 @@ use crate::{probe, tests};
 
 pub(crate) const TESTS: &[Test] = tests![
     a_step_is_alone_in_its_pid_namespace,
+    processes_outside_are_out_of_reach,
     mount_related_calls_are_refused,
     docker_s_masked_paths_are_masked,
     docker_s_read_only_paths_are_read_only,
@@ -30,7 +32,32 @@ pub(crate) const TESTS: &[Test] = tests![
 ];
 
 fn a_step_is_alone_in_its_pid_namespace(sandbox: &Sandbox) {
+    if sandbox.place.proc == ProcView::Bound {
+        return;
+    }
     assert_eq!(sandbox.sh("echo $$; echo /proc/[0-9]*").stdout(), "1\n/proc/1\n");
+}
+
+// Where a step sees the processes outside, all that it may know of them is that they are there.
+fn processes_outside_are_out_of_reach(sandbox: &Sandbox) {
+    if sandbox.place.proc == ProcView::New {
+        return;
+    }
+    let script = "for monitor in /proc/$PPID /proc/$(sed -n 's/^PPid:.//p' /proc/$PPID/status); do \
+        for f in environ maps mem exe cwd root fd/0 ns/mnt; do cat $monitor/$f >/dev/null && echo \"reached $monitor/$f\"; \
+        done; ls $monitor/root; kill -9 ${monitor#/proc/} && echo killed; done; kill -9 -1; echo survived";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(ran.report.stdout, "survived\n", "{:?}", ran.report);
+    assert!(
+        ran.report.stderr.matches("Permission denied").count() >= 16,
+        "{:?}",
+        ran.report
+    );
+    assert!(
+        ran.report.stderr.matches("Operation not permitted").count() >= 2,
+        "{:?}",
+        ran.report
+    );
 }
 
 // M18
@@ -177,7 +204,7 @@ fn abstract_sockets_of_the_host_are_closed_off(sandbox: &Sandbox) {
 
 // M13: two steps at the same time, one of which listens.
 fn parallel_steps_cannot_pass_descriptors(sandbox: &Sandbox) {
-    let name = format!("croze-peer-{}-{}", std::process::id(), sandbox.who);
+    let name = format!("croze-peer-{}-{}", std::process::id(), sandbox.place.rung);
     let listening = probing(sandbox, &["listen-abstract", &name]).start();
     std::thread::sleep(std::time::Duration::from_millis(500));
     let answer = probing(sandbox, &["connect-abstract", &name]).stdout();
@@ -203,7 +230,10 @@ fn croze_s_own_program_cannot_be_written(sandbox: &Sandbox) {
     let ran = sandbox
         .sh("echo x >/proc/1/exe; echo x >/proc/self/exe; readlink /proc/1/exe")
         .run();
-    assert_eq!(ran.report.stdout, "/bin/busybox\n");
+    match sandbox.place.proc {
+        ProcView::New => assert_eq!(ran.report.stdout, "/bin/busybox\n"),
+        ProcView::Bound => assert_eq!(ran.report.stdout, ""),
+    }
     assert!(
         fs::read(sandbox.croze()).unwrap() == before,
         "croze has been overwritten"

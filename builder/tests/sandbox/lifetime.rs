@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use builder::rung::ProcView;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Test;
@@ -19,6 +20,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_step_that_does_not_handle_sigterm_is_killed_at_once,
     the_second_request_kills,
     thousands_of_processes_end_with_their_step,
+    what_forks_all_the_time_ends_with_its_step,
     a_step_does_not_see_the_environment_of_croze,
 ];
 
@@ -93,21 +95,41 @@ fn nothing_outlives_croze_killed_by_any_signal(sandbox: &Sandbox) {
     }
 }
 
+// M20: without a pid namespace, the monitor has a guard.
 fn nothing_outlives_the_monitor(sandbox: &Sandbox) {
-    let (step, marker) = marked(sandbox, "(setsid sleep 300 &); sleep 300 & wait");
-    let child = step.start();
-    eventually("the step runs", Duration::from_secs(10), || {
-        processes_with(&marker).len() == 3
-    });
-    let croze = croze_process(child.id(), "croze");
-    kill_process(monitor_of(starter_of(croze)), Signal::KILL).unwrap();
-    eventually("all of it is gone", Duration::from_secs(1), || {
-        processes_with(&marker).is_empty()
-    });
-    assert_eq!(
-        crate::harness::report(child).exit,
-        Err("the step's monitor died".into())
-    );
+    let answers = match sandbox.place.proc {
+        ProcView::New => &["the step's monitor died"][..],
+        ProcView::Bound => &[
+            "the step's monitor cannot go on without its guard: Broken pipe (os error 32)",
+            "the step's monitor died",
+        ],
+    };
+    for (depth, answer) in answers.iter().enumerate() {
+        let (step, marker) = marked(sandbox, "(setsid sleep 300 &); sleep 300 & wait");
+        let child = step.start();
+        eventually("the step runs", Duration::from_secs(10), || {
+            processes_with(&marker).len() == 3
+        });
+        let mut monitor = monitor_of(starter_of(croze_process(child.id(), "croze")));
+        for _ in 0..depth {
+            monitor = children(monitor)[0];
+        }
+        kill_process(monitor, Signal::KILL).unwrap();
+        eventually("all of it is gone", Duration::from_secs(1), || {
+            processes_with(&marker).is_empty()
+        });
+        assert_eq!(crate::harness::report(child).exit, Err((*answer).into()));
+    }
+}
+
+// M20: every process is the child of one that is already gone.
+fn what_forks_all_the_time_ends_with_its_step(sandbox: &Sandbox) {
+    for _ in 0..5 {
+        let script = "race() { race & exit; }; for i in 1 2 3 4; do race & done; sleep 0.1; echo done";
+        let (step, marker) = marked(sandbox, script);
+        assert_eq!(step.stdout(), "done\n");
+        assert_eq!(processes_with(&marker), [""; 0]);
+    }
 }
 
 fn a_step_outlives_the_starter(sandbox: &Sandbox) {
@@ -117,15 +139,23 @@ fn a_step_outlives_the_starter(sandbox: &Sandbox) {
         processes_with(&marker).len() == 2
     });
     let starter = starter_of(croze_process(child.id(), "croze"));
-    let monitor = monitor_of(starter);
+    let mut monitor = monitor_of(starter);
+    if sandbox.place.proc == ProcView::Bound {
+        // That was its guard.
+        monitor = children(monitor)[0];
+    }
     kill_process(starter, Signal::KILL).unwrap();
     kill_process(children(monitor)[0], Signal::USR1).unwrap();
     assert_eq!(crate::harness::report(child).exit, Ok(3));
     assert_eq!(processes_with(&marker), [""; 0]);
 }
 
+/// The starter among croze's children; another one has tried the sandbox.
 fn starter_of(croze: Pid) -> Pid {
-    children(croze)[0]
+    let name =
+        |process: &Pid| fs::read_to_string(format!("/proc/{}/cmdline", process.as_raw_pid())).unwrap_or_default();
+    let is_starter = |process: &Pid| name(process).starts_with("step-starter");
+    children(croze).into_iter().find(is_starter).unwrap()
 }
 
 fn monitor_of(starter: Pid) -> Pid {
@@ -187,7 +217,7 @@ fn a_step_does_not_see_the_environment_of_croze(sandbox: &Sandbox) {
     };
     let mut command = sandbox.command(crate::harness::USER);
     command.env("CANARY_ENV", "canary").env("DOCKER_AUTH_CONFIG", "canary");
-    let report = crate::harness::report(crate::harness::start(command, &job));
+    let report = crate::harness::report(sandbox.drive(command, job));
     assert!(!report.stdout.contains("canary"), "{report:?}");
     assert!(report.stdout.contains("PATH=/bin"), "{report:?}");
 }

@@ -26,9 +26,9 @@ mod programs;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use harness::{Sandbox, Who};
+use harness::{Place, Sandbox};
 
-/// A test, run once per kind of user.
+/// A test, run once per place.
 type Test = (&'static str, fn(&Sandbox));
 
 /// Names functions as tests.
@@ -68,13 +68,13 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }
-        for who in Who::available() {
-            let passed = catch_unwind(|| test(&Sandbox::new(who))).is_ok();
-            println!("test {name} as {who} ... {}", if passed { "ok" } else { "FAILED" });
+        for place in Place::available() {
+            let passed = catch_unwind(|| test(&Sandbox::new(place))).is_ok();
+            println!("test {name} as {place} ... {}", if passed { "ok" } else { "FAILED" });
             if passed {
                 passed_count += 1;
             } else {
-                failed.push(format!("{name} as {who}"));
+                failed.push(format!("{name} as {place}"));
             }
         }
     }

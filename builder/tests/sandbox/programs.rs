@@ -104,7 +104,7 @@ fn there_is_no_terminal(sandbox: &Sandbox) {
 // M12: the driver's own environment has a marker, see `lifetime`; here nothing at all may come through.
 fn the_environment_is_only_the_given_one(sandbox: &Sandbox) {
     let step = sandbox
-        .sh("env; tr '\\0' '\\n' </proc/1/environ")
+        .sh("env; tr '\\0' '\\n' </proc/$$/environ")
         .with(|process| process.env.push(("A".into(), "b c".into())));
     let mut lines: Vec<String> = step.stdout().lines().map(str::to_owned).collect();
     lines.sort();

@@ -101,19 +101,32 @@ pub enum PackError {
 /// Owners that the kernel holds are written as the current user namespace sees them, so this must then run inside the
 /// one in which the tree was made.
 pub fn pack(tree: &Root, form: TreeForm, options: &PackOptions, out: &mut dyn Write) -> Result<PackSummary, PackError> {
-    let mut packer = Packer {
-        form,
-        clamp_mtime: options.clamp_mtime.unwrap_or(i64::MAX),
-        out: Output::new(out),
-        header: Vec::new(),
-        inodes: tree.inodes(),
-        xattrs: xattr::Reader::default(),
-        linked: HashMap::new(),
-        summary: PackSummary::default(),
-    };
+    let mut packer = Packer::new(tree, form, options, Output::new(out));
     walk::walk(tree.open_dir(Path::new(""))?, &mut packer)?;
-    packer.summary.bytes = packer.out.finish().map_err(PackError::Output)?;
-    Ok(packer.summary)
+    packer.finish()
+}
+
+/// Writes whole trees beside each other, each with its top as the directory of its name; the names come sorted.
+pub fn pack_beside(
+    trees: &[(&str, &Root)],
+    options: &PackOptions,
+    out: &mut dyn Write,
+) -> Result<PackSummary, PackError> {
+    let mut written = (Output::new(out), PackSummary::default());
+    for (name, tree) in trees {
+        let mut packer = Packer {
+            summary: written.1,
+            ..Packer::new(tree, TreeForm::Plain, options, written.0)
+        };
+        packer.top(tree, name)?;
+        walk::walk(tree.open_dir(Path::new(""))?, &mut packer)?;
+        written = (packer.out, packer.summary);
+    }
+    let (out, summary) = written;
+    Ok(PackSummary {
+        bytes: out.finish().map_err(PackError::Output)?,
+        ..summary
+    })
 }
 
 /// The archive being written.
@@ -124,6 +137,8 @@ struct Packer<'a> {
     /// Reused for every member's header.
     header: Vec<u8>,
     inodes: &'a Inodes,
+    /// What stands before every path in the archive: nothing, or a directory with its slash.
+    prefix: Vec<u8>,
     xattrs: xattr::Reader,
     /// The first path of every inode that has several.
     linked: HashMap<((u32, u32), u64), Vec<u8>>,
@@ -152,19 +167,55 @@ impl Visitor for Packer<'_> {
     }
 }
 
-impl Packer<'_> {
+impl<'a> Packer<'a> {
+    fn new(tree: &'a Root, form: TreeForm, options: &PackOptions, out: Output<'a>) -> Self {
+        Self {
+            form,
+            clamp_mtime: options.clamp_mtime.unwrap_or(i64::MAX),
+            out,
+            header: Vec::new(),
+            inodes: tree.inodes(),
+            prefix: Vec::new(),
+            xattrs: xattr::Reader::default(),
+            linked: HashMap::new(),
+            summary: PackSummary::default(),
+        }
+    }
+
+    fn finish(mut self) -> Result<PackSummary, PackError> {
+        self.summary.bytes = self.out.finish().map_err(PackError::Output)?;
+        Ok(self.summary)
+    }
+
+    /// Writes the top of the tree as a directory, which all others are in from now on.
+    fn top(&mut self, tree: &Root, name: &str) -> Result<(), PackError> {
+        self.prefix = [name.as_bytes(), b"/"].concat();
+        let path = self.prefix.clone();
+        self.directory_member(tree.as_fd(), &path, Path::new("")).map(drop)
+    }
+
+    /// Returns a path of the tree as one of the archive.
+    fn archived(&self, path: &Path) -> Vec<u8> {
+        [self.prefix.as_slice(), path.as_os_str().as_bytes()].concat()
+    }
+
     fn directory(&mut self, place: &Place<'_>) -> Result<Next, PackError> {
         let fd = walk::open_dir(place)?;
-        let stat = self.inodes.stat(fd.as_fd()).on("stat", place.path)?;
-        let found = self.xattrs_of(fd.as_fd(), place.path)?;
-        let mut path = place.path.as_os_str().as_bytes().to_vec();
+        let mut path = self.archived(place.path);
         path.push(b'/');
-        self.member(&self.describe(&stat, &path, EntryType::Directory, &found.xattrs))?;
+        let found = self.directory_member(fd.as_fd(), &path, place.path)?;
         if found.opaque && self.form == TreeForm::OverlayUpper {
             path.extend_from_slice(OPAQUE_WHITEOUT);
             self.member(&Member::whiteout(&path))?;
         }
         Ok(Next::Enter(fd))
+    }
+
+    fn directory_member(&mut self, fd: BorrowedFd<'_>, path: &[u8], shown: &Path) -> Result<xattr::Found, PackError> {
+        let stat = self.inodes.stat(fd).on("stat", shown)?;
+        let found = self.xattrs_of(fd, shown)?;
+        self.member(&self.describe(&stat, path, EntryType::Directory, &found.xattrs))?;
+        Ok(found)
     }
 
     fn file(&mut self, place: &Place<'_>) -> Result<(), PackError> {
@@ -186,8 +237,8 @@ impl Packer<'_> {
             return Ok(());
         }
         let found = self.xattrs_of(fd.as_fd(), place.path)?;
-        let path = place.path.as_os_str().as_bytes();
-        let mut member = self.describe(&stat, path, EntryType::Regular, &found.xattrs);
+        let path = self.archived(place.path);
+        let mut member = self.describe(&stat, &path, EntryType::Regular, &found.xattrs);
         member.size = stat.size;
         self.member(&member)?;
         self.content(&fd, &stat, place.path)
@@ -229,7 +280,8 @@ impl Packer<'_> {
                 });
             }
         };
-        let mut member = self.describe(&stat, place.path.as_os_str().as_bytes(), entry_type, &[]);
+        let path = self.archived(place.path);
+        let mut member = self.describe(&stat, &path, entry_type, &[]);
         let target;
         match entry_type {
             EntryType::Symlink => {
@@ -259,12 +311,12 @@ impl Packer<'_> {
         if stat.nlink < 2 {
             return Ok(false);
         }
-        let path = place.path.as_os_str().as_bytes();
+        let path = self.archived(place.path);
         let Some(first) = self.linked.get(&stat.inode()).cloned() else {
-            self.linked.insert(stat.inode(), path.to_vec());
+            self.linked.insert(stat.inode(), path);
             return Ok(false);
         };
-        let mut member = self.describe(stat, path, EntryType::Link, &[]);
+        let mut member = self.describe(stat, &path, EntryType::Link, &[]);
         member.link = &first;
         self.member(&member)?;
         Ok(true)

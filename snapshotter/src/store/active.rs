@@ -88,26 +88,41 @@ impl ActiveSnapshot {
     ///
     /// A name that is taken is success: it holds the result of the same work, and this one is deleted.
     pub fn commit(self, name: &SnapshotName) -> Result<(), FsError> {
+        self.commit_or_defer(name).map(|_| ())
+    }
+
+    /// Does the same, and tells whose work the name holds.
+    pub(crate) fn commit_or_defer(self, name: &SnapshotName) -> Result<Committed, FsError> {
         let owners = match self.inodes.specials() {
-            Some(specials) if !specials.is_empty() => {
+            Some(specials) => {
                 let files = self.root()?;
                 SpecialOwners::find(&files, &files, specials)?
             }
-            _ => SpecialOwners::default(),
+            None => SpecialOwners::default(),
         };
         self.commit_owned(name, &owners)
     }
 
     /// Does the same where the owners of special files are known by path.
-    pub fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), FsError> {
+    pub(crate) fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<Committed, FsError> {
         self.root.remove_tree(&self.path.join("work"))?;
         owners.write(self.lock.as_fd(), &self.path)?;
         match renameat(&self.root, &self.path, &self.root, name.as_str()) {
             // `self.path` is gone now, so dropping `self` finds nothing to delete.
-            Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(()),
+            Ok(()) => Ok(Committed::Now),
+            Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(Committed::Before),
             Err(error) => Err(FsError::new("commit snapshot", name.as_str(), error)),
         }
     }
+}
+
+/// Whose work the name of a snapshot holds after a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Committed {
+    /// This commit's.
+    Now,
+    /// That of somebody who came first.
+    Before,
 }
 
 impl Drop for ActiveSnapshot {

@@ -16,6 +16,7 @@ mod overlay;
 mod pack;
 mod roundtrip;
 mod source;
+mod stacks;
 mod store;
 mod unpack;
 mod userns;

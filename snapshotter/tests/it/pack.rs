@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Mode, XattrFlags, mknodat, setxattr};
 use snapshotter::Root;
-use snapshotter::layer::{PackError, PackOptions, PackSummary, TreeForm, pack};
+use snapshotter::layer::{PackError, PackOptions, PackSummary, TreeForm, pack, pack_beside};
 
 use crate::evil::{Header, archive, pax};
 use crate::overlay::Stage;
@@ -192,4 +192,50 @@ fn a_full_disk_is_reported_as_the_outputs_failure() {
     let root = Root::open(&stage.dir("top")).unwrap();
     let error = pack(&root, TreeForm::Plain, &PackOptions::default(), &mut Full).unwrap_err();
     assert!(matches!(error, PackError::Output(source) if source.kind() == std::io::ErrorKind::StorageFull));
+}
+
+#[test]
+fn trees_beside_each_other_are_what_they_are_alone_below_their_names() {
+    let scratch = tempfile::tempdir().unwrap();
+    let roots = ["amd64", "arm64"].map(|name| {
+        let top = scratch.path().join(name);
+        fs::create_dir_all(top.join("d")).unwrap();
+        fs::write(top.join("d/f"), name).unwrap();
+        fs::hard_link(top.join("d/f"), top.join("linked")).unwrap();
+        (name, Root::open(&top).unwrap())
+    });
+    // An inode that both trees have is a file of its own in each.
+    fs::hard_link(scratch.path().join("amd64/d/f"), scratch.path().join("arm64/shared")).unwrap();
+    let trees = roots.each_ref().map(|(name, root)| (*name, root));
+    let (mut beside, options) = (Vec::new(), PackOptions::default());
+    let summary = pack_beside(&trees, &options, &mut beside).unwrap();
+    let mut whole = Vec::new();
+    let expected = pack(
+        &Root::open(scratch.path()).unwrap(),
+        TreeForm::Plain,
+        &options,
+        &mut whole,
+    )
+    .unwrap();
+    assert_eq!(summary.entries, expected.entries);
+    assert_eq!(summary.bytes, beside.len() as u64);
+    let members = |archive: &[u8]| -> Vec<String> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let link = entry.link_name().unwrap().unwrap_or_default().into_owned();
+            format!(
+                "{} {} {:?}",
+                entry.path().unwrap().display(),
+                link.display(),
+                entry.header().entry_type()
+            )
+        });
+        entries.collect()
+    };
+    let separate = |line: String| line.replace("arm64/shared amd64/d/f Link", "arm64/shared  Regular");
+    assert_eq!(
+        members(&beside),
+        members(&whole).into_iter().map(separate).collect::<Vec<_>>()
+    );
 }

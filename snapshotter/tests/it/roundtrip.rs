@@ -112,6 +112,27 @@ pub(crate) fn a_tree(size: usize) -> impl Strategy<Value = Tree> {
     })
 }
 
+/// One thing that is done to a tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// Where in the tree, and under what new name.
+    place: (prop::sample::Index, OsString),
+    change: Change,
+}
+
+impl Step {
+    /// Returns whether it gives something another name.
+    pub(crate) fn renames(&self) -> bool {
+        matches!(self.change, Change::Rename(_))
+    }
+
+    /// Returns what it is done to.
+    pub(crate) fn target(&self, top: &Path) -> PathBuf {
+        let paths: Vec<PathBuf> = tree::read(top).into_keys().collect();
+        top.join(self.place.0.get(&paths))
+    }
+}
+
 /// One thing that a step may do to a tree.
 #[derive(Clone, Debug)]
 enum Change {
@@ -126,7 +147,8 @@ enum Change {
     Empty,
 }
 
-fn change() -> impl Strategy<Value = (prop::sample::Index, OsString, Change)> {
+/// Anything that may be done to a tree.
+pub(crate) fn a_step() -> impl Strategy<Value = Step> {
     let change = prop_oneof![
         4 => node().prop_map(Change::Make),
         3 => Just(Change::Remove),
@@ -137,11 +159,18 @@ fn change() -> impl Strategy<Value = (prop::sample::Index, OsString, Change)> {
         1 => (0_u32..70_000).prop_map(Change::Owner),
         2 => Just(Change::Empty),
     ];
-    (any::<prop::sample::Index>(), name(), change)
+    (any::<prop::sample::Index>(), name(), change).prop_map(|(at, name, change)| Step {
+        place: (at, name),
+        change,
+    })
 }
 
 /// Does what can be done; what the kernel refuses (a directory into itself, across types) is left.
-fn perform(top: &Path, (at, name, change): &(prop::sample::Index, OsString, Change)) {
+pub(crate) fn perform(top: &Path, step: &Step) {
+    let Step {
+        place: (at, name),
+        change,
+    } = step;
     let paths: Vec<PathBuf> = tree::read(top).into_keys().collect();
     let path = top.join(at.get(&paths));
     let is_dir = fs::symlink_metadata(&path).unwrap().is_dir();
@@ -208,7 +237,7 @@ proptest! {
     #[test]
     fn changes_survive_the_way_through_a_layer(
         lower in a_tree(25),
-        changes in proptest::collection::vec(change(), 1..15),
+        changes in proptest::collection::vec(a_step(), 1..15),
     ) {
         let stage = Stage::new();
         let base = stage.dir("base");

@@ -179,6 +179,36 @@ fn directories_that_are_made_have_an_octal_chmod_but_no_symbolic_one() {
 
 // BK-131.
 #[test]
+fn what_a_copy_makes_itself_bears_the_time_that_is_asked_for() {
+    let time = |world: &World, path: &str| fs::metadata(world.out(path)).unwrap().mtime();
+    let world = World::new(&["dir/sub/file", "file"]).existing(&["there/"]);
+    let at = |op: CopyOp| CopyOp {
+        mtime: Some(1_445_412_480),
+        ..op
+    };
+    world.copy(&at(op(&["/file"], "/there/a/b/c/"))).unwrap();
+    world.copy(&at(op(&["/dir", "/file"], "/merged/into/"))).unwrap();
+    world.copy(&at(heredocs(&[("note", "")], "/notes/"))).unwrap();
+    for made in [
+        "there/a",
+        "there/a/b",
+        "there/a/b/c",
+        "merged",
+        "merged/into",
+        "notes",
+        "notes/note",
+    ] {
+        assert_eq!(time(&world, made), 1_445_412_480, "{made}");
+    }
+    // What came from somewhere keeps the time that it had there.
+    for kept in ["there/a/b/c/file", "merged/into/sub", "merged/into/sub/file"] {
+        assert_ne!(time(&world, kept), 1_445_412_480, "{kept}");
+    }
+    world.copy(&op(&["/file"], "/now/")).unwrap();
+    assert_ne!(time(&world, "now"), 1_445_412_480);
+}
+
+#[test]
 fn heredocs_become_files() {
     let world = World::new(&[]);
     world

@@ -104,7 +104,7 @@ fn copy_into(into: &Root, tree: &Tree, op: &CopyOp, owner: Option<Owner>, keep_o
             }
         }
     }
-    Ok(copier.finish())
+    Ok(copier.finish()?)
 }
 
 /// Makes a `COPY` without flags.
@@ -124,6 +124,7 @@ fn op(sources: &[&str], destination: &str) -> CopyOp {
         chmod: None,
         parents: false,
         exclude: Vec::new(),
+        mtime: None,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
         flags::Takes,
         heredoc,
         instruction::{AddOptions, CopyOptions, FileSource, Heredoc, InstructionKind},
+        split,
     },
 };
 
@@ -88,7 +89,7 @@ fn sources(
     heredocs: Vec<Heredoc>,
 ) -> Result<(Vec<FileSource>, Spanned<String>), Diagnostic> {
     let destination = arguments.pop().unwrap_or_default();
-    if opens_heredoc(&destination) {
+    if opened(&destination).is_some() {
         return Err(statement
             .error("cannot accept a heredoc as a destination")
             .at(destination.span, "the last argument is where to copy to"));
@@ -96,27 +97,37 @@ fn sources(
     let mut heredocs = heredocs.into_iter();
     let mut sources = Vec::with_capacity(arguments.len());
     for argument in arguments {
-        if !opens_heredoc(&argument) {
+        let Some(name) = opened(&argument) else {
             sources.push(FileSource::Path(argument));
-        } else if let Some(heredoc) = heredocs.next() {
-            sources.push(FileSource::Heredoc(heredoc));
-        } else {
-            return Err(without_body(statement, &argument));
+            continue;
+        };
+        match heredocs.next() {
+            // Words end at blanks here, even at those that belong to the word for whoever looks for heredocs.
+            Some(heredoc) if heredoc.name != name || heredoc.opener.contains(split::BLANKS) => {
+                return Err(without_source(statement, &heredoc));
+            }
+            Some(heredoc) => sources.push(FileSource::Heredoc(heredoc)),
+            None => return Err(without_body(statement, &argument)),
         }
     }
     match heredocs.next() {
         None => Ok((sources, destination)),
-        Some(unused) => Err(statement
-            .error(&format!("cannot tell which source the heredoc `{}` is", unused.name))
-            .help(format!(
-                "write `<<{}` as one word: no blank after `<<`, none in the name",
-                unused.name
-            ))),
+        Some(unused) => Err(without_source(statement, &unused)),
     }
 }
 
-fn opens_heredoc(argument: &str) -> bool {
-    matches!(heredoc::opener(argument), Ok(Some(_)))
+/// Returns the name of the heredoc that an argument opens.
+fn opened(argument: &str) -> Option<String> {
+    heredoc::opener(argument).ok().flatten().map(|opener| opener.name)
+}
+
+fn without_source(statement: &Statement<'_>, heredoc: &Heredoc) -> Diagnostic {
+    let name = &heredoc.name;
+    statement
+        .error(&format!("cannot tell which source the heredoc `{name}` is"))
+        .help(format!(
+            "write `<<{name}` as one word: no blank after `<<`, none in the name"
+        ))
 }
 
 /// BuildKit would make an empty file here, which nobody can mean.

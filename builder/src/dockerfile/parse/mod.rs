@@ -18,7 +18,7 @@ use super::{
     instruction::{Dockerfile, Heredoc, Instruction, InstructionKind, Stage},
     keyword::Keyword,
     lines::{Lines, LogicalLine},
-    mapped::Part,
+    mapped::{Mapped, Part},
     split,
 };
 use crate::diagnostic::{Diagnostic, SourceFile, Span, Spanned};
@@ -204,12 +204,10 @@ impl<'a> Parser<'a> {
         }
         let mut span = line.span;
         let mut heredocs = Vec::new();
-        if statement.takes_heredocs() {
-            for opener in openers(whole)? {
-                heredocs.push(heredoc::body(opener, &mut self.lines, self.source, whole)?);
-                let end = self.lines.end_of_last();
-                span = span.to(Span::new(end, end));
-            }
+        for opener in opened(&statement, whole)? {
+            heredocs.push(heredoc::body(opener, &mut self.lines, self.source, whole)?);
+            let end = self.lines.end_of_last();
+            span = span.to(Span::new(end, end));
         }
         Ok(Parsed::Instruction(Instruction {
             kind: kind(&statement, whole, heredocs, self.source)?,
@@ -233,6 +231,21 @@ impl<'a> Parser<'a> {
 fn first_word(line: &LogicalLine) -> Part<'_> {
     let text = line.text.whole().trim();
     split::first_word(text).map_or(text, |(word, _)| word)
+}
+
+/// Returns the heredocs that an instruction on one line opens.
+pub(super) fn openers_of(line: &str, escape: char) -> Result<Vec<Opener>, Diagnostic> {
+    let mut text = Mapped::default();
+    text.push(line, 0);
+    opened(&Statement::read(text.whole(), escape)?, text.whole())
+}
+
+fn opened(statement: &Statement<'_>, line: Part<'_>) -> Result<Vec<Opener>, Diagnostic> {
+    if statement.takes_heredocs() {
+        openers(line)
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 fn openers(line: Part<'_>) -> Result<Vec<Opener>, Diagnostic> {

@@ -173,6 +173,11 @@ fn errors_point_at_what_is_wrong() {
             "COPY",
         ),
         (
+            "COPY <<'A B' '  <<C ' /d\nx\nA B\n",
+            "COPY cannot tell which source the heredoc `A B` is",
+            "COPY",
+        ),
+        (
             "COPY << EOF /foo\nEOF",
             "COPY cannot tell which source the heredoc `EOF` is",
             "COPY",

@@ -6,6 +6,7 @@
 mod devices;
 mod exec;
 mod identity;
+mod leftovers;
 mod locate;
 mod loopback;
 mod masks;
@@ -16,6 +17,7 @@ mod root;
 mod session;
 mod starter;
 mod stubs;
+mod watch;
 
 use std::process::ExitCode;
 

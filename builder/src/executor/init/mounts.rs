@@ -39,7 +39,8 @@ pub(super) fn scratch(at: &Path) -> Result<(), SetupError> {
 /// Opens a mount. `index` gives it a name of its own in the scratch directory.
 pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<OwnedFd, SetupError> {
     match source {
-        Source::Proc => match file_system("proc", &[], INERT) {
+        Source::Proc { new: false } => clone(Path::new("/proc"), true, "mount"),
+        Source::Proc { new: true } => match file_system("proc", &[], INERT) {
             Err(SetupError::System { source, .. }) if source == Errno::PERM.into() => Err(SetupError::ProcMasked),
             mount => mount,
         },

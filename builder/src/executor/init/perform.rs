@@ -72,12 +72,13 @@ impl Setup {
             SetupStep::Loopback => loopback::up().on("bring up", "lo"),
             SetupStep::Session => session::start(),
             SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
-            SetupStep::HideAbstractSockets => {
-                session::hide_abstract_sockets();
+            SetupStep::CloseOff { sockets, signals } => {
+                session::close_off(sockets, signals);
                 Ok(())
             }
             SetupStep::Seccomp => seccomp::install(),
             SetupStep::Credentials(credentials) => identity::take_on(&credentials),
+            SetupStep::Limits(limits) => limits.iter().try_for_each(session::limit_to),
             SetupStep::Exec { args, env } => {
                 session::die_with_parent(report)?;
                 exec::exec(&args, &env)

@@ -3,7 +3,7 @@
 use std::io::PipeWriter;
 use std::path::Path;
 
-use landlock::{CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
+use landlock::{BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
 use nix::unistd::dup2_stdin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -14,6 +14,7 @@ use rustix::process::{
 };
 
 use super::mounts::open_in;
+use crate::executor::limits::ResourceLimit;
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Limit on open files above which programs that close every possible one take minutes.
@@ -64,6 +65,20 @@ fn limit(resource: Resource, limit: Rlimit) -> Result<(), SetupError> {
     setrlimit(resource, limit).on("limit", format!("{resource:?}"))
 }
 
+/// Sets a limit that was asked for. Only a real root may raise the hard one.
+pub(super) fn limit_to(wanted: &ResourceLimit) -> Result<(), SetupError> {
+    let Some(resource) = wanted.resource() else {
+        return Ok(());
+    };
+    match setrlimit(resource, wanted.rlimit()) {
+        Err(Errno::PERM) => Err(SetupError::LimitAboveHard {
+            wanted: wanted.to_string(),
+            permitted: getrlimit(resource).maximum,
+        }),
+        set => set.on("set the limit", wanted.to_string()),
+    }
+}
+
 /// Enters the working directory, unless it lies in procfs: from there, descriptors of other processes can be walked.
 pub(super) fn enter_working_directory(path: &Path) -> Result<(), SetupError> {
     let failed = |error: Errno| SetupError::WorkingDirectory {
@@ -84,12 +99,14 @@ pub(super) fn enter_working_directory(path: &Path) -> Result<(), SetupError> {
     fchdir(&dir).map_err(failed)
 }
 
-/// Closes off the abstract sockets of every process outside of the step. Kernels before 6.12 and those without Landlock
-/// cannot, which `croze doctor` tells.
-pub(super) fn hide_abstract_sockets() {
+/// Closes off the abstract sockets of every process outside of the step, or all of them from its signals. Kernels before
+/// 6.12 and those without Landlock cannot, which `croze doctor` tells.
+pub(super) fn close_off(sockets: bool, signals: bool) {
+    let sockets = sockets.then_some(Scope::AbstractUnixSocket);
+    let scopes: BitFlags<Scope> = sockets.into_iter().chain(signals.then_some(Scope::Signal)).collect();
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .scope(Scope::AbstractUnixSocket)
+        .scope(scopes)
         .and_then(Ruleset::create);
     // Not with *no new privileges*, which would break `sudo`: the step still has CAP_SYS_ADMIN here.
     let _best_effort = ruleset.map(|ruleset| ruleset.no_new_privs(false).restrict_self());

@@ -1,7 +1,10 @@
 //! Golden tests of plans.
 
 use super::*;
+use snapshotter::Stacking;
+
 use crate::executor::process::{DEFAULT_SHM_SIZE, Mount};
+use crate::rung::Rung;
 
 /// A step as a Dockerfile's `RUN make` gives it.
 fn run_make() -> Process {
@@ -23,13 +26,24 @@ fn run_make() -> Process {
         extra_hosts: vec![("192.0.2.7".into(), "seven".into())],
         resolv_conf: "nameserver 192.0.2.1\n".into(),
         shm_size: DEFAULT_SHM_SIZE,
+        limits: Vec::new(),
     }
+}
+
+const CONFINEMENT: Confinement = Confinement {
+    rung: Rung::Userns,
+    stacking: Stacking::Overlay,
+    proc: ProcView::New,
+};
+
+/// The steps where the strongest sandbox works.
+fn steps(process: &Process) -> Vec<SetupStep> {
+    plan(process, Path::new("/state/scratch"), CONFINEMENT).steps
 }
 
 /// One line per step.
 fn printed(process: &Process) -> String {
-    let steps = plan(process, Path::new("/state/scratch"));
-    steps.iter().map(|step| format!("{step:?}\n")).collect()
+    steps(process).iter().map(|step| format!("{step:?}\n")).collect()
 }
 
 #[test]
@@ -38,7 +52,7 @@ fn an_ordinary_step() {
     Namespaces { network: false }
     OpenDevices
     Scratch { at: "/state/scratch" }
-    Open(Proc)
+    Open(Proc { new: true })
     Open(Sys { new: false })
     Open(Dev)
     Open(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 })
@@ -55,7 +69,7 @@ fn an_ordinary_step() {
     Hostname("buildkitsandbox")
     Session
     WorkingDirectory("/src")
-    HideAbstractSockets
+    CloseOff { sockets: true, signals: false }
     Seccomp
     Credentials(Credentials { uid: 0, gid: 0, groups: [] })
     Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
@@ -102,7 +116,7 @@ fn mounts_are_opened_before_the_root_and_attached_in_order() {
         .filter(|line| line.contains("Open(") || line.contains("Attach"))
         .collect();
     insta::assert_snapshot!(ours.join("\n"), @r#"
-    Open(Proc)
+    Open(Proc { new: true })
     Open(Sys { new: false })
     Open(Dev)
     Open(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 })
@@ -124,23 +138,32 @@ fn mounts_are_opened_before_the_root_and_attached_in_order() {
 }
 
 #[test]
+fn limits_are_the_last_thing_before_the_program() {
+    let mut process = run_make();
+    process.limits = vec!["nofile=64".parse().unwrap()];
+    let steps = steps(&process);
+    let limits = SetupStep::Limits(process.limits.clone());
+    assert_eq!(steps.iter().rev().nth(1), Some(&limits));
+}
+
+#[test]
 fn a_step_without_a_network_gets_its_own_and_no_landlock() {
     let mut process = run_make();
     process.network = Network::None;
-    let steps = plan(&process, Path::new("/state/scratch"));
+    let steps = steps(&process);
     assert_eq!(steps[0], SetupStep::Namespaces { network: true });
     assert!(steps.contains(&SetupStep::Open(Source::Sys { new: true })));
     assert!(steps.contains(&SetupStep::Loopback));
-    assert!(!steps.contains(&SetupStep::HideAbstractSockets));
+    assert!(!closes_off(&steps));
 }
 
 #[test]
 fn the_hosts_network_is_not_restricted() {
     let mut process = run_make();
     process.network = Network::Host;
-    let steps = plan(&process, Path::new("/state/scratch"));
+    let steps = steps(&process);
     assert_eq!(steps[0], SetupStep::Namespaces { network: false });
-    assert!(!steps.contains(&SetupStep::HideAbstractSockets));
+    assert!(!closes_off(&steps));
     assert!(!steps.contains(&SetupStep::Loopback));
 }
 
@@ -148,7 +171,7 @@ fn the_hosts_network_is_not_restricted() {
 fn a_path_of_the_process_is_kept() {
     let mut process = run_make();
     process.env.push(("PATH".into(), "/opt/bin".into()));
-    let steps = plan(&process, Path::new("/state/scratch"));
+    let steps = steps(&process);
     let Some(SetupStep::Exec { env, .. }) = steps.last() else {
         panic!("the last step is not the program")
     };
@@ -156,8 +179,30 @@ fn a_path_of_the_process_is_kept() {
 }
 
 #[test]
+fn without_a_pid_namespace_croze_s_proc_is_shown_and_others_are_out_of_reach() {
+    let bound = Confinement {
+        proc: ProcView::Bound,
+        ..CONFINEMENT
+    };
+    for network in [Network::Default, Network::None, Network::Host] {
+        let process = Process { network, ..run_make() };
+        let plan = plan(&process, Path::new("/state/scratch"), bound);
+        assert_eq!(plan.processes, Processes::Adopted);
+        assert!(plan.steps.contains(&SetupStep::Open(Source::Proc { new: false })));
+        assert!(plan.steps.contains(&SetupStep::CloseOff {
+            sockets: network == Network::Default,
+            signals: true
+        }));
+    }
+}
+
+fn closes_off(steps: &[SetupStep]) -> bool {
+    steps.iter().any(|step| matches!(step, SetupStep::CloseOff { .. }))
+}
+
+#[test]
 fn a_plan_survives_being_sent() {
-    let steps = plan(&run_make(), Path::new("/state/scratch"));
-    let sent = serde_json::to_vec(&steps).unwrap();
-    assert_eq!(serde_json::from_slice::<Vec<SetupStep>>(&sent).unwrap(), steps);
+    let plan = plan(&run_make(), Path::new("/state/scratch"), CONFINEMENT);
+    let sent = serde_json::to_vec(&plan).unwrap();
+    assert_eq!(serde_json::from_slice::<Plan>(&sent).unwrap(), plan);
 }

@@ -31,7 +31,11 @@ impl Trees {
 
     fn export(&self, ownership: Ownership) -> Result<LocalSummary, ExportError> {
         let tree = Root::open(&self.image("")).unwrap();
-        write_local(&tree, &self.out(""), ownership)
+        let options = LocalOptions {
+            ownership,
+            clamp_mtime: None,
+        };
+        write_local(&tree, &self.out(""), options)
     }
 }
 
@@ -115,6 +119,68 @@ fn an_export_merges_into_what_is_there() {
     assert_eq!(fs::read(trees.out("etc/mine")).unwrap(), b"mine");
     assert_eq!(fs::read(trees.out("etc/both")).unwrap(), b"new");
     assert!(fs::symlink_metadata(trees.out("etc/was-link")).unwrap().is_file());
+}
+
+#[test]
+fn times_after_the_latest_are_lowered_to_it() {
+    let trees = Trees::new();
+    let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    fs::create_dir(trees.image("dir")).unwrap();
+    symlink("new", trees.image("link")).unwrap();
+    for (name, seconds) in [("old", 5), ("new", 15)] {
+        fs::write(trees.image(name), "").unwrap();
+        File::open(trees.image(name))
+            .unwrap()
+            .set_modified(time(seconds))
+            .unwrap();
+    }
+    let options = LocalOptions {
+        ownership: Ownership::Mine,
+        clamp_mtime: Some(10),
+    };
+    write_local(&Root::open(&trees.image("")).unwrap(), &trees.out(""), options).unwrap();
+    for (name, seconds) in [("old", 5), ("new", 10), ("dir", 10), ("link", 10)] {
+        assert_eq!(
+            fs::symlink_metadata(trees.out(name)).unwrap().mtime(),
+            seconds,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_no_tree_has_is_removed_and_no_link_is_followed() {
+    let trees = Trees::new();
+    let outside = trees.dir.path().join("outside");
+    fs::create_dir_all(outside.join("kept")).unwrap();
+    for name in ["stale/deep/file", "dir/stale", "was-dir/file", "arm/stale", "mips/file"] {
+        fs::create_dir_all(trees.out(name).parent().unwrap()).unwrap();
+        fs::write(trees.out(name), "").unwrap();
+    }
+    symlink(&outside, trees.out("link")).unwrap();
+    fs::write(trees.out("was-file"), "").unwrap();
+    fs::create_dir_all(trees.image("dir")).unwrap();
+    fs::create_dir_all(trees.image("was-file")).unwrap();
+    fs::write(trees.image("was-dir"), "").unwrap();
+    fs::write(trees.image("dir/kept"), "").unwrap();
+    fs::write(trees.out("dir/kept"), "").unwrap();
+    let tree = Root::open(&trees.image("")).unwrap();
+    let names = |top: &Path| {
+        let mut names: Vec<String> = fs::read_dir(top)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    remove_stale(&trees.out(""), &[("", &tree), ("arm", &tree)]).unwrap();
+    assert_eq!(names(&trees.out("")), ["arm", "dir"]);
+    assert_eq!(names(&trees.out("dir")), ["kept"]);
+    assert!(names(&trees.out("arm")).is_empty() && outside.join("kept").exists());
+    // What is not there has nothing to remove, and now nothing is in the way.
+    remove_stale(&trees.out("missing"), &[("", &tree)]).unwrap();
+    trees.export(Ownership::Mine).unwrap();
+    assert!(trees.out("was-file").is_dir() && trees.out("was-dir").is_file());
 }
 
 #[test]

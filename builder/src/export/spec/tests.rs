@@ -26,6 +26,8 @@ fn a_plain_value_is_a_directory_or_standard_output() {
     let local = |directory: &str| OutputSpec::Local {
         directory: directory.into(),
         platform_split: None,
+        epoch: OutputEpoch::OfBuild,
+        mode: LocalMode::Copy,
     };
     assert_eq!(parse("out"), local("out"));
     assert_eq!(parse("out.tar"), local("out.tar"));
@@ -34,10 +36,19 @@ fn a_plain_value_is_a_directory_or_standard_output() {
     let tar = OutputSpec::Tar {
         destination: Destination::Stdout,
         platform_split: None,
+        epoch: OutputEpoch::OfBuild,
     };
     assert_eq!(parse("-"), tar);
     assert_eq!(parse("type=tar"), tar);
     assert_eq!(parse("type=cacheonly"), OutputSpec::CacheOnly);
+    let cleared = OutputSpec::Local {
+        directory: "out".into(),
+        platform_split: Some(true),
+        epoch: OutputEpoch::At(7),
+        mode: LocalMode::Delete,
+    };
+    let text = "type=local,dest=out,mode=delete,platform-split=true,source-date-epoch=7";
+    assert_eq!(parse(text), cleared);
 }
 
 #[test]
@@ -146,7 +157,10 @@ fn what_cannot_be_honoured_is_refused() {
         ("type=oci,tar=false", "must be a directory, not standard output"),
         ("type=local,dest=-", "must be a directory, not standard output"),
         ("type=local", "`dest` is missing"),
-        ("type=local,dest=x,mode=delete", "`mode=delete` is not supported"),
+        (
+            "type=local,dest=x,mode=replace",
+            "must be `copy` or `delete`, not `replace`",
+        ),
         ("type=image,unpack=true", "`unpack=true` is not supported"),
         ("type=image,push-by-digest=true", "makes sense only with `push=true`"),
         ("type=tar,name=x", "`name` is not known here"),

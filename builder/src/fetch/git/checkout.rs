@@ -69,7 +69,7 @@ pub(super) async fn checkout(
     if keep_git_dir {
         remember_origin(git, &tree, &op.address.url).await?;
     }
-    let time = (op.address.mtime == MtimeOf::Commit).then_some(time);
+    let time = (op.address.mtime == Some(MtimeOf::Commit)).then_some(time);
     let (subdir, upper) = (op.address.subdir.clone(), into.upper().to_owned());
     blocking(move || {
         let top = open_real(&tree, &subdir)?;

@@ -1,12 +1,12 @@
 //! `COPY` and `ADD`.
 
-use super::remote::{AddFlags, Fetched, refused};
 use super::{Input, ownership};
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::dockerfile::{AddOptions, CopyOptions, FileSource};
 use crate::frontend::lowering::Lowering;
 use crate::frontend::observe::Seen;
 use crate::frontend::path::{join, join_destination};
+use crate::frontend::remote::{AddFlags, Fetched, refused};
 use crate::frontend::stage::OpenStage;
 use crate::frontend::stages::Step;
 use crate::graph::VertexId;
@@ -159,6 +159,7 @@ impl Transfer<'_> {
             chmod: mode,
             parents: self.parents,
             exclude: self.exclude.iter().map(|pattern| pattern.value.clone()).collect(),
+            mtime: lowering.globals.epoch(),
         });
         let name = stage.next_name(&title, step.trigger);
         let origin = Some(step.origin);

@@ -9,7 +9,6 @@ mod metadata;
 mod mount;
 mod ownership;
 mod proxy;
-mod remote;
 mod run;
 mod script;
 mod stop_signal;

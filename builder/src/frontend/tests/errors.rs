@@ -66,7 +66,7 @@ fn every_error_says_what_and_on_which_line() {
         (
             "FROM scratch AS src\nFROM scratch",
             &["--build-arg SOURCE_DATE_EPOCH=src"],
-            "0: SOURCE_DATE_EPOCH from the stage `src` is not supported yet",
+            "1: SOURCE_DATE_EPOCH stage must contain exactly one remote ADD",
         ),
         // Platforms.
         (

@@ -20,7 +20,7 @@ impl Define for Op {
             Self::Http(_) => "http/1",
             Self::Git(_) => "git/1",
             Self::Run(_) => "run/1",
-            Self::Copy(_) => "copy/2",
+            Self::Copy(_) => "copy/3",
             Self::Workdir(_) => "workdir/2",
             Self::Merge => "merge/1",
         }
@@ -104,7 +104,7 @@ fn git(hasher: &mut KeyHasher, op: &GitOp) {
         fetch_by_commit: _,
     } = address;
     hasher.text(subdir).flag(submodules.unwrap_or(true));
-    hasher.choice(match mtime {
+    hasher.choice(match mtime.unwrap_or_default() {
         MtimeOf::Checkout => "checkout",
         MtimeOf::Commit => "commit",
     });
@@ -209,6 +209,7 @@ fn copy(hasher: &mut KeyHasher, op: &CopyOp) {
         chmod,
         parents,
         exclude,
+        mtime,
     } = op;
     hasher.flag(*scratch).list(sources, |hasher, source| match source {
         CopySource::Path {
@@ -236,6 +237,7 @@ fn copy(hasher: &mut KeyHasher, op: &CopyOp) {
     hasher.flag(*parents).list(exclude, |hasher, pattern| {
         hasher.text(pattern);
     });
+    optional_text(hasher, &mtime.map(|seconds| seconds.to_string()));
 }
 
 fn optional_text(hasher: &mut KeyHasher, text: &Option<String>) {

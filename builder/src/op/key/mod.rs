@@ -19,11 +19,11 @@
 //! | – cache mount | target, id, input that fills it, path, whether it is read-only, mode, owner, group of a new one | sharing: it orders builds, it does not change one; the cache's content: it must not matter |
 //! | – tmpfs mount | target | size: a resource limit |
 //! | – secret, ssh mount | target, id, whether required, mode, owner, group, variable | the value: it must not leave a trace, not even a digest |
-//! | `copy/2` | sources in order: input, path or wildcard, whether owners are kept and archives unpacked, or an inline file's name and text; destination, chown, which input resolves its names, chmod, parents, excludes | times of the files: a clone has new ones; everything of the input that is not selected |
+//! | `copy/3` | sources in order: input, path or wildcard, whether owners are kept and archives unpacked, or an inline file's name and text; destination, chown, which input resolves its names, chmod, parents, excludes, the time of what the copy itself makes | times of the files: a clone has new ones; everything of the input that is not selected |
 //! | `workdir/2` | path, user, the time of new directories | – |
 //! | `merge/1` | nothing but the inputs | – |
 //!
-//! All of `run/1`, `copy/2` and `workdir/2` also say whether there is a root file system below (`scratch`).
+//! All of `run/1`, `copy/3` and `workdir/2` also say whether there is a root file system below (`scratch`).
 //!
 //! # How inputs enter
 //!

@@ -49,7 +49,7 @@ fn flags_are_set_by_their_name_alone() {
             "{suffix}"
         );
     }
-    assert_eq!(read("?mtime=commit").unwrap().mtime, MtimeOf::Commit);
+    assert_eq!(read("?mtime=commit").unwrap().mtime, Some(MtimeOf::Commit));
 }
 
 #[test]

@@ -93,6 +93,13 @@ fn only_the_files_that_are_asked_for_are_looked_at() {
     // What nobody may read would fail the build if it was read.
     script(&lab, "chown root context/named/closed; chmod 000 context/named/closed");
     lab.build(&["--build-context", "foo=context/named"]);
+    // As a base, it is there as a whole.
+    lab.write("Dockerfile", "FROM foo\n");
+    lab.croze(&["build", "--build-context", "foo=context/named", "context"])
+        .fails(5, &["closed", "permission denied"]);
+    script(&lab, "chmod 644 context/named/closed");
+    let out = lab.build_files(&["--build-context", "foo=context/named"]);
+    assert!(out.join("foo").exists() && out.join("closed").exists());
 }
 
 #[test]

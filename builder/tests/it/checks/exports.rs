@@ -226,3 +226,65 @@ fn a_directory_keeps_what_was_there() {
     lab.build(&["-o", "out"]);
     assert!(lab.path().join("out/stale").exists());
 }
+
+#[test]
+fn a_directory_may_be_emptied_of_what_is_stale() {
+    // BK-369
+    let lab = lab("FROM scratch\nCOPY fresh.txt /\n", &[("fresh.txt", "fresh")]);
+    let stale =
+        "mkdir -p out/stale-dir; echo > out/stale.txt; echo > out/stale-dir/old.txt; chown -R --reference=context out";
+    script(&lab, stale);
+    lab.build(&["-o", "type=local,dest=out,mode=delete"]);
+    assert_eq!(script(&lab, "ls -A out; cat out/fresh.txt"), "fresh.txt\nfresh");
+    // Each platform has its directory, and none is emptied for another.
+    script(
+        &lab,
+        &format!("{stale}; mkdir out/linux_amd64; echo > out/linux_amd64/stale; chown -R --reference=context out"),
+    );
+    lab.build(&[
+        "-o",
+        "type=local,dest=out,mode=delete",
+        "--platform",
+        "linux/amd64,linux/arm64",
+    ]);
+    let expected = "out/linux_amd64/fresh.txt\nout/linux_arm64/fresh.txt\n";
+    assert_eq!(script(&lab, "find out -type f | sort"), expected);
+    script(&lab, stale);
+    let together = "type=local,dest=out,mode=delete,platform-split=false";
+    lab.croze(&[
+        "build",
+        "-o",
+        together,
+        "--platform",
+        "linux/amd64,linux/arm64",
+        "context",
+    ])
+    .fails(5, &["cannot overwrite `fresh.txt`"]);
+    assert!(
+        lab.path().join("out/stale.txt").exists(),
+        "deleted before it was refused"
+    );
+
+    // Elsewhere than below the working directory it needs consent, as with buildx.
+    let elsewhere = tempfile::tempdir().unwrap();
+    script(
+        &lab,
+        &format!(
+            "chown --reference=context {0}; chmod 777 {0}; touch {0}/stale",
+            elsewhere.path().display()
+        ),
+    );
+    let spec = format!("type=local,dest={},mode=delete", elsewhere.path().display());
+    for spec in [
+        spec.as_str(),
+        "type=local,dest=.,mode=delete",
+        "type=local,dest=..,mode=delete",
+    ] {
+        lab.croze(&["build", "-o", spec, "context"]).fails(
+            2,
+            &["is not below the working directory", "--allow buildx.local.delete"],
+        );
+    }
+    lab.build(&["-o", &spec, "--allow", "buildx.local.delete"]);
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+}

@@ -98,3 +98,18 @@ fn a_trigger_shares_the_cache_of_its_child() {
     );
     assert_eq!(out.read("bar"), "42");
 }
+
+#[test]
+fn a_trigger_of_an_image_layout_may_copy_from_a_stage() {
+    // BK-226
+    let base = lab(
+        "FROM BASE/busybox\nONBUILD COPY --from=input /in/file /out/foo\nONBUILD RUN cp /out/foo /out/bar\n",
+        &[],
+    );
+    base.build(&["-t", "base:1", "-o", "type=oci,tar=false,dest=layout"]);
+    let context = format!("base=oci-layout://{}/layout:1", base.path().display());
+    let text = "FROM BASE/busybox AS input\nRUN mkdir /in && echo -n 13 > /in/file\nFROM base AS child\n\
+                FROM scratch\nCOPY --from=child /out/bar /\n";
+    let out = Files::of(text, &[], &["--build-context", &context]);
+    assert_eq!(out.read("bar"), "13");
+}

@@ -83,3 +83,28 @@ fn a_step_of_a_user_sees_proxies_and_runs_in_a_relative_directory() {
         &["--build-arg", "https_proxy=p"],
     );
 }
+
+#[test]
+fn a_step_has_the_limits_that_are_asked_for() {
+    // BK-183
+    let text = "FROM BASE/busybox\nRUN [ \"$(ulimit -n)\" = 1062 ] && [ \"$(ulimit -Hn)\" = 1062 ]\n\
+                RUN [ \"$(ulimit -Sc) $(ulimit -Hc)\" = '0 7' ]\n";
+    let words = ["--ulimit", "nofile=1062:1062", "--ulimit", "core=0:3584"];
+    let lab = builds(text, &[], &words);
+    // A limit says how a step runs and not what it makes.
+    let again = lab.build(&["--ulimit", "nofile=900"]);
+    assert_eq!(again.stderr.matches("CACHED").count(), 2, "{}", again.stderr);
+    lab.croze(&["build", "--no-cache", "--ulimit", "nofile=99999999999", "context"])
+        .fails(
+            9,
+            &[
+                "cannot set the limit `nofile=99999999999:99999999999`",
+                "permits at most",
+                "Dockerfile:2",
+            ],
+        );
+    lab.croze(&["build", "--ulimit", "nofiles=1", "context"]).fails(
+        2,
+        &["`--ulimit nofiles=1`: invalid ulimit type `nofiles` (did you mean nofile?)"],
+    );
+}

@@ -320,4 +320,13 @@ fn a_named_context_may_be_an_image_layout() {
     );
     lab.croze(&["build", "--build-context", "base=oci-layout://layout:v2", "context"])
         .fails(5, &["has no image `v2`"]);
+    lab.build(&["--build-context", &context, "-o", "type=oci,dest=child.tar"]);
+    let config = sh(&format!(
+        "skopeo inspect --config oci-archive:{}",
+        lab.path().join("child.tar").display()
+    ));
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["config"]["WorkingDir"], "/test");
+    let env = config["config"]["Env"].as_array().unwrap();
+    assert!(env.contains(&"foo=bar".into()), "{config}");
 }

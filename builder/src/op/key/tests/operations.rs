@@ -96,6 +96,7 @@ fn copy() -> CopyOp {
         chmod: Some(Chmod::Octal(0o755)),
         parents: false,
         exclude: vec!["*.md".to_owned()],
+        mtime: None,
     }
 }
 
@@ -138,7 +139,7 @@ fn the_digest_of_each_kind_is_what_it_always_was() {
         ),
         (
             Op::Copy(copy()),
-            "copy/2 cd7a2000a2a9df3422efa6255a035caf0d61652546830d21b578c3f82e04087d",
+            "copy/3 47acde2dcb5742e822698516d7997d636ae1f2582ca4504a2359928f70dc01c7",
         ),
         (
             Op::Workdir(workdir()),
@@ -321,6 +322,7 @@ fn what_enters_the_key_of_a_copy() {
             ("no chmod", |op| op.chmod = None),
             ("parents", |op| op.parents = true),
             ("exclude", |op| op.exclude.push("*.txt".to_owned())),
+            ("time", |op| op.mtime = Some(0)),
         ],
         &[],
     );

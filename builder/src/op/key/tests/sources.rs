@@ -52,7 +52,7 @@ fn what_enters_the_key_of_a_source_on_the_network() {
         &[
             ("directory", |op| op.address.subdir.clear()),
             ("submodules", |op| op.address.submodules = Some(false)),
-            ("times", |op| op.address.mtime = MtimeOf::Commit),
+            ("times", |op| op.address.mtime = Some(MtimeOf::Commit)),
             ("git", |op| op.keep_git_dir = true),
         ],
         &[

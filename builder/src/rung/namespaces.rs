@@ -1,0 +1,186 @@
+//! The rungs that have namespaces, `userns` and `direct`: tried by a child process that does what a build would do.
+//!
+//! ```text
+//! croze                                   child
+//!   starts it ──────────────────────────▶ makes its namespaces
+//!             ◀────────────────────────── says so
+//!   opens the user namespace, and writes  makes its mounts private, and in a pid namespace of its own
+//!   the maps or has newuidmap write them  mounts a new procfs
+//!             ◀────────────────────────── says what works
+//!   lets it go on ──────────────────────▶ stacks directories as root
+//!             ◀────────────────────────── says whether that works
+//!   enters the same user namespace
+//! ```
+//!
+//! croze itself has changed nothing before all of the trial has succeeded: where it does not, the next rung is tried.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use nix::sched::CloneFlags;
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, fsconfig_create, fsmount, fsopen, mount_change,
+};
+use rustix::thread::CapabilitySet;
+use serde::{Deserialize, Serialize};
+use snapshotter::Stacking;
+
+use super::copy::{Copy, Original};
+use super::trial::{Entry, Place, Refusal, Trial};
+use super::{Confinement, ProcView, Rung, overlay};
+use crate::rootless::id_map::{self, IdMap, Writer};
+use crate::rootless::{self, Caller, EnterError};
+
+/// An error number, as it crosses from one process to the other.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Number(i32);
+
+impl Number {
+    fn of(error: impl Into<io::Error>) -> Self {
+        Self(error.into().raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+impl From<Number> for io::Error {
+    fn from(number: Number) -> Self {
+        Self::from_raw_os_error(number.0)
+    }
+}
+
+/// What works in the child's namespaces.
+#[derive(Debug, Serialize, Deserialize)]
+struct Findings {
+    private: Result<(), Number>,
+    proc: Result<(), Number>,
+}
+
+/// Tries `userns`.
+pub(super) fn try_userns(place: Place<'_>) -> Trial {
+    let mut trial = Trial::of(Rung::Userns);
+    let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
+    let child = child(flags, place, |error| rootless::why_no_namespace(error).into());
+    let child = trial.needs("user namespace", Some(child), |_| "can be made".into());
+    let map = Caller::read().and_then(|caller| id_map::plan(&caller));
+    let map = trial.needs("ids", Some(map.map_err(Refusal::from)), |map| {
+        format!(
+            "{} users, {} groups",
+            id_map::count(&map.uids),
+            id_map::count(&map.gids)
+        )
+    });
+    let writer = map.as_ref().map(|map| map.writer);
+    let given = child.as_ref().zip(map).map(|(child, map)| give_ids(child, &map));
+    let namespace = trial.needs("id map", given, |_| match writer {
+        Some(Writer::Helpers) => "written by `newuidmap` and `newgidmap`".into(),
+        Some(Writer::Direct) | None => "written by croze".into(),
+    });
+    try_mounts(&mut trial, child, namespace.is_some(), |error| {
+        rootless::why_no_mount(error).into()
+    });
+    if let Some(namespace) = namespace {
+        trial.entry = Entry::UserNamespace(namespace);
+    }
+    trial
+}
+
+/// Tries `direct`.
+pub(super) fn try_direct(place: Place<'_>) -> Trial {
+    let mut trial = Trial::of(Rung::Direct);
+    let held = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
+    let has = |capability, refusal| {
+        Some(if held.contains(capability) {
+            Ok(())
+        } else {
+            Err(refusal)
+        })
+    };
+    let is_there = |(): &()| "in effect".to_owned();
+    let admin = trial.needs(
+        "CAP_SYS_ADMIN",
+        has(CapabilitySet::SYS_ADMIN, Refusal::NotAdmin),
+        is_there,
+    );
+    let setpcap = trial.needs("CAP_SETPCAP", has(CapabilitySet::SETPCAP, Refusal::NoSetpcap), is_there);
+    let child = admin
+        .and(setpcap)
+        .map(|()| child(CloneFlags::CLONE_NEWNS, place, |source| Refusal::NoMount { source }));
+    let child = trial.needs("mount namespace", child, |_| "can be made".into());
+    try_mounts(&mut trial, child, true, |source| Refusal::NoMount { source });
+    trial.entry = Entry::MountNamespace;
+    trial
+}
+
+/// Starts a child in new namespaces.
+fn child(flags: CloneFlags, place: Place<'_>, refused: impl FnOnce(io::Error) -> Refusal) -> Result<Copy, Refusal> {
+    let child = Copy::start(|original| live(original, flags, place));
+    let mut child = child.map_err(Refusal::trial("start a trial"))?;
+    match child.hear::<Result<(), Number>>() {
+        Ok(Ok(())) => Ok(child),
+        Ok(Err(number)) => Err(refused(number.into())),
+        Err(error) => Err(Refusal::trial("hear from a trial")(error)),
+    }
+}
+
+/// The child's whole life.
+fn live(mut original: Original, flags: CloneFlags, place: Place<'_>) -> io::Result<()> {
+    let made = nix::sched::unshare(flags);
+    original.say(&made.map_err(Number::of))?;
+    made?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    original.say(&Findings {
+        private: mount_change("/", private).map_err(Number::of),
+        proc: new_proc().map_err(Number::of),
+    })?;
+    original.await_go()?;
+    original.say(&overlay::try_on(place))
+}
+
+/// Mounts a procfs in a pid namespace of its own.
+fn new_proc() -> io::Result<()> {
+    nix::sched::unshare(CloneFlags::CLONE_NEWPID)?;
+    let mut first = Copy::start(|mut original| original.say(&mount_proc().map(drop).map_err(Number::of)))?;
+    first.hear::<Result<(), Number>>()?.map_err(io::Error::from)
+}
+
+fn mount_proc() -> rustix::io::Result<()> {
+    let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&proc)?;
+    let mount = fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    let link = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(&mount, "self", link, Mode::empty()).map(drop)
+}
+
+/// Gives the child's user namespace its ids and returns the namespace.
+fn give_ids(child: &Copy, map: &IdMap) -> Result<OwnedFd, Refusal> {
+    let path = PathBuf::from(format!("/proc/{}/ns/user", child.process().as_raw_pid()));
+    let namespace = File::open(&path).map_err(|source| EnterError::Read { path, source })?;
+    rootless::write_maps(child.process(), map)?;
+    Ok(namespace.into())
+}
+
+/// Hears from the child what works in its namespaces. It can go on once it has its ids.
+fn try_mounts(trial: &mut Trial, mut child: Option<Copy>, has_ids: bool, why: impl Fn(io::Error) -> Refusal) {
+    let silent = Refusal::trial("hear from a trial");
+    let (mounts, proc) = match child.as_mut().map(Copy::hear::<Findings>) {
+        Some(Ok(Findings { private, proc })) => (Some(private.map_err(|number| why(number.into()))), Some(proc)),
+        Some(Err(error)) => (Some(Err(silent(error))), None),
+        None => (None, None),
+    };
+    let mounts = trial.needs("mounts", mounts, |()| "allowed".into());
+    let proc = proc.map(|proc| proc.map_err(|number| Refusal::NoProc { source: number.into() }));
+    let proc = trial.wants(trial.rung == Rung::Direct, "new /proc", proc, |()| "works".into());
+    let child = child.filter(|_| has_ids && mounts.is_some());
+    let overlay = child.map(|mut child| {
+        let found = child.go_on().and_then(|()| child.hear::<Result<(), String>>());
+        found.map_err(silent)?.map_err(|cause| Refusal::NoOverlay { cause })
+    });
+    let overlay = trial.needs("overlay on the state directory", overlay, |()| "works".into());
+    trial.confinement = overlay.map(|()| Confinement {
+        rung: trial.rung,
+        stacking: Stacking::Overlay,
+        proc: if proc.is_some() { ProcView::New } else { ProcView::Bound },
+    });
+}

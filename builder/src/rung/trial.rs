@@ -1,0 +1,202 @@
+//! What came of trying a rung: each thing it needs, and whether it is there.
+
+use std::io;
+use std::path::Path;
+
+use rustix::fd::OwnedFd;
+
+use super::{Confinement, Rung};
+use crate::rootless::EnterError;
+
+/// What a rung is tried for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// A directory on the file system where state will be kept.
+    pub(super) state_root: &'a Path,
+    /// How thoroughly.
+    pub(super) thoroughness: Thoroughness,
+}
+
+/// How thorough a trial is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Thoroughness {
+    /// Everything is done, however long it takes: for an examination.
+    Full,
+    /// What has never been seen to fail is taken for granted: for a build, which will do it at once.
+    Quick,
+}
+
+/// A rung that was tried.
+#[derive(Debug)]
+pub struct Trial {
+    /// Which rung.
+    pub rung: Rung,
+    /// What it needs, in the order in which it was tried.
+    pub checks: Vec<Check>,
+    /// What a build would get, if it works.
+    pub confinement: Option<Confinement>,
+    /// How to enter it, if it works.
+    pub(super) entry: Entry,
+}
+
+/// How a process comes to be where a rung works.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// By entering this user namespace, then a mount namespace of its own.
+    UserNamespace(OwnedFd),
+    /// By making a mount namespace of its own, and no more.
+    MountNamespace,
+}
+
+/// One thing that a rung needs.
+#[derive(Debug)]
+pub struct Check {
+    /// A few words for it.
+    pub need: &'static str,
+    /// Whether the rung does not work without it.
+    pub is_required: bool,
+    /// Whether it is there.
+    pub outcome: Outcome,
+}
+
+/// Whether something is there.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is.
+    Has(String),
+    /// It is not.
+    Misses(Refusal),
+    /// It needs something that is missing, so it could not be tried.
+    Untried,
+}
+
+/// Why a rung does not work here, or works less well.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No user namespace.
+    #[error(transparent)]
+    Enter(#[from] EnterError),
+    /// The right to mount without a new user namespace is missing.
+    #[error("croze has no `CAP_SYS_ADMIN`")]
+    NotAdmin,
+    /// Capabilities that croze could not take away from a step.
+    #[error("croze has no `CAP_SETPCAP`, so steps could keep `CAP_SYS_ADMIN`")]
+    NoSetpcap,
+    /// Mount namespaces or mounts are forbidden.
+    #[error("mounting is forbidden")]
+    NoMount {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// No new procfs can be mounted.
+    #[error("cannot mount a new `/proc`")]
+    NoProc {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Overlays do not work on the state directory.
+    #[error("no overlay can be mounted on the state directory: {cause}")]
+    NoOverlay {
+        /// What failed, with its causes, as the trying process said it.
+        cause: String,
+    },
+    /// The trying process itself failed.
+    #[error("cannot {verb}")]
+    Trial {
+        /// What was attempted.
+        verb: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Refusal {
+    /// Says of a failed system call of a trial what was attempted.
+    pub(super) fn trial(verb: &'static str) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Trial { verb, source }
+    }
+
+    /// Returns what to do about it: a command to type or a field to set. `None` where nothing better is known than the
+    /// cause itself.
+    pub fn remedy(&self) -> Option<String> {
+        let remedy = match self {
+            Self::Enter(error) => return error.remedy(),
+            Self::NotAdmin => {
+                "in Kubernetes set `hostUsers: false` and add `SYS_ADMIN` to `securityContext.capabilities.add`; with \
+                 Docker pass `--cap-add SYS_ADMIN --security-opt apparmor=unconfined`"
+            }
+            Self::NoSetpcap => "in Kubernetes add `SETPCAP` to `securityContext.capabilities.add`",
+            Self::NoMount { .. } => {
+                "AppArmor or SELinux may be the cause: in Kubernetes set `securityContext.appArmorProfile: {type: \
+                 Unconfined}`; with Docker pass `--security-opt apparmor=unconfined`"
+            }
+            Self::NoProc { .. } => {
+                "in Kubernetes set `hostUsers: false` and `securityContext.procMount: Unmasked`; with Docker or Podman \
+                 pass `--security-opt systempaths=unconfined`"
+            }
+            Self::NoOverlay { .. } => {
+                "keep the state directory on ext4, xfs, btrfs or tmpfs, not on a container's own root: set \
+                 `CROZE_ROOT` to a volume, in Kubernetes to an `emptyDir`"
+            }
+            Self::Trial { .. } => return None,
+        };
+        Some(remedy.to_owned())
+    }
+}
+
+impl Trial {
+    /// Begins one.
+    pub(super) fn of(rung: Rung) -> Self {
+        Self {
+            rung,
+            checks: Vec::new(),
+            confinement: None,
+            entry: Entry::MountNamespace,
+        }
+    }
+
+    /// Notes whether something is there that the rung cannot do without, and returns it. `None` has not been tried.
+    pub(super) fn needs<T>(
+        &mut self,
+        need: &'static str,
+        found: Option<Result<T, Refusal>>,
+        detail: impl FnOnce(&T) -> String,
+    ) -> Option<T> {
+        self.wants(true, need, found, detail)
+    }
+
+    /// Notes whether something is there with which the rung works better, or which it even needs.
+    pub(super) fn wants<T>(
+        &mut self,
+        is_required: bool,
+        need: &'static str,
+        found: Option<Result<T, Refusal>>,
+        detail: impl FnOnce(&T) -> String,
+    ) -> Option<T> {
+        let (outcome, found) = match found {
+            Some(Ok(found)) => (Outcome::Has(detail(&found)), Some(found)),
+            Some(Err(refusal)) => (Outcome::Misses(refusal), None),
+            None => (Outcome::Untried, None),
+        };
+        self.checks.push(Check {
+            need,
+            is_required,
+            outcome,
+        });
+        found
+    }
+
+    /// Returns why the rung does not work; where it does, why it does not work as well as it could.
+    pub fn shortcoming(&self) -> Option<&Refusal> {
+        let missing = |check: &&Check| matches!(check.outcome, Outcome::Misses(_));
+        let (first, required) = (self.checks.iter().find(missing), self.checks.iter().filter(missing));
+        let worst = required.into_iter().find(|check| check.is_required).or(first)?;
+        match &worst.outcome {
+            Outcome::Misses(refusal) => Some(refusal),
+            Outcome::Has(_) | Outcome::Untried => None,
+        }
+    }
+}

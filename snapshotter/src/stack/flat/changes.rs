@@ -1,0 +1,130 @@
+//! What was done to a tree between two scans of it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, unlinkat};
+
+use super::Evidence;
+use super::index::{Index, Observer, Stamp};
+use crate::error::{FsError, OnPath as _};
+use crate::root::Root;
+use crate::walk::{self, Next, Place, Visitor};
+
+/// What became of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is no more.
+    Gone,
+    /// It is a directory that was made, changed, or has something changed below it.
+    Directory {
+        /// Whether something else had the name, so that nothing of what was there is left.
+        replaces: bool,
+    },
+    /// It is something else, new or changed.
+    File,
+}
+
+/// Every name of which something changed, with the directories on the way to it, each before what is in it.
+#[derive(Debug, Default)]
+pub(super) struct Changes(BTreeMap<PathBuf, Change>);
+
+impl Changes {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Path, Change)> {
+        self.0.iter().map(|(path, change)| (path.as_path(), *change))
+    }
+
+    fn insert(&mut self, path: &Path, change: Change) {
+        self.0.insert(path.to_owned(), change);
+        for directory in path.ancestors().skip(1) {
+            if directory.as_os_str().is_empty() || self.0.contains_key(directory) {
+                break;
+            }
+            self.0
+                .insert(directory.to_owned(), Change::Directory { replaces: false });
+        }
+    }
+}
+
+/// Scans a tree and tells what is different from an earlier scan; returns the new scan as well.
+pub(super) fn compare(tree: &Root, before: Index, evidence: Evidence) -> Result<(Index, Changes), FsError> {
+    let mut comparison = Comparison {
+        observer: Observer::new(evidence, before.hashing.clone()),
+        after: Index::like(&before),
+        before,
+        changes: Changes::default(),
+        path_is_new: Vec::new(),
+        new_directories: HashSet::new(),
+    };
+    walk::walk(tree.open_dir(Path::new(""))?, &mut comparison)?;
+    comparison.note_gone();
+    Ok((comparison.after, comparison.changes))
+}
+
+struct Comparison {
+    observer: Observer,
+    /// What was not met again so far.
+    before: Index,
+    after: Index,
+    changes: Changes,
+    /// Of each directory from the top to here, whether it is in `new_directories`.
+    path_is_new: Vec<bool>,
+    /// Directories that are not those that had their names before: nothing in them was there.
+    new_directories: HashSet<Box<[u8]>>,
+}
+
+impl Visitor for Comparison {
+    type Error = FsError;
+
+    fn visit(&mut self, place: &Place<'_>) -> Result<Next, FsError> {
+        let (mut stamp, stat) = self.observer.look(place.dir, place.name).on("stat", place.path)?;
+        if stat.is_overlay_whiteout() {
+            // Overlay lets no program make such a device. A layer would take it for a deletion, so that is what it is.
+            unlinkat(place.dir, place.name, AtFlags::empty()).on("remove", place.path)?;
+            return Ok(Next::Pass);
+        }
+        let path = place.path.as_os_str().as_bytes();
+        let was = self.before.stamps.remove(path);
+        let is_in_new = self.path_is_new.last().is_some_and(|is_new| *is_new);
+        let is_same = was.is_some_and(|was| stamp.is_same_inode(&was));
+        let is_untouched = !is_in_new && was.is_some_and(|was| stamp.is_untouched(&was));
+        stamp.is_shared = is_same && was.is_some_and(|was| was.is_shared);
+        self.after.insert(path, stamp);
+        if !stamp.is_dir() {
+            if !is_untouched {
+                self.changes.insert(place.path, Change::File);
+            }
+            return Ok(Next::Pass);
+        }
+        let is_new = is_in_new || !is_same;
+        if is_new {
+            self.new_directories.insert(path.into());
+        }
+        if !is_untouched {
+            let replaces = is_new && !is_in_new && was.is_some();
+            self.changes.insert(place.path, Change::Directory { replaces });
+        }
+        self.path_is_new.push(is_new);
+        Ok(Next::Enter(walk::open_dir(place)?))
+    }
+
+    fn leave(&mut self, _place: &Place<'_>) -> Result<(), FsError> {
+        self.path_is_new.pop();
+        Ok(())
+    }
+}
+
+impl Comparison {
+    /// Notes what was not met again, unless its directory is gone or another one: that says it already.
+    fn note_gone(&mut self) {
+        for path in std::mem::take(&mut self.before.stamps).into_keys() {
+            let path = Path::new(std::ffi::OsStr::from_bytes(&path));
+            let directory = path.parent().unwrap_or(Path::new("")).as_os_str().as_bytes();
+            let is_there = directory.is_empty() || self.after.stamps.get(directory).is_some_and(Stamp::is_dir);
+            if is_there && !self.new_directories.contains(directory) {
+                self.changes.insert(path, Change::Gone);
+            }
+        }
+    }
+}
