@@ -27,9 +27,11 @@ mod special_owners;
 mod store;
 mod overlay;
 mod stack;
+mod duplicate;
 pub mod layer;
 
 pub use attributes::{Attributes, DirAttributes, Stat, Timestamp};
+pub use duplicate::duplicate;
 pub use error::FsError;
 pub use escape::Escaped;
 pub use form::{Ownership, Stacking};

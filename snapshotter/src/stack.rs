@@ -28,6 +28,7 @@ use crate::root::Root;
 use crate::special_owners::SpecialOwners;
 use crate::store::SnapshotStore;
 pub use flat::Evidence;
+pub(crate) use flat::lay;
 use flat::{Claim, Trees};
 use layered::Layered;
 
@@ -204,6 +205,16 @@ impl Workspace {
         match &self.0 {
             Working::Layered(layered) => layered.root(),
             Working::Flat(claim) => Ok(claim.root()?),
+        }
+    }
+
+    /// Says of names in the tree (without a leading slash) that they were moved away and back, and that nothing else was
+    /// done to what they stand for: that does not count as a change, although it changes times that nobody can set.
+    pub fn set_moved(&mut self, names: impl IntoIterator<Item = PathBuf>) {
+        match &mut self.0 {
+            // The kernel's overlay sees who moves what.
+            Working::Layered(_) => {}
+            Working::Flat(claim) => claim.set_moved(names.into_iter().collect()),
         }
     }
 

@@ -18,6 +18,7 @@ mod lay;
 mod live;
 mod upper;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -29,6 +30,7 @@ use crate::special_owners::SpecialOwners;
 use crate::stack::Writes;
 use crate::store::{ActiveSnapshot, Committed, SnapshotStore};
 use clock::Clock;
+pub(crate) use lay::lay;
 use live::LiveTree;
 
 /// How many trees that nobody uses are kept for whoever comes next.
@@ -91,6 +93,7 @@ impl Trees {
             snapshot: trees.store.prepare()?,
             live,
             root: OnceLock::new(),
+            moved: HashSet::new(),
             trees: Arc::clone(trees),
         })
     }
@@ -171,6 +174,7 @@ pub(super) struct Claim {
     trees: Arc<Trees>,
     live: LiveTree,
     root: OnceLock<Root>,
+    moved: HashSet<PathBuf>,
     snapshot: ActiveSnapshot,
 }
 
@@ -191,14 +195,19 @@ impl Claim {
         self.live.special_owners()
     }
 
+    pub(super) fn set_moved(&mut self, moved: HashSet<PathBuf>) {
+        self.moved = moved;
+    }
+
     pub(super) fn commit(self, name: &SnapshotName) -> Result<(), FsError> {
         let Self {
             trees,
             mut live,
             snapshot,
+            moved,
             ..
         } = self;
-        live.find_changes(&snapshot.root()?, trees.evidence)?;
+        live.find_changes(&snapshot.root()?, &moved, trees.evidence)?;
         if snapshot.commit_or_defer(name)? == Committed::Now {
             live.chain.push(name.clone());
             trees.give_back(Arc::new(live));

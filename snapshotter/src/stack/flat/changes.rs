@@ -47,13 +47,20 @@ impl Changes {
     }
 }
 
-/// Scans a tree and tells what is different from an earlier scan; returns the new scan as well.
-pub(super) fn compare(tree: &Root, before: Index, evidence: Evidence) -> Result<(Index, Changes), FsError> {
+/// Scans a tree and tells what is different from an earlier scan; returns the new scan as well. To the inodes that are
+/// `moved`, nothing else was done.
+pub(super) fn compare(
+    tree: &Root,
+    before: Index,
+    moved: &HashSet<PathBuf>,
+    evidence: Evidence,
+) -> Result<(Index, Changes), FsError> {
     let mut comparison = Comparison {
         observer: Observer::new(evidence, before.hashing.clone()),
         after: Index::like(&before),
         before,
         changes: Changes::default(),
+        moved,
         path_is_new: Vec::new(),
         new_directories: HashSet::new(),
     };
@@ -62,19 +69,20 @@ pub(super) fn compare(tree: &Root, before: Index, evidence: Evidence) -> Result<
     Ok((comparison.after, comparison.changes))
 }
 
-struct Comparison {
+struct Comparison<'a> {
     observer: Observer,
     /// What was not met again so far.
     before: Index,
     after: Index,
     changes: Changes,
+    moved: &'a HashSet<PathBuf>,
     /// Of each directory from the top to here, whether it is in `new_directories`.
     path_is_new: Vec<bool>,
     /// Directories that are not those that had their names before: nothing in them was there.
     new_directories: HashSet<Box<[u8]>>,
 }
 
-impl Visitor for Comparison {
+impl Visitor for Comparison<'_> {
     type Error = FsError;
 
     fn visit(&mut self, place: &Place<'_>) -> Result<Next, FsError> {
@@ -88,7 +96,8 @@ impl Visitor for Comparison {
         let was = self.before.stamps.remove(path);
         let is_in_new = self.path_is_new.last().is_some_and(|is_new| *is_new);
         let is_same = was.is_some_and(|was| stamp.is_same_inode(&was));
-        let is_untouched = !is_in_new && was.is_some_and(|was| stamp.is_untouched(&was));
+        let is_moved = is_same && self.moved.contains(place.path);
+        let is_untouched = !is_in_new && (is_moved || was.is_some_and(|was| stamp.is_untouched(&was)));
         stamp.is_shared = is_same && was.is_some_and(|was| was.is_shared);
         self.after.insert(path, stamp);
         if !stamp.is_dir() {
@@ -115,7 +124,7 @@ impl Visitor for Comparison {
     }
 }
 
-impl Comparison {
+impl Comparison<'_> {
     /// Notes what was not met again, unless its directory is gone or another one: that says it already.
     fn note_gone(&mut self) {
         for path in std::mem::take(&mut self.before.stamps).into_keys() {

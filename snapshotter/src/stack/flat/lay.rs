@@ -17,7 +17,7 @@ use crate::walk::{self, Next, Place, Visitor};
 use crate::xattr;
 
 /// Makes a tree show what it shows with a snapshot of upper form on top.
-pub(super) fn lay(snapshot: &Root, tree: &Root, manner: Manner) -> Result<(), FsError> {
+pub(crate) fn lay(snapshot: &Root, tree: &Root, manner: Manner) -> Result<(), FsError> {
     let top = snapshot.open_dir(Path::new(""))?;
     let mut laying = Laying {
         replicator: Replicator::new(snapshot.inodes(), tree, manner),

@@ -1,5 +1,6 @@
 //! One tree that is laid out.
 
+use std::collections::HashSet;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,7 +69,7 @@ impl LiveTree {
     ) -> Result<(), FsError> {
         let root = self.root()?;
         for name in snapshots {
-            lay::lay(&store.root(name)?, &root, self.manner)?;
+            lay(&store.root(name)?, &root, self.manner)?;
             self.chain.push(name.clone());
         }
         self.index = self.index.renewed(&root, self.manner, evidence)?;
@@ -91,10 +92,16 @@ impl LiveTree {
         Ok(())
     }
 
-    /// Puts what was changed since the tree was last scanned into the empty directory of a snapshot.
-    pub(super) fn find_changes(&mut self, into: &Root, evidence: Evidence) -> Result<(), FsError> {
+    /// Puts what was changed since the tree was last scanned into the empty directory of a snapshot. What is `moved`
+    /// has another time of change for no other reason than that.
+    pub(super) fn find_changes(
+        &mut self,
+        into: &Root,
+        moved: &HashSet<PathBuf>,
+        evidence: Evidence,
+    ) -> Result<(), FsError> {
         let root = self.root()?;
-        let (index, changes) = changes::compare(&root, std::mem::take(&mut self.index), evidence)?;
+        let (index, changes) = changes::compare(&root, std::mem::take(&mut self.index), moved, evidence)?;
         self.index = index;
         upper::write(&root, &changes, into)
     }

@@ -151,3 +151,22 @@ fn trees_may_lie_on_another_file_system_than_the_store() {
     assert_eq!(super::members(&workshop.packed(&name("step"))), ["d/", "d/f"]);
     assert_eq!(super::seen(&stacks, &chain), workshop.seen(&chain));
 }
+
+#[test]
+fn what_is_known_to_have_only_been_moved_is_no_change() {
+    let workshop = Workshop::new(Stacking::Flat);
+    let base = [workshop.base("base", files)];
+    let mut workspace = workshop.stacks.workspace(&base, Writes::Anything).unwrap();
+    let top = path(&workspace.tree());
+    let elsewhere = tempfile::tempdir_in(top.parent().unwrap()).unwrap();
+    for moved in ["a", "d", "link"] {
+        fs::rename(top.join(moved), elsewhere.path().join(moved)).unwrap();
+        fs::rename(elsewhere.path().join(moved), top.join(moved)).unwrap();
+    }
+    fs::write(top.join("d/f"), "changed").unwrap();
+    fs::remove_file(top.join("b")).unwrap();
+    fs::write(top.join("b"), "made anew").unwrap();
+    workspace.set_moved(["a", "b", "d", "link"].map(PathBuf::from));
+    workspace.commit(&name("step")).unwrap();
+    assert_eq!(super::members(&workshop.packed(&name("step"))), ["b", "d/", "d/f"]);
+}
