@@ -61,6 +61,15 @@ pub enum AttributeError {
     },
 }
 
+/// Reads a truth value as Go's `ParseBool` does; `None` if it is none.
+pub fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 impl Attributes {
     /// Reads options; their order is kept, keys are compared without regard to case.
     pub fn parse(text: &str) -> Result<Self, AttributeError> {
@@ -129,10 +138,9 @@ impl Attributes {
             Some(Attribute {
                 key,
                 value: Some(value),
-            }) => match value.as_str() {
-                "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
-                "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),
-                _ => Err(AttributeError::Value {
+            }) => match truth(&value) {
+                Some(truth) => Ok(Some(truth)),
+                None => Err(AttributeError::Value {
                     key,
                     value,
                     expected: "`true` or `false`",

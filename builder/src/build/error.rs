@@ -7,6 +7,7 @@ use registry::content::ContentError;
 use snapshotter::FsError;
 
 use super::layers::ShipError;
+use crate::attest::{BundleError, ScanError, StatementFileError};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
 use crate::fetch::FetchError;
@@ -94,6 +95,15 @@ pub enum BuildError {
         #[source]
         source: Box<ClientError>,
     },
+    /// The image that is to make SBOMs cannot.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// What the SBOM generator has written is no SBOM.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Attestations could not be written beside exported files.
+    #[error(transparent)]
+    Statements(#[from] StatementFileError),
     /// The image could not be written.
     #[error(transparent)]
     Export(#[from] ExportError),

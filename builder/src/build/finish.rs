@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use registry::oci::{Descriptor, Digest, Index, Platform, Reference};
+use serde_json::Map;
 
+use super::attest::Attester;
 use super::layers::LayerTasks;
 use super::outputs::Outputs;
 use super::variant::Variant;
 use super::{BuildError, BuildRequest, Services};
-use crate::export::{AnnotationTarget, Document, Image, PlatformImage};
+use crate::attest::{Attestation, attestation_entry};
+use crate::export::{self, AnnotationTarget, Document, ExportError, Image, PlatformImage};
 use crate::frontend::{Base, Lowered};
 use crate::graph::VertexId;
 use crate::image::assemble::{self, Choices, NewHistory, NewLayer, assemble};
@@ -27,6 +30,22 @@ pub struct Finished {
     pub image: Option<Image>,
     /// Its names.
     pub names: Vec<Reference>,
+    /// How each platform's result was made, if that is attested, as metadata tells it.
+    pub provenance: Vec<(Platform, serde_json::Value)>,
+}
+
+impl Finished {
+    /// Returns what `--metadata-file` tells.
+    ///
+    /// # Errors
+    /// Only if a value cannot be written as JSON.
+    pub fn metadata(&self) -> Result<Map<String, serde_json::Value>, ExportError> {
+        let mut metadata = export::provenance_metadata(&self.provenance);
+        if let Some(image) = &self.image {
+            metadata.extend(export::metadata(image, &self.names)?);
+        }
+        Ok(metadata)
+    }
 }
 
 /// One platform's result.
@@ -35,6 +54,8 @@ pub(super) struct Part<'a> {
     pub(super) lowered: &'a Lowered,
     pub(super) files: Rootfs,
     pub(super) base: Option<Arc<BaseImage>>,
+    /// What is in it.
+    pub(super) sboms: Vec<Attestation>,
 }
 
 /// What the end of a build works with.
@@ -47,6 +68,7 @@ pub(super) struct Finish<'a> {
     /// `SOURCE_DATE_EPOCH`.
     pub(super) epoch: Option<i64>,
     pub(super) tasks: &'a LayerTasks,
+    pub(super) attester: &'a Attester<'a>,
 }
 
 impl Finish<'_> {
@@ -54,12 +76,13 @@ impl Finish<'_> {
     pub(super) async fn run(
         &self,
         lowered: &[(Platform, Lowered)],
+        scans: &[VertexId],
         value: impl Fn(VertexId) -> Option<Value>,
     ) -> Result<Finished, BuildError> {
         const NAME: &str = "exporting to image";
         let step = self.progress.declare(NAME, Digest::of(NAME.as_bytes()), Vec::new());
         self.progress.started(step);
-        let outcome = self.finish(lowered, value, step).await;
+        let outcome = self.finish(lowered, scans, value, step).await;
         self.progress
             .completed(step, outcome.as_ref().err().map(ToString::to_string));
         outcome
@@ -68,11 +91,12 @@ impl Finish<'_> {
     async fn finish(
         &self,
         lowered: &[(Platform, Lowered)],
+        scans: &[VertexId],
         value: impl Fn(VertexId) -> Option<Value>,
         step: StepId,
     ) -> Result<Finished, BuildError> {
         let mut parts = Vec::new();
-        for (platform, lowered) in lowered {
+        for (number, (platform, lowered)) in lowered.iter().enumerate() {
             let files = match lowered.rootfs.and_then(&value) {
                 Some(Value::Files(files)) => files,
                 Some(Value::Context(_)) | None => Rootfs::default(),
@@ -81,36 +105,43 @@ impl Finish<'_> {
                 Some(base) => Some(self.base(base, platform).await?),
                 None => None,
             };
+            let scanned = scans.get(number).and_then(|scan| value(*scan));
             parts.push(Part {
                 platform,
                 lowered,
                 files,
                 base,
+                sboms: self.attester.sboms(scanned).await?,
             });
         }
         let outputs = Outputs {
             services: self.services,
             progress: self.progress,
             images: self.images,
+            attester: self.attester,
             step,
         };
         let mut finished = Finished {
             image: None,
             names: self.request.tags.clone(),
+            provenance: Vec::new(),
         };
         for variant in self.variants {
             let image = self.image(variant, &parts, step).await?;
             self.keep(&image, variant)?;
             outputs.write_image(variant, &image, &parts).await?;
             if finished.image.is_none() || variant.is_pushed() {
-                finished = Finished {
-                    image: Some(image),
-                    names: variant.names.clone(),
-                };
+                finished.image = Some(image);
+                finished.names = variant.names.clone();
             }
         }
         for output in &self.request.outputs {
             outputs.write_files(output, &parts, self.epoch).await?;
+        }
+        for part in &parts {
+            let summary = self.attester.summary(part)?;
+            let summary = summary.map(|summary| (part.platform.clone(), summary));
+            finished.provenance.extend(summary);
         }
         Ok(finished)
     }
@@ -125,7 +156,14 @@ impl Finish<'_> {
     /// Makes one form of the image: a manifest for one platform, an index for several.
     async fn image(&self, variant: &Variant, parts: &[Part<'_>], step: StepId) -> Result<Image, BuildError> {
         let mut manifests = try_join_all(parts.iter().map(|part| self.platform_image(variant, part, step))).await?;
-        if manifests.len() == 1 {
+        let (mut attestations, mut attested) = (Vec::new(), Vec::new());
+        for (part, image) in parts.iter().zip(&manifests) {
+            if let Some(manifest) = self.attester.manifest(variant, part, image)? {
+                attested.push(attestation_entry(&manifest, &image.manifest.descriptor));
+                attestations.push(manifest);
+            }
+        }
+        if manifests.len() == 1 && attestations.is_empty() {
             return Ok(Image::single(manifests.remove(0)));
         }
         let options = &variant.options;
@@ -144,10 +182,10 @@ impl Finish<'_> {
         let index = Index {
             media_type: Some(media_type.into()),
             annotations,
-            ..Index::new(entries.collect())
+            ..Index::new(entries.chain(attested).collect())
         };
         let index = Document::new(media_type, serde_json::to_vec(&index)?);
-        Ok(Image::under_index(index, manifests))
+        Ok(Image::under_index(index, manifests, attestations))
     }
 
     async fn platform_image(

@@ -8,17 +8,24 @@ use tokio::runtime::Handle;
 
 use super::check::{ignored, linter};
 use super::{BuildError, BuildRequest};
+use crate::attest::Scanner;
 use crate::dockerfile::{self, Dockerfile};
 use crate::fetch::Fetcher;
 use crate::frontend::{self, LowerError, Lowered, ResolveError, ResolveImage, ResolvedImage};
-use crate::graph::{Graph, GraphBuilder};
-use crate::image::{BaseImages, PullError};
+use crate::graph::{Graph, GraphBuilder, VertexId};
+use crate::image::{BaseImage, BaseImages, PullError};
 use crate::lint::Linter;
 use crate::op::Op;
 use crate::progress::Progress;
 
-/// Everything that is to be built, and the images that come of it.
-type Everything = (Vec<(Platform, Lowered)>, Graph<Op>);
+/// Everything that is to be built.
+pub(super) struct Everything {
+    /// The images that come of it.
+    pub(super) lowered: Vec<(Platform, Lowered)>,
+    /// The runs of the SBOM generator, one for each of them, if there is one.
+    pub(super) scans: Vec<VertexId>,
+    pub(super) graph: Graph<Op>,
+}
 
 /// Parses the Dockerfile, as a step of its own.
 pub(super) fn load_definition(request: &BuildRequest, progress: &Progress) -> Result<Dockerfile, BuildError> {
@@ -64,11 +71,11 @@ pub(super) async fn lower(
     let mut linter = linter(first, ignored(request)?)?;
     linter.file(first);
     let resolved = match timed {
-        Ok(()) => resolve(&requests, images, progress).await,
+        Ok(()) => tokio::try_join!(resolve(&requests, images, progress), scanner(request, images, progress)),
         Err(error) => Err(error),
     };
     let (linter, lowered) = match resolved {
-        Ok(()) => lower_all(&requests, linter, images).await?,
+        Ok(((), scanner)) => lower_all(&requests, linter, images, scanner).await?,
         Err(error) => (linter, Err(error)),
     };
     let violation = warn(linter, first, progress);
@@ -129,11 +136,7 @@ async fn resolve(
         needed.extend(frontend::references(request).map_err(BuildError::Dockerfile)?);
     }
     try_join_all(needed.into_iter().map(|image| async move {
-        let name = format!("[internal] load metadata for {}", image.reference);
-        let step = progress.declare(name, Digest::of(image.reference.to_string().as_bytes()), Vec::new());
-        progress.started(step);
-        let resolved = images.resolve(&image.reference, &image.platform).await;
-        progress.completed(step, resolved.as_ref().err().map(ToString::to_string));
+        let resolved = resolve_one(&image.reference, &image.platform, images, progress).await;
         resolved.map(drop).map_err(|source| BuildError::Image {
             origin: Some(image.span),
             source: Box::new(source),
@@ -143,10 +146,44 @@ async fn resolve(
     Ok(())
 }
 
+/// Resolves an image, as a step of its own.
+async fn resolve_one(
+    reference: &Reference,
+    platform: &Platform,
+    images: &BaseImages,
+    progress: &Progress,
+) -> Result<Arc<BaseImage>, PullError> {
+    let name = format!("[internal] load metadata for {reference}");
+    let step = progress.declare(name, Digest::of(reference.to_string().as_bytes()), Vec::new());
+    progress.started(step);
+    let resolved = images.resolve(reference, platform).await;
+    progress.completed(step, resolved.as_ref().err().map(ToString::to_string));
+    resolved
+}
+
+/// Resolves the SBOM generator, if one is asked for. It runs on this machine, whatever it scans.
+async fn scanner(
+    request: &BuildRequest,
+    images: &BaseImages,
+    progress: &Progress,
+) -> Result<Option<Scanner>, BuildError> {
+    let Some(options) = &request.attest.sbom else {
+        return Ok(None);
+    };
+    let platform = Platform::host();
+    let image = resolve_one(&options.generator, &platform, images, progress).await;
+    let image = image.map_err(|source| BuildError::Image {
+        origin: None,
+        source: Box::new(source),
+    })?;
+    Ok(Some(Scanner::new(options, &image, &platform)?))
+}
+
 async fn lower_all(
     requests: &Arc<Vec<frontend::Request>>,
     mut linter: Linter,
     images: &Arc<BaseImages>,
+    scanner: Option<Scanner>,
 ) -> Result<(Linter, Result<Everything, BuildError>), BuildError> {
     let requests = Arc::clone(requests);
     let resolver = Resolver {
@@ -155,18 +192,26 @@ async fn lower_all(
     };
     let lowering = tokio::task::spawn_blocking(move || {
         let mut graph = GraphBuilder::new();
-        let mut lowered = Vec::new();
+        let (mut lowered, mut scans) = (Vec::new(), Vec::new());
         for (number, request) in requests.iter().enumerate() {
             let image = match number {
                 0 => frontend::lower(request, &resolver, &mut linter, &mut graph),
                 _ => frontend::lower(request, &resolver, &mut (), &mut graph),
             };
             match image {
-                Ok(image) => lowered.push(((*request.platform).clone(), image)),
+                Ok(image) => {
+                    let platform = (*request.platform).clone();
+                    let scan = scanner
+                        .as_ref()
+                        .map(|scanner| scanner.add_to(&mut graph, &platform, image.rootfs, &image.scan));
+                    scans.extend(scan);
+                    lowered.push((platform, image));
+                }
                 Err(error) => return (linter, Err(lower_error(error))),
             }
         }
-        (linter, Ok((lowered, graph.finish())))
+        let graph = graph.finish();
+        (linter, Ok(Everything { lowered, scans, graph }))
     });
     lowering.await.map_err(BuildError::panicked("lowering"))
 }

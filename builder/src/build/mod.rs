@@ -1,7 +1,9 @@
 //! A whole build: the only place where parser, frontend, solver, operations, layers and outputs meet.
 
+mod attest;
 mod check;
 mod error;
+mod files;
 mod finish;
 mod layers;
 mod lowering;
@@ -14,7 +16,7 @@ mod variant;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use registry::oci::{Platform, Reference};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,7 @@ pub use services::Services;
 
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile::ignore::Matcher;
+use crate::fetch::{CheckedOut, Fetcher};
 use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
 use crate::image::{BaseImages, LayerFormat};
@@ -56,6 +59,9 @@ pub struct Planned {
     progress: Progress,
     images: Arc<BaseImages>,
     lowered: Vec<(Platform, Lowered)>,
+    /// The runs of the SBOM generator, one for each platform, if there is one.
+    scans: Vec<VertexId>,
+    checked_out: CheckedOut,
     problem: Problem<Ops>,
     plan: Plan<crate::ops::Value>,
 }
@@ -73,9 +79,12 @@ pub async fn plan(
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
     let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
-    let (lowered, graph) = lowering::lower(&request, dockerfile, &images, &fetcher, &progress).await?;
-    let targets: Vec<VertexId> = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs).collect();
+    let lowering::Everything { lowered, scans, graph } =
+        lowering::lower(&request, dockerfile, &images, &fetcher, &progress).await?;
+    let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
+    let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
     let contexts = contexts(&request, &services, &graph)?;
+    let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
         state: services.state.clone(),
         snapshots: Arc::clone(&services.snapshots),
@@ -83,6 +92,7 @@ pub async fn plan(
         fetcher,
         contexts,
         secrets: request.secrets.clone(),
+        devices: Arc::clone(&request.devices),
         surroundings: Surroundings {
             resolv_conf: request.resolv_conf.clone(),
             shm_size: request.shm_size,
@@ -95,6 +105,7 @@ pub async fn plan(
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
         emptied_caches: Arc::default(),
+        revisions: Mutex::default(),
         selected: Mutex::default(),
     };
     let problem = Problem {
@@ -116,9 +127,21 @@ pub async fn plan(
         progress,
         images,
         lowered,
+        scans,
+        checked_out,
         problem,
         plan,
     })
+}
+
+/// Returns where a local context was checked out from, if that is to be told.
+async fn checked_out(request: &BuildRequest, fetcher: &Fetcher) -> CheckedOut {
+    match request.directories.get("context") {
+        Some(context) if request.attest.provenance.is_some() && request.source.context.is_none() => {
+            fetcher.checked_out(&context.path).await
+        }
+        _ => CheckedOut::default(),
+    }
 }
 
 impl Planned {
@@ -163,7 +186,17 @@ impl Planned {
             self.progress
                 .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
         }
+        let fetched = &self.problem.evaluator.revisions;
+        let attester = attest::Attester {
+            request: &self.request,
+            services: &self.services,
+            images: &self.images,
+            graph: &self.problem.graph,
+            fetched: fetched.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            checked_out: &self.checked_out,
+        };
         let finish = finish::Finish {
+            attester: &attester,
             request: &self.request,
             services: &self.services,
             progress: &self.progress,
@@ -174,7 +207,7 @@ impl Planned {
         };
         let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());
         tokio::select! {
-            finished = finish.run(&self.lowered, value) => finished,
+            finished = finish.run(&self.lowered, &self.scans, value) => finished,
             () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
         }
     }

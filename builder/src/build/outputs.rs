@@ -1,21 +1,18 @@
-//! Outputs: a finished image to registries and layouts, finished files to directories and archives.
+//! Outputs of images: to registries and layouts.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use registry::client::{BlobSource, ClientError};
 use registry::oci::{Descriptor, Reference};
-use snapshotter::{DirAttributes, Overlay, Root, attach};
-use std::os::fd::AsFd as _;
 
+use super::attest::Attester;
 use super::finish::Part;
 use super::variant::Variant;
 use super::{BuildError, Services};
 use crate::export::{
-    self, AnnotationTarget, Destination, ExportError, Image, Layout, LayoutPlace, LocalMode, LocalOptions, OutputFile,
-    OutputSpec, Ownership, platform_directory,
+    self, AnnotationTarget, Destination, Document, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec,
 };
 use crate::image::{BaseImage, BaseImages};
 use crate::progress::{Progress, StepId};
@@ -25,6 +22,7 @@ pub(super) struct Outputs<'a> {
     pub(super) services: &'a Services,
     pub(super) progress: &'a Progress,
     pub(super) images: &'a Arc<BaseImages>,
+    pub(super) attester: &'a Attester<'a>,
     pub(super) step: StepId,
 }
 
@@ -139,12 +137,22 @@ impl Outputs<'_> {
             let pushed = client.push_blob(name, &built.config.descriptor, config, &[], &|_| {});
             Ok::<_, PushError>(pushed.await.map(drop)?)
         }));
-        tokio::try_join!(layers, configs)?;
+        let attested = image.attestations().iter();
+        let attested = attested.flat_map(|attestations| attestations.statements.iter().chain([&attestations.config]));
+        let statements = try_join_all(attested.map(|document| async move {
+            let content = BlobSource::Bytes(document.bytes.clone().into());
+            let pushed = client.push_blob(name, &document.descriptor, content, &[], &|_| {});
+            Ok::<_, PushError>(pushed.await.map(drop)?)
+        }));
+        tokio::try_join!(layers, configs, statements)?;
         if image.without_index().is_none() {
-            for built in image.manifests() {
-                let (descriptor, bytes) = (&built.manifest.descriptor, built.manifest.bytes.clone());
+            // The subjects first: a registry may want to know them when their attestations come.
+            let images = image.manifests().iter().map(|built| &built.manifest);
+            let attestations = image.attestations().iter().map(|attested| &attested.manifest);
+            for Document { descriptor, bytes } in images.chain(attestations) {
+                let place = name.untagged(descriptor.digest);
                 client
-                    .push_manifest(&name.untagged(descriptor.digest), &descriptor.media_type, bytes.into())
+                    .push_manifest(&place, &descriptor.media_type, bytes.clone().into())
                     .await?;
             }
         }
@@ -186,108 +194,10 @@ impl Outputs<'_> {
             .await
             .map(drop)
     }
-
-    /// Writes the files of all platforms, if that is what an output wants.
-    /// `epoch` is `SOURCE_DATE_EPOCH`.
-    pub(super) async fn write_files(
-        &self,
-        output: &OutputSpec,
-        parts: &[Part<'_>],
-        epoch: Option<i64>,
-    ) -> Result<(), BuildError> {
-        let (platform_split, lowered_to) = match output {
-            OutputSpec::Tar {
-                platform_split,
-                epoch: own,
-                ..
-            }
-            | OutputSpec::Local {
-                platform_split,
-                epoch: own,
-                ..
-            } => (platform_split, own.of_files(epoch)),
-            OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => return Ok(()),
-        };
-        for part in parts {
-            if let Some(base) = &part.files.base {
-                self.images.unpack(base, Some(self.step)).await?;
-            }
-        }
-        let split = platform_split.unwrap_or(parts.len() > 1);
-        let views = parts.iter().map(|part| {
-            (
-                platform_directory(part.platform),
-                part.files.view(&self.services.snapshots),
-            )
-        });
-        let views: Vec<(String, Overlay)> = views.collect();
-        let (output, scratch) = (output.clone(), self.services.scratch.path().to_owned());
-        blocking(move || write_trees(&output, &views, split, lowered_to, &scratch)).await
-    }
-}
-
-/// Writes mounted root file systems, each into a directory of its own if they are `split`. No file is younger than
-/// `latest`, in seconds since 1970.
-fn write_trees(
-    output: &OutputSpec,
-    views: &[(String, Overlay)],
-    split: bool,
-    latest: Option<i64>,
-    scratch: &Path,
-) -> Result<(), ExportError> {
-    if let (OutputSpec::Tar { destination, .. }, true) = (output, split || views.len() > 1) {
-        return to_destination(destination, |out| {
-            export::write_tar(&gathered(views, scratch)?, latest, out).map(drop)
-        });
-    }
-    let mut trees = Vec::new();
-    for (name, view) in views {
-        trees.push((name.as_str(), Root::from_fd(view.mount()?)));
-    }
-    if !split && trees.len() > 1 {
-        export::refuse_collisions(trees.iter().map(|(name, tree)| (*name, tree)))?;
-    }
-    match output {
-        OutputSpec::Tar { destination, .. } => {
-            for (_, tree) in &trees {
-                to_destination(destination, |out| export::write_tar(tree, latest, out).map(drop))?;
-            }
-        }
-        OutputSpec::Local { directory, mode, .. } => {
-            let places = trees.iter().map(|(name, tree)| (if split { *name } else { "" }, tree));
-            let places: Vec<(&str, &Root)> = places.collect();
-            if *mode == LocalMode::Delete {
-                export::remove_stale(directory, &places)?;
-            }
-            let options = LocalOptions {
-                ownership: Ownership::Mine,
-                clamp_mtime: latest,
-            };
-            for (name, tree) in places {
-                let directory = if split { &directory.join(name) } else { directory };
-                export::write_local(tree, directory, options)?;
-            }
-        }
-        OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => {}
-    }
-    Ok(())
-}
-
-/// Mounts several root file systems beside each other, under their platforms' names.
-fn gathered(views: &[(String, Overlay)], scratch: &Path) -> Result<Root, ExportError> {
-    let place = tempfile::tempdir_in(scratch).map_err(ExportError::io("create a directory in", scratch))?;
-    let tree = Root::open(place.path())?;
-    for (name, view) in views {
-        let target = tree.make_dirs(Path::new(name), &DirAttributes::default())?;
-        attach(view.mount()?.as_fd(), target.as_fd())?;
-    }
-    // The mounts keep the directory busy; it goes with this process's scratch space and mount namespace.
-    let _kept = place.keep();
-    Ok(tree)
 }
 
 /// Writes to standard output or to a file that appears when it is complete.
-fn to_destination(
+pub(super) fn to_destination(
     destination: &Destination,
     write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
@@ -305,7 +215,11 @@ fn to_destination(
     }
 }
 
-async fn blocking(work: impl FnOnce() -> Result<(), ExportError> + Send + 'static) -> Result<(), BuildError> {
+pub(super) async fn blocking<E>(work: impl FnOnce() -> Result<(), E> + Send + 'static) -> Result<(), BuildError>
+where
+    E: Send + 'static,
+    BuildError: From<E>,
+{
     Ok(tokio::task::spawn_blocking(work)
         .await
         .map_err(BuildError::panicked("export"))??)

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use registry::compress::Compression;
 use registry::oci::{Platform, Reference};
 
+use crate::attest::{AttestOptions, ConfigSource};
+use crate::devices::DeviceRegistry;
 use crate::diagnostic::SourceFile;
 use crate::dockerfile::Dockerfile;
 use crate::executor::ResourceLimit;
 use crate::export::OutputSpec;
-use crate::frontend::{self, Entitlement, NamedContext, NoCache, TargetPlatform};
+use crate::frontend::{self, DeviceConsent, Entitlement, NamedContext, NoCache, TargetPlatform};
 use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
@@ -23,6 +25,8 @@ use crate::ops::{LocalDirectory, Secrets};
 pub struct BuildRequest {
     /// The Dockerfile.
     pub dockerfile: Arc<SourceFile>,
+    /// Where the main context and the Dockerfile come from.
+    pub source: ConfigSource,
     /// The main context's own time in seconds since 1970, if it has one.
     pub context_time: Option<i64>,
     /// Directories of files by the name that the graph knows them by; `context` is the main one.
@@ -45,6 +49,8 @@ pub struct BuildRequest {
     pub tags: Vec<Reference>,
     /// `-o` and `--push`.
     pub outputs: Vec<OutputSpec>,
+    /// `--attest`, `--provenance`, `--sbom`.
+    pub attest: AttestOptions,
     /// How new layers are compressed.
     pub compression: Compression,
     /// `--no-cache`, `--no-cache-filter`.
@@ -55,6 +61,10 @@ pub struct BuildRequest {
     pub network: Network,
     /// `--allow`.
     pub allow: BTreeSet<Entitlement>,
+    /// `--allow device`.
+    pub device_consent: DeviceConsent,
+    /// The devices of the machine.
+    pub devices: Arc<DeviceRegistry>,
     /// `--add-host`: address and name.
     pub add_hosts: Vec<(String, String)>,
     /// Bytes of `/dev/shm`.
@@ -96,6 +106,8 @@ impl BuildRequest {
             no_cache: self.no_cache.clone(),
             network: self.network,
             allow: self.allow.clone(),
+            device_consent: self.device_consent.clone(),
+            devices: Arc::clone(&self.devices),
             add_hosts: self.add_hosts.clone(),
             shm_size: Some(self.shm_size),
             build_platform: Platform::host(),

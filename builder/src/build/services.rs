@@ -36,6 +36,8 @@ pub struct Services {
     pub sandbox: Sandbox,
     /// The name of this build.
     pub build_id: String,
+    /// When it began.
+    pub started: jiff::Timestamp,
     pub(super) scratch: Scratch,
     #[expect(dead_code, reason = "held for its lock")]
     lock: BuildLock,
@@ -70,6 +72,7 @@ impl Services {
             client: Client::new(client),
             sandbox,
             build_id,
+            started: jiff::Timestamp::now(),
             scratch,
             lock,
         })

@@ -179,6 +179,15 @@ pub struct BuildArgs {
     /// Add an annotation to the manifest, or to `index:`
     #[arg(long = "annotation", value_name = "[TYPE:]KEY=VALUE", help_heading = "Output")]
     pub annotations: Vec<String>,
+    /// Attest how the result was made (`type=provenance`) or what is in it (`type=sbom`) [default: nothing]
+    #[arg(long = "attest", value_name = "type=TYPE[,KEY=VALUE…]", help_heading = "Output")]
+    pub attests: Vec<String>,
+    /// Attest how the result was made: `true`, `mode=min`, `mode=max`, …; short for `--attest type=provenance`
+    #[arg(long, value_name = "BOOL|KEY=VALUE…", help_heading = "Output")]
+    pub provenance: Option<String>,
+    /// Attest what is in the result: `true`, `generator=IMAGE`, …; short for `--attest type=sbom`
+    #[arg(long, value_name = "BOOL|KEY=VALUE…", help_heading = "Output")]
+    pub sbom: Option<String>,
     /// Compress new layers with gzip, zstd or none, and how hard (`zstd:9`)
     #[arg(
         long,
@@ -207,9 +216,12 @@ pub struct BuildArgs {
     /// Network of RUN steps that do not say `--network`
     #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
     pub network: NetworkArg,
-    /// Permit what needs consent: `network.host`, `buildx.local.delete`
+    /// Permit what needs consent: `network.host`, `security.insecure`, `device[=NAME]`, `buildx.local.delete`
     #[arg(long = "allow", value_name = "ENTITLEMENT", help_heading = "Steps")]
     pub allow: Vec<String>,
+    /// Find devices for `RUN --device` here [default: /etc/cdi and /var/run/cdi]
+    #[arg(long = "cdi-spec-dir", value_name = "DIR", help_heading = "Steps")]
+    pub cdi_spec_dirs: Vec<PathBuf>,
     /// Add a line to /etc/hosts of RUN steps
     #[arg(long = "add-host", value_name = "HOST:IP", help_heading = "Steps")]
     pub add_hosts: Vec<String>,

@@ -138,8 +138,8 @@ async fn interruptible(
             }));
         }
         let finished = planned.execute(&interrupt).await?;
-        if let (Some(path), Some(image)) = (&metadata.0, &finished.image) {
-            export::write_metadata(path, &export::metadata(image, &finished.names)?)?;
+        if let Some(path) = &metadata.0 {
+            export::write_metadata(path, &finished.metadata()?)?;
         }
         if let (Some(path), Some(image)) = (&metadata.1, &finished.image) {
             export::write_image_id(path, image)?;

@@ -7,6 +7,7 @@ use super::failure::{Failure, Kind, resource_or};
 use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, ShipError};
 use crate::context::SelectError;
+use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
@@ -123,6 +124,11 @@ impl Fixed {
             }
             BuildError::Cancelled => Failure::because(Kind::Interrupted, &error),
             BuildError::Export(error) => out_of(&error, Kind::Input),
+            BuildError::Statements(error) => out_of(&error, Kind::Input),
+            BuildError::Scan(_) | BuildError::Bundle(_) => {
+                let failure = Failure::because(Kind::Integrity, &error);
+                failure.help("`--sbom generator=IMAGE` names an image that follows BuildKit's SBOM scanning protocol")
+            }
             other => out_of(&other, Kind::Environment),
         }
     }
@@ -158,6 +164,8 @@ impl Fixed {
             OpError::Pull(error) => pull_failure(error),
             OpError::Context(error) => self.context_failure(error),
             OpError::Fetch(error) => fetch_failure(error),
+            OpError::Device(DeviceError::Unsupported { .. }) => Failure::because(Kind::Environment, error)
+                .help("describe the device without it, in a directory that `--cdi-spec-dir` names"),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
             OpError::Copy(copy) => copy_failure(copy),

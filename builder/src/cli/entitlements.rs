@@ -10,13 +10,13 @@ use super::failure::{Failure, Kind};
 use super::request::usage;
 use super::values::ValueError;
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::frontend::Entitlement;
+use crate::frontend::{DeviceConsent, Entitlement};
 
 /// Lets `mode=delete` empty directories anywhere, as buildx calls it.
 const LOCAL_DELETE: &str = "buildx.local.delete";
 
 /// The names that can be given.
-const NAMES: [&str; 2] = ["network.host", LOCAL_DELETE];
+const NAMES: [&str; 4] = ["network.host", "security.insecure", "device", LOCAL_DELETE];
 
 /// Reads what the Dockerfile may ask for.
 ///
@@ -27,16 +27,14 @@ pub(super) fn of_dockerfile(args: &BuildArgs) -> Result<BTreeSet<Entitlement>, F
     for text in &args.allow {
         match text.as_str() {
             "network.host" => drop(allowed.insert(Entitlement::NetworkHost)),
-            LOCAL_DELETE => {}
-            "security.insecure" => {
-                let problem = "croze has no privileges that it could give to a step";
-                return Err(usage(ValueError::new("--allow", text, problem)));
-            }
+            "security.insecure" => drop(allowed.insert(Entitlement::SecurityInsecure)),
+            "device" | LOCAL_DELETE => {}
+            other if other.starts_with("device=") => {}
             other => {
                 let problem = format!(
                     "no entitlement has this name{}; there are `{}`",
                     did_you_mean(other, NAMES),
-                    NAMES.join("` and `")
+                    NAMES.join("`, `")
                 );
                 return Err(usage(ValueError::new("--allow", text, problem)));
             }
@@ -47,6 +45,31 @@ pub(super) fn of_dockerfile(args: &BuildArgs) -> Result<BTreeSet<Entitlement>, F
         return Err(Failure::new(Kind::Usage, message));
     }
     Ok(allowed)
+}
+
+/// Reads which devices the Dockerfile may ask for: `device`, or `device=NAME[,alias=OTHER]`.
+///
+/// # Errors
+/// Usage for an option that is none.
+pub(super) fn devices(args: &BuildArgs) -> Result<DeviceConsent, Failure> {
+    let mut consent = DeviceConsent::default();
+    for text in &args.allow {
+        match text.split_once('=') {
+            None if text == "device" => consent.all = true,
+            Some(("device", given)) => match given.split_once(',') {
+                None => drop(consent.names.insert(given.to_owned())),
+                Some((name, options)) => {
+                    let Some(alias) = options.strip_prefix("alias=") else {
+                        let problem = format!("`{options}` is not `alias=NAME`");
+                        return Err(usage(ValueError::new("--allow", text, problem)));
+                    };
+                    consent.aliases.insert(alias.to_owned(), name.to_owned());
+                }
+            },
+            _ => {}
+        }
+    }
+    Ok(consent)
 }
 
 /// Refuses to delete in a directory that is not below the working directory, unless that is allowed.

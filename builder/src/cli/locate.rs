@@ -16,8 +16,10 @@ use std::sync::Arc;
 
 use super::args::BuildArgs;
 use super::build_failure::fetch_failure;
+use super::config_source::config_source;
 use super::environment::absolute;
 use super::failure::{Failure, Kind};
+use crate::attest::ConfigSource;
 use crate::build::Services;
 use crate::diagnostic::{Diagnostic, SourceFile, nearest};
 use crate::fetch::{ContextFile, Fetched, Fetcher};
@@ -49,6 +51,8 @@ pub(super) struct Located {
     pub(super) dockerfile: Arc<SourceFile>,
     /// The context's own time in seconds since 1970, if it has one.
     pub(super) time: Option<i64>,
+    /// Where both come from.
+    pub(super) source: ConfigSource,
 }
 
 /// Finds out where the context is.
@@ -83,8 +87,10 @@ pub(super) fn at_hand(args: &BuildArgs, place: &Place) -> Result<Option<Located>
     if dockerfile_url(args).is_some() {
         return Ok(None);
     }
+    let dockerfile = dockerfile(args.file.as_deref(), path)?;
     Ok(Some(Located {
-        dockerfile: dockerfile(args.file.as_deref(), path)?,
+        source: config_source(place, &dockerfile, None, false),
+        dockerfile,
         directory: LocalDirectory {
             ignore: ignore_file(args, path)?,
             path: path.clone(),
@@ -107,10 +113,11 @@ pub(super) async fn fetch(
     let tree = |fetched: Fetched| (services.snapshots.fs_dir(&fetched.snapshot), fetched.time);
     let file = match place {
         Place::Directory(path) => {
+            let dockerfile = elsewhere(args, fetcher).await?;
+            let dockerfile = dockerfile.map_or_else(|| self::dockerfile(None, path), Ok)?;
             return Ok(Located {
-                dockerfile: elsewhere(args, fetcher)
-                    .await?
-                    .map_or_else(|| dockerfile(None, path), Ok)?,
+                source: config_source(place, &dockerfile, None, false),
+                dockerfile,
                 directory: LocalDirectory {
                     ignore: ignore_file(args, path)?,
                     path: path.clone(),
@@ -133,12 +140,14 @@ pub(super) async fn fetch(
     };
     match file {
         ContextFile::Tree(fetched) => {
+            let revision = fetched.revision.clone();
             let (path, time) = tree(fetched);
-            let dockerfile = match elsewhere(args, fetcher).await? {
-                Some(dockerfile) => dockerfile,
-                None => dockerfile_within(args.file.as_deref(), &path)?,
+            let (dockerfile, is_within) = match elsewhere(args, fetcher).await? {
+                Some(dockerfile) => (dockerfile, false),
+                None => (dockerfile_within(args.file.as_deref(), &path)?, true),
             };
             Ok(Located {
+                source: config_source(place, &dockerfile, Some(&revision), is_within),
                 directory: LocalDirectory { path, ignore: None },
                 dockerfile,
                 time,
@@ -149,10 +158,14 @@ pub(super) async fn fetch(
                 let message = Diagnostic::error("two Dockerfiles are given: `-f` and standard input");
                 return Err(Failure::new(Kind::Usage, message));
             }
+            let revision = empty.revision.clone();
             let (path, _) = tree(empty);
+            let dockerfile = Arc::new(SourceFile::new("Dockerfile", text));
+            let is_within = !matches!(place, Place::Stdin);
             Ok(Located {
+                source: config_source(place, &dockerfile, Some(&revision), is_within),
                 directory: LocalDirectory { path, ignore: None },
-                dockerfile: Arc::new(SourceFile::new("Dockerfile", text)),
+                dockerfile,
                 time,
             })
         }

@@ -4,6 +4,7 @@ pub mod args;
 mod build;
 mod build_failure;
 mod call;
+mod config_source;
 mod contexts;
 mod credentials;
 mod doctor;

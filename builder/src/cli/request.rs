@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use registry::oci::{Platform, Reference};
 
@@ -14,13 +16,19 @@ use super::failure::{Failure, Kind};
 use super::locate::{self, Located};
 use super::ssh;
 use super::values::{self, ValueError};
+use crate::attest::AttestOptions;
 use crate::build::{Annotations, BuildRequest, Fetching};
+use crate::devices::DeviceRegistry;
 use crate::diagnostic::Diagnostic;
 use crate::executor::{DEFAULT_SHM_SIZE, LimitError};
-use crate::export::{Destination, LayoutPlace, LocalMode, OutputSpec};
+use crate::export::{Destination, ImageOutput, LayoutPlace, LocalMode, OutputSpec};
 use crate::frontend::NoCache;
+use crate::image::MediaTypes;
 use crate::op::Network;
 use crate::ops::Secrets;
+
+/// Where CDI specifications are, those of later directories counting more.
+const DEVICE_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 
 /// Reads what the options name and checks what they say.
 ///
@@ -36,6 +44,8 @@ pub(super) fn build_request(
     let contexts = contexts::named(&args.build_contexts, &mut directories, &mut layouts)?;
     let tags = tags(args)?;
     let outputs = outputs(args, &tags)?;
+    let attest = attestations(args)?;
+    check_attestations(&outputs, &attest)?;
     let shm_size = args
         .shm_size
         .as_deref()
@@ -43,6 +53,7 @@ pub(super) fn build_request(
         .transpose();
     Ok(BuildRequest {
         dockerfile: located.dockerfile,
+        source: located.source,
         context_time: located.time,
         directories,
         contexts,
@@ -56,11 +67,10 @@ pub(super) fn build_request(
             .collect::<Result<_, _>>()
             .map_err(usage)?,
         annotations: annotations(&args.annotations)?,
-        platforms: parse_all("--platform", &args.platforms, |text| {
-            text.parse::<Platform>().map_err(|e| e.to_string())
-        })?,
+        platforms: platforms(args)?,
         tags,
         outputs,
+        attest,
         compression: values::compression(&args.compression).map_err(usage)?,
         no_cache: if args.no_cache {
             NoCache::All
@@ -76,6 +86,8 @@ pub(super) fn build_request(
             NetworkArg::Host => Network::Host,
         },
         allow: entitlements::of_dockerfile(args)?,
+        device_consent: entitlements::devices(args)?,
+        devices: Arc::new(DeviceRegistry::load(&device_directories(args))),
         add_hosts: args
             .add_hosts
             .iter()
@@ -118,6 +130,28 @@ fn parse_all<T>(
 ) -> Result<Vec<T>, Failure> {
     let parse = |text: &String| parse(text).map_err(|problem| usage(ValueError::new(option, text, problem)));
     texts.iter().map(parse).collect()
+}
+
+/// Reads `--platform`s; each counts once, however often it is given.
+fn platforms(args: &BuildArgs) -> Result<Vec<Platform>, Failure> {
+    let given = parse_all("--platform", &args.platforms, |text| {
+        text.parse::<Platform>().map_err(|e| e.to_string())
+    })?;
+    let mut platforms: Vec<Platform> = Vec::new();
+    for platform in given {
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    Ok(platforms)
+}
+
+/// Returns where the devices of the machine are described.
+fn device_directories(args: &BuildArgs) -> Vec<PathBuf> {
+    match args.cdi_spec_dirs.as_slice() {
+        [] => DEVICE_DIRECTORIES.map(PathBuf::from).to_vec(),
+        given => given.to_vec(),
+    }
 }
 
 /// Reads `--tag`s.
@@ -192,15 +226,30 @@ fn check_output(args: &BuildArgs, text: &str, output: &OutputSpec) -> Result<(),
     }
     if matches!(
         output,
-        OutputSpec::Tar {
-            platform_split: Some(false),
-            ..
-        }
+        OutputSpec::Tar { files, .. } if files.platform_split == Some(false)
     ) && args.platforms.len() > 1
     {
         return refuse("a tar of several platforms has a directory for each");
     }
     Ok(())
+}
+
+/// Refuses attestations of an image whose media types have no place for them.
+fn check_attestations(outputs: &[OutputSpec], attest: &AttestOptions) -> Result<(), Failure> {
+    let is_docker = outputs.iter().any(|output| match output {
+        OutputSpec::Image(ImageOutput { options, .. }) | OutputSpec::Layout { options, .. } => {
+            options.media_types == MediaTypes::Docker
+        }
+        _ => false,
+    });
+    if !(is_docker && attest.any()) {
+        return Ok(());
+    }
+    let message = Diagnostic::error("attestations need OCI's media types");
+    Err(Failure::new(
+        Kind::Usage,
+        message.help("leave out `oci-mediatypes=false`"),
+    ))
 }
 
 /// Reads `--build-arg`s; those without a value, the proxies and `SOURCE_DATE_EPOCH` come from the environment.
@@ -242,6 +291,25 @@ fn annotations(texts: &[String]) -> Result<Annotations, Failure> {
         place.insert(key, value);
     }
     Ok(annotations)
+}
+
+/// Reads `--attest`, `--provenance` and `--sbom`.
+fn attestations(args: &BuildArgs) -> Result<AttestOptions, Failure> {
+    let mut options = AttestOptions::default();
+    let long = args.attests.iter().map(|text| ("--attest", text, text.clone()));
+    let provenance = args
+        .provenance
+        .iter()
+        .map(|text| ("--provenance", text, AttestOptions::long_form("provenance", text)));
+    let sbom = args
+        .sbom
+        .iter()
+        .map(|text| ("--sbom", text, AttestOptions::long_form("sbom", text)));
+    for (option, given, text) in long.chain(provenance).chain(sbom) {
+        let added = options.add(&text);
+        added.map_err(|error| usage(ValueError::new(option, given, error.to_string())))?;
+    }
+    Ok(options)
 }
 
 /// Returns what fetching from the network may use.

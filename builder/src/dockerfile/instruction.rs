@@ -74,7 +74,7 @@ pub enum InstructionKind {
         /// `--security`.
         security: Option<Spanned<String>>,
         /// `--device`s.
-        devices: Vec<Spanned<String>>,
+        devices: Vec<RunDevice>,
     },
     /// `CMD`.
     Cmd(CommandForm),
@@ -126,6 +126,17 @@ pub enum InstructionKind {
     },
     /// `SHELL`.
     Shell(Vec<String>),
+}
+
+/// A `--device` of `RUN`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunDevice {
+    /// As written.
+    pub written: Spanned<String>,
+    /// The device's CDI name: `vendor/class=name`, of which `=name` may be missing.
+    pub name: String,
+    /// Whether its absence is an error.
+    pub required: bool,
 }
 
 /// The two forms of a command.

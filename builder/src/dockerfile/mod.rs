@@ -18,7 +18,9 @@ pub mod wildcard;
 pub mod ignore;
 pub mod words;
 mod heredoc;
+mod csv;
 mod mount;
+mod device;
 mod parse;
 mod print;
 
@@ -26,7 +28,7 @@ pub use crate::diagnostic::{did_you_mean, nearest};
 pub use directive::{is_own_syntax, syntax};
 pub use instruction::{
     AddOptions, ArgDefinition, CommandForm, CopyOptions, Dockerfile, FileSource, HealthcheckTest, Heredoc, Instruction,
-    InstructionKind, KeyValue, MountKey, MountKind, MountOption, RunMount, Sharing, Stage,
+    InstructionKind, KeyValue, MountKey, MountKind, MountOption, RunDevice, RunMount, Sharing, Stage,
 };
 pub use keyword::Keyword;
 pub use mount::{Expander, Mount};

@@ -28,7 +28,9 @@ pub use exit::{Exit, GRACE, Stop};
 pub use init::init_main_if_asked;
 pub use limits::{LimitError, ResourceLimit};
 pub use plan::{DEFAULT_PATH, MountIndex, Plan, Processes, SetupStep, Source, plan};
-pub use process::{Content, Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Process, Tree};
+pub use process::{
+    Content, Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Privileges, Process, Restriction, Tree,
+};
 pub use run::Executor;
 pub use run_error::RunError;
 pub use setup_error::{SetupError, SystemError};

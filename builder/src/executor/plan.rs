@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use snapshotter::Overlay;
 
 use super::limits::ResourceLimit;
-use super::process::{Content, Credentials, MountSource, Network, Process, Tree};
+use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
 use crate::rung::{Confinement, ProcView};
 
 /// `PATH` of a process that has none; Docker's.
@@ -105,8 +105,8 @@ pub enum SetupStep {
     },
     /// Install Docker's seccomp profile.
     Seccomp,
-    /// Take on the credentials and Docker's capabilities.
-    Credentials(Credentials),
+    /// Take on the credentials and capabilities.
+    Credentials(Credentials, Privileges),
     /// Set resource limits.
     Limits(Vec<ResourceLimit>),
     /// Become the program.
@@ -158,10 +158,12 @@ pub enum Source {
         /// Its group.
         gid: u32,
     },
-    /// A socket of the host.
-    Socket {
+    /// Something of the host.
+    Host {
         /// Where it is.
         path: PathBuf,
+        /// What the step may not do with it.
+        restrictions: Vec<Restriction>,
     },
 }
 
@@ -196,7 +198,9 @@ fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupSte
     for (mount, target) in targets {
         steps.push(SetupStep::Attach { mount, target });
         match mount {
-            SYS => steps.push(SetupStep::Mask { proc: PROC, sys: SYS }),
+            SYS if process.privileges == Privileges::Docker => {
+                steps.push(SetupStep::Mask { proc: PROC, sys: SYS });
+            }
             DEV => steps.push(SetupStep::Devices {
                 dev: DEV,
                 shm_size: process.shm_size,
@@ -215,8 +219,10 @@ fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupSte
     if let (sockets @ true, signals) | (sockets, signals @ true) = close_off {
         steps.push(SetupStep::CloseOff { sockets, signals });
     }
-    steps.push(SetupStep::Seccomp);
-    steps.push(SetupStep::Credentials(process.credentials.clone()));
+    if process.privileges == Privileges::Docker {
+        steps.push(SetupStep::Seccomp);
+    }
+    steps.push(SetupStep::Credentials(process.credentials.clone(), process.privileges));
     if !process.limits.is_empty() {
         // Late, so that they hold for the program and not for what sets it up.
         steps.push(SetupStep::Limits(process.limits.clone()));
@@ -271,7 +277,7 @@ impl From<MountSource> for Source {
                 uid,
                 gid,
             },
-            MountSource::Socket { path } => Self::Socket { path },
+            MountSource::Host { path, restrictions } => Self::Host { path, restrictions },
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Process {
     pub cwd: PathBuf,
     /// Whom it runs as.
     pub credentials: Credentials,
+    /// What it may do besides.
+    pub privileges: Privileges,
     /// Root file system. With an upper directory the step's changes are left there, and nothing else is.
     pub rootfs: Overlay,
     /// What is mounted over the root file system, in order.
@@ -53,6 +55,16 @@ pub struct Credentials {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+}
+
+/// What a process may do beyond what a program needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Privileges {
+    /// What Docker lets a container do: its capabilities, its seccomp profile, its masks over `/proc` and `/sys`.
+    #[default]
+    Docker,
+    /// All that croze itself may, with no system call refused and nothing hidden.
+    All,
 }
 
 /// The network of a process.
@@ -103,11 +115,26 @@ pub enum MountSource {
         /// Its group.
         gid: u32,
     },
-    /// A Unix socket of the host, with the owner and mode it has there.
-    Socket {
+    /// Something of the host, with the owner and mode it has there: a Unix socket, a device, a file or a directory.
+    Host {
         /// Where it is on the host.
         path: PathBuf,
+        /// What the step may not do with it.
+        restrictions: Vec<Restriction>,
     },
+}
+
+/// Something that a mount does not allow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Restriction {
+    /// To write.
+    Write,
+    /// To gain rights by running a program.
+    SetId,
+    /// To use device nodes.
+    Devices,
+    /// To run programs.
+    Execute,
 }
 
 /// A tree that a bind mount takes its files from.

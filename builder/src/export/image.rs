@@ -34,12 +34,24 @@ pub struct PlatformImage {
     pub layers: Vec<Descriptor>,
 }
 
+/// What is attested of the image for one platform: a manifest whose layers are statements.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttestationManifest {
+    /// The manifest.
+    pub manifest: Document,
+    /// Its config.
+    pub config: Document,
+    /// Its layers.
+    pub statements: Vec<Document>,
+}
+
 /// An image for one platform, or for several under an index.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Image {
     /// Without one there is exactly one manifest.
     index: Option<Document>,
     manifests: Vec<PlatformImage>,
+    attestations: Vec<AttestationManifest>,
 }
 
 impl Image {
@@ -48,14 +60,16 @@ impl Image {
         Self {
             index: None,
             manifests: vec![image],
+            attestations: Vec::new(),
         }
     }
 
     /// Makes an image for several platforms, or for one with attestations, from an index and what it lists.
-    pub fn under_index(index: Document, manifests: Vec<PlatformImage>) -> Self {
+    pub fn under_index(index: Document, manifests: Vec<PlatformImage>, attestations: Vec<AttestationManifest>) -> Self {
         Self {
             index: Some(index),
             manifests,
+            attestations,
         }
     }
 
@@ -67,6 +81,11 @@ impl Image {
     /// Returns the image for each platform, in the index's order.
     pub fn manifests(&self) -> &[PlatformImage] {
         &self.manifests
+    }
+
+    /// Returns what is attested of the images, in the index's order.
+    pub fn attestations(&self) -> &[AttestationManifest] {
+        &self.attestations
     }
 
     /// Returns the only platform's image if no index stands above it.
@@ -85,7 +104,11 @@ impl Image {
             .manifests()
             .iter()
             .flat_map(|image| [&image.config, &image.manifest]);
-        for document in of_platforms.chain([self.root()]) {
+        let attested = self.attestations().iter().flat_map(|attestations| {
+            let content = attestations.statements.iter().chain([&attestations.config]);
+            content.chain([&attestations.manifest])
+        });
+        for document in of_platforms.chain(attested).chain([self.root()]) {
             if !documents
                 .iter()
                 .any(|seen| seen.descriptor.digest == document.descriptor.digest)

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use registry::oci::{Digest, Reference};
+use registry::oci::{Digest, Platform, Reference};
 use serde_json::{Map, Value};
 
 use super::layout::root_descriptor;
@@ -27,6 +27,21 @@ pub fn metadata(image: &Image, names: &[Reference]) -> Result<Map<String, Value>
         metadata.insert("image.name".to_owned(), names.join(",").into());
     }
     Ok(metadata)
+}
+
+/// Returns how results were made under buildx's key, to which the platform is added if there are several.
+pub fn provenance_metadata(provenance: &[(Platform, Value)]) -> Map<String, Value> {
+    const KEY: &str = "buildx.build.provenance";
+    let several = provenance.len() > 1;
+    let key = |platform: &Platform| {
+        if several {
+            format!("{KEY}/{platform}")
+        } else {
+            KEY.to_owned()
+        }
+    };
+    let entries = provenance.iter().map(|(platform, told)| (key(platform), told.clone()));
+    entries.collect()
 }
 
 /// Writes metadata for `--metadata-file`.

@@ -27,13 +27,13 @@ pub use archive::write_archive;
 pub use collision::refuse_collisions;
 pub use directory::write_directory;
 pub use error::ExportError;
-pub use image::{Document, Image, PlatformImage};
+pub use image::{AttestationManifest, Document, Image, PlatformImage};
 pub use layout::{Form, Layout};
 pub use local::{LocalOptions, LocalSummary, Ownership, remove_stale, write_local};
-pub use metadata::{image_id, metadata, write_image_id, write_metadata};
-pub use options::{Annotation, AnnotationTarget, ImageOptions, OutputEpoch};
+pub use metadata::{image_id, metadata, provenance_metadata, write_image_id, write_metadata};
+pub use options::{Annotation, AnnotationTarget, ArtifactForm, ImageOptions, OutputEpoch};
 pub use output_file::OutputFile;
-pub use spec::{Destination, ImageOutput, LayoutPlace, LocalMode, OutputSpec, OutputSpecError};
+pub use spec::{Destination, FilesOptions, ImageOutput, LayoutPlace, LocalMode, OutputSpec, OutputSpecError};
 pub use tar::{platform_directory, write_tar};
 
 #[cfg(test)]

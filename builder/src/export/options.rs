@@ -20,12 +20,24 @@ pub struct ImageOptions {
     pub force_compression: bool,
     /// `oci-mediatypes`.
     pub media_types: MediaTypes,
+    /// `oci-artifact`: as what attestations lie beside the image.
+    pub artifact_form: ArtifactForm,
     /// `annotation….key=value`.
     pub annotations: Vec<Annotation>,
     /// `rewrite-timestamp`: times in new layers are lowered to `SOURCE_DATE_EPOCH`.
     pub rewrite_timestamp: bool,
     /// `source-date-epoch`: the time that counts for this output.
     pub source_date_epoch: OutputEpoch,
+}
+
+/// As what attestations lie beside an image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ArtifactForm {
+    /// As an OCI artifact, whose subject is the image.
+    #[default]
+    Artifact,
+    /// As an image without a platform: for registries that know no artifacts.
+    Image,
 }
 
 /// Which time counts for an output.
@@ -114,6 +126,10 @@ impl ImageOptions {
             media_types: match attributes.take_flag("oci-mediatypes")? {
                 Some(false) => MediaTypes::Docker,
                 _ => MediaTypes::Oci,
+            },
+            artifact_form: match attributes.take_flag("oci-artifact")? {
+                Some(false) => ArtifactForm::Image,
+                _ => ArtifactForm::Artifact,
             },
             annotations: take_annotations(attributes)?,
             rewrite_timestamp: attributes.take_flag("rewrite-timestamp")?.unwrap_or(false),

@@ -26,19 +26,15 @@ pub enum OutputSpec {
     Tar {
         /// Where it goes.
         destination: Destination,
-        /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
-        platform_split: Option<bool>,
-        /// `source-date-epoch`: the time that no file is younger than.
-        epoch: OutputEpoch,
+        /// Choices about the files.
+        files: FilesOptions,
     },
     /// `type=local`: the root file system as files.
     Local {
         /// The directory that the files are put into.
         directory: PathBuf,
-        /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
-        platform_split: Option<bool>,
-        /// `source-date-epoch`: the time that no file is younger than.
-        epoch: OutputEpoch,
+        /// Choices about the files.
+        files: FilesOptions,
         /// `mode`: what becomes of files that are there.
         mode: LocalMode,
     },
@@ -54,6 +50,17 @@ pub enum LocalMode {
     Copy,
     /// They are deleted.
     Delete,
+}
+
+/// Choices about exported files.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FilesOptions {
+    /// `platform-split`: whether each platform has a directory of its own; if several, when `None`.
+    pub platform_split: Option<bool>,
+    /// `source-date-epoch`: the time that no file is younger than.
+    pub epoch: OutputEpoch,
+    /// `attestation-prefix`: how the names of attestations begin.
+    pub attestation_prefix: String,
 }
 
 /// An image that keeps its name.
@@ -136,13 +143,11 @@ impl OutputSpec {
             return Ok(match text {
                 "-" => Self::Tar {
                     destination: Destination::Stdout,
-                    platform_split: None,
-                    epoch: OutputEpoch::OfBuild,
+                    files: FilesOptions::default(),
                 },
                 path => Self::Local {
                     directory: path.into(),
-                    platform_split: None,
-                    epoch: OutputEpoch::OfBuild,
+                    files: FilesOptions::default(),
                     mode: LocalMode::Copy,
                 },
             });
@@ -152,8 +157,7 @@ impl OutputSpec {
             "local" => Self::local(&mut attributes)?,
             "tar" => Self::Tar {
                 destination: destination(&mut attributes)?,
-                platform_split: attributes.take_flag("platform-split")?,
-                epoch: OutputEpoch::take(&mut attributes)?,
+                files: FilesOptions::take(&mut attributes)?,
             },
             "oci" => Self::layout(Form::Oci, &mut attributes)?,
             "docker" => Self::layout(Form::Docker, &mut attributes)?,
@@ -203,8 +207,7 @@ impl OutputSpec {
         })?;
         Ok(Self::Local {
             directory: directory.into(),
-            platform_split: attributes.take_flag("platform-split")?,
-            epoch: OutputEpoch::take(attributes)?,
+            files: FilesOptions::take(attributes)?,
             mode: mode.unwrap_or_default(),
         })
     }
@@ -245,6 +248,19 @@ impl OutputSpec {
             insecure: attributes.take_flag("registry.insecure")?.unwrap_or(false),
             options: ImageOptions::take(attributes)?,
         }))
+    }
+}
+
+impl FilesOptions {
+    fn take(attributes: &mut Attributes) -> Result<Self, OutputSpecError> {
+        let prefix = attributes.take_as("attestation-prefix", "the beginning of a file's name", |text| {
+            (!text.contains(['/', '\0'])).then(|| text.to_owned())
+        })?;
+        Ok(Self {
+            platform_split: attributes.take_flag("platform-split")?,
+            epoch: OutputEpoch::take(attributes)?,
+            attestation_prefix: prefix.unwrap_or_default(),
+        })
     }
 }
 

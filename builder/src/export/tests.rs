@@ -58,6 +58,7 @@ impl Fixture {
         Image::under_index(
             Document::new(MediaType::INDEX, serde_json::to_vec(&index).unwrap()),
             manifests,
+            Vec::new(),
         )
     }
 

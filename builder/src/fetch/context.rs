@@ -8,7 +8,7 @@ use std::sync::Arc;
 use registry::oci::{Digest, Hasher};
 use snapshotter::SnapshotStore;
 
-use super::{FetchError, Fetched, Fetcher, archive, blocking, snapshot_name};
+use super::{FetchError, Fetched, Fetcher, Revision, archive, blocking, snapshot_name};
 use crate::context::BUFFER;
 use crate::op::{HttpForm, HttpOp};
 use crate::remote::WebAddress;
@@ -101,7 +101,10 @@ fn open(
 ) -> Result<ContextFile, FetchError> {
     if !archive::is_archive(path)? {
         let text = read_text(path, address, limit)?;
-        let empty = kept(snapshots, Digest::of(b"empty"), |_| Ok(None))?;
+        let empty = Fetched {
+            revision: Revision::Bytes(digest),
+            ..kept(snapshots, Digest::of(b"empty"), |_| Ok(None))?
+        };
         return Ok(ContextFile::Text { text, empty, time });
     }
     let tree = kept(snapshots, digest, |active| archive::unpack(path, address, active))?;
@@ -123,6 +126,7 @@ fn kept(
     active.commit(&snapshot)?;
     Ok(Fetched {
         identity: digest,
+        revision: Revision::Bytes(digest),
         snapshot,
         time,
     })

@@ -11,7 +11,7 @@ use registry::oci::{Digest, Hasher};
 use tempfile::TempPath;
 
 use super::remembered::Remembered;
-use super::{FetchError, Fetched, Fetcher, archive, blocking, snapshot_name};
+use super::{FetchError, Fetched, Fetcher, Revision, archive, blocking, snapshot_name};
 use crate::op::{HttpForm, HttpOp};
 
 /// The largest file that is fetched, in bytes.
@@ -213,6 +213,7 @@ impl Remembered {
     fn fetched(&self) -> Fetched {
         Fetched {
             identity: self.digest,
+            revision: Revision::Bytes(self.digest),
             snapshot: self.snapshot.clone(),
             time: self.time,
         }

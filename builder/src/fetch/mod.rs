@@ -24,6 +24,7 @@ use snapshotter::{SnapshotName, SnapshotStore};
 
 pub use context::ContextFile;
 pub use error::FetchError;
+pub use git::CheckedOut;
 
 use crate::op::{HttpForm, Op};
 use crate::secrets::Secrets;
@@ -61,10 +62,21 @@ pub struct FetcherOptions {
 pub struct Fetched {
     /// What identifies its files between builds.
     pub identity: Digest,
+    /// Which version of the source it is.
+    pub revision: Revision,
     /// Its files.
     pub snapshot: SnapshotName,
     /// Its own time in seconds since 1970, if it has one: that of the commit, or what the server or the archive say.
     pub time: Option<i64>,
+}
+
+/// Which version of a source was found.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Revision {
+    /// The commit of a repository, by its whole name.
+    Commit(String),
+    /// The bytes of a file.
+    Bytes(Digest),
 }
 
 impl Fetcher {

@@ -19,6 +19,20 @@ pub struct Lowered {
     pub history: Vec<HistoryEntry>,
     /// `SOURCE_DATE_EPOCH`: the time, in seconds since 1970, that the image and its history should bear.
     pub epoch: Option<i64>,
+    /// What an SBOM generator is to see beside the root file system.
+    pub scan: ScanTargets,
+}
+
+/// What an SBOM generator is to see beside the root file system, as the arguments `BUILDKIT_SBOM_SCAN_CONTEXT` and
+/// `BUILDKIT_SBOM_SCAN_STAGE` say.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ScanTargets {
+    /// Whether it sees the build context.
+    pub context: bool,
+    /// The stages that it sees, with their root file systems; `None` is an empty one.
+    pub stages: Vec<(String, Option<VertexId>)>,
+    /// Whether what was found in earlier builds must not be used.
+    pub no_cache: bool,
 }
 
 /// The image that a build starts from.

@@ -11,11 +11,12 @@ use super::expand::Expander;
 use super::failure::{Failure, LowerError};
 use super::globals::Globals;
 use super::instruction;
-use super::lowered::Base;
+use super::lowered::{Base, ScanTargets};
 use super::name::StepNames;
 use super::observe::{BaseImage, Observe, Seen};
 use super::onbuild;
 use super::request::Request;
+use super::scan;
 use super::source::{ImageSource, Source};
 use super::stage::{OpenStage, StageState};
 use super::stages::{NamedSource, ParsedStage, StageTable, Step};
@@ -36,6 +37,8 @@ pub(super) struct Lowering<'a> {
     images: &'a dyn ResolveImage,
     graph: &'a mut GraphBuilder<Op>,
     stages: Vec<Outcome>,
+    /// Whether the Dockerfile is only looked at: then nothing in it needs consent, and nothing of the machine.
+    pub(super) only_looks: bool,
 }
 
 /// How far a stage is.
@@ -64,11 +67,12 @@ impl<'a> Lowering<'a> {
             images,
             graph,
             stages: vec![Outcome::Untouched; table.stages.len()],
+            only_looks: false,
         }
     }
 
-    /// Lowers what the target needs and returns the target.
-    pub(super) fn target(mut self) -> Result<StageState, LowerError> {
+    /// Lowers what the target needs and returns the target, and what of the rest an SBOM generator is to see.
+    pub(super) fn target(mut self) -> Result<(StageState, ScanTargets), LowerError> {
         let source = &self.request.dockerfile.source;
         let in_file = |error: Diagnostic| error.in_file(source);
         let mut errors = Vec::new();
@@ -90,14 +94,21 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
+        let lowered = self.table.stages.iter().zip(&self.stages).enumerate();
+        let lowered = lowered.filter_map(|(index, (parsed, outcome))| match outcome {
+            Outcome::Lowered(state) => Some((index == self.table.target, parsed, &**state)),
+            _ => None,
+        });
+        let scan = scan::targets(lowered, self.request, self.globals);
         match self.stages.swap_remove(self.table.target) {
-            Outcome::Lowered(state) if errors.is_empty() => Ok(*state),
+            Outcome::Lowered(state) if errors.is_empty() => Ok((*state, scan)),
             _ => Err(LowerError::Dockerfile(errors)),
         }
     }
 
     /// Lowers these stages for the observer alone, and returns what stood in the way of some.
     pub(super) fn inspect(mut self, stages: BTreeSet<usize>) -> Vec<LowerError> {
+        self.only_looks = true;
         let source = &self.request.dockerfile.source;
         let failures = stages.into_iter().filter_map(|index| match self.stage(index) {
             Ok(_) | Err(Failure::Inherited) => None,

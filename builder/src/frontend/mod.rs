@@ -29,18 +29,20 @@ mod stage;
 mod onbuild;
 mod observe;
 mod lowering;
+mod scan;
 mod words;
 mod base;
 mod instruction;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use epoch::EpochSource;
 pub use failure::LowerError;
 pub use globals::Globals;
-pub use lowered::{Base, COMMENT, HistoryEntry, Lowered};
+pub use instruction::is_proxy;
+pub use lowered::{Base, COMMENT, HistoryEntry, Lowered, ScanTargets};
 pub use observe::{BaseImage, Observe, Seen};
-pub use request::{Entitlement, NamedContext, NoCache, Request, TargetPlatform};
+pub use request::{DeviceConsent, Entitlement, NamedContext, NoCache, Request, TargetPlatform};
 pub use resolve::{ImageRequest, ResolveError, ResolveImage, ResolvedImage};
 pub use syntax::refuse_foreign_syntax;
 
@@ -87,8 +89,8 @@ pub fn lower(
     graph: &mut GraphBuilder<Op>,
 ) -> Result<Lowered, LowerError> {
     let (globals, table) = parse(request).map_err(LowerError::Dockerfile)?;
-    let state = Lowering::new(request, &table, &globals, images, observer, graph).target()?;
-    Ok(finish(state, request, &globals))
+    let (state, scan) = Lowering::new(request, &table, &globals, images, observer, graph).target()?;
+    Ok(finish(state, scan, request, &globals))
 }
 
 /// Shows `observer` what [`lower`] would do, but for every stage if no target is chosen; goes on after errors and
@@ -115,7 +117,7 @@ fn parse(request: &Request) -> Result<(Globals, StageTable<'_>), Vec<Diagnostic>
 }
 
 /// Applies what the command line says about the image as a whole.
-fn finish(state: StageState, request: &Request, globals: &Globals) -> Lowered {
+fn finish(state: StageState, scan: ScanTargets, request: &Request, globals: &Globals) -> Lowered {
     let mut config = state.config;
     let labels = request.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
     config.config.labels.extend(labels);
@@ -137,5 +139,6 @@ fn finish(state: StageState, request: &Request, globals: &Globals) -> Lowered {
         config,
         history: state.history,
         epoch: globals.epoch(),
+        scan,
     }
 }

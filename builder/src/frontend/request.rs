@@ -1,9 +1,11 @@
 //! What is asked of the frontend: a Dockerfile and everything about the command line that changes its meaning.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use registry::oci::{Platform, Reference};
 
+use crate::devices::DeviceRegistry;
 use crate::dockerfile::Dockerfile;
 use crate::op::{Network, Op};
 
@@ -36,6 +38,10 @@ pub struct Request {
     pub network: Network,
     /// `--allow`: what the Dockerfile may ask for beyond the ordinary.
     pub allow: BTreeSet<Entitlement>,
+    /// `--allow device`: which devices the Dockerfile may ask for.
+    pub device_consent: DeviceConsent,
+    /// The devices of the machine.
+    pub devices: Arc<DeviceRegistry>,
     /// Host name that steps see, unless the build argument `BUILDKIT_SANDBOX_HOSTNAME` gives another.
     pub hostname: Option<String>,
     /// `--add-host`: address and name.
@@ -61,6 +67,8 @@ impl Request {
             no_cache: NoCache::None,
             network: Network::Default,
             allow: BTreeSet::new(),
+            device_consent: DeviceConsent::default(),
+            devices: Arc::default(),
             hostname: None,
             add_hosts: Vec::new(),
             shm_size: None,
@@ -148,6 +156,17 @@ impl NoCache {
             Self::Stages(names) => stage.is_some_and(|stage| names.iter().any(|name| name.eq_ignore_ascii_case(stage))),
         }
     }
+}
+
+/// Which devices of the machine a Dockerfile may ask for, beside those that every build may use.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DeviceConsent {
+    /// Whether all.
+    pub all: bool,
+    /// These, by what names of the machine mean.
+    pub names: BTreeSet<String>,
+    /// Devices of the machine by names that only this build has for them; they may be used.
+    pub aliases: BTreeMap<String, String>,
 }
 
 /// Something that a Dockerfile may do only with the consent of who starts the build.

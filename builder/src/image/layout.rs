@@ -111,6 +111,11 @@ impl LayoutImage {
         format!("{HOST}/{}@{}", name.trim_matches('-'), self.descriptor.digest).parse()
     }
 
+    /// Tells whether a reference stands for an image of a layout; its repository is then the name for people.
+    pub fn is_named_by(reference: &Reference) -> bool {
+        reference.registry() == HOST
+    }
+
     /// Brings what the platform's image is made of into the store, and returns its manifest's descriptor.
     pub(super) fn import(&self, platform: &Platform, content: &ContentStore) -> Result<Descriptor, LayoutError> {
         let mut descriptor = self.descriptor.clone();

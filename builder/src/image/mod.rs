@@ -13,4 +13,4 @@ pub use layer::{LayerBlob, LayerError, LayerFormat, LayerPacker};
 pub use layout::{LayoutError, LayoutImage};
 pub use media_types::MediaTypes;
 pub use pull::PullError;
-pub use resolve::BaseImages;
+pub use resolve::{BaseImages, ImagePin};

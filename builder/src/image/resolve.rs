@@ -9,9 +9,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use registry::client::Client;
+use registry::client::{Client, manifest_for};
 use registry::content::ContentStore;
-use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Manifest, Platform, Reference};
+use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
 use snapshotter::SnapshotStore;
 use tokio::sync::OnceCell;
 
@@ -39,6 +39,20 @@ pub struct BaseImages {
     layouts: HashMap<Digest, LayoutImage>,
     named: Mutex<HashMap<(Reference, Platform), Asked>>,
     found: Mutex<Vec<Arc<BaseImage>>>,
+    pins: Mutex<Vec<ImagePin>>,
+}
+
+/// What the name of an image meant in this build.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImagePin {
+    /// The name as it was asked for.
+    pub named: Reference,
+    /// For which platform.
+    pub platform: Platform,
+    /// What the name stood for: an index or a manifest.
+    pub digest: Digest,
+    /// The manifest for the platform.
+    pub manifest: Digest,
 }
 
 impl BaseImages {
@@ -62,6 +76,7 @@ impl BaseImages {
             layouts: HashMap::new(),
             named: Mutex::default(),
             found: Mutex::default(),
+            pins: Mutex::default(),
         }
     }
 
@@ -100,6 +115,11 @@ impl BaseImages {
         self.found_where(|base| base.manifest.digest == manifest)
     }
 
+    /// Returns what each name has meant so far, in the order of the answers.
+    pub fn pins(&self) -> Vec<ImagePin> {
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn found_where(&self, is_wanted: impl Fn(&BaseImage) -> bool) -> Option<Arc<BaseImage>> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.iter().find(|base| is_wanted(base)).cloned()
@@ -133,6 +153,15 @@ impl BaseImages {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Arc::clone(&base));
+        self.pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(ImagePin {
+                named: reference.clone(),
+                platform: platform.clone(),
+                digest: named,
+                manifest: base.manifest.digest,
+            });
         Ok(base)
     }
 
@@ -159,6 +188,7 @@ impl BaseImages {
     fn recorded(&self, reference: &Reference, named: Digest, platform: &Platform) -> Option<Arc<BaseImage>> {
         let descriptor = match self.kept(reference) {
             Some(descriptor) if descriptor.media_type.is_manifest() => descriptor,
+            Some(descriptor) if descriptor.media_type.is_index() => self.kept_manifest(&descriptor, platform)?,
             _ => serde_json::from_slice(&fs::read(self.record(named, platform)).ok()?).ok()?,
         };
         let manifest: Manifest =
@@ -172,6 +202,12 @@ impl BaseImages {
             config,
         )
         .ok()
+    }
+
+    /// Returns the manifest for a platform out of an index that the store has.
+    fn kept_manifest(&self, index: &Descriptor, platform: &Platform) -> Option<Descriptor> {
+        let index: Index = serde_json::from_slice(&self.content.read(index.digest, MAX_DOCUMENT).ok()?).ok()?;
+        manifest_for(&index.manifests, platform).cloned()
     }
 
     /// Notes what a digest means for a platform. A note that cannot be written costs only a request later.

@@ -12,7 +12,7 @@ mod run;
 pub use chmod::{Chmod, ChmodError, SymbolicMode};
 pub use copy::{CopyOp, CopySource, InlineFile};
 pub use remote::{GitOp, HttpForm, HttpOp};
-pub use run::{Mount, MountSource, Network, RunOp};
+pub use run::{Mount, MountSource, Network, RunOp, Security};
 
 use registry::oci::{Platform, Reference};
 

@@ -21,6 +21,10 @@ pub struct RunOp {
     pub mounts: Vec<Mount>,
     /// A heredoc script, mounted at `/dev/pipes/<name>` and run by its own interpreter.
     pub script: Option<(String, String)>,
+    /// Devices of the machine, by their qualified CDI names.
+    pub devices: Vec<String>,
+    /// `--security`.
+    pub security: Security,
     /// `--network`.
     pub network: Network,
     /// Host name inside.
@@ -29,6 +33,16 @@ pub struct RunOp {
     pub extra_hosts: Vec<(String, String)>,
     /// Whether the cache must not be asked: `--no-cache`.
     pub no_cache: bool,
+}
+
+/// What a step may do beyond what a program needs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Security {
+    /// Nothing: Docker's capabilities and seccomp profile.
+    #[default]
+    Sandbox,
+    /// All that croze may, behind `--allow security.insecure`.
+    Insecure,
 }
 
 /// The network of a step.

@@ -7,6 +7,7 @@ use snapshotter::{FsError, InvalidSnapshotName, MountError};
 use super::cache_mount::CacheMountError;
 use crate::context::SelectError;
 use crate::copy::CopyError;
+use crate::devices::DeviceError;
 use crate::executor::{Exit, RunError};
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
@@ -59,6 +60,9 @@ pub enum OpError {
     /// A user or group is not known.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A device cannot be given to a step.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),

@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Record;
 use crate::context::Selection;
+use crate::devices::DeviceRegistry;
 use crate::executor::{Executor, ResourceLimit};
-use crate::fetch::{FetchError, Fetched, Fetcher};
+use crate::fetch::{FetchError, Fetched, Fetcher, Revision};
 use crate::graph::{Vertex, VertexId};
 use crate::image::BaseImages;
 use crate::op::Op;
@@ -50,6 +51,8 @@ pub struct Ops {
     pub contexts: BTreeMap<String, Arc<LocalContext>>,
     /// What the command line gave for mounts.
     pub secrets: Secrets,
+    /// The devices of the machine.
+    pub devices: Arc<DeviceRegistry>,
     /// What `RUN` steps get of the machine.
     pub surroundings: Surroundings,
     /// Where to tell what happens.
@@ -66,6 +69,8 @@ pub struct Ops {
     pub mount_point: PathBuf,
     /// Cache mounts that `--no-cache` made empty in this build.
     pub emptied_caches: Arc<Mutex<HashSet<String>>>,
+    /// Which versions of the sources on the network were found.
+    pub revisions: Mutex<BTreeMap<VertexId, Revision>>,
     /// What was digested for the key of a copy, by vertex and input, until it is copied.
     pub selected: Mutex<HashMap<(VertexId, usize), Vec<Selection>>>,
 }
@@ -202,7 +207,15 @@ impl Ops {
             let error = fetched.as_ref().err().map(ToString::to_string);
             self.progress.completed(*step, error);
         });
-        let Fetched { identity, snapshot, .. } = fetched?;
+        let Fetched {
+            identity,
+            revision,
+            snapshot,
+            ..
+        } = fetched?;
+        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        revisions.insert(vertex.id, revision);
+        drop(revisions);
         let value = Value::Files(Rootfs::default().with(made_now(snapshot)));
         Ok(Pinned {
             identity: Some(identity),

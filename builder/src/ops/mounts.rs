@@ -151,7 +151,10 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
                 let socket = AgentSocket::open(directory, agent.clone(), *mode, (*uid, *gid))?;
                 let path = socket.path();
                 agents.push(socket);
-                MountSource::Socket { path }
+                MountSource::Host {
+                    path,
+                    restrictions: Vec::new(),
+                }
             }
         };
         mounts.push(Mount { target, source });

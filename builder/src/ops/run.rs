@@ -8,10 +8,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name, view};
-use crate::executor::{self, Content, Credentials, Mount, MountSource, Process, Stop};
+use crate::devices::HostMount;
+use crate::executor::{self, Content, Credentials, Mount, MountSource, Privileges, Process, Stop};
 use crate::graph::Vertex;
 use crate::identity::{self, Identity};
-use crate::op::{Network, Op, RunOp};
+use crate::op::{Network, Op, RunOp, Security};
 use crate::solver::Work;
 
 /// Bytes with which no step gets far.
@@ -26,6 +27,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         let (snapshots, files, user) = (ops.snapshots.clone(), files.clone(), op.user.clone());
         blocking(move || Ok(identity::resolve(&view(&snapshots, &files)?, &user)?)).await?
     };
+    let devices = ops.devices.edits(&op.devices)?;
     let mounts = mounts::prepare(ops, op, work).await?;
     let active = ops.snapshots.prepare()?;
     let upper = Upper {
@@ -34,18 +36,26 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     };
     let process = Process {
         args: op.args.clone(),
-        env: environment(op, &identity, &mounts.env),
+        env: environment(op, &identity, mounts.env.iter().chain(&devices.env)),
         cwd: op.cwd.clone().into(),
         credentials: Credentials {
             uid: identity.uid,
             gid: identity.gid,
             groups: identity.groups.clone(),
         },
+        privileges: match op.security {
+            Security::Sandbox => Privileges::Docker,
+            Security::Insecure => Privileges::All,
+        },
         rootfs: Overlay {
             lower: files.lower(&ops.snapshots),
             upper: Some(upper),
         },
-        mounts: script(op).into_iter().chain(mounts.mounts.iter().cloned()).collect(),
+        mounts: script(op)
+            .into_iter()
+            .chain(mounts.mounts.iter().cloned())
+            .chain(devices.mounts.into_iter().map(device_mount))
+            .collect(),
         network: match op.network {
             Network::Default => executor::Network::Default,
             Network::None => executor::Network::None,
@@ -112,17 +122,32 @@ async fn pass_on(cancel: &CancellationToken, kill: &CancellationToken, stop: &wa
     std::future::pending().await
 }
 
-/// Returns the environment: the Dockerfile's, then what only this run has. `HOME` is the user's unless set.
-fn environment(op: &RunOp, identity: &Identity, secret: &[(String, String)]) -> Vec<(String, String)> {
-    let home = op
-        .env
-        .iter()
-        .all(|(name, _)| name != "HOME")
-        .then(|| ("HOME".to_owned(), identity.home.clone()));
-    let own = op.env.iter().cloned().chain(home);
-    own.chain(op.proxy_env.iter().cloned())
-        .chain(secret.iter().cloned())
-        .collect()
+/// Returns the environment: the Dockerfile's, then what only this run has, which wins. `HOME` is the user's unless set.
+fn environment<'a>(
+    op: &'a RunOp,
+    identity: &Identity,
+    own: impl Iterator<Item = &'a (String, String)>,
+) -> Vec<(String, String)> {
+    let mut env = op.env.clone();
+    if env.iter().all(|(name, _)| name != "HOME") {
+        env.push(("HOME".to_owned(), identity.home.clone()));
+    }
+    for variable in op.proxy_env.iter().chain(own) {
+        // One of each name: of two, some programs take the first and some the last.
+        env.retain(|(name, _)| *name != variable.0);
+        env.push(variable.clone());
+    }
+    env
+}
+
+fn device_mount(mount: HostMount) -> Mount {
+    Mount {
+        target: mount.target,
+        source: MountSource::Host {
+            path: mount.path,
+            restrictions: mount.restrictions,
+        },
+    }
 }
 
 fn script(op: &RunOp) -> Option<Mount> {

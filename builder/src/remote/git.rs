@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{RemoteError, percent_decoded, without_user};
+use super::{RemoteError, percent_decoded, masked};
 
 /// A place in a git repository; shown without its user.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,7 +58,7 @@ impl GitAddress {
         let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
         let (url, query) = text.split_once('?').unwrap_or((text, ""));
         if !has_honest_host(url) {
-            return Err(RemoteError::NotAnAddress(without_user(url)));
+            return Err(RemoteError::NotAnAddress(masked(url)));
         }
         let (reference, subdir) = fragment.split_once(':').unwrap_or((fragment, ""));
         let mut address = Self {
@@ -173,7 +173,7 @@ impl GitAddress {
 
 impl fmt::Display for GitAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_user(&self.url))?;
+        f.write_str(&masked(&self.url))?;
         match (&self.reference, self.subdir.as_str()) {
             (None, "") => Ok(()),
             (Some(reference), "") => write!(f, "#{reference}"),

@@ -106,16 +106,19 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// Replaces the user and password of an address, which are nobody else's business.
-fn without_user(address: &str) -> String {
+/// What stands for a user or password.
+const MASK: &str = "xxxxx";
+
+/// Masks the user and password of an address, which are nobody else's business: `https://xxxxx:xxxxx@host/`, as
+/// BuildKit does. The user of an address of ssh is no secret.
+pub fn masked(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else {
         return address.to_owned();
     };
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     match authority.rsplit_once('@') {
-        Some((user, host)) if user.contains(':') || scheme.starts_with("http") => {
-            format!("{scheme}://xxxxx@{host}{path}")
-        }
+        Some((user, host)) if user.contains(':') => format!("{scheme}://{MASK}:{MASK}@{host}{path}"),
+        Some((_, host)) if scheme.starts_with("http") => format!("{scheme}://{MASK}@{host}{path}"),
         _ => address.to_owned(),
     }
 }
@@ -164,12 +167,13 @@ mod tests {
     #[test]
     fn a_password_in_an_address_is_not_shown() {
         for (address, shown) in [
-            ("https://u:p@example.com/x", "https://xxxxx@example.com/x"),
+            ("https://u:p@example.com/x", "https://xxxxx:xxxxx@example.com/x"),
             ("https://token@example.com/x", "https://xxxxx@example.com/x"),
             ("ssh://git@example.com/x", "ssh://git@example.com/x"),
+            ("git@example.com:x", "git@example.com:x"),
             ("https://example.com/a@b", "https://example.com/a@b"),
         ] {
-            assert_eq!(without_user(address), shown);
+            assert_eq!(masked(address), shown);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{percent_decoded, without_user};
+use super::{percent_decoded, masked};
 
 /// What a file is called whose address has no name.
 const UNNAMED: &str = "__unnamed__";
@@ -36,7 +36,7 @@ impl WebAddress {
 
 impl fmt::Display for WebAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_user(&self.url))
+        f.write_str(&masked(&self.url))
     }
 }
 

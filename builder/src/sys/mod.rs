@@ -14,7 +14,7 @@ mod seccomp;
 mod signals;
 
 pub use fork::fork;
-pub use mount::make_read_only;
+pub use mount::{make_read_only, restrict};
 pub use names::fix_host_lookup;
 pub use seccomp::install_filter;
 pub use signals::reset_signals;

@@ -162,7 +162,7 @@ fn node(file: &Dockerfile, instruction: &Instruction) -> Node {
             let mut flags: Vec<String> = mounts.iter().map(mount).collect();
             flags.extend(flag("network", network.as_ref()));
             flags.extend(flag("security", security.as_ref()));
-            flags.extend(devices.iter().flat_map(|device| flag("device", Some(device))));
+            flags.extend(devices.iter().flat_map(|device| flag("device", Some(&device.written))));
             Node {
                 flags,
                 ..with_command(file, base, command)

@@ -152,6 +152,7 @@ fn skopeo_reads_each_platform_of_an_index() {
     let image = Image::under_index(
         Document::new(MediaType::INDEX, serde_json::to_vec(&index).unwrap()),
         manifests,
+        Vec::new(),
     );
     let archive = fixture.archive(&image, Form::Oci);
     let source = format!("oci-archive:{}:1", archive.display());

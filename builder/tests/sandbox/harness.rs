@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Process};
+use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Privileges, Process};
 use builder::rung::{ProcView, Rung};
 use nix::unistd::User;
 use rustix::process::{Pid, Signal, kill_process};
@@ -145,6 +145,7 @@ impl Sandbox {
                 env: vec![("PATH".into(), "/bin".into())],
                 cwd: "/".into(),
                 credentials: Credentials::default(),
+                privileges: Privileges::Docker,
                 rootfs: Overlay {
                     lower: vec![self.image()],
                     upper: Some(upper),

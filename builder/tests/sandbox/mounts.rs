@@ -210,9 +210,13 @@ fn a_socket_of_the_host_is_reachable(sandbox: &Sandbox) {
     let path = sandbox.path("agent");
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     sandbox.give_to_user(&path);
-    let step: Step<'_> = sandbox
-        .sh("stat -c %F /agent")
-        .mount("/agent", MountSource::Socket { path });
+    let step: Step<'_> = sandbox.sh("stat -c %F /agent").mount(
+        "/agent",
+        MountSource::Host {
+            path,
+            restrictions: Vec::new(),
+        },
+    );
     assert_eq!(step.stdout(), "socket\n");
     drop(listener);
 }

@@ -1,12 +1,12 @@
 //! `RUN --mount=type=cache,target=/x`: reading the options, and checking them once variables are replaced.
 
-mod csv;
 mod resolve;
 mod size;
 #[cfg(test)]
 mod tests;
 
 use super::{
+    csv,
     instruction::{MountKey, MountKind, MountOption, RunMount},
     mapped::{Mapped, Part},
     words::{self, Unset},

@@ -5,6 +5,7 @@ use crate::diagnostic::did_you_mean;
 use crate::{
     diagnostic::{Diagnostic, Spanned},
     dockerfile::{
+        device,
         flags::Takes,
         instruction::{Heredoc, InstructionKind},
         mount,
@@ -27,12 +28,17 @@ pub(super) fn run(statement: &Statement<'_>, heredocs: Vec<Heredoc>) -> Result<I
         .named("mount")
         .map(|flag| mount::parse(flag.value(), flag.span))
         .collect::<Result<_, _>>()?;
+    let devices = flags
+        .named("device")
+        .filter(|flag| !flag.value().text().is_empty())
+        .map(|flag| device::parse(flag.value()))
+        .collect::<Result<_, _>>()?;
     Ok(InstructionKind::Run {
         command: command::form(statement, heredocs),
         mounts,
         network,
         security,
-        devices: flags.values("device"),
+        devices,
     })
 }
 

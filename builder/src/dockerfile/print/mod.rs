@@ -164,7 +164,7 @@ impl Printer {
                 let mut flags: Vec<Flag> = mounts.iter().map(mount).collect();
                 flags.extend(Flag::given("network", network.as_ref()));
                 flags.extend(Flag::given("security", security.as_ref()));
-                flags.extend(devices.iter().map(|device| Flag::new("device", device)));
+                flags.extend(devices.iter().map(|device| Flag::new("device", &device.written)));
                 let (rest, heredocs) = command_text(command);
                 Arguments { flags, rest, heredocs }
             }

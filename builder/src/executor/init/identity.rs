@@ -5,11 +5,11 @@ use std::io;
 use rustix::fs::{Gid as FsGid, Uid as FsUid, fchown};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-use crate::executor::process::Credentials;
+use crate::executor::process::{Credentials, Privileges};
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Docker's default capabilities.
@@ -30,10 +30,19 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 
 /// Takes on the credentials. Any other user than root is left without capabilities, but can regain those in the
 /// bounding set through a setuid program, as in Docker.
-pub(super) fn take_on(credentials: &Credentials) -> Result<(), SetupError> {
+pub(super) fn take_on(credentials: &Credentials, privileges: Privileges) -> Result<(), SetupError> {
     let Credentials { uid, gid, groups } = credentials;
     own_output(*uid, *gid)?;
-    limit_capabilities()?;
+    let capabilities = match privileges {
+        Privileges::Docker => {
+            limit_capabilities()?;
+            CAPABILITIES
+        }
+        Privileges::All => {
+            let own = capabilities(None).on("read the capabilities of", "the step")?;
+            own.permitted
+        }
+    };
 
     let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
     set_thread_groups(&groups).on("set the supplementary groups of", "the step")?;
@@ -43,7 +52,7 @@ pub(super) fn take_on(credentials: &Credentials) -> Result<(), SetupError> {
     set_thread_res_uid(uid, uid, uid).on("become user", uid.as_raw().to_string())?;
 
     let held = if uid.is_root() {
-        CAPABILITIES
+        capabilities
     } else {
         CapabilitySet::empty()
     };

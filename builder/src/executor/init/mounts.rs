@@ -15,7 +15,7 @@ use rustix::mount::{
 use rustix::path::Arg;
 
 use crate::executor::plan::{MountIndex, Source};
-use crate::executor::process::{Content, Tree};
+use crate::executor::process::{Content, Restriction, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::sys;
 
@@ -83,7 +83,21 @@ pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<
             write_file(&path, &content, mode, uid, gid)?;
             clone(&path, false, "mount")
         }
-        Source::Socket { path } => clone(&path, true, "mount the socket"),
+        Source::Host { path, restrictions } => {
+            let mount = clone(&path, true, "mount")?;
+            let restrictions = restrictions.into_iter().map(attribute).collect();
+            sys::restrict(mount.as_fd(), restrictions).on("restrict the mount of", path)?;
+            Ok(mount)
+        }
+    }
+}
+
+fn attribute(restriction: Restriction) -> MountAttrFlags {
+    match restriction {
+        Restriction::Write => MountAttrFlags::MOUNT_ATTR_RDONLY,
+        Restriction::SetId => MountAttrFlags::MOUNT_ATTR_NOSUID,
+        Restriction::Devices => MountAttrFlags::MOUNT_ATTR_NODEV,
+        Restriction::Execute => MountAttrFlags::MOUNT_ATTR_NOEXEC,
     }
 }
 

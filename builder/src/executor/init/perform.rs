@@ -77,7 +77,7 @@ impl Setup {
                 Ok(())
             }
             SetupStep::Seccomp => seccomp::install(),
-            SetupStep::Credentials(credentials) => identity::take_on(&credentials),
+            SetupStep::Credentials(credentials, privileges) => identity::take_on(&credentials, privileges),
             SetupStep::Limits(limits) => limits.iter().try_for_each(session::limit_to),
             SetupStep::Exec { args, env } => {
                 session::die_with_parent(report)?;

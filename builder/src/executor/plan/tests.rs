@@ -13,6 +13,7 @@ fn run_make() -> Process {
         env: vec![("HOME".into(), "/root".into())],
         cwd: "/src".into(),
         credentials: Credentials::default(),
+        privileges: Privileges::Docker,
         rootfs: Overlay {
             lower: vec!["/state/b".into(), "/state/a".into()],
             upper: Some(snapshotter::Upper {
@@ -71,7 +72,7 @@ fn an_ordinary_step() {
     WorkingDirectory("/src")
     CloseOff { sockets: true, signals: false }
     Seccomp
-    Credentials(Credentials { uid: 0, gid: 0, groups: [] })
+    Credentials(Credentials { uid: 0, gid: 0, groups: [] }, Docker)
     Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
     "#);
 }
@@ -104,8 +105,9 @@ fn mounts_are_opened_before_the_root_and_attached_in_order() {
         ),
         mount(
             "/agent",
-            MountSource::Socket {
+            MountSource::Host {
                 path: "/run/agent".into(),
+                restrictions: Vec::new(),
             },
         ),
     ];
@@ -124,7 +126,7 @@ fn mounts_are_opened_before_the_root_and_attached_in_order() {
     Open(Tree { tree: Directory("/home/alice/app"), path: "/src", writable: false })
     Open(Tmpfs { size: Some(1048576) })
     Open(File { content: 7 bytes, mode: 256, uid: 0, gid: 0 })
-    Open(Socket { path: "/run/agent" })
+    Open(Host { path: "/run/agent", restrictions: [] })
     Attach { mount: 0, target: "/proc" }
     Attach { mount: 1, target: "/sys" }
     Attach { mount: 2, target: "/dev" }
@@ -135,6 +137,19 @@ fn mounts_are_opened_before_the_root_and_attached_in_order() {
     Attach { mount: 7, target: "/run/secrets/token" }
     Attach { mount: 8, target: "/agent" }
     "#);
+}
+
+#[test]
+fn a_step_with_all_privileges_is_neither_filtered_nor_masked() {
+    let mut process = run_make();
+    process.privileges = Privileges::All;
+    let steps = steps(&process);
+    assert!(
+        !steps
+            .iter()
+            .any(|step| matches!(step, SetupStep::Seccomp | SetupStep::Mask { .. }))
+    );
+    assert!(steps.contains(&SetupStep::Credentials(Credentials::default(), Privileges::All)));
 }
 
 #[test]

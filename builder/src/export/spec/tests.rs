@@ -25,8 +25,7 @@ fn options(text: &str) -> ImageOptions {
 fn a_plain_value_is_a_directory_or_standard_output() {
     let local = |directory: &str| OutputSpec::Local {
         directory: directory.into(),
-        platform_split: None,
-        epoch: OutputEpoch::OfBuild,
+        files: FilesOptions::default(),
         mode: LocalMode::Copy,
     };
     assert_eq!(parse("out"), local("out"));
@@ -35,19 +34,21 @@ fn a_plain_value_is_a_directory_or_standard_output() {
     assert_eq!(parse("type=local,dest=a/b"), local("a/b"));
     let tar = OutputSpec::Tar {
         destination: Destination::Stdout,
-        platform_split: None,
-        epoch: OutputEpoch::OfBuild,
+        files: FilesOptions::default(),
     };
     assert_eq!(parse("-"), tar);
     assert_eq!(parse("type=tar"), tar);
     assert_eq!(parse("type=cacheonly"), OutputSpec::CacheOnly);
     let cleared = OutputSpec::Local {
         directory: "out".into(),
-        platform_split: Some(true),
-        epoch: OutputEpoch::At(7),
+        files: FilesOptions {
+            platform_split: Some(true),
+            epoch: OutputEpoch::At(7),
+            attestation_prefix: "app-".to_owned(),
+        },
         mode: LocalMode::Delete,
     };
-    let text = "type=local,dest=out,mode=delete,platform-split=true,source-date-epoch=7";
+    let text = "type=local,dest=out,mode=delete,platform-split=true,source-date-epoch=7,attestation-prefix=app-";
     assert_eq!(parse(text), cleared);
 }
 

@@ -13,7 +13,10 @@
 
 mod checkout;
 mod command;
+mod origin;
 mod refs;
+
+pub use origin::CheckedOut;
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,7 +26,7 @@ use registry::oci::Digest;
 use rustix::fs::{FlockOperation, flock};
 
 use super::http::host_of;
-use super::{FetchError, Fetched, Fetcher, blocking, snapshot_name};
+use super::{FetchError, Fetched, Fetcher, Revision, blocking, snapshot_name};
 use crate::op::key::Define as _;
 use crate::op::{GitOp, Op};
 use crate::remote::{GitAddress, is_commit};
@@ -61,6 +64,7 @@ impl Fetcher {
         let time = fs::read_to_string(&note).ok().and_then(|time| time.trim().parse().ok());
         Ok(Fetched {
             identity,
+            revision: Revision::Commit(found.commit),
             snapshot,
             time,
         })

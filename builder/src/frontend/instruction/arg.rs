@@ -5,10 +5,11 @@ use crate::dockerfile::ArgDefinition;
 use crate::frontend::history::DeclaredArg;
 use crate::frontend::lowering::Lowering;
 use crate::frontend::observe::Seen;
+use crate::frontend::scan;
 use crate::frontend::stage::OpenStage;
 
-/// Arguments of BuildKit's SBOM scanner, which are told to it and not to steps.
-const NOT_IN_ENVIRONMENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+/// Arguments that choose what an SBOM generator sees, which are no business of steps.
+const NOT_IN_ENVIRONMENT: [&str; 2] = [scan::CONTEXT, scan::STAGE];
 
 /// Declares arguments, one after the other: a default sees those before it on the same line.
 ///

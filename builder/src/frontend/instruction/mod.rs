@@ -3,6 +3,7 @@
 mod arg;
 mod command;
 mod copy;
+mod device;
 mod expose;
 mod healthcheck;
 mod metadata;
@@ -13,6 +14,8 @@ mod run;
 mod script;
 mod stop_signal;
 mod workdir;
+
+pub use proxy::is_proxy;
 
 use registry::oci::Healthcheck;
 

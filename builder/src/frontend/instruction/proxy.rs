@@ -6,6 +6,11 @@ use crate::frontend::environment::Environment;
 
 const NAMES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
+/// Tells whether a build argument of this name is a proxy.
+pub fn is_proxy(name: &str) -> bool {
+    NAMES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
+}
+
 /// Returns the proxy variables in either case, whichever was given; those that the Dockerfile declares or sets
 /// itself are its own.
 pub(super) fn variables(build_args: &BTreeMap<String, String>, env: &Environment) -> Vec<(String, String)> {

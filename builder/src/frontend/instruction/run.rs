@@ -3,16 +3,16 @@
 use super::command::with_shell;
 use super::mount::Mounts;
 use super::proxy;
-use super::{Input, script};
+use super::{Input, device, script};
 use crate::diagnostic::{Diagnostic, Spanned};
-use crate::dockerfile::{CommandForm, RunMount, did_you_mean};
+use crate::dockerfile::{CommandForm, RunDevice, RunMount, did_you_mean};
 use crate::frontend::history::run_command;
 use crate::frontend::lowering::Lowering;
 use crate::frontend::name::with_capital_keyword;
 use crate::frontend::request::Entitlement;
 use crate::frontend::stage::OpenStage;
 use crate::frontend::stages::Step;
-use crate::op::{MountSource, Network, Op, RunOp};
+use crate::op::{MountSource, Network, Op, RunOp, Security};
 
 /// The host name of steps, unless another is asked for.
 const HOSTNAME: &str = "buildkitsandbox";
@@ -23,7 +23,7 @@ pub(super) struct Run<'a> {
     pub(super) mounts: &'a [RunMount],
     pub(super) network: Option<&'a Spanned<String>>,
     pub(super) security: Option<&'a Spanned<String>>,
-    pub(super) devices: &'a [Spanned<String>],
+    pub(super) devices: &'a [RunDevice],
 }
 
 /// Runs a command. `inputs` holds, for each mount, where its `from` has led.
@@ -34,12 +34,8 @@ pub(super) fn lower(
     stage: &mut OpenStage,
     lowering: &mut Lowering<'_>,
 ) -> Result<(), Diagnostic> {
-    if let Some(device) = run.devices.first() {
-        return Err(Diagnostic::error("`RUN --device` is not supported")
-            .at(device.span, "")
-            .help("devices need a daemon that the machine trusts with them"));
-    }
-    check_security(run.security, lowering)?;
+    let devices = device::resolve(run.devices, lowering)?;
+    let security = choose_security(run.security, lowering)?;
     let network = choose_network(run.network, lowering)?;
 
     let mut mounts = Mounts::new(stage.state.rootfs.into_iter().collect());
@@ -85,6 +81,8 @@ pub(super) fn lower(
         user: stage.state.config.config.user.clone(),
         mounts: mounts.mounts,
         script: script.file,
+        devices,
+        security,
         network,
         hostname: hostname.map_or(HOSTNAME, String::as_str).to_owned(),
         extra_hosts: request.add_hosts.clone(),
@@ -130,14 +128,15 @@ fn choose_network(written: Option<&Spanned<String>>, lowering: &Lowering<'_>) ->
     }
 }
 
-fn check_security(written: Option<&Spanned<String>>, lowering: &Lowering<'_>) -> Result<(), Diagnostic> {
-    let Some(written) = written else { return Ok(()) };
+fn choose_security(written: Option<&Spanned<String>>, lowering: &Lowering<'_>) -> Result<Security, Diagnostic> {
+    let Some(written) = written else {
+        return Ok(Security::Sandbox);
+    };
     match written.as_str() {
-        "sandbox" => Ok(()),
+        "sandbox" => Ok(Security::Sandbox),
         "insecure" => {
             check_entitlement(Entitlement::SecurityInsecure, written, lowering)?;
-            Err(Diagnostic::error("`RUN --security=insecure` is not supported")
-                .at(written.span, "it needs privileges that croze does not have"))
+            Ok(Security::Insecure)
         }
         other => Err(unknown("security", other, written, ["sandbox", "insecure"])),
     }
@@ -148,7 +147,7 @@ fn check_entitlement(
     written: &Spanned<String>,
     lowering: &Lowering<'_>,
 ) -> Result<(), Diagnostic> {
-    if lowering.request.allow.contains(&needed) {
+    if lowering.only_looks || lowering.request.allow.contains(&needed) {
         return Ok(());
     }
     let name = needed.name();

@@ -192,14 +192,9 @@ fn every_error_says_what_and_on_which_line() {
             "2: entitlement security.insecure is not allowed",
         ),
         (
-            "FROM busybox\nRUN --security=insecure x",
-            &["--allow security.insecure"],
-            "2: `RUN --security=insecure` is not supported",
-        ),
-        (
-            "FROM busybox\nRUN --device=vendor.com/gpu=0 x",
+            "FROM busybox\nRUN --device=vendor.com/gpu=0,required x",
             &[],
-            "2: `RUN --device` is not supported",
+            "2: required device \"vendor.com/gpu=0\" is not registered",
         ),
         (
             "FROM busybox\nENV t=/\nRUN --mount=type=tmpfs,target=$t x",

@@ -20,9 +20,9 @@ use crate::op::{Network, Op};
 use images::Images;
 
 /// What a Dockerfile was lowered to.
-struct Built {
-    graph: Graph<Op>,
-    lowered: Lowered,
+pub(crate) struct Built {
+    pub(crate) graph: Graph<Op>,
+    pub(crate) lowered: Lowered,
 }
 
 /// Makes a request of a Dockerfile and flags as on the command line, one each.
@@ -92,6 +92,6 @@ fn try_build(text: &str, flags: &[&str]) -> Result<Built, LowerError> {
     })
 }
 
-fn build(text: &str, flags: &[&str]) -> Built {
+pub(crate) fn build(text: &str, flags: &[&str]) -> Built {
     try_build(text, flags).unwrap()
 }

@@ -8,7 +8,7 @@ use registry::oci::Platform;
 use super::{Define, KeyHasher};
 use crate::op::{
     Chmod, CopyOp, CopySource, GitOp, HttpForm, HttpOp, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op,
-    RunOp, WorkdirOp,
+    RunOp, Security, WorkdirOp,
 };
 use crate::remote::{GitAddress, MtimeOf};
 
@@ -19,7 +19,7 @@ impl Define for Op {
             Self::Local(_) => "local/1",
             Self::Http(_) => "http/1",
             Self::Git(_) => "git/1",
-            Self::Run(_) => "run/1",
+            Self::Run(_) => "run/2",
             Self::Copy(_) => "copy/3",
             Self::Workdir(_) => "workdir/2",
             Self::Merge => "merge/1",
@@ -124,6 +124,8 @@ fn run(hasher: &mut KeyHasher, op: &RunOp) {
         user,
         mounts,
         script,
+        devices,
+        security,
         network,
         hostname,
         extra_hosts: _,
@@ -144,7 +146,14 @@ fn run(hasher: &mut KeyHasher, op: &RunOp) {
         Network::None => "none",
         Network::Host => "host",
     });
+    hasher.choice(match security {
+        Security::Sandbox => "sandbox",
+        Security::Insecure => "insecure",
+    });
     hasher.text(hostname);
+    hasher.list(devices, |hasher, device| {
+        hasher.text(device);
+    });
 }
 
 fn mount(hasher: &mut KeyHasher, mount: &Mount) {

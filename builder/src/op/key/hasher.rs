@@ -57,7 +57,7 @@ enum Tag {
 pub struct KeyHasher(Hasher);
 
 impl KeyHasher {
-    /// Starts a key of the given kind, as in `run/1`; keys of different kinds never meet.
+    /// Starts a key of the given kind, as in `run/2`; keys of different kinds never meet.
     pub fn new(kind: &str) -> Self {
         let mut hasher = Self(Hasher::new());
         hasher.text(kind);

@@ -2,7 +2,7 @@
 //!
 //! A key is the SHA-256 of a framed encoding ([`KeyHasher`]): every value carries its type and its length, so
 //! that two different definitions never encode alike. The kind of the operation comes first and has a version
-//! of its own: whoever changes what enters the key of `RUN` makes `run/1` into `run/2`, and every `COPY` in
+//! of its own: whoever changes what enters the key of `RUN` makes `run/2` into `run/3`, and every `COPY` in
 //! every cache stays valid. `tests/operations.rs` holds a golden digest per kind, and for every field whether it
 //! enters. The code names every field of every operation, so a new one does not compile until it is decided.
 //!
@@ -14,7 +14,7 @@
 //! | `local/1` | nothing; a context is known by the content that is read of it | name: it is for people |
 //! | `http/1` | the file's name, or that it is an archive; the *pin*: the digest of the content | address: the same bytes are the same file; checksum: a wish, not a fact |
 //! | `git/1` | directory, whether submodules are there, which time files bear, and the repository's address if `.git` stays; the *pin*: the commit | ref and checksum, and otherwise the address: they are ways to the commit |
-//! | `run/1` | arguments, environment in order, working directory, user, host name, network, the heredoc script's name and text, mounts in order | proxy variables, extra hosts: they say how to reach the world, not what to build; `no_cache`: it says whether to look, not what for |
+//! | `run/2` | arguments, environment in order, working directory, user, host name, network, security, names of devices, the heredoc script's name and text, mounts in order | proxy variables, extra hosts: they say how to reach the world, not what to build; `no_cache`: it says whether to look, not what for |
 //! | – bind mount | target, input, path, whether it is writable | – |
 //! | – cache mount | target, id, input that fills it, path, whether it is read-only, mode, owner, group of a new one | sharing: it orders builds, it does not change one; the cache's content: it must not matter |
 //! | – tmpfs mount | target | size: a resource limit |
@@ -23,7 +23,7 @@
 //! | `workdir/2` | path, user, the time of new directories | – |
 //! | `merge/1` | nothing but the inputs | – |
 //!
-//! All of `run/1`, `copy/3` and `workdir/2` also say whether there is a root file system below (`scratch`).
+//! All of `run/2`, `copy/3` and `workdir/2` also say whether there is a root file system below (`scratch`).
 //!
 //! # How inputs enter
 //!
@@ -45,7 +45,7 @@ use registry::oci::Digest;
 ///
 /// Implemented by [`Op`](super::Op), and by toys in the tests of the graph and of the solver.
 pub trait Define {
-    /// Returns the name of this kind of operation and the version of its key, as in `run/1`.
+    /// Returns the name of this kind of operation and the version of its key, as in `run/2`.
     fn kind(&self) -> &'static str;
 
     /// Feeds what affects the result, and nothing else; not the inputs, not the kind.

@@ -4,6 +4,7 @@
 
 mod add;
 mod args;
+mod attest;
 mod cache;
 mod client;
 mod commands;

@@ -108,3 +108,88 @@ fn a_step_has_the_limits_that_are_asked_for() {
         &["`--ulimit nofiles=1`: invalid ulimit type `nofiles` (did you mean nofile?)"],
     );
 }
+
+#[test]
+fn a_device_of_the_machine_is_given_with_consent() {
+    // BK-342, testDeviceRunEnv
+    let lab = lab(
+        "FROM BASE/busybox\nENV FOO=own\n\
+         RUN --device=vendor1.com/device=foo,required --device=vendor2.com/device=bar [ \"$FOO\" = injected ]\n\
+         RUN --device=vendor1.com/device=node [ \"$(wc -c < /dev/mine)\" = 0 ] && [ -c /dev/mine ] && [ -f /opt/file ] \
+         && ! touch /opt/file 2> /dev/null\nRUN [ \"$FOO\" = own ] && [ ! -e /dev/mine ] && [ ! -e /opt ]\n",
+        &[],
+    );
+    let directory = lab.path().display();
+    std::fs::create_dir(lab.path().join("cdi")).unwrap();
+    let spec = |extra: &str| {
+        let text = format!(
+            "cdiVersion: \"0.6.0\"\nkind: \"vendor1.com/device\"\ndevices:\n- name: foo\n  containerEdits:\n    env:\n    - \
+             FOO=injected\n- name: node\n  containerEdits:\n    deviceNodes:\n    - path: /dev/mine\n      hostPath: \
+             /dev/null\n    mounts:\n    - hostPath: {directory}/context/Dockerfile\n      containerPath: /opt/file\n      \
+             options: [ro]\n{extra}"
+        );
+        std::fs::write(lab.path().join("cdi/spec.yaml"), text).unwrap();
+    };
+    spec("");
+    let build = |allow: &[&str]| lab.croze(&[&["build", "--cdi-spec-dir", "cdi"], allow, &["context"]].concat());
+    build(&[]).fails(
+        3,
+        &[
+            "device vendor1.com/device=foo is requested by the build but not allowed",
+            "--allow device=",
+            "Dockerfile:3",
+        ],
+    );
+    build(&["--allow", "device=vendor1.com/device=node"]).fails(3, &["device=foo is requested"]);
+    let outcome = build(&["--allow", "device"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let named = [
+        "--allow",
+        "device=vendor1.com/device=foo",
+        "--allow",
+        "device=vendor1.com/device=node",
+    ];
+    let outcome = build(&named);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("CACHED").count(), 3, "{}", outcome.stderr);
+    spec("annotations: {org.mobyproject.buildkit.device.autoallow: true}\n");
+    assert_eq!(build(&[]).code, 0);
+
+    // A Dockerfile can be looked at on any machine.
+    assert_eq!(lab.croze(&["build", "--check", "context"]).code, 0);
+    lab.croze(&["build", "--allow", "device", "context"]).fails(
+        3,
+        &[
+            "required device \"vendor1.com/device=foo\" is not registered",
+            "/etc/cdi",
+        ],
+    );
+    lab.write("Dockerfile", &lab.fill("FROM BASE/busybox\nRUN --device=mine true\n"));
+    build(&[]).fails(3, &["invalid device \"mine\"", "vendor/class=name"]);
+    assert_eq!(build(&["--allow", "device=vendor1.com/device=foo,alias=mine"]).code, 0);
+    lab.write(
+        "Dockerfile",
+        &lab.fill("FROM BASE/busybox\nRUN --device=vendor1.com/device=hook true\n"),
+    );
+    spec("- name: hook\n  containerEdits:\n    hooks:\n    - {hookName: createContainer, path: /bin/true}\n");
+    build(&["--allow", "device"]).fails(9, &["needs hooks to be run, which croze cannot give", "Dockerfile:2"]);
+}
+
+#[test]
+fn a_step_may_have_all_rights_with_consent() {
+    // BK-180
+    let text = "FROM BASE/busybox\n\
+                RUN --security=insecure [ $(( 0x$(awk '/CapBnd/ {print $2}' /proc/self/status) & 0x3fffffffff )) = $(( 0x3fffffffff )) ]\n\
+                RUN --security=insecure mkdir /m && mount -t tmpfs none /m && grep -q '^Seccomp:.*0' /proc/self/status\n\
+                RUN [ \"$(grep CapBnd /proc/self/status)\" = \"$(printf 'CapBnd:\\t00000000a80425fb')\" ] && ! mount -t tmpfs none /m\n\
+                USER 1000\nRUN --security=insecure grep -q '^CapEff:.*0000000000000000' /proc/self/status\n";
+    let lab = builds(text, &[], &["--allow", "security.insecure"]);
+    lab.croze(&["build", "--no-cache", "context"]).fails(
+        3,
+        &[
+            "entitlement security.insecure is not allowed",
+            "--allow security.insecure",
+        ],
+    );
+    assert_eq!(lab.croze(&["build", "--check", "context"]).code, 0);
+}

@@ -6,7 +6,8 @@ use super::sources;
 use crate::dockerfile::Sharing;
 use crate::op::key::Define;
 use crate::op::{
-    Chmod, CopyOp, CopySource, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op, RunOp, WorkdirOp,
+    Chmod, CopyOp, CopySource, ImageOp, InlineFile, LocalOp, Mount, MountSource, Network, Op, RunOp, Security,
+    WorkdirOp,
 };
 
 fn image() -> ImageOp {
@@ -68,6 +69,8 @@ fn run() -> RunOp {
         user: "builder".to_owned(),
         mounts: mounts(),
         script: Some(pair("EOF", "echo hello\n")),
+        devices: vec!["vendor.example/gpu=0".to_owned()],
+        security: Security::Sandbox,
         network: Network::Default,
         hostname: "buildkitsandbox".to_owned(),
         extra_hosts: vec![pair("10.0.0.1", "registry")],
@@ -135,7 +138,7 @@ fn the_digest_of_each_kind_is_what_it_always_was() {
         ),
         (
             Op::Run(run()),
-            "run/1 2452cbf92bc7c296c0fe6d4dcb85d664bfa22641ab35ffb912472336cf50a84f",
+            "run/2 f4ceac00063484bba186f8854c71095273783cc715e707a5c60d13fa9b5c061c",
         ),
         (
             Op::Copy(copy()),
@@ -219,6 +222,9 @@ fn what_enters_the_key_of_a_run() {
             ("script's text", |op| {
                 op.script = Some(("EOF".to_owned(), "echo\n".to_owned()))
             }),
+            ("security", |op| op.security = Security::Insecure),
+            ("device", |op| op.devices.push("vendor.example/gpu=1".to_owned())),
+            ("no device", |op| op.devices.clear()),
             ("network none", |op| op.network = Network::None),
             ("network host", |op| op.network = Network::Host),
             ("host name", |op| op.hostname = "other".to_owned()),

@@ -1,6 +1,6 @@
 //! One line of comma-separated values, in which a field in double quotes may hold commas.
 
-use super::{Mapped, Part};
+use super::mapped::{Mapped, Part};
 use crate::diagnostic::Diagnostic;
 
 /// Splits a line into fields without their quotes.
