@@ -1,5 +1,7 @@
 //! How a step ended, and how a running one is asked to end.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// How a step ended.
@@ -24,6 +26,16 @@ impl Exit {
             Exit::Signal(signal) => 128 + signal,
         }
     }
+}
+
+/// What a step that has run leaves behind.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Ended {
+    /// How its program ended.
+    pub exit: Exit,
+    /// Names in its root file system, without a leading slash, that croze has moved away and back, and to which nothing
+    /// else was done.
+    pub only_moved: Vec<PathBuf>,
 }
 
 /// What the owner of a running step wants of it; only ever rises.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use snapshotter::Overlay;
+pub use snapshotter::Tree;
 
 use super::limits::ResourceLimit;
 
@@ -25,7 +25,7 @@ pub struct Process {
     /// What it may do besides.
     pub privileges: Privileges,
     /// Root file system. With an upper directory the step's changes are left there, and nothing else is.
-    pub rootfs: Overlay,
+    pub rootfs: Tree,
     /// What is mounted over the root file system, in order.
     pub mounts: Vec<Mount>,
     /// Which network it sees.
@@ -92,7 +92,8 @@ pub struct Mount {
 pub enum MountSource {
     /// A file or directory of another tree: a context, a stage, a cache.
     Bind {
-        /// The tree. For writes that are to be thrown away it is an [`Overlay`] with a scratch upper directory.
+        /// The tree. A directory is written through when the mount is writable; for writes that are to be thrown away
+        /// it is an overlay with a scratch upper directory, or a copy.
         tree: Tree,
         /// Path in the tree, resolved within it; `/` for all of it.
         path: PathBuf,
@@ -135,15 +136,6 @@ pub enum Restriction {
     Devices,
     /// To run programs.
     Execute,
-}
-
-/// A tree that a bind mount takes its files from.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub enum Tree {
-    /// A directory of the host, written through when the mount is writable: a cache.
-    Directory(PathBuf),
-    /// Stacked snapshots.
-    Overlay(Overlay),
 }
 
 /// Bytes that may be secret: printed as their number.

@@ -12,7 +12,7 @@ use tokio::net::unix;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
-use super::exit::{Exit, Stop};
+use super::exit::{Ended, Stop};
 use super::own_program;
 use super::plan::plan;
 use super::process::Process;
@@ -60,7 +60,7 @@ impl Executor {
         process: &Process,
         output: impl FnMut(Stream, Bytes),
         stop: watch::Receiver<Stop>,
-    ) -> Result<Exit, RunError> {
+    ) -> Result<Ended, RunError> {
         let Monitor {
             control,
             stdout,
@@ -83,8 +83,8 @@ impl Executor {
         };
         let _incomplete = tokio::time::timeout(DRAIN, listener.drain()).await;
         match outcome.ok_or(RunError::MonitorDied)? {
-            Outcome::Ended(exit) => Ok(exit),
-            Outcome::NotStarted(error) => Err(error.into()),
+            Outcome::Ended(ended) => Ok(ended),
+            Outcome::NotStarted(error) | Outcome::NotUndone(error) => Err(error.into()),
             Outcome::MonitorFailed { verb, errno } => Err(RunError::Monitor {
                 verb,
                 source: io::Error::from_raw_os_error(errno),

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::exit::Exit;
+use super::exit::Ended;
 use super::setup_error::SetupError;
 
 /// Asks for SIGTERM.
@@ -22,9 +22,11 @@ const MAX_FRAME: u32 = 256 << 20;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) enum Outcome {
     /// The program ran and ended.
-    Ended(Exit),
+    Ended(Ended),
     /// The program was never reached.
     NotStarted(SetupError),
+    /// The program has ended, but its surroundings could not be taken apart.
+    NotUndone(SetupError),
     /// The monitor itself failed.
     MonitorFailed {
         /// What was attempted.
@@ -65,20 +67,25 @@ pub(super) fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::exit::Exit;
 
     #[test]
     fn a_frame_is_read_back_and_no_byte_more() {
         let mut bytes = Vec::new();
-        send(&Outcome::Ended(Exit::Code(3)), &mut bytes).unwrap();
+        let outcome = Outcome::Ended(Ended {
+            exit: Exit::Code(3),
+            only_moved: vec!["usr".into()],
+        });
+        send(&outcome, &mut bytes).unwrap();
         bytes.push(KILL);
         let mut rest = bytes.as_slice();
-        assert_eq!(receive::<Outcome>(&mut rest).unwrap(), Outcome::Ended(Exit::Code(3)));
+        assert_eq!(receive::<Outcome>(&mut rest).unwrap(), outcome);
         assert_eq!(rest, [KILL]);
     }
 
     #[test]
     fn a_cut_or_oversized_frame_is_an_error() {
-        let frame = encode(&Outcome::Ended(Exit::Signal(9))).unwrap();
+        let frame = encode(&Exit::Signal(9)).unwrap();
         assert!(receive::<Outcome>(&mut &frame[..frame.len() - 1]).is_err());
         assert!(receive::<Outcome>(&mut [0xff; 8].as_slice()).is_err());
     }

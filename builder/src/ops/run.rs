@@ -47,10 +47,10 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
             Security::Sandbox => Privileges::Docker,
             Security::Insecure => Privileges::All,
         },
-        rootfs: Overlay {
+        rootfs: snapshotter::Tree::Overlay(Overlay {
             lower: files.lower(&ops.snapshots),
             upper: Some(upper),
-        },
+        }),
         mounts: script(op)
             .into_iter()
             .chain(mounts.mounts.iter().cloned())
@@ -80,11 +80,11 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     };
     let executor = ops.executor(&command())?;
     let (stop, stopped) = watch::channel(Stop::No);
-    let exit = tokio::select! {
-        exit = executor.run(&process, output, stopped) => exit,
+    let ended = tokio::select! {
+        ended = executor.run(&process, output, stopped) => ended,
         never = pass_on(&work.cancel, &ops.kill, &stop) => match never {},
     };
-    let exit = exit.map_err(failed)?;
+    let exit = ended.map_err(failed)?.exit;
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `direct` | all but a user namespace | those of croze's own user namespace |
 //! | `userns` | all, below a user namespace for the whole build | a full map |
+//! | `in-place` | none | those of croze's own user namespace |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
@@ -11,6 +12,7 @@
 
 mod choose;
 mod copy;
+mod in_place;
 mod namespaces;
 mod overlay;
 mod sandbox;
@@ -36,17 +38,20 @@ pub enum Rung {
     Direct,
     /// Namespaces below a new user namespace with a full id map.
     Userns,
+    /// No namespaces and no mounts: root of a container moves a stage's files to `/`.
+    InPlace,
 }
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 2] = [Self::Direct, Self::Userns];
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Userns, Self::InPlace];
 
     /// Returns its name, as `--sandbox` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Userns => "userns",
+            Self::InPlace => "in-place",
         }
     }
 
@@ -55,13 +60,14 @@ impl Rung {
         match self {
             Self::Direct => "namespaces without a user namespace of croze's own",
             Self::Userns => "a user namespace with a full id map",
+            Self::InPlace => "no namespace: the image's files are moved to `/` for each step",
         }
     }
 
     /// Returns who holds the owners of files.
     pub fn ownership(self) -> Ownership {
         match self {
-            Self::Direct | Self::Userns => Ownership::Real,
+            Self::Direct | Self::Userns | Self::InPlace => Ownership::Real,
         }
     }
 
@@ -69,6 +75,7 @@ impl Rung {
     pub fn stacking(self) -> Stacking {
         match self {
             Self::Direct | Self::Userns => Stacking::Overlay,
+            Self::InPlace => Stacking::Flat,
         }
     }
 }

@@ -16,6 +16,13 @@
 //!
 //! Whoever holds the [`Turn`] may die after any rename: the next one finds the journal and puts everything back.
 
+use std::path::Path;
+
+use rustix::fs::{Mode, chmod, mkdir};
+use rustix::io::Errno;
+
+use error::OnPath as _;
+
 mod error;
 mod exchange;
 mod journal;
@@ -27,5 +34,19 @@ mod tests;
 
 pub use error::SwapError;
 pub use journal::{Placement, Slot};
-pub use root::root_slot;
+pub use root::{foreign_directory, root_slot};
 pub use stash::{Stash, Turn};
+
+/// The directory in `/` that is croze's own. Its name keeps it out of `/*`.
+pub const HOME: &str = "/.croze";
+
+/// Opens the stash of this container's `/`. Steps that are not root's are kept out.
+pub fn stash() -> Result<Stash, SwapError> {
+    let home = Path::new(HOME);
+    match mkdir(home, Mode::RWXU) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => chmod(home, Mode::RWXU).on("change the mode of", home)?,
+        Err(error) => return Err(error).on("create", home),
+    }
+    Stash::open(&home.join("swap"))
+}

@@ -14,16 +14,24 @@ use super::journal::Slot;
 /// The kernel's file systems stay, and cover what a tree has of these names.
 const COVERING: [&str; 3] = ["proc", "sys", "dev"];
 
+/// How many files a runtime may put into a directory: `/etc/hostname` and the like.
+const MAX_FILES: usize = 12;
+
 /// How deep below `/` mount points are looked for.
 const MAX_DEPTH: usize = 16;
 
 /// Returns the slot in which a tree takes the place of what lies in `/`. What is mounted there stays, and so do the
-/// top-level directories of the paths `in_use`.
+/// top-level directories of the tree, of what is croze's own, and of the paths `in_use`.
 pub fn root_slot(tree: &Path, in_use: &[&Path]) -> Result<Slot, SwapError> {
     let place = PathBuf::from("/");
     let root = openat(CWD, &place, DIRECTORY, Mode::empty()).on("open", &place)?;
     let mut kept: BTreeSet<OsString> = COVERING.into_iter().map(OsString::from).collect();
-    kept.extend(in_use.iter().filter_map(|path| top(path)));
+    kept.extend(
+        in_use
+            .iter()
+            .chain([&tree, &Path::new(super::HOME)])
+            .filter_map(|path| top(path)),
+    );
     for name in names(&root, &BTreeSet::new(), &place)? {
         if is_mount_point(&root, &name).on("stat", place.join(&name))? {
             kept.insert(name);
@@ -40,6 +48,47 @@ pub fn root_slot(tree: &Path, in_use: &[&Path]) -> Result<Slot, SwapError> {
         tree: tree.to_owned(),
         kept,
     })
+}
+
+/// Returns a directory of the container's own in `/` that holds more than a runtime puts there, if there is one: the image
+/// that this container runs is not croze's own.
+pub fn foreign_directory() -> Result<Option<PathBuf>, SwapError> {
+    let place = PathBuf::from("/");
+    let root = openat(CWD, &place, DIRECTORY, Mode::empty()).on("open", &place)?;
+    let ours = top(Path::new(super::HOME));
+    for name in names(&root, &BTreeSet::new(), &place)? {
+        let is_covering = COVERING.iter().any(|covering| *covering == name);
+        if !is_covering && Some(&name) != ours.as_ref() && count_files(&root, &name, MAX_DEPTH) > MAX_FILES {
+            return Ok(Some(place.join(name)));
+        }
+    }
+    Ok(None)
+}
+
+/// Counts what is neither a directory nor a mount, and not much further than to the limit.
+fn count_files(dir: &OwnedFd, name: &OsStr, depth: usize) -> usize {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let Ok(stat) = statx(dir, name, flags, StatxFlags::TYPE) else {
+        return 0;
+    };
+    if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return 0;
+    }
+    if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::Directory {
+        return 1;
+    }
+    let inside = openat(dir, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+    let names = inside.as_ref().map_or_else(
+        |_| Vec::new(),
+        |inside| names(inside, &BTreeSet::new(), Path::new(name)).unwrap_or_default(),
+    );
+    let mut count = 0;
+    for name in names {
+        if let (Ok(inside), Some(depth), true) = (&inside, depth.checked_sub(1), count <= MAX_FILES) {
+            count += count_files(inside, &name, depth);
+        }
+    }
+    count
 }
 
 /// Returns the first name of an absolute path.

@@ -43,6 +43,11 @@ impl Stash {
         })
     }
 
+    /// Returns where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Takes the turn, unless somebody else has it. What a dead process has left exchanged is put back first.
     pub fn turn(&self) -> Result<Option<Turn<'_>>, SwapError> {
         let path = self.path.join(LOCK);

@@ -194,7 +194,7 @@ async fn run(executor: &Executor, process: &Process, stop_after: Option<(Duratio
 
 fn measure(executor: &Executor, runtime: &tokio::runtime::Runtime, process: Process, times: usize) -> Report {
     let mut report = Report::default();
-    let upper = process.rootfs.upper.clone().unwrap();
+    let upper = crate::harness::upper(&process).clone();
     for number in 0..times {
         let mut process = process.clone();
         let fresh = snapshotter::Upper {
@@ -203,7 +203,7 @@ fn measure(executor: &Executor, runtime: &tokio::runtime::Runtime, process: Proc
         };
         std::fs::create_dir(&fresh.dir).unwrap();
         std::fs::create_dir(&fresh.work).unwrap();
-        process.rootfs.upper = Some(fresh);
+        crate::harness::overlay(&mut process).upper = Some(fresh);
         let began = std::time::Instant::now();
         let ran = runtime.block_on(run(executor, &process, None));
         report.milliseconds.push(began.elapsed().as_secs_f64() * 1e3);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Test;
 use super::mounts::{file, tmpfs};
-use crate::harness::Sandbox;
+use crate::harness::{Sandbox, overlay};
 use crate::tests;
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -82,7 +82,7 @@ fn a_directory_looks_the_same_with_a_mount_point_in_it(sandbox: &Sandbox) {
     let step = sandbox
         .sh("stat -c '%a %u:%g %Y' /data; ls /data")
         .mount("/data/new", tmpfs());
-    let step = step.with(|process| process.rootfs.lower.insert(0, first.upper.clone()));
+    let step = step.with(|process| overlay(process).lower.insert(0, first.upper.clone()));
     assert_eq!(step.stdout(), "3751 33:44 1000000000\nin\nnew\n");
 }
 
@@ -90,12 +90,11 @@ fn a_removed_path_can_be_a_mount_point_again(sandbox: &Sandbox) {
     let made = sandbox.sh("mkdir -p /src/a; echo old >/src/a/file").run();
     let removed = sandbox
         .sh("rm -rf /src")
-        .with(|process| process.rootfs.lower.insert(0, made.upper.clone()))
+        .with(|process| overlay(process).lower.insert(0, made.upper.clone()))
         .run();
     assert_eq!(removed.layer(), ["/src"]);
     let step = sandbox.sh("ls /src /src/a").mount("/src/a", tmpfs()).with(|process| {
-        process
-            .rootfs
+        overlay(process)
             .lower
             .splice(0..0, [removed.upper.clone(), made.upper.clone()]);
     });
@@ -249,7 +248,7 @@ fn a_hundred_layers_are_stacked(sandbox: &Sandbox) {
     };
     let layers: Vec<_> = (0..100).map(layer).collect();
     let step = sandbox.sh("ls / | grep -c file").with(|process| {
-        process.rootfs.lower.splice(0..0, layers);
+        overlay(process).lower.splice(0..0, layers);
     });
     assert_eq!(step.stdout(), "100\n");
 }

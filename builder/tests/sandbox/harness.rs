@@ -13,7 +13,7 @@ use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Netwo
 use builder::rung::{ProcView, Rung};
 use nix::unistd::User;
 use rustix::process::{Pid, Signal, kill_process};
-use snapshotter::{Overlay, Upper};
+use snapshotter::{Overlay, Tree, Upper};
 
 use crate::driver::{self, Job, Order, Report};
 
@@ -146,10 +146,10 @@ impl Sandbox {
                 cwd: "/".into(),
                 credentials: Credentials::default(),
                 privileges: Privileges::Docker,
-                rootfs: Overlay {
+                rootfs: Tree::Overlay(Overlay {
                     lower: vec![self.image()],
                     upper: Some(upper),
-                },
+                }),
                 mounts: Vec::new(),
                 network: Network::Default,
                 hostname: "buildkitsandbox".into(),
@@ -274,7 +274,7 @@ impl Step<'_> {
 
     /// Runs the step to its end.
     pub(crate) fn run(self) -> Ran {
-        let upper = self.process.rootfs.upper.as_ref().unwrap().dir.clone();
+        let upper = upper(&self.process).dir.clone();
         let job = self.job();
         let report = report(self.sandbox.drive(self.sandbox.command(USER), job));
         Ran { report, upper }
@@ -298,7 +298,7 @@ impl Step<'_> {
 
     /// Runs the step and asks it to stop after a while.
     pub(crate) fn stopped_after(self, delay: Duration, now: bool) -> (Ran, Duration) {
-        let upper = self.process.rootfs.upper.as_ref().unwrap().dir.clone();
+        let upper = upper(&self.process).dir.clone();
         let Job::Run { process, scratch, .. } = self.job() else {
             unreachable!()
         };
@@ -393,4 +393,20 @@ pub(crate) fn processes_with(marker: &str) -> Vec<String> {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(marked).collect()
+}
+
+/// The layers of a process's root file system.
+pub(crate) fn overlay(process: &mut Process) -> &mut Overlay {
+    match &mut process.rootfs {
+        Tree::Overlay(overlay) => overlay,
+        Tree::Directory(path) => panic!("`{}` is no overlay", path.display()),
+    }
+}
+
+/// What receives the changes of a process.
+pub(crate) fn upper(process: &Process) -> &Upper {
+    match &process.rootfs {
+        Tree::Overlay(overlay) => overlay.upper.as_ref().unwrap(),
+        Tree::Directory(path) => panic!("`{}` is no overlay", path.display()),
+    }
 }

@@ -8,7 +8,7 @@ use builder::executor::{Content, MountSource, Tree};
 use snapshotter::{Overlay, Upper};
 
 use super::Test;
-use crate::harness::{Sandbox, Step};
+use crate::harness::{Sandbox, Step, overlay};
 use crate::tests;
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -52,7 +52,7 @@ fn an_empty_image_can_run_a_mounted_program(sandbox: &Sandbox) {
     let step = sandbox
         .exec(&["/busybox", "ls", "/"])
         .mount("/busybox", busybox(sandbox));
-    let ran = step.with(|process| process.rootfs.lower.clear()).run();
+    let ran = step.with(|process| overlay(process).lower.clear()).run();
     assert_eq!(ran.report.stdout, "busybox\ndev\netc\nproc\nsys\n");
     assert_eq!(ran.layer(), [""; 0]);
 }

@@ -56,7 +56,9 @@ impl<'a> Occupied<'a> {
             placements,
             ownership,
         } = occupation;
-        let wanted = placements.into_iter().map(|(target, source)| Wanted::find(target, source));
+        let wanted = placements
+            .into_iter()
+            .map(|(target, source)| Wanted::find(target, source));
         let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
         let in_use: Vec<&Path> = in_use.iter().map(PathBuf::as_path).collect();
         let slot = root_slot(&tree, &in_use)?;
@@ -89,7 +91,12 @@ impl<'a> Occupied<'a> {
                 only_moved.insert(in_tree(path));
             }
         }
-        only_moved.extend(self.placed.iter().filter_map(|placed| placed.covered.as_deref()).map(in_tree));
+        only_moved.extend(
+            self.placed
+                .iter()
+                .filter_map(|placed| placed.covered.as_deref())
+                .map(in_tree),
+        );
         self.turn.restore()?;
         copied?;
         Ok(only_moved.into_iter().collect())
@@ -131,7 +138,12 @@ struct Look {
 
 impl Look {
     fn at(path: &Path) -> rustix::io::Result<Self> {
-        let stat = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO | StatxFlags::CTIME)?;
+        let stat = statx(
+            CWD,
+            path,
+            AtFlags::SYMLINK_NOFOLLOW,
+            StatxFlags::INO | StatxFlags::CTIME,
+        )?;
         Ok(Self {
             inode: stat.stx_ino,
             changed: (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nix::sched::CloneFlags;
 use rustix::fd::OwnedFd;
 use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::thread::set_no_new_privs;
 
 use super::devices::HostDevices;
 use super::{devices, exec, identity, loopback, masks, mounts, root, session};
@@ -59,9 +60,9 @@ impl Setup {
                 self.mounts.push(mount);
                 Ok(())
             }
-            SetupStep::Root { overlay, targets } => {
+            SetupStep::Root { tree, targets } => {
                 let targets = targets.into_iter().map(|(index, target)| (target, &self.mounts[index]));
-                self.root = Some(root::mount(overlay, targets, &self.scratch)?);
+                self.root = Some(root::mount(tree, targets, &self.scratch)?);
                 Ok(())
             }
             SetupStep::Attach { mount, target } => root::attach(self.root()?, &self.mounts[mount], &target),
@@ -75,6 +76,10 @@ impl Setup {
             SetupStep::CloseOff { sockets, signals } => {
                 session::close_off(sockets, signals);
                 Ok(())
+            }
+            SetupStep::NoSockets => {
+                set_no_new_privs(true).on("give up gaining rights in", "the step")?;
+                seccomp::refuse_sockets()
             }
             SetupStep::Seccomp => seccomp::install(),
             SetupStep::Credentials(credentials, privileges) => identity::take_on(&credentials, privileges),

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxFlags, fstat, linkat, mkdirat, openat, renameat_with, statat,
-    statx,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxFlags, fstat, linkat, mkdirat, openat, renameat_with,
+    statat, statx,
 };
 use snapshotter::{Attributes, Inodes, Ownership, Root, duplicate};
 
@@ -71,7 +71,11 @@ impl Wanted {
                     return Err(SetupError::CannotPlace { target });
                 };
                 let entry = Entry::in_tree(&dir, &path)?;
-                if writable { What::Writable(entry) } else { What::Copy(entry) }
+                if writable {
+                    What::Writable(entry)
+                } else {
+                    What::Copy(entry)
+                }
             }
             Source::Tmpfs { size: _ } => What::Empty,
             Source::File {
@@ -96,7 +100,13 @@ impl Wanted {
     /// Places it in the exchanged `/`. Owners are the kernel's or noted.
     pub(super) fn place(self, turn: &Turn<'_>, ownership: Ownership) -> Result<Placed, SetupError> {
         let Self { target, what } = self;
-        let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).on("open", "/")?;
+        let root = openat(
+            CWD,
+            "/",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .on("open", "/")?;
         let location = locate(root.as_fd(), &target).on("find the mount point", &target)?;
         what.fits(&location, &target)?;
         let (path, missing) = (location.path(), location.missing.len());
@@ -184,7 +194,13 @@ impl Placed {
 impl Entry {
     /// Finds a path within a directory of croze's own; no link leads out of it.
     fn in_tree(dir: &Path, path: &Path) -> Result<Self, SetupError> {
-        let tree = openat(CWD, dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).on("open", dir)?;
+        let tree = openat(
+            CWD,
+            dir,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .on("open", dir)?;
         let location = locate(tree.as_fd(), path).on("open the mount source", path)?;
         if !location.missing.is_empty() {
             return Err(SetupError::SourceMissing { path: path.to_owned() });
@@ -198,7 +214,13 @@ impl Entry {
     }
 
     fn at(path: PathBuf) -> Result<Self, SetupError> {
-        let root = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).on("open", "/")?;
+        let root = openat(
+            CWD,
+            "/",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .on("open", "/")?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         let dir = open_in(root.as_fd(), parent).on("open", parent)?;
         let entry = Self {
@@ -227,13 +249,21 @@ impl Entry {
 /// Whether a name can be moved from one directory to the other.
 fn is_same_mount(one: &OwnedFd, other: &OwnedFd) -> Result<bool, SetupError> {
     let mount = |fd: &OwnedFd| statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).map(|stat| stat.stx_mnt_id);
-    let (one, other) = (mount(one).on("stat", "a mount source")?, mount(other).on("stat", "a mount point")?);
+    let (one, other) = (
+        mount(one).on("stat", "a mount source")?,
+        mount(other).on("stat", "a mount point")?,
+    );
     Ok(one == other)
 }
 
 fn make_directory((dir, name): (BorrowedFd<'_>, &OsStr), ownership: Ownership) -> Result<(), SetupError> {
     mkdirat(dir, name, Mode::RWXU).on("create", name)?;
-    let made = openat(dir, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    let made = openat(
+        dir,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
     let attributes = Attributes {
         uid: 0,
         gid: 0,

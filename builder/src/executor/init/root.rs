@@ -8,7 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
-use snapshotter::Overlay;
+use snapshotter::{Overlay, Tree};
 
 use super::locate::{Location, locate};
 use super::{mounts, stubs};
@@ -16,10 +16,13 @@ use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Mounts the root file system in the scratch directory, with a mount point for everything that will be attached.
 pub(super) fn mount<'a>(
-    mut overlay: Overlay,
+    tree: Tree,
     targets: impl Iterator<Item = (PathBuf, &'a OwnedFd)>,
     scratch: &Path,
 ) -> Result<OwnedFd, SetupError> {
+    let Tree::Overlay(mut overlay) = tree else {
+        return Err(SetupError::FlatRoot);
+    };
     let view = Overlay {
         lower: overlay.lower.clone(),
         upper: None,

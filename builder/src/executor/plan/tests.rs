@@ -1,7 +1,7 @@
 //! Golden tests of plans.
 
 use super::*;
-use snapshotter::Stacking;
+use snapshotter::{Overlay, Stacking};
 
 use crate::executor::process::{DEFAULT_SHM_SIZE, Mount};
 use crate::rung::Rung;
@@ -14,13 +14,13 @@ fn run_make() -> Process {
         cwd: "/src".into(),
         credentials: Credentials::default(),
         privileges: Privileges::Docker,
-        rootfs: Overlay {
+        rootfs: Tree::Overlay(Overlay {
             lower: vec!["/state/b".into(), "/state/a".into()],
             upper: Some(snapshotter::Upper {
                 dir: "/state/upper".into(),
                 work: "/state/work".into(),
             }),
-        },
+        }),
         mounts: Vec::new(),
         network: Network::Default,
         hostname: "buildkitsandbox".into(),
@@ -58,7 +58,7 @@ fn an_ordinary_step() {
     Open(Dev)
     Open(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 })
     Open(File { content: 93 bytes, mode: 420, uid: 0, gid: 0 })
-    Root { overlay: Overlay { lower: ["/state/b", "/state/a"], upper: Some(Upper { dir: "/state/upper", work: "/state/work" }) }, targets: [(0, "/proc"), (1, "/sys"), (2, "/dev"), (3, "/etc/resolv.conf"), (4, "/etc/hosts")] }
+    Root { tree: Overlay(Overlay { lower: ["/state/b", "/state/a"], upper: Some(Upper { dir: "/state/upper", work: "/state/work" }) }), targets: [(0, "/proc"), (1, "/sys"), (2, "/dev"), (3, "/etc/resolv.conf"), (4, "/etc/hosts")] }
     Attach { mount: 0, target: "/proc" }
     Attach { mount: 1, target: "/sys" }
     Mask { proc: 0, sys: 1 }
