@@ -3,8 +3,6 @@
 //! The journal is one small file that is replaced by a rename. It says what the entries of a slot's place *are*, so
 //! that single moves need no note: whatever lies in the wrong place is moved to the right one.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::BorrowedFd;
@@ -16,22 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{OnPath as _, SwapError};
 use super::exchange::Rename;
+use super::slot::Slot;
 
 /// The journal's name in the stash.
 const NAME: &str = "journal";
 /// The name of a journal that is being written.
 const NEW: &str = "journal.new";
-
-/// A directory of the container, and the directory of a tree whose entries take the place of its own.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Slot {
-    /// The container's directory.
-    pub place: PathBuf,
-    /// The tree's directory.
-    pub tree: PathBuf,
-    /// The names that are moved in neither direction.
-    pub kept: BTreeSet<OsString>,
-}
 
 /// Something that is put at a path of the exchanged `/` for the time of a step, as a mount would be.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

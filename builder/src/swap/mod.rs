@@ -26,15 +26,18 @@ use error::OnPath as _;
 mod error;
 mod exchange;
 mod journal;
+mod looks;
 mod place;
 mod root;
+mod slot;
 mod stash;
 #[cfg(test)]
 mod tests;
 
 pub use error::SwapError;
-pub use journal::{Placement, Slot};
+pub use journal::Placement;
 pub use root::{foreign_directory, root_slot};
+pub use slot::Slot;
 pub use stash::{Stash, Turn};
 
 /// The directory in `/` that is croze's own. Its name keeps it out of `/*`.

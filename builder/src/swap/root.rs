@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFla
 
 use super::error::{OnPath as _, SwapError};
 use super::exchange::{DIRECTORY, names};
-use super::journal::Slot;
+use super::slot::Slot;
 
 /// The kernel's file systems stay, and cover what a tree has of these names.
 const COVERING: [&str; 3] = ["proc", "sys", "dev"];
@@ -32,22 +32,25 @@ pub fn root_slot(tree: &Path, in_use: &[&Path]) -> Result<Slot, SwapError> {
             .chain([&tree, &Path::new(super::HOME)])
             .filter_map(|path| top(path)),
     );
-    for name in names(&root, &BTreeSet::new(), &place)? {
-        if is_mount_point(&root, &name).on("stat", place.join(&name))? {
-            kept.insert(name);
-        }
-    }
+    kept.extend(mount_points(&root, &place)?);
     let theirs = openat(CWD, tree, DIRECTORY, Mode::empty()).on("open", tree)?;
     let taken =
         |name: &&OsString| kept.contains(*name) && COVERING.iter().all(|covering| *covering != name.as_os_str());
-    if let Some(name) = names(&theirs, &BTreeSet::new(), tree)?.iter().find(taken) {
+    if let Some(name) = names(&theirs, tree)?.iter().find(taken) {
         return Err(SwapError::Taken { path: place.join(name) });
     }
-    Ok(Slot {
-        place,
-        tree: tree.to_owned(),
-        kept,
-    })
+    Ok(Slot::of_all_but(place, tree.to_owned(), kept))
+}
+
+/// Returns the names in a directory on which something is mounted.
+pub(super) fn mount_points(dir: &OwnedFd, shown: &Path) -> Result<BTreeSet<OsString>, SwapError> {
+    let mut found = BTreeSet::new();
+    for name in names(dir, shown)? {
+        if is_mount_point(dir, &name).on("stat", shown.join(&name))? {
+            found.insert(name);
+        }
+    }
+    Ok(found)
 }
 
 /// Returns a directory of the container's own in `/` that holds more than a runtime puts there, if there is one: the image
@@ -56,7 +59,7 @@ pub fn foreign_directory() -> Result<Option<PathBuf>, SwapError> {
     let place = PathBuf::from("/");
     let root = openat(CWD, &place, DIRECTORY, Mode::empty()).on("open", &place)?;
     let ours = top(Path::new(super::HOME));
-    for name in names(&root, &BTreeSet::new(), &place)? {
+    for name in names(&root, &place)? {
         let is_covering = COVERING.iter().any(|covering| *covering == name);
         if !is_covering && Some(&name) != ours.as_ref() && count_files(&root, &name, MAX_DEPTH) > MAX_FILES {
             return Ok(Some(place.join(name)));
@@ -80,7 +83,7 @@ fn count_files(dir: &OwnedFd, name: &OsStr, depth: usize) -> usize {
     let inside = openat(dir, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
     let names = inside.as_ref().map_or_else(
         |_| Vec::new(),
-        |inside| names(inside, &BTreeSet::new(), Path::new(name)).unwrap_or_default(),
+        |inside| names(inside, Path::new(name)).unwrap_or_default(),
     );
     let mut count = 0;
     for name in names {
@@ -124,7 +127,7 @@ pub(super) fn leads_only_to_mounts(dir: &OwnedFd, name: &OsStr) -> bool {
             return Ok(false);
         }
         let inside = openat(dir.as_fd(), name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-        let names = names(&inside, &BTreeSet::new(), Path::new(name)).map_err(|_| rustix::io::Errno::IO)?;
+        let names = names(&inside, Path::new(name)).map_err(|_| rustix::io::Errno::IO)?;
         for name in names {
             if !leads(&inside, &name, depth - 1)? {
                 return Ok(false);

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 
 use super::error::{OnPath as _, SwapError};
 use super::exchange::{DIRECTORY, Exchange, KERNEL};
-use super::journal::{Placement, Slot};
+use super::journal::Placement;
+use super::slot::Slot;
 
 /// The lock's name in the stash.
 const LOCK: &str = "lock";
@@ -64,8 +65,9 @@ impl Stash {
 }
 
 impl Turn<'_> {
-    /// Puts the entries of trees in place of the container's own. If that fails, everything is back where it was.
-    pub fn exchange(&self, slots: Vec<Slot>) -> Result<(), SwapError> {
+    /// Puts the entries of trees in place of the container's own, and returns the slots in which that was done: those
+    /// that were asked for and others below. If it fails, everything is back where it was.
+    pub fn exchange(&self, slots: Vec<Slot>) -> Result<Vec<Slot>, SwapError> {
         let exchange = self.exchange_by_kernel();
         match exchange.begin(slots) {
             Err(error) => {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use super::error::OnPath as _;
 use super::exchange::{Entry, Exchange, KERNEL, Rename};
 use super::{Placement, Slot, Stash, SwapError};
+
+/// Directories that cannot be moved, as if they were part of a lower layer.
+const LOWER: [&str; 3] = ["lower", "below", "mine"];
 
 /// Lets a number of renames happen and then, as if the process were dead, no more.
 struct Dying(Cell<usize>);
@@ -28,6 +31,9 @@ impl Dying {
 impl Rename for Dying {
     fn shift(&self, from: Entry<'_>, to: Entry<'_>) -> Result<(), Errno> {
         self.one()?;
+        if LOWER.iter().any(|lower| *lower == from.1) {
+            return Err(Errno::XDEV);
+        }
         KERNEL.shift(from, to)
     }
 
@@ -42,15 +48,32 @@ struct Container {
     dir: TempDir,
 }
 
-const OWN: [&str; 5] = ["/etc/hosts", "/proc/1", "/bin", "/.croze/x", "/srv/data/deep"];
-const THEIRS: [&str; 5] = ["/etc/passwd", "/usr/bin/sh", "/proc/none", "/opt/a", "/srv/theirs"];
+const OWN: [&str; 8] = [
+    "/etc/hosts",
+    "/proc/1",
+    "/bin",
+    "/.croze/x",
+    "/srv/data/deep",
+    "/lower/own",
+    "/lower/below/own",
+    "/mine/own",
+];
+const THEIRS: [&str; 7] = [
+    "/etc/passwd",
+    "/usr/bin/sh",
+    "/proc/none",
+    "/opt/a",
+    "/srv/theirs",
+    "/lower/theirs",
+    "/lower/below/theirs",
+];
 
 impl Container {
     fn new() -> Self {
         let container = Self {
             dir: TempDir::new().unwrap(),
         };
-        for (top, files) in [("place", OWN), ("tree", THEIRS)] {
+        for (top, files) in [("place", OWN.as_slice()), ("tree", THEIRS.as_slice())] {
             for file in files {
                 let path = container.path(top).join(&file[1..]);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -69,10 +92,9 @@ impl Container {
     }
 
     fn slots(&self) -> Vec<Slot> {
-        let slot = |place: &str, tree: &str, kept: &[&str]| Slot {
-            place: self.path(place),
-            tree: self.path(tree),
-            kept: kept.iter().map(Into::into).collect(),
+        let slot = |place: &str, tree: &str, kept: &[&str]| {
+            let kept = kept.iter().map(Into::into).collect();
+            Slot::of_all_but(self.path(place), self.path(tree), kept)
         };
         vec![
             slot("place/srv", "tree/srv", &["data"]),
@@ -162,6 +184,8 @@ fn a_step_sees_the_tree_and_the_container_gets_its_own_back() {
             "/.croze/x",
             "/etc/passwd",
             "/lib",
+            "/lower/below/theirs",
+            "/lower/theirs",
             "/opt/a",
             "/proc/1",
             "/srv/data/deep",
@@ -176,6 +200,8 @@ fn a_step_sees_the_tree_and_the_container_gets_its_own_back() {
     let expected = [
         "/etc/passwd",
         "/lib",
+        "/lower/below/theirs",
+        "/lower/theirs",
         "/made",
         "/opt/a",
         "/proc/none",
@@ -308,4 +334,40 @@ fn the_turn_is_one_process_s_at_a_time() {
     assert!(container.stash().turn().unwrap().is_none());
     drop(turn);
     assert!(container.stash().turn().unwrap().is_some());
+}
+
+#[test]
+fn a_directory_that_cannot_be_moved_stands_for_the_tree_s() {
+    let container = Container::new();
+    let stash_path = container.path("place/.croze/swap");
+    let _stash = container.stash();
+    let dir = fs::File::open(&stash_path).unwrap();
+    let exchange = Exchange {
+        stash: dir.as_fd(),
+        shown: &stash_path,
+        rename: &Dying(Cell::new(usize::MAX)),
+    };
+    let mode = |path: &str| fs::metadata(container.path(path)).unwrap().permissions().mode() & 0o7777;
+    let set = |path: &str, mode| fs::set_permissions(container.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    let (own, files) = (container.files("place"), container.files("tree"));
+    set("place/lower", 0o700);
+    set("tree/lower", 0o1770);
+    let slots = exchange.begin(container.slots()).unwrap();
+    assert_eq!(slots.len(), 2 + LOWER.len());
+    let seen = container.files("place");
+    let seen: Vec<_> = seen
+        .keys()
+        .filter(|path| path.contains("lower") || path.contains("mine"))
+        .collect();
+    assert_eq!(seen, ["/lower/below/theirs", "/lower/theirs"]);
+    assert_eq!(mode("place/lower"), 0o1770);
+    set("place/lower", 0o2711);
+    fs::write(container.path("place/lower/below/made"), "").unwrap();
+    exchange.restore().unwrap();
+    assert_eq!((mode("place/lower"), mode("tree/lower")), (0o700, 0o2711));
+    assert_eq!(container.files("place"), own);
+    assert!(!container.path("tree/mine").exists());
+    let mut after = container.files("tree");
+    assert_eq!(after.remove("/lower/below/made").as_deref(), Some(""));
+    assert_eq!(after, files);
 }

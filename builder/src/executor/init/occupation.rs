@@ -3,8 +3,7 @@
 //! The monitor does this before it forks the step, and undoes it when nothing of the step is left. What a dead monitor
 //! has not undone its guard undoes, and what neither has, the next one whose turn it is.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -43,8 +42,9 @@ pub(super) fn wait_for_turn<'a>(stash: &'a Stash, control: &UnixStream) -> Resul
 pub(super) struct Occupied<'a> {
     turn: &'a Turn<'a>,
     placed: Vec<Placed>,
-    /// What was moved or has had entries come and go, each with what it looked like before the step.
-    noted: Vec<(PathBuf, Look)>,
+    /// What was moved or has had entries come and go: where it lies, its name in the tree, and what it looked like before
+    /// the step.
+    noted: Vec<(PathBuf, PathBuf, Look)>,
 }
 
 impl<'a> Occupied<'a> {
@@ -62,8 +62,7 @@ impl<'a> Occupied<'a> {
         let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
         let in_use: Vec<&Path> = in_use.iter().map(PathBuf::as_path).collect();
         let slot = root_slot(&tree, &in_use)?;
-        let moved = moved(&slot)?;
-        turn.exchange(vec![slot.clone()])?;
+        let slots = turn.exchange(vec![slot])?;
         let mut occupied = Self {
             turn,
             placed: Vec::new(),
@@ -73,7 +72,7 @@ impl<'a> Occupied<'a> {
         let placed = wanted.into_iter().map(place).collect::<Result<Vec<_>, _>>();
         let noted = placed.and_then(|placed| {
             occupied.placed = placed;
-            occupied.note(moved, &slot)
+            occupied.note(&slots, &tree)
         });
         if let Err(error) = noted {
             turn.restore()?;
@@ -86,9 +85,9 @@ impl<'a> Occupied<'a> {
     pub(super) fn end(self) -> Result<Vec<PathBuf>, SetupError> {
         let copied = self.placed.iter().try_for_each(Placed::copy_back);
         let mut only_moved: BTreeSet<PathBuf> = BTreeSet::new();
-        for (path, before) in &self.noted {
+        for (path, name, before) in &self.noted {
             if Look::at(path).is_ok_and(|now| now == *before) {
-                only_moved.insert(in_tree(path));
+                only_moved.insert(name.clone());
             }
         }
         only_moved.extend(
@@ -102,27 +101,26 @@ impl<'a> Occupied<'a> {
         Ok(only_moved.into_iter().collect())
     }
 
-    fn note(&mut self, moved: BTreeSet<OsString>, slot: &Slot) -> Result<(), SetupError> {
-        let mut paths: BTreeSet<PathBuf> = moved.into_iter().map(|name| slot.place.join(name)).collect();
-        paths.extend(self.placed.iter().map(|placed| placed.directory.clone()));
-        for path in paths {
+    fn note(&mut self, slots: &[Slot], tree: &Path) -> Result<(), SetupError> {
+        let mut names: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+        for slot in slots {
+            let top = slot.tree.strip_prefix(tree).unwrap_or(&slot.tree);
+            names.insert(slot.place.clone(), top.to_owned());
+            for entry in fs::read_dir(&slot.place).on("list", &slot.place)? {
+                let name = entry.on("list", &slot.place)?.file_name();
+                if slot.moves(&name) {
+                    names.insert(slot.place.join(&name), top.join(&name));
+                }
+            }
+        }
+        let changed = self.placed.iter().map(|placed| placed.directory.clone());
+        names.extend(changed.map(|directory| (directory.clone(), in_tree(&directory))));
+        for (path, name) in names {
             let look = Look::at(&path).on("stat", &path)?;
-            self.noted.push((path, look));
+            self.noted.push((path, name, look));
         }
         Ok(())
     }
-}
-
-/// Returns the names that an exchange moves into a slot's place.
-fn moved(slot: &Slot) -> Result<BTreeSet<OsString>, SetupError> {
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir(&slot.tree).on("list", &slot.tree)? {
-        let name = entry.on("list", &slot.tree)?.file_name();
-        if !slot.kept.contains(&name) {
-            names.insert(name);
-        }
-    }
-    Ok(names)
 }
 
 fn in_tree(path: &Path) -> PathBuf {
