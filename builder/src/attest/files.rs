@@ -1,14 +1,15 @@
 //! Statements as files beside exported files, which are their subjects.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use registry::oci::Hasher;
+use rustix::fs::{Mode, OFlags, openat};
 use snapshotter::walk::{self, Next, Place, Visitor};
-use snapshotter::{FileType, Root};
+use snapshotter::{Attributes, FileType, FsError, Root};
 
 use super::materials::sha256;
 use super::{Attestation, Subject};
@@ -38,14 +39,13 @@ pub enum StatementFileError {
     Export(#[from] ExportError),
 }
 
-/// Writes into the directory `into` what is attested of the files of `tree`.
+/// Writes into the top of `tree` what is attested of its files.
 ///
 /// # Errors
 /// If the files cannot be read, or the statements cannot be written.
 pub fn write_statements(
     attestations: &[Attestation],
     tree: &Root,
-    into: &Path,
     names: FileNames<'_>,
 ) -> Result<(), StatementFileError> {
     let mut subjects = Subjects {
@@ -61,14 +61,26 @@ pub fn write_statements(
             return Err(StatementFileError::Twice(name));
         }
         let statement = attestation.readable_statement(&subjects.found);
-        write(&into.join(&name), &statement.map_err(ExportError::Json)?)?;
+        write(tree, Path::new(&name), &statement.map_err(ExportError::Json)?)?;
     }
     Ok(())
 }
 
-fn write(path: &Path, statement: &[u8]) -> Result<(), ExportError> {
-    fs::write(path, statement).map_err(ExportError::io("write", path))?;
-    fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(ExportError::io("change the mode of", path))
+/// Puts a statement in the place of whatever the tree has under its name.
+fn write(tree: &Root, name: &Path, statement: &[u8]) -> Result<(), ExportError> {
+    tree.remove_tree(name)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let (directory, last) = tree.parent(name)?;
+    let file = openat(directory, last, flags, Mode::RUSR | Mode::WUSR);
+    let mut file = File::from(file.map_err(|error| FsError::new("create", name, error))?);
+    file.write_all(statement).map_err(ExportError::io("write", name))?;
+    let attributes = Attributes {
+        uid: 0,
+        gid: 0,
+        mode: MODE,
+    };
+    let dressed = tree.inodes().dress(file.as_fd(), FileType::RegularFile, attributes);
+    Ok(dressed.map_err(|error| FsError::new("set the owner and mode of", name, error))?)
 }
 
 impl FileNames<'_> {
@@ -116,6 +128,8 @@ impl Visitor for Subjects<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -132,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_statement_names_every_regular_file_by_its_digest() {
-        let (tree, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let tree = tempfile::tempdir().unwrap();
         fs::create_dir(tree.path().join("d")).unwrap();
         fs::write(tree.path().join("d/empty"), "").unwrap();
         std::os::unix::fs::symlink("d/empty", tree.path().join("link")).unwrap();
@@ -145,10 +159,10 @@ mod tests {
         };
         let write = |attestations: &[Attestation]| {
             let root = Root::open(tree.path()).unwrap();
-            write_statements(attestations, &root, into.path(), FileNames::default())
+            write_statements(attestations, &root, FileNames::default())
         };
         write(std::slice::from_ref(&attestation)).unwrap();
-        let path = into.path().join("p.json");
+        let path = tree.path().join("p.json");
         let statement: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(

@@ -1,10 +1,12 @@
 //! Why a build failed, typed so that the command line can choose the exit code and point into the Dockerfile.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::client::ClientError;
 use registry::content::ContentError;
-use snapshotter::FsError;
+use snapshotter::{FsError, StackError};
 
 use super::layers::ShipError;
 use crate::attest::{BundleError, ScanError, StatementFileError};
@@ -77,6 +79,18 @@ pub enum BuildError {
     /// The snapshots cannot be used.
     #[error(transparent)]
     Snapshots(#[from] FsError),
+    /// Trees of them cannot be made.
+    #[error(transparent)]
+    Stacks(#[from] StackError),
+    /// The file system of the state directory could not be examined.
+    #[error("cannot write to `{}`", .path.display())]
+    Examine {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A layer could not be packed or pushed.
     #[error(transparent)]
     Layer(#[from] Arc<ShipError>),

@@ -1,20 +1,12 @@
 //! Outputs of files: finished root file systems, and what is attested of them, to directories and archives.
 
-use std::fs::{self, Permissions};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-
-use snapshotter::{DirAttributes, Overlay, Root, attach};
+use snapshotter::{Root, SnapshotName, StackError, Stacks, View, Workspace, Writes};
 
 use super::BuildError;
 use super::finish::Part;
 use super::outputs::{Outputs, blocking, to_destination};
 use crate::attest::{Attestation, FileNames, StatementFileError, write_statements};
 use crate::export::{self, ExportError, LocalMode, LocalOptions, OutputSpec, Ownership, platform_directory};
-
-/// Mode of the directory of statements, which lies on top of the exported one.
-const TOP_MODE: u32 = 0o755;
 
 impl Outputs<'_> {
     /// Writes the files of all platforms, if that is what an output wants.
@@ -38,24 +30,28 @@ impl Outputs<'_> {
             attestations.retain(|attestation| !attestation.inline_only);
             trees.push(Attested {
                 platform: platform_directory(part.platform),
-                view: part.files.view(&self.services.snapshots),
+                chain: part.files.chain(),
                 attestations,
             });
         }
         let split = options.platform_split.unwrap_or(parts.len() > 1);
         let is_shared = parts.len() > 1 && !split;
         let lowered_to = options.epoch.of_files(epoch);
-        let (output, scratch) = (output.clone(), self.services.scratch.path().to_owned());
+        let (output, stacks) = (output.clone(), self.services.stacks.clone());
         blocking(move || {
-            let mut views = Vec::new();
-            for tree in trees {
+            let mut shown = Vec::new();
+            for tree in &trees {
                 let names = FileNames {
                     prefix: &options.attestation_prefix,
                     platform: is_shared.then_some(&tree.platform),
                 };
-                views.push((tree.platform.clone(), tree.with_statements(names, &scratch)?));
+                shown.push((tree.platform.as_str(), tree.with_statements(names, &stacks)?));
             }
-            Ok::<_, StatementFileError>(write_trees(&output, &views, split, lowered_to, &scratch)?)
+            let mut roots = Vec::new();
+            for (platform, shown) in &shown {
+                roots.push((*platform, shown.open().map_err(ExportError::from)?));
+            }
+            Ok::<_, StatementFileError>(write_trees(&output, &roots, split, lowered_to)?)
         })
         .await
     }
@@ -64,53 +60,58 @@ impl Outputs<'_> {
 /// The files of one platform, and what is attested of them.
 struct Attested {
     platform: String,
-    view: Overlay,
+    chain: Vec<SnapshotName>,
     attestations: Vec<Attestation>,
 }
 
+/// Finished files, for as long as they are read.
+enum Shown {
+    AsTheyAre(View),
+    WithStatements(Workspace),
+}
+
 impl Attested {
-    /// Returns the files with the statements about them on top, in a layer of their own below `scratch`.
-    fn with_statements(&self, names: FileNames<'_>, scratch: &Path) -> Result<Overlay, StatementFileError> {
-        let mut view = self.view.clone();
+    /// Shows the files with the statements about them in their midst; nothing of that is kept.
+    fn with_statements(&self, names: FileNames<'_>, stacks: &Stacks) -> Result<Shown, StatementFileError> {
         if self.attestations.is_empty() {
-            return Ok(view);
+            let view = stacks.view(&self.chain).map_err(ExportError::from)?;
+            return Ok(Shown::AsTheyAre(view));
         }
-        let tree = Root::from_fd(view.mount().map_err(ExportError::from)?);
-        let layer = tempfile::tempdir_in(scratch).map_err(ExportError::io("create a directory in", scratch))?;
-        // It is mounted until the output is written, and goes with this process's scratch space.
-        let layer = layer.keep();
-        let mode = Permissions::from_mode(TOP_MODE);
-        fs::set_permissions(&layer, mode).map_err(ExportError::io("change the mode of", &layer))?;
-        write_statements(&self.attestations, &tree, &layer, names)?;
-        view.lower.insert(0, layer);
-        Ok(view)
+        let workspace = stacks.workspace(&self.chain, Writes::NewFiles);
+        let workspace = workspace.map_err(ExportError::from)?;
+        let root = workspace.root().map_err(ExportError::from)?;
+        write_statements(&self.attestations, root, names)?;
+        Ok(Shown::WithStatements(workspace))
     }
 }
 
-/// Writes mounted root file systems, each into a directory of its own if they are `split`. No file is younger than
+impl Shown {
+    fn open(&self) -> Result<Root, StackError> {
+        match self {
+            Self::AsTheyAre(view) => view.open(),
+            Self::WithStatements(workspace) => Ok(workspace.root()?.try_clone()?),
+        }
+    }
+}
+
+/// Writes root file systems, each into a directory of its own if they are `split`. No file is younger than
 /// `latest`, in seconds since 1970.
 fn write_trees(
     output: &OutputSpec,
-    views: &[(String, Overlay)],
+    trees: &[(&str, Root)],
     split: bool,
     latest: Option<i64>,
-    scratch: &Path,
 ) -> Result<(), ExportError> {
-    if let (OutputSpec::Tar { destination, .. }, true) = (output, split || views.len() > 1) {
-        return to_destination(destination, |out| {
-            export::write_tar(&gathered(views, scratch)?, latest, out).map(drop)
-        });
-    }
-    let mut trees = Vec::new();
-    for (name, view) in views {
-        trees.push((name.as_str(), Root::from_fd(view.mount()?)));
+    if let (OutputSpec::Tar { destination, .. }, true) = (output, split || trees.len() > 1) {
+        let trees: Vec<(&str, &Root)> = trees.iter().map(|(name, tree)| (*name, tree)).collect();
+        return to_destination(destination, |out| export::write_tars(trees, latest, out).map(drop));
     }
     if !split && trees.len() > 1 {
         export::refuse_collisions(trees.iter().map(|(name, tree)| (*name, tree)))?;
     }
     match output {
         OutputSpec::Tar { destination, .. } => {
-            for (_, tree) in &trees {
+            for (_, tree) in trees {
                 to_destination(destination, |out| export::write_tar(tree, latest, out).map(drop))?;
             }
         }
@@ -132,17 +133,4 @@ fn write_trees(
         OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => {}
     }
     Ok(())
-}
-
-/// Mounts several root file systems beside each other, under their platforms' names.
-fn gathered(views: &[(String, Overlay)], scratch: &Path) -> Result<Root, ExportError> {
-    let place = tempfile::tempdir_in(scratch).map_err(ExportError::io("create a directory in", scratch))?;
-    let tree = Root::open(place.path())?;
-    for (name, view) in views {
-        let target = tree.make_dirs(Path::new(name), &DirAttributes::default())?;
-        attach(view.mount()?.as_fd(), target.as_fd())?;
-    }
-    // The mounts keep the directory busy; it goes with this process's scratch space and mount namespace.
-    let _kept = place.keep();
-    Ok(tree)
 }

@@ -87,7 +87,7 @@ pub async fn plan(
     let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
         state: services.state.clone(),
-        snapshots: Arc::clone(&services.snapshots),
+        stacks: services.stacks.clone(),
         images: Arc::clone(&images),
         fetcher,
         contexts,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::{DirAttributes, Inodes, Root, SnapshotStore};
+use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::rung::Sandbox;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
+use crate::sys;
 
 /// Threads that compress one layer.
 const COMPRESSION_THREADS: usize = 4;
@@ -28,6 +29,8 @@ pub struct Services {
     pub content: ContentStore,
     /// Snapshots.
     pub snapshots: Arc<SnapshotStore>,
+    /// Chains of them as trees.
+    pub stacks: Stacks,
     /// Records.
     pub cache: Arc<dyn CacheStore>,
     /// Registries.
@@ -67,6 +70,7 @@ impl Services {
         Ok(Self {
             state,
             content,
+            stacks: stacks(&snapshots, sandbox.stacking(), scratch.path())?,
             snapshots,
             cache,
             client: Client::new(client),
@@ -90,9 +94,7 @@ impl Services {
 
     /// Makes the empty directory that steps mount over.
     pub(super) fn mount_point(&self) -> Result<PathBuf, BuildError> {
-        const NAME: &str = "rootfs";
-        Root::open(self.scratch.path())?.make_dirs(Path::new(NAME), &DirAttributes::default())?;
-        Ok(self.scratch.path().join(NAME))
+        make_directory(self.scratch.path(), "rootfs")
     }
 
     /// Returns the directory for the logs of this build.
@@ -105,7 +107,7 @@ impl Services {
         Ok(BaseImages::new(
             self.client.clone(),
             self.content.clone(),
-            Arc::clone(&self.snapshots),
+            self.stacks.clone(),
             progress.clone(),
             self.state.path(Class::Images),
             local,
@@ -133,5 +135,30 @@ impl Services {
             self.state.path(Class::Layers),
             threads,
         )
+    }
+}
+
+/// Makes a directory of croze's own.
+fn make_directory(parent: &Path, name: &str) -> Result<PathBuf, BuildError> {
+    let path = parent.join(name);
+    fs::create_dir(&path).map_err(|error| FsError::new("make directory", &path, error))?;
+    Ok(path)
+}
+
+/// Makes what stacks the snapshots of a build; where that is croze itself, it does so below `scratch`.
+fn stacks(snapshots: &Arc<SnapshotStore>, stacking: Stacking, scratch: &Path) -> Result<Stacks, BuildError> {
+    let snapshots = Arc::clone(snapshots);
+    match stacking {
+        Stacking::Overlay => Ok(Stacks::overlay(snapshots)),
+        Stacking::Flat => {
+            let trees = make_directory(scratch, "trees")?;
+            let examined = sys::mapped_writes_change_times(&trees);
+            let evidence = match examined {
+                Ok(true) => Evidence::Times,
+                Ok(false) => Evidence::Contents,
+                Err(source) => return Err(BuildError::Examine { path: trees, source }),
+            };
+            Ok(Stacks::flat(snapshots, &trees, evidence)?)
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use registry::content::ContentError;
 use registry::oci::Digest;
 use snapshotter::layer::PackError;
-use snapshotter::{FsError, MountError};
+use snapshotter::{FsError, StackError};
 
 /// Why an image cannot be exported.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ pub enum ExportError {
     },
     /// The root file system could not be mounted.
     #[error(transparent)]
-    Mount(#[from] MountError),
+    Stack(#[from] StackError),
     /// A document of our own could not be written as JSON.
     #[error("cannot write a document as JSON")]
     Json(#[source] serde_json::Error),

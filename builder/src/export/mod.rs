@@ -34,7 +34,7 @@ pub use metadata::{image_id, metadata, provenance_metadata, write_image_id, writ
 pub use options::{Annotation, AnnotationTarget, ArtifactForm, ImageOptions, OutputEpoch};
 pub use output_file::OutputFile;
 pub use spec::{Destination, FilesOptions, ImageOutput, LayoutPlace, LocalMode, OutputSpec, OutputSpecError};
-pub use tar::{platform_directory, write_tar};
+pub use tar::{platform_directory, write_tar, write_tars};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use registry::compress::decoder;
 use registry::content::{ContentError, ContentStore, DigestReader, Ingest};
 use registry::oci::{Descriptor, DiffId};
 use snapshotter::layer::{Limits, UnpackError, UnpackMode, unpack};
-use snapshotter::{ActiveSnapshot, FsError, MountError, Overlay, Root, SnapshotStore, Upper};
+use snapshotter::{ActiveSnapshot, FsError, Root, SnapshotName, StackError, Stacks, Writes};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::base::{BaseError, BaseImage, BaseLayer};
@@ -53,7 +53,7 @@ pub enum PullError {
     Snapshot(#[from] FsError),
     /// The layers below could not be mounted.
     #[error(transparent)]
-    Mount(#[from] MountError),
+    Stack(#[from] StackError),
     /// The compressed stream is damaged.
     #[error("cannot decompress layer `{layer}`")]
     Decompress {
@@ -101,7 +101,7 @@ impl BaseImages {
             || base
                 .layers
                 .iter()
-                .all(|layer| matches!(self.snapshots.stat(&layer.snapshot), Ok(Some(_))))
+                .all(|layer| matches!(self.stacks.store().stat(&layer.snapshot), Ok(Some(_))))
     }
 
     /// Makes the snapshots of an image, pulling what is missing; shown as `step`.
@@ -148,7 +148,7 @@ impl BaseImages {
         let alone = base.layers.iter().enumerate().map(|(position, layer)| {
             let permits = &permits;
             async move {
-                if self.snapshots.stat(&layer.snapshot)?.is_some() {
+                if self.stacks.store().stat(&layer.snapshot)?.is_some() {
                     return Ok::<_, PullError>(None);
                 }
                 let _permit = permits.acquire().await.map_err(|_| PullError::Lost)?;
@@ -163,8 +163,8 @@ impl BaseImages {
         });
         let leaning: Vec<usize> = try_join_all(alone).await?.into_iter().flatten().collect();
         for position in leaning {
-            let (base, content, snapshots) = (Arc::clone(base), self.content.clone(), Arc::clone(&self.snapshots));
-            let merged = move || unpack_merged(&content, &snapshots, &base.layers[..=position]);
+            let (base, content, stacks) = (Arc::clone(base), self.content.clone(), self.stacks.clone());
+            let merged = move || unpack_merged(&content, &stacks, &base.layers[..=position]);
             tokio::task::spawn_blocking(merged)
                 .await
                 .map_err(|_| PullError::Lost)??;
@@ -179,7 +179,7 @@ impl BaseImages {
         layer: &BaseLayer,
         step: Option<StepId>,
     ) -> Result<Alone, PullError> {
-        let snapshot = self.snapshots.prepare()?;
+        let snapshot = self.stacks.store().prepare()?;
         let (content, layer) = (self.content.clone(), layer.clone());
         if content.size(layer.descriptor.digest)?.is_some() {
             let stored = move || {
@@ -239,30 +239,15 @@ fn unpack_stream(blob: impl Read + Send, snapshot: ActiveSnapshot, layer: &BaseL
 }
 
 /// Unpacks the topmost of `layers` through a view of those below it.
-fn unpack_merged(content: &ContentStore, snapshots: &SnapshotStore, layers: &[BaseLayer]) -> Result<(), PullError> {
+fn unpack_merged(content: &ContentStore, stacks: &Stacks, layers: &[BaseLayer]) -> Result<(), PullError> {
     let Some((layer, below)) = layers.split_last() else {
         return Ok(());
     };
-    let snapshot = snapshots.prepare()?;
-    let lower = below
-        .iter()
-        .rev()
-        .map(|layer| snapshots.fs_dir(&layer.snapshot))
-        .collect();
-    let upper = Upper {
-        dir: snapshot.upper().to_owned(),
-        work: snapshot.work().to_owned(),
-    };
-    let view = Root::from_fd(
-        Overlay {
-            lower,
-            upper: Some(upper),
-        }
-        .mount()?,
-    );
-    unpack_checked(content.open_blob(&layer.descriptor)?, &view, UnpackMode::Merged, layer)?;
-    drop(view);
-    Ok(snapshot.commit(&layer.snapshot)?)
+    let below: Vec<SnapshotName> = below.iter().map(|layer| layer.snapshot.clone()).collect();
+    let workspace = stacks.workspace(&below, Writes::NewFiles)?;
+    let blob = content.open_blob(&layer.descriptor)?;
+    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, layer)?;
+    Ok(workspace.commit(&layer.snapshot)?)
 }
 
 fn unpack_checked(blob: impl Read + Send, into: &Root, mode: UnpackMode, layer: &BaseLayer) -> Result<bool, PullError> {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use registry::client::{Client, manifest_for};
 use registry::content::ContentStore;
 use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
-use snapshotter::SnapshotStore;
+use snapshotter::Stacks;
 use tokio::sync::OnceCell;
 
 use super::{BaseImage, LayoutImage, PullError};
@@ -29,7 +29,7 @@ type Asked = Arc<OnceCell<Arc<BaseImage>>>;
 pub struct BaseImages {
     pub(super) client: Client,
     pub(super) content: ContentStore,
-    pub(super) snapshots: Arc<SnapshotStore>,
+    pub(super) stacks: Stacks,
     pub(super) progress: Progress,
     /// Directory of the records: what an index or manifest means for a platform.
     records: PathBuf,
@@ -61,7 +61,7 @@ impl BaseImages {
     pub fn new(
         client: Client,
         content: ContentStore,
-        snapshots: Arc<SnapshotStore>,
+        stacks: Stacks,
         progress: Progress,
         records: PathBuf,
         local: Option<Tags>,
@@ -69,7 +69,7 @@ impl BaseImages {
         Self {
             client,
             content,
-            snapshots,
+            stacks,
             progress,
             records,
             local,
@@ -153,15 +153,12 @@ impl BaseImages {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Arc::clone(&base));
-        self.pins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(ImagePin {
-                named: reference.clone(),
-                platform: platform.clone(),
-                digest: named,
-                manifest: base.manifest.digest,
-            });
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner).push(ImagePin {
+            named: reference.clone(),
+            platform: platform.clone(),
+            digest: named,
+            manifest: base.manifest.digest,
+        });
         Ok(base)
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use snapshotter::{FsError, InvalidSnapshotName, MountError};
+use snapshotter::{FsError, InvalidSnapshotName, StackError};
 
 use super::cache_mount::CacheMountError;
 use crate::context::SelectError;
@@ -69,9 +69,9 @@ pub enum OpError {
     /// A cache mount cannot be used.
     #[error(transparent)]
     CacheMount(#[from] CacheMountError),
-    /// Layers could not be stacked.
+    /// There is no tree of a chain of layers.
     #[error(transparent)]
-    Mount(#[from] MountError),
+    Stack(#[from] StackError),
     /// A snapshot could not be made.
     #[error(transparent)]
     Snapshot(#[from] FsError),

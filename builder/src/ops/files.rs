@@ -1,15 +1,13 @@
-//! `COPY`, `ADD` and `WORKDIR`: files put into a new snapshot through a mounted view of what lies below.
+//! `COPY`, `ADD` and `WORKDIR`: files put into a new snapshot through a tree that shows what lies below, too.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use registry::oci::{Digest, Hasher};
-use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotStore, Timestamp, Upper};
+use snapshotter::{DirAttributes, Root, Stacks, Timestamp, Workspace, Writes};
 
 use super::value::Rootfs;
-use super::{LocalContext, OpError, Value, changed, made_now, rootfs, snapshot_name, view};
+use super::{OpError, Value, changed, look, made_now, rootfs, snapshot_name};
 use crate::context::{Query, Selection, Tree, Use, select};
 use crate::copy::{Arrival, Copier};
 use crate::identity::{self, Owner};
@@ -20,18 +18,13 @@ use crate::op::{CopyOp, CopySource, Mount, MountSource, Op, RunOp, WorkdirOp};
 const WORKDIR_MODE: u32 = 0o755;
 
 /// Selects what an operation reads of one input, in the order of its sources or mounts.
-pub(super) fn selections(
-    snapshots: &SnapshotStore,
-    op: &Op,
-    input: usize,
-    value: &Value,
-) -> Result<Vec<Selection>, OpError> {
+pub(super) fn selections(stacks: &Stacks, op: &Op, input: usize, value: &Value) -> Result<Vec<Selection>, OpError> {
     let queries = match op {
         Op::Copy(op) => copy_queries(op, input),
         Op::Run(op) => mount_queries(op, input),
         Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Workdir(_) | Op::Merge => Vec::new(),
     };
-    with_tree(snapshots, value, |tree, cache| {
+    with_tree(stacks, value, |tree, cache| {
         queries
             .into_iter()
             .map(|query| Ok(select(tree, query, cache)?))
@@ -42,7 +35,7 @@ pub(super) fn selections(
 /// Returns the digest of what was selected, as far as the operation sees it, and of the owner that its
 /// names mean where the input gives them their meaning.
 pub(super) fn digest(
-    snapshots: &SnapshotStore,
+    stacks: &Stacks,
     op: &Op,
     input: usize,
     value: &Value,
@@ -69,7 +62,7 @@ pub(super) fn digest(
                 hasher.update(selection.digest(used).as_bytes());
             }
             if let (Some(chown), Value::Files(files), true) = (&op.chown, value, op.names_from == Some(input)) {
-                let owner = identity::resolve_owner(&view(snapshots, files)?, chown)?;
+                let owner = look(stacks, files, |accounts| Ok(identity::resolve_owner(&accounts, chown)?))?;
                 hasher.update(&owner.uid.to_le_bytes());
                 hasher.update(&owner.gid.to_le_bytes());
             }
@@ -129,59 +122,41 @@ fn mounted_path(mount: &Mount, wanted: usize) -> Option<&str> {
 
 /// Opens the tree of a value, with what is remembered of its files.
 fn with_tree<T>(
-    snapshots: &SnapshotStore,
+    stacks: &Stacks,
     value: &Value,
     act: impl FnOnce(&Tree, Option<&crate::context::StatCache>) -> Result<T, OpError>,
 ) -> Result<T, OpError> {
     match value {
         Value::Context(context) => act(&context.tree, Some(&context.remembered)),
-        Value::Files(files) => act(&Tree::root_fs(view(snapshots, files)?), None),
+        Value::Files(files) => look(stacks, files, |root| act(&Tree::root_fs(root), None)),
     }
 }
 
-/// A snapshot in the making, seen as the whole root file system that it changes.
-struct Working {
-    snapshot: ActiveSnapshot,
-    root: Root,
+/// Begins a snapshot that only croze writes to.
+fn workspace(stacks: &Stacks, below: &Rootfs) -> Result<Workspace, OpError> {
+    Ok(stacks.workspace(&below.chain(), Writes::NewFiles)?)
 }
 
-impl Working {
-    fn prepare(snapshots: &SnapshotStore, below: &Rootfs) -> Result<Self, OpError> {
-        let snapshot = snapshots.prepare()?;
-        let upper = Upper {
-            dir: snapshot.upper().to_owned(),
-            work: snapshot.work().to_owned(),
-        };
-        let overlay = Overlay {
-            lower: below.lower(snapshots),
-            upper: Some(upper),
-        };
-        Ok(Self {
-            root: Root::from_fd(overlay.mount()?),
-            snapshot,
-        })
-    }
-
-    fn commit(self, below: &Rootfs, key: CacheKey) -> Result<Rootfs, OpError> {
-        let name = snapshot_name(key)?;
-        drop(self.root);
-        self.snapshot.commit(&name)?;
-        Ok(below.with(made_now(name)))
-    }
+/// Ends it as the layer of a key.
+fn commit(workspace: Workspace, below: &Rootfs, key: CacheKey) -> Result<Rootfs, OpError> {
+    let name = snapshot_name(key)?;
+    workspace.commit(&name)?;
+    Ok(below.with(made_now(name)))
 }
 
 /// Performs a copy. `selected` has, by input, what was digested for the key; what it lacks is selected now.
 pub(super) fn copy(
-    snapshots: &SnapshotStore,
+    stacks: &Stacks,
     op: &CopyOp,
     inputs: &[Value],
     mut selected: impl FnMut(usize) -> Option<Vec<Selection>>,
     key: CacheKey,
 ) -> Result<Rootfs, OpError> {
     let below = changed(inputs, op.scratch);
-    let working = Working::prepare(snapshots, &below)?;
-    let owner = owner(snapshots, op, inputs, &working.root)?;
-    let mut copier = Copier::new(op, owner, &working.root);
+    let workspace = workspace(stacks, &below)?;
+    let root = workspace.root()?;
+    let owner = owner(stacks, op, inputs, root)?;
+    let mut copier = Copier::new(op, owner, root);
     let mut waiting = std::collections::HashMap::new();
     for source in &op.sources {
         match source {
@@ -201,7 +176,7 @@ pub(super) fn copy(
                     keep_owner: *keep_owner,
                     unpack: *unpack,
                 };
-                with_tree(snapshots, value, |tree, remembered| {
+                with_tree(stacks, value, |tree, remembered| {
                     let selection = match selection {
                         Some(selection) => selection,
                         None => select(tree, source_query(op, path), remembered)?,
@@ -212,32 +187,34 @@ pub(super) fn copy(
         }
     }
     copier.finish()?;
-    working.commit(&below, key)
+    commit(workspace, &below, key)
 }
 
 /// Resolves `--chown` with the accounts of the input that it names, or of the destination.
-fn owner(snapshots: &SnapshotStore, op: &CopyOp, inputs: &[Value], into: &Root) -> Result<Option<Owner>, OpError> {
+fn owner(stacks: &Stacks, op: &CopyOp, inputs: &[Value], into: &Root) -> Result<Option<Owner>, OpError> {
     let Some(chown) = &op.chown else { return Ok(None) };
-    let accounts = match op.names_from {
-        Some(input) => Some(view(snapshots, &rootfs(inputs, input))?),
-        None => None,
-    };
-    Ok(Some(identity::resolve_owner(accounts.as_ref().unwrap_or(into), chown)?))
+    Ok(Some(match op.names_from {
+        Some(input) => look(stacks, &rootfs(inputs, input), |accounts| {
+            Ok(identity::resolve_owner(&accounts, chown)?)
+        })?,
+        None => identity::resolve_owner(into, chown)?,
+    }))
 }
 
 /// Makes a working directory, owned by the user in force, unless it is there.
 pub(super) fn make_workdir(
-    snapshots: &SnapshotStore,
+    stacks: &Stacks,
     op: &WorkdirOp,
     inputs: &[Value],
     key: CacheKey,
 ) -> Result<Rootfs, OpError> {
     let below = changed(inputs, op.scratch);
-    let working = Working::prepare(snapshots, &below)?;
+    let workspace = workspace(stacks, &below)?;
+    let root = workspace.root()?;
     let (uid, gid) = if op.user.is_empty() {
         (0, 0)
     } else {
-        let identity = identity::resolve(&working.root, &op.user)?;
+        let identity = identity::resolve(root, &op.user)?;
         (identity.uid, identity.gid)
     };
     let attributes = DirAttributes {
@@ -246,93 +223,35 @@ pub(super) fn make_workdir(
         gid,
         mtime: op.mtime.map(Timestamp::from_seconds),
     };
-    working.root.make_dirs(Path::new(&op.path), &attributes)?;
-    working.commit(&below, key)
+    root.make_dirs(Path::new(&op.path), &attributes)?;
+    commit(workspace, &below, key)
 }
 
 /// Fills a new cache with what a path of a root file system holds.
-pub(super) fn fill(snapshots: &SnapshotStore, files: &Rootfs, path: &str, fresh: &Path) -> io::Result<()> {
+pub(super) fn fill(stacks: &Stacks, files: &Rootfs, path: &str, fresh: &Path) -> io::Result<()> {
     let copied = || {
-        let into = snapshots.open_beside(fresh)?;
-        let op = CopyOp {
-            scratch: true,
-            sources: Vec::new(),
-            destination: "/".to_owned(),
-            chown: None,
-            names_from: None,
-            chmod: None,
-            parents: false,
-            exclude: Vec::new(),
-            mtime: None,
-        };
-        let tree = Tree::root_fs(view(snapshots, files)?);
-        let selection = select(&tree, Query::Exact(path), None)?;
-        Ok::<_, OpError>(Copier::new(&op, None, &into).add_selection(&tree, &selection, Arrival::kept())?)
+        let into = stacks.store().open_beside(fresh)?;
+        look(stacks, files, |root| {
+            let tree = Tree::root_fs(root);
+            let selection = select(&tree, Query::Exact(path), None)?;
+            copy_whole(&tree, &selection, &into, Arrival::kept())
+        })
     };
     copied().map_err(io::Error::other)
 }
 
-/// Returns a stack that shows a context as its ignore file leaves it.
-///
-/// The context itself is the lower directory, in place; what is ignored is hidden by whiteouts in a layer
-/// of their own, so that a step cannot read what a `COPY` could not.
-pub(super) fn context_tree(context: &LocalContext, veil: Option<&ActiveSnapshot>) -> Result<Overlay, OpError> {
-    let mut lower = vec![context.path.clone()];
-    if let Some(veil) = veil {
-        let into = Root::open(veil.upper())?;
-        hide(context, Path::new(""), &into)?;
-        lower.insert(0, veil.upper().to_owned());
-    }
-    Ok(Overlay { lower, upper: None })
-}
-
-/// Hides below `dir` what the ignore file hides.
-fn hide(context: &LocalContext, dir: &Path, into: &Root) -> Result<(), OpError> {
-    let failed = |source| OpError::Read {
-        path: context.path.join(dir).display().to_string(),
-        source,
+/// Copies what was selected of a tree to the top of another, as it is.
+pub(super) fn copy_whole(tree: &Tree, selection: &Selection, into: &Root, arrival: Arrival) -> Result<(), OpError> {
+    let op = CopyOp {
+        scratch: true,
+        sources: Vec::new(),
+        destination: "/".to_owned(),
+        chown: None,
+        names_from: None,
+        chmod: None,
+        parents: false,
+        exclude: Vec::new(),
+        mtime: None,
     };
-    let opened = File::from(context.tree.root().open_dir(dir)?);
-    for entry in rustix::fs::Dir::read_from(opened.as_fd())
-        .map_err(io::Error::from)
-        .map_err(failed)?
-    {
-        let entry = entry.map_err(io::Error::from).map_err(failed)?;
-        let name = std::os::unix::ffi::OsStrExt::from_bytes(entry.file_name().to_bytes());
-        let name: &std::ffi::OsStr = name;
-        if name == "." || name == ".." {
-            continue;
-        }
-        let path: PathBuf = dir.join(name);
-        let hidden = context.tree.hidden_by(&path).is_some();
-        if hidden && !context.tree.may_show_below(&path) {
-            let parent = mirror(context, dir, into)?;
-            let device = rustix::fs::makedev(0, 0);
-            rustix::fs::mknodat(&parent, name, rustix::fs::FileType::CharacterDevice, 0.into(), device)
-                .map_err(io::Error::from)
-                .map_err(failed)?;
-        } else if entry.file_type() == rustix::fs::FileType::Directory {
-            hide(context, &path, into)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the directories down to `dir` in the veil, as they are in the context: the topmost layer's count.
-fn mirror(context: &LocalContext, dir: &Path, into: &Root) -> Result<std::os::fd::OwnedFd, OpError> {
-    let mut made = into.open_dir(Path::new(""))?;
-    let mut path = PathBuf::new();
-    for part in dir.components() {
-        path.push(part);
-        if let Some(stat) = context.tree.root().stat(&path, false)? {
-            let attributes = DirAttributes {
-                mode: stat.mode & 0o7777,
-                uid: 0,
-                gid: 0,
-                mtime: Some(stat.mtime),
-            };
-            made = into.make_dirs(&path, &attributes)?;
-        }
-    }
-    Ok(made)
+    Ok(Copier::new(&op, None, into).add_selection(tree, selection, arrival)?)
 }

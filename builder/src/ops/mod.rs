@@ -1,6 +1,7 @@
 //! What operations do: the solver's evaluator over real images, contexts, snapshots and processes.
 
 mod agent;
+mod bind;
 mod cache_mount;
 mod error;
 mod files;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use registry::oci::Digest;
-use snapshotter::{Root, SnapshotName, SnapshotStore};
+use snapshotter::{Root, SnapshotName, Stacks};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Record;
@@ -41,8 +42,8 @@ pub use value::{Rootfs, StepLayer, Value};
 pub struct Ops {
     /// Where everything is kept.
     pub state: StateDir,
-    /// Snapshots in it.
-    pub snapshots: Arc<SnapshotStore>,
+    /// Snapshots in it, and chains of them as trees.
+    pub stacks: Stacks,
     /// Images that the build names.
     pub images: Arc<BaseImages>,
     /// Fetches what is on the network.
@@ -131,7 +132,7 @@ impl Evaluator for Ops {
         let kept = stored
             .layers
             .iter()
-            .all(|layer| matches!(self.snapshots.stat(&layer.snapshot), Ok(Some(_))));
+            .all(|layer| matches!(self.stacks.store().stat(&layer.snapshot), Ok(Some(_))));
         kept.then(|| {
             Value::Files(Rootfs {
                 base,
@@ -149,10 +150,10 @@ impl Evaluator for Ops {
 
     async fn content(&self, vertex: &Vertex<Op>, input: usize, value: &Value) -> Result<Digest, OpError> {
         self.ensure_unpacked(vertex, value).await?;
-        let (op, value, snapshots) = (vertex.op.clone(), value.clone(), Arc::clone(&self.snapshots));
+        let (op, value, stacks) = (vertex.op.clone(), value.clone(), self.stacks.clone());
         let (digest, selections) = blocking(move || {
-            let selections = files::selections(&snapshots, &op, input, &value)?;
-            Ok((files::digest(&snapshots, &op, input, &value, &selections)?, selections))
+            let selections = files::selections(&stacks, &op, input, &value)?;
+            Ok((files::digest(&stacks, &op, input, &value, &selections)?, selections))
         })
         .await?;
         if matches!(vertex.op, Op::Copy(_)) {
@@ -171,14 +172,13 @@ impl Evaluator for Ops {
         let files = match &vertex.op {
             Op::Run(op) => run::run(self, vertex, op, &work).await?,
             Op::Copy(op) => {
-                let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
+                let (op, inputs, stacks) = (op.clone(), work.inputs.clone(), self.stacks.clone());
                 let mut selected = self.take_selected(vertex);
-                blocking(move || files::copy(&snapshots, &op, &inputs, |input| selected.remove(&input), work.key))
-                    .await?
+                blocking(move || files::copy(&stacks, &op, &inputs, |input| selected.remove(&input), work.key)).await?
             }
             Op::Workdir(op) => {
-                let (op, inputs, snapshots) = (op.clone(), work.inputs.clone(), Arc::clone(&self.snapshots));
-                blocking(move || files::make_workdir(&snapshots, &op, &inputs, work.key)).await?
+                let (op, inputs, stacks) = (op.clone(), work.inputs.clone(), self.stacks.clone());
+                blocking(move || files::make_workdir(&stacks, &op, &inputs, work.key)).await?
             }
             Op::Merge => rootfs(&work.inputs, 0).stacked(&rootfs(&work.inputs, 1)),
             Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) => {
@@ -273,9 +273,10 @@ fn changed(inputs: &[Value], scratch: bool) -> Rootfs {
     if scratch { Rootfs::default() } else { rootfs(inputs, 0) }
 }
 
-/// Mounts a root file system for reading.
-fn view(snapshots: &SnapshotStore, files: &Rootfs) -> Result<Root, OpError> {
-    Ok(Root::from_fd(files.view(snapshots).mount()?))
+/// Looks at a root file system.
+fn look<T>(stacks: &Stacks, files: &Rootfs, look: impl FnOnce(Root) -> Result<T, OpError>) -> Result<T, OpError> {
+    let view = stacks.view(&files.chain())?;
+    look(view.open()?)
 }
 
 /// Names the snapshot that is made for a key.

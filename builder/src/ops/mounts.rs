@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use snapshotter::{ActiveSnapshot, DirAttributes, Overlay, Upper};
+use snapshotter::DirAttributes;
 
 use super::agent::AgentSocket;
+use super::bind::{Bound, bind};
 use super::cache_mount::{self, CacheIdentity, CacheLease, Usage};
 use super::{OpError, Ops, Rootfs, SecretError, Value, blocking, files, rootfs};
 use crate::dockerfile::Sharing;
@@ -29,9 +30,9 @@ pub(super) struct Prepared {
     caches: Vec<CacheLease>,
     #[expect(
         dead_code,
-        reason = "held until the step has ended: dropping them throws the writes away"
+        reason = "held until the step has ended: dropping one takes its tree away"
     )]
-    scratch: Vec<ActiveSnapshot>,
+    bound: Vec<Bound>,
 }
 
 /// A cache mount, taken apart.
@@ -48,23 +49,21 @@ struct Wanted {
 /// Prepares the mounts of an operation, waiting for `locked` caches.
 pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result<Prepared, OpError> {
     let (mut mounts, mut env, mut agents) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut caches, mut scratch) = (Vec::new(), Vec::new());
+    let (mut caches, mut bound) = (Vec::new(), Vec::new());
     for mount in &op.mounts {
         let target = PathBuf::from(&mount.target);
         let source = match &mount.source {
             op::MountSource::Bind { input, path, writable } => {
-                let mut tree = input_tree(ops, work, *input, &mut scratch).await?;
-                if *writable {
-                    let thrown_away = ops.snapshots.prepare()?;
-                    let (dir, work) = (thrown_away.upper().to_owned(), thrown_away.work().to_owned());
-                    tree.upper = Some(Upper { dir, work });
-                    scratch.push(thrown_away);
-                }
-                MountSource::Bind {
-                    tree: Tree::Overlay(tree),
+                let (stacks, writable) = (ops.stacks.clone(), *writable);
+                let input = input.and_then(|input| work.inputs.get(input)).cloned();
+                let tree = blocking(move || bind(&stacks, input.as_ref(), writable)).await?;
+                let source = MountSource::Bind {
+                    tree: tree.tree.clone(),
                     path: path.into(),
-                    writable: *writable,
-                }
+                    writable,
+                };
+                bound.push(tree);
+                source
             }
             op::MountSource::Cache {
                 id,
@@ -93,7 +92,8 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
                     gid: *gid,
                 };
                 let lease = cache(ops, work, wanted).await?;
-                ops.snapshots
+                ops.stacks
+                    .store()
                     .open_beside(&lease.directory)?
                     .make_dirs(&below, &DirAttributes::default())?;
                 let tree = Tree::Directory(lease.directory.clone());
@@ -164,36 +164,16 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
         env,
         agents,
         caches,
-        scratch,
+        bound,
     })
-}
-
-/// Returns the stack that shows an input; no input is an empty file system.
-async fn input_tree(
-    ops: &Ops,
-    work: &Work<Value>,
-    input: Option<usize>,
-    scratch: &mut Vec<ActiveSnapshot>,
-) -> Result<Overlay, OpError> {
-    match input.and_then(|input| work.inputs.get(input)) {
-        None => Ok(Overlay::default()),
-        Some(Value::Files(files)) => Ok(files.view(&ops.snapshots)),
-        Some(Value::Context(context)) => {
-            let veil = context.has_patterns.then(|| ops.snapshots.prepare()).transpose()?;
-            let context = context.clone();
-            let (tree, veil) = blocking(move || Ok((files::context_tree(&context, veil.as_ref())?, veil))).await?;
-            scratch.extend(veil);
-            Ok(tree)
-        }
-    }
 }
 
 /// Takes a cache, filled first if it is new and comes from somewhere.
 async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLease, OpError> {
-    let (mounts, emptied, snapshots, cancel) = (
+    let (mounts, emptied, stacks, cancel) = (
         ops.state.path(Class::Mounts),
         Arc::clone(&ops.emptied_caches),
-        ops.snapshots.clone(),
+        ops.stacks.clone(),
         work.cancel.clone(),
     );
     blocking(move || {
@@ -216,10 +196,10 @@ async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLea
         };
         let fill = |fresh: &Path| match &filling {
             None => Ok(()),
-            Some((files, path)) => files::fill(&snapshots, files, path, fresh),
+            Some((files, path)) => files::fill(&stacks, files, path, fresh),
         };
         let usage = Usage {
-            ownership: snapshots.ownership(),
+            ownership: stacks.store().ownership(),
             sharing,
             emptied: renew.then_some(&*emptied),
             fill: &fill,

@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use snapshotter::{Overlay, Upper};
+use snapshotter::Writes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name, view};
+use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name};
 use crate::devices::HostMount;
-use crate::executor::{self, Content, Credentials, Mount, MountSource, Privileges, Process, Stop};
+use crate::executor::{self, Content, Credentials, Ended, Mount, MountSource, Privileges, Process, Stop};
 use crate::graph::Vertex;
 use crate::identity::{self, Identity};
 use crate::op::{Network, Op, RunOp, Security};
@@ -23,17 +23,17 @@ const SCRIPT_MODE: u32 = 0o755;
 /// Runs the command and returns the root file system with what it changed on top.
 pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<Value>) -> Result<Rootfs, OpError> {
     let files = changed(&work.inputs, op.scratch);
-    let identity = {
-        let (snapshots, files, user) = (ops.snapshots.clone(), files.clone(), op.user.clone());
-        blocking(move || Ok(identity::resolve(&view(&snapshots, &files)?, &user)?)).await?
+    let (mut workspace, identity) = {
+        let (stacks, chain, user) = (ops.stacks.clone(), files.chain(), op.user.clone());
+        blocking(move || {
+            let workspace = stacks.workspace(&chain, Writes::Anything)?;
+            let identity = identity::resolve(&workspace.below()?, &user)?;
+            Ok((workspace, identity))
+        })
+        .await?
     };
     let devices = ops.devices.edits(&op.devices)?;
     let mounts = mounts::prepare(ops, op, work).await?;
-    let active = ops.snapshots.prepare()?;
-    let upper = Upper {
-        dir: active.upper().to_owned(),
-        work: active.work().to_owned(),
-    };
     let process = Process {
         args: op.args.clone(),
         env: environment(op, &identity, mounts.env.iter().chain(&devices.env)),
@@ -47,10 +47,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
             Security::Sandbox => Privileges::Docker,
             Security::Insecure => Privileges::All,
         },
-        rootfs: snapshotter::Tree::Overlay(Overlay {
-            lower: files.lower(&ops.snapshots),
-            upper: Some(upper),
-        }),
+        rootfs: workspace.tree(),
         mounts: script(op)
             .into_iter()
             .chain(mounts.mounts.iter().cloned())
@@ -84,11 +81,11 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         ended = executor.run(&process, output, stopped) => ended,
         never = pass_on(&work.cancel, &ops.kill, &stop) => match never {},
     };
-    let exit = ended.map_err(failed)?.exit;
+    let Ended { exit, only_moved } = ended.map_err(failed)?;
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }
-    if !exit.is_success() && is_full(active.upper()) {
+    if !exit.is_success() && is_full(workspace.directory()) {
         return Err(OpError::NoSpace {
             command: command(),
             exit,
@@ -101,7 +98,9 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         });
     }
     let name = snapshot_name(work.key)?;
-    active.commit(&name)?;
+    let made = name.clone();
+    workspace.set_moved(only_moved);
+    blocking(move || Ok(workspace.commit(&made)?)).await?;
     Ok(files.with(made_now(name)))
 }
 

@@ -1,11 +1,10 @@
 //! What operations give: root file systems and contexts, as handles that are cheap to clone.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::oci::ChainId;
 use serde::{Deserialize, Serialize};
-use snapshotter::{Overlay, SnapshotName, SnapshotStore};
+use snapshotter::SnapshotName;
 
 use super::LocalContext;
 use crate::image::BaseImage;
@@ -65,21 +64,11 @@ impl Rootfs {
         }
     }
 
-    /// Returns the directories to mount, the topmost first; the base must have been pulled.
-    pub fn lower(&self, snapshots: &SnapshotStore) -> Vec<PathBuf> {
-        let steps = self.layers.iter().rev().map(|layer| snapshots.fs_dir(&layer.snapshot));
-        let base = self.base.iter().flat_map(|base| base.layers.iter().rev());
-        steps
-            .chain(base.map(|layer| snapshots.fs_dir(&layer.snapshot)))
-            .collect()
-    }
-
-    /// Returns a read-only view; the base must have been pulled.
-    pub fn view(&self, snapshots: &SnapshotStore) -> Overlay {
-        Overlay {
-            lower: self.lower(snapshots),
-            upper: None,
-        }
+    /// Returns the snapshots that it is made of, the lowest first; those of the base are there once it was pulled.
+    pub fn chain(&self) -> Vec<SnapshotName> {
+        let base = self.base.iter().flat_map(|base| base.layers.iter());
+        let steps = self.layers.iter().map(|layer| &layer.snapshot);
+        base.map(|layer| &layer.snapshot).chain(steps).cloned().collect()
     }
 
     /// Returns what tells it from other file systems.

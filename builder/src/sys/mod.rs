@@ -4,16 +4,18 @@
 
 #![allow(
     unsafe_code,
-    reason = "fork, seccomp and mount_setattr have no safe wrapper; they get one here"
+    reason = "fork, mmap, seccomp and mount_setattr have no safe wrapper; they get one here"
 )]
 
 mod fork;
+mod mapping;
 mod mount;
 mod names;
 mod seccomp;
 mod signals;
 
 pub use fork::fork;
+pub use mapping::mapped_writes_change_times;
 pub use mount::{make_read_only, restrict};
 pub use names::fix_host_lookup;
 pub use seccomp::install_filter;

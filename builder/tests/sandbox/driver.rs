@@ -184,7 +184,7 @@ async fn run(executor: &Executor, process: &Process, stop_after: Option<(Duratio
         Stream::Stderr => stderr.extend(bytes),
     };
     match executor.run(process, output, asked).await {
-        Ok(exit) => report.exit = Ok(exit.shell_code()),
+        Ok(ended) => report.exit = Ok(ended.exit.shell_code()),
         Err(error) => report = Report::failure(&error),
     }
     report.stdout = String::from_utf8_lossy(&stdout).into_owned();
@@ -194,7 +194,7 @@ async fn run(executor: &Executor, process: &Process, stop_after: Option<(Duratio
 
 fn measure(executor: &Executor, runtime: &tokio::runtime::Runtime, process: Process, times: usize) -> Report {
     let mut report = Report::default();
-    let upper = crate::harness::upper(&process).clone();
+    let upper = crate::rootfs::upper(&process).clone();
     for number in 0..times {
         let mut process = process.clone();
         let fresh = snapshotter::Upper {
@@ -203,7 +203,7 @@ fn measure(executor: &Executor, runtime: &tokio::runtime::Runtime, process: Proc
         };
         std::fs::create_dir(&fresh.dir).unwrap();
         std::fs::create_dir(&fresh.work).unwrap();
-        crate::harness::overlay(&mut process).upper = Some(fresh);
+        crate::rootfs::overlay(&mut process).upper = Some(fresh);
         let began = std::time::Instant::now();
         let ran = runtime.block_on(run(executor, &process, None));
         report.milliseconds.push(began.elapsed().as_secs_f64() * 1e3);

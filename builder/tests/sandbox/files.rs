@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::Test;
 use super::mounts::{file, tmpfs};
-use crate::harness::{Sandbox, overlay};
+use crate::harness::Sandbox;
+use crate::rootfs::overlay;
 use crate::tests;
 
 pub(crate) const TESTS: &[Test] = tests![

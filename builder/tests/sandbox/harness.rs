@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use snapshotter::{Overlay, Tree, Upper};
 
 use crate::driver::{self, Job, Order, Report};
+use crate::rootfs;
 
 /// As whom a test runs croze.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -274,7 +275,7 @@ impl Step<'_> {
 
     /// Runs the step to its end.
     pub(crate) fn run(self) -> Ran {
-        let upper = upper(&self.process).dir.clone();
+        let upper = rootfs::upper(&self.process).dir.clone();
         let job = self.job();
         let report = report(self.sandbox.drive(self.sandbox.command(USER), job));
         Ran { report, upper }
@@ -298,7 +299,7 @@ impl Step<'_> {
 
     /// Runs the step and asks it to stop after a while.
     pub(crate) fn stopped_after(self, delay: Duration, now: bool) -> (Ran, Duration) {
-        let upper = upper(&self.process).dir.clone();
+        let upper = rootfs::upper(&self.process).dir.clone();
         let Job::Run { process, scratch, .. } = self.job() else {
             unreachable!()
         };
@@ -393,20 +394,4 @@ pub(crate) fn processes_with(marker: &str) -> Vec<String> {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(marked).collect()
-}
-
-/// The layers of a process's root file system.
-pub(crate) fn overlay(process: &mut Process) -> &mut Overlay {
-    match &mut process.rootfs {
-        Tree::Overlay(overlay) => overlay,
-        Tree::Directory(path) => panic!("`{}` is no overlay", path.display()),
-    }
-}
-
-/// What receives the changes of a process.
-pub(crate) fn upper(process: &Process) -> &Upper {
-    match &process.rootfs {
-        Tree::Overlay(overlay) => overlay.upper.as_ref().unwrap(),
-        Tree::Directory(path) => panic!("`{}` is no overlay", path.display()),
-    }
 }

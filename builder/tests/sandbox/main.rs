@@ -22,6 +22,7 @@ mod lifetime;
 mod mounts;
 mod probe;
 mod programs;
+mod rootfs;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

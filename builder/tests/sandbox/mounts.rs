@@ -8,7 +8,8 @@ use builder::executor::{Content, MountSource, Tree};
 use snapshotter::{Overlay, Upper};
 
 use super::Test;
-use crate::harness::{Sandbox, Step, overlay};
+use crate::harness::{Sandbox, Step};
+use crate::rootfs::overlay;
 use crate::tests;
 
 pub(crate) const TESTS: &[Test] = tests![

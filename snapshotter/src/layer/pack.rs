@@ -191,7 +191,8 @@ impl<'a> Packer<'a> {
     fn top(&mut self, tree: &Root, name: &str) -> Result<(), PackError> {
         self.prefix = [name.as_bytes(), b"/"].concat();
         let path = self.prefix.clone();
-        self.directory_member(tree.as_fd(), &path, Path::new("")).map(drop)
+        let top = tree.open_dir(Path::new(""))?;
+        self.directory_member(top.as_fd(), &path, Path::new("")).map(drop)
     }
 
     /// Returns a path of the tree as one of the archive.

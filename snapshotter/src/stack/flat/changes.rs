@@ -1,6 +1,7 @@
 //! What was done to a tree between two scans of it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +56,8 @@ pub(super) fn compare(
     moved: &HashSet<PathBuf>,
     evidence: Evidence,
 ) -> Result<(Index, Changes), FsError> {
+    let shared = before.stamps.values().filter(|stamp| stamp.is_shared);
+    let shared = shared.map(|stamp| stamp.inode).collect();
     let mut comparison = Comparison {
         observer: Observer::new(evidence, before.hashing.clone()),
         after: Index::like(&before),
@@ -63,9 +66,12 @@ pub(super) fn compare(
         moved,
         path_is_new: Vec::new(),
         new_directories: HashSet::new(),
+        shared,
+        joined: HashSet::new(),
     };
     walk::walk(tree.open_dir(Path::new(""))?, &mut comparison)?;
     comparison.note_gone();
+    comparison.note_joined();
     Ok((comparison.after, comparison.changes))
 }
 
@@ -78,6 +84,10 @@ struct Comparison<'a> {
     moved: &'a HashSet<PathBuf>,
     /// Of each directory from the top to here, whether it is in `new_directories`.
     path_is_new: Vec<bool>,
+    /// Inodes that are a snapshot's as well.
+    shared: HashSet<u64>,
+    /// Those of them that were given further names.
+    joined: HashSet<u64>,
     /// Directories that are not those that had their names before: nothing in them was there.
     new_directories: HashSet<Box<[u8]>>,
 }
@@ -98,7 +108,10 @@ impl Visitor for Comparison<'_> {
         let is_same = was.is_some_and(|was| stamp.is_same_inode(&was));
         let is_moved = is_same && self.moved.contains(place.path);
         let is_untouched = !is_in_new && (is_moved || was.is_some_and(|was| stamp.is_untouched(&was)));
-        stamp.is_shared = is_same && was.is_some_and(|was| was.is_shared);
+        stamp.is_shared = self.shared.contains(&stamp.inode) && (!is_same || was.is_some_and(|was| was.is_shared));
+        if stamp.is_shared && !is_same {
+            self.joined.insert(stamp.inode);
+        }
         self.after.insert(path, stamp);
         if !stamp.is_dir() {
             if !is_untouched {
@@ -125,10 +138,19 @@ impl Visitor for Comparison<'_> {
 }
 
 impl Comparison<'_> {
+    /// Takes the other names of an inode for changed that was given a new one: they are to be names of one file again.
+    fn note_joined(&mut self) {
+        for (path, stamp) in &self.after.stamps {
+            if self.joined.contains(&stamp.inode) {
+                self.changes.insert(Path::new(OsStr::from_bytes(path)), Change::File);
+            }
+        }
+    }
+
     /// Notes what was not met again, unless its directory is gone or another one: that says it already.
     fn note_gone(&mut self) {
         for path in std::mem::take(&mut self.before.stamps).into_keys() {
-            let path = Path::new(std::ffi::OsStr::from_bytes(&path));
+            let path = Path::new(OsStr::from_bytes(&path));
             let directory = path.parent().unwrap_or(Path::new("")).as_os_str().as_bytes();
             let is_there = directory.is_empty() || self.after.stamps.get(directory).is_some_and(Stamp::is_dir);
             if is_there && !self.new_directories.contains(directory) {

@@ -37,7 +37,7 @@ pub(super) struct Index {
 /// What one name stood for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    inode: u64,
+    pub(super) inode: u64,
     /// Where the file system knows it.
     born: Option<Timestamp>,
     changed: Timestamp,

@@ -1,0 +1,154 @@
+//! What bind mounts show: inputs of a step as trees that live as long as it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Dir, FileType, makedev, mknodat};
+use snapshotter::{
+    ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotName, Stacking, Stacks, Tree, View, Workspace, Writes,
+};
+
+use super::files::copy_whole;
+use super::{LocalContext, OpError, Value};
+use crate::context::{Query, select};
+use crate::copy::Arrival;
+
+/// A tree that is mounted, with what must live as long as the mount.
+pub(super) struct Bound {
+    pub(super) tree: Tree,
+    #[expect(dead_code, reason = "held until the step has ended: dropping it takes the tree away")]
+    held: Held,
+}
+
+#[expect(
+    dead_code,
+    reason = "held until the step has ended: dropping one takes the tree away"
+)]
+enum Held {
+    View(View),
+    Workspace(Workspace),
+    Layers(Vec<ActiveSnapshot>),
+}
+
+/// Returns the tree of an input; no input is an empty file system. What is written to it is thrown away.
+pub(super) fn bind(stacks: &Stacks, input: Option<&Value>, writable: bool) -> Result<Bound, OpError> {
+    match input {
+        None => files(stacks, &[], writable),
+        Some(Value::Files(value)) => files(stacks, &value.chain(), writable),
+        Some(Value::Context(context)) => match stacks.stacking() {
+            Stacking::Overlay => in_place(stacks, context, writable),
+            Stacking::Flat => copied(stacks, context),
+        },
+    }
+}
+
+fn files(stacks: &Stacks, chain: &[SnapshotName], writable: bool) -> Result<Bound, OpError> {
+    if writable {
+        let workspace = stacks.workspace(chain, Writes::Anything)?;
+        return Ok(Bound {
+            tree: workspace.tree(),
+            held: Held::Workspace(workspace),
+        });
+    }
+    let view = stacks.view(chain)?;
+    Ok(Bound {
+        tree: view.tree(),
+        held: Held::View(view),
+    })
+}
+
+/// Shows a context where it is.
+fn in_place(stacks: &Stacks, context: &LocalContext, writable: bool) -> Result<Bound, OpError> {
+    let veil = context.has_patterns.then(|| stacks.store().prepare()).transpose()?;
+    let mut overlay = veiled(context, veil.as_ref())?;
+    let mut layers = Vec::from_iter(veil);
+    if writable {
+        let thrown_away = stacks.store().prepare()?;
+        overlay.upper = Some(thrown_away.as_upper());
+        layers.push(thrown_away);
+    }
+    Ok(Bound {
+        tree: Tree::Overlay(overlay),
+        held: Held::Layers(layers),
+    })
+}
+
+/// Copies what can be seen of a context, where nothing can be hidden in place.
+fn copied(stacks: &Stacks, context: &Arc<LocalContext>) -> Result<Bound, OpError> {
+    let workspace = stacks.workspace(&[], Writes::Anything)?;
+    let selection = select(&context.tree, Query::Exact("/"), Some(&context.remembered))?;
+    copy_whole(&context.tree, &selection, workspace.root()?, Arrival::default())?;
+    Ok(Bound {
+        tree: workspace.tree(),
+        held: Held::Workspace(workspace),
+    })
+}
+
+/// Returns a stack that shows a context as its ignore file leaves it.
+///
+/// The context itself is the lower directory, in place; what is ignored is hidden by whiteouts in a layer
+/// of their own, so that a step cannot read what a `COPY` could not.
+fn veiled(context: &LocalContext, veil: Option<&ActiveSnapshot>) -> Result<Overlay, OpError> {
+    let mut lower = vec![context.path.clone()];
+    if let Some(veil) = veil {
+        let into = veil.root()?;
+        hide(context, Path::new(""), &into)?;
+        lower.insert(0, veil.upper().to_owned());
+    }
+    Ok(Overlay { lower, upper: None })
+}
+
+/// Hides below `dir` what the ignore file hides.
+fn hide(context: &LocalContext, dir: &Path, into: &Root) -> Result<(), OpError> {
+    let failed = |source| OpError::Read {
+        path: context.path.join(dir).display().to_string(),
+        source,
+    };
+    let opened = File::from(context.tree.root().open_dir(dir)?);
+    for entry in Dir::read_from(opened.as_fd())
+        .map_err(io::Error::from)
+        .map_err(failed)?
+    {
+        let entry = entry.map_err(io::Error::from).map_err(failed)?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        let path: PathBuf = dir.join(name);
+        let hidden = context.tree.hidden_by(&path).is_some();
+        if hidden && !context.tree.may_show_below(&path) {
+            let parent = mirror(context, dir, into)?;
+            let device = makedev(0, 0);
+            mknodat(&parent, name, FileType::CharacterDevice, 0.into(), device)
+                .map_err(io::Error::from)
+                .map_err(failed)?;
+        } else if entry.file_type() == FileType::Directory {
+            hide(context, &path, into)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the directories down to `dir` in the veil, as they are in the context: the topmost layer's count.
+fn mirror(context: &LocalContext, dir: &Path, into: &Root) -> Result<OwnedFd, OpError> {
+    let mut made = into.open_dir(Path::new(""))?;
+    let mut path = PathBuf::new();
+    for part in dir.components() {
+        path.push(part);
+        if let Some(stat) = context.tree.root().stat(&path, false)? {
+            let attributes = DirAttributes {
+                mode: stat.mode & 0o7777,
+                uid: 0,
+                gid: 0,
+                mtime: Some(stat.mtime),
+            };
+            made = into.make_dirs(&path, &attributes)?;
+        }
+    }
+    Ok(made)
+}
