@@ -28,8 +28,22 @@ pub struct Placement {
     pub target: PathBuf,
     /// How many of the names in `target` do not exist, counted from its end; with none, what is there is covered.
     pub missing: usize,
-    /// Where it lies otherwise and goes back to; `None` for what is made for the step and removed after it.
-    pub from: Option<PathBuf>,
+    /// What becomes of it afterwards.
+    pub stay: Stay,
+}
+
+/// What becomes of something that was placed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Stay {
+    /// It was made for the step, and is removed.
+    Made,
+    /// It goes back to where it lies otherwise.
+    Moved {
+        /// Where.
+        from: PathBuf,
+    },
+    /// It is a mount of the container's own with another content; it gets its own back.
+    Overwritten,
 }
 
 /// How far an exchange has got.

@@ -35,7 +35,7 @@ mod stash;
 mod tests;
 
 pub use error::SwapError;
-pub use journal::Placement;
+pub use journal::{Placement, Stay};
 pub use root::{foreign_directory, root_slot};
 pub use slot::Slot;
 pub use stash::{Stash, Turn};

@@ -7,22 +7,27 @@
 //! in the stash, a directory that is still away from where it belongs.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, mkdirat, openat2,
-    statat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, fstat, futimens, mkdirat,
+    openat, openat2, statat, unlinkat,
 };
 use rustix::io::Errno;
-use snapshotter::Root;
+use snapshotter::{Root, duplicate};
 
 use super::error::{OnPath as _, SwapError};
-use super::exchange::{DIRECTORY, Exchange};
-use super::journal::{Journal, Placement};
+use super::exchange::{DIRECTORY, Entry, Exchange};
+use super::journal::{Journal, Placement, Stay};
 
 /// Directory of what is covered in the stash.
 const COVERED: &str = "covered";
+
+/// The name there of a copy that is not finished.
+const COPY: &str = "copy";
 
 /// Mode of directories that are made on the way to a target.
 const PARENT: Mode = Mode::RWXU
@@ -43,20 +48,27 @@ impl Exchange<'_> {
         let number = journal.placed.len().to_string();
         journal.placed.push(placement.clone());
         journal.write(self.stash, self.shown, self.rename)?;
-        let Placement { target, missing, from } = &placement;
+        let Placement { target, missing, stay } = &placement;
         let parent = make_parents(target, *missing)?;
         let name = target.file_name().unwrap_or_default();
         keeping_time(&parent, target, || {
-            if *missing == 0 {
+            if *stay == Stay::Overwritten {
+                let covered = self.subdirectory(COVERED)?;
+                let copied = duplicate((parent.as_fd(), name), (covered.as_fd(), COPY.as_ref()));
+                copied.map_err(|error| error.source).on("copy", target)?;
+                self.rename
+                    .replace(covered.as_fd(), COPY, &number)
+                    .on("rename a copy of", target)?;
+            } else if *missing == 0 {
                 let covered = self.subdirectory(COVERED)?;
                 let moved = self
                     .rename
                     .shift((parent.as_fd(), name), (covered.as_fd(), number.as_ref()));
                 moved.on("cover", target)?;
             }
-            match from {
-                None => make(parent.as_fd(), name),
-                Some(from) => Ok(self.bring(from, (parent.as_fd(), name))?),
+            match stay {
+                Stay::Made | Stay::Overwritten => make(parent.as_fd(), name),
+                Stay::Moved { from } => Ok(self.bring(from, (parent.as_fd(), name))?),
             }
         })
     }
@@ -71,7 +83,7 @@ impl Exchange<'_> {
     }
 
     fn take_back_one(&self, placement: &Placement, number: &str) -> Result<(), SwapError> {
-        let Placement { target, missing, from } = placement;
+        let Placement { target, missing, stay } = placement;
         let parent = match open_parent(target) {
             // The step has removed what a mount would have kept from it.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
@@ -85,8 +97,13 @@ impl Exchange<'_> {
             if *missing == 0 && !is_covered {
                 return Ok(());
             }
-            if let Some(from) = from {
-                self.send_back((parent.as_fd(), name), from)?;
+            match stay {
+                Stay::Overwritten => {
+                    let copy = (covered.as_fd(), number.as_ref());
+                    return give_content(copy, (parent.as_fd(), name)).on("write", target);
+                }
+                Stay::Moved { from } => self.send_back((parent.as_fd(), name), from)?,
+                Stay::Made => {}
             }
             remove(&parent, name).on("remove", target)?;
             if is_covered {
@@ -176,11 +193,24 @@ fn remove_empty_parents(path: &Path, missing: usize) -> Result<(), SwapError> {
     Ok(())
 }
 
+/// Gives a file the content of a copy, which is then removed.
+fn give_content(copy: Entry<'_>, file: Entry<'_>) -> io::Result<()> {
+    let from = openat(copy.0, copy.1, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let to = openat(
+        file.0,
+        file.1,
+        OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    io::copy(&mut File::from(from), &mut File::from(to))?;
+    Ok(unlinkat(copy.0, copy.1, AtFlags::empty())?)
+}
+
 fn exists(dir: &OwnedFd, name: &OsStr) -> bool {
     statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
-fn remove(dir: &OwnedFd, name: &OsStr) -> std::io::Result<()> {
+fn remove(dir: &OwnedFd, name: &OsStr) -> io::Result<()> {
     let dir = Root::from_fd(dir.try_clone()?);
     dir.remove_tree(Path::new(name)).map_err(|error| error.source)
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::error::OnPath as _;
 use super::exchange::{Entry, Exchange, KERNEL, Rename};
-use super::{Placement, Slot, Stash, SwapError};
+use super::{Placement, Slot, Stash, Stay, SwapError};
 
 /// Directories that cannot be moved, as if they were part of a lower layer.
 const LOWER: [&str; 3] = ["lower", "below", "mine"];
@@ -127,18 +127,25 @@ impl Container {
     }
 }
 
-/// What is put over the tree: a secret where there is nothing, a file over one that is there, and a cache.
-fn placements(container: &Container) -> [Placement; 4] {
+/// What is put over the tree: a secret where there is nothing, a file over one that is there, caches, and what a mount is
+/// to contain.
+fn placements(container: &Container) -> [Placement; 5] {
     let placement = |target: &str, missing, from: Option<&str>| Placement {
         target: container.path("place").join(target),
         missing,
-        from: from.map(|from| container.path(from)),
+        stay: from.map_or(Stay::Made, |from| Stay::Moved {
+            from: container.path(from),
+        }),
     };
     [
         placement("run/secrets/token", 3, None),
         placement("etc/passwd", 0, None),
         placement("opt", 0, Some("place/.croze/cache")),
         placement("var/cache/apt", 3, Some("place/.croze/apt")),
+        Placement {
+            stay: Stay::Overwritten,
+            ..placement("srv/data/deep", 0, None)
+        },
     ]
 }
 
@@ -163,6 +170,10 @@ fn step(container: &Container, stash: &Path, rename: &dyn Rename) -> Result<(), 
     );
     assert_eq!(
         fs::read_to_string(container.path("place/etc/passwd")).unwrap(),
+        "placed"
+    );
+    assert_eq!(
+        fs::read_to_string(container.path("place/srv/data/deep")).unwrap(),
         "placed"
     );
     fs::write(container.path("place/opt/kept"), "in the cache").unwrap();
@@ -264,7 +275,7 @@ fn what_was_placed_leaves_no_trace_in_the_directories_above() {
     let placement = |target: &str, missing| Placement {
         target: container.path("place").join(target),
         missing,
-        from: None,
+        stay: Stay::Made,
     };
     for placement in [
         placement("etc/passwd", 0),
@@ -301,7 +312,7 @@ fn a_cache_that_the_step_removed_is_gone_and_nothing_else() {
     let stash = container.stash();
     let turn = stash.turn().unwrap().unwrap();
     turn.exchange(container.slots()).unwrap();
-    for placement in placements(&container).into_iter().skip(2) {
+    for placement in placements(&container).into_iter().skip(2).take(2) {
         turn.place::<SwapError>(placement, |_, _| Ok(())).unwrap();
     }
     fs::remove_dir_all(container.path("place/var")).unwrap();

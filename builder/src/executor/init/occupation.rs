@@ -71,7 +71,7 @@ impl<'a> Occupied<'a> {
         let place = |wanted: Wanted| wanted.place(turn, ownership);
         let placed = wanted.into_iter().map(place).collect::<Result<Vec<_>, _>>();
         let noted = placed.and_then(|placed| {
-            occupied.placed = placed;
+            occupied.placed = placed.into_iter().flatten().collect();
             occupied.note(&slots, &tree)
         });
         if let Err(error) = noted {

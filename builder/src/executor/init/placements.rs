@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxFlags, fstat, linkat, mkdirat, openat, renameat_with,
-    statat, statx,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, fstat, linkat, mkdirat, openat,
+    renameat_with, statat, statx,
 };
 use snapshotter::{Attributes, Inodes, Ownership, Root, duplicate};
 
@@ -20,7 +20,7 @@ use super::mounts::open_in;
 use crate::executor::plan::Source;
 use crate::executor::process::{Content, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
-use crate::swap::{Placement, Turn};
+use crate::swap::{Placement, Stay, Turn};
 
 /// Mode of a directory that stands for a tmpfs.
 const TMPFS_MODE: u32 = 0o1777;
@@ -98,7 +98,9 @@ impl Wanted {
     }
 
     /// Places it in the exchanged `/`. Owners are the kernel's or noted.
-    pub(super) fn place(self, turn: &Turn<'_>, ownership: Ownership) -> Result<Placed, SetupError> {
+    ///
+    /// A volume of the container cannot be covered, but what is there may do.
+    pub(super) fn place(self, turn: &Turn<'_>, ownership: Ownership) -> Result<Option<Placed>, SetupError> {
         let Self { target, what } = self;
         let root = openat(
             CWD,
@@ -115,35 +117,49 @@ impl Wanted {
             Some(_) => location.existing.clone(),
             None => return Err(SetupError::TargetIsRoot { target }),
         };
-        let placement = |from| Placement {
+        let placement = |stay| Placement {
             target: path.clone(),
             missing,
-            from,
+            stay,
         };
-        let covered = (missing == 0).then(|| path.clone());
+        let is_mount = missing == 0 && is_mount_point(&location.fd)?;
+        let covered = (missing == 0 && !is_mount).then(|| path.clone());
         let mut copied_back = None;
         match what {
+            // A tmpfs of the container's own, `/dev/shm`.
+            What::Empty if is_mount => return Ok(None),
+            What::File(content, _) if is_mount => turn.place(placement(Stay::Overwritten), |dir, name| {
+                let open = OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let mut file = File::from(openat(dir, name, open, Mode::empty()).on("open", &path)?);
+                file.write_all(&content.0).on("write", &path)
+            })?,
+            What::Copy(entry) if entry.is(&location.fd)? => return Ok(None),
+            _ if is_mount => return Err(SetupError::CannotPlace { target }),
             What::Writable(entry) if is_same_mount(&entry.dir, &location.fd)? => {
-                turn.place(placement(Some(entry.path)), |_, _| Ok::<_, SetupError>(()))?;
+                turn.place(placement(Stay::Moved { from: entry.path }), |_, _| {
+                    Ok::<_, SetupError>(())
+                })?;
             }
             What::Writable(entry) => {
-                turn.place(placement(None), |dir, name| entry.copy_to(dir, name))?;
+                turn.place(placement(Stay::Made), |dir, name| entry.copy_to(dir, name))?;
                 copied_back = Some((path.clone(), entry));
             }
-            What::Copy(entry) => turn.place(placement(None), |dir, name| entry.copy_to(dir, name))?,
-            What::Socket(entry) => turn.place(placement(None), |dir, name| {
+            What::Copy(entry) => turn.place(placement(Stay::Made), |dir, name| entry.copy_to(dir, name))?,
+            What::Socket(entry) => turn.place(placement(Stay::Made), |dir, name| {
                 linkat(&entry.dir, entry.name(), dir, name, AtFlags::empty()).on("link", &entry.path)
             })?,
-            What::Empty => turn.place(placement(None), |dir, name| make_directory((dir, name), ownership))?,
-            What::File(content, attributes) => turn.place(placement(None), |dir, name| {
+            What::Empty => turn.place(placement(Stay::Made), |dir, name| {
+                make_directory((dir, name), ownership)
+            })?,
+            What::File(content, attributes) => turn.place(placement(Stay::Made), |dir, name| {
                 write_file((dir, name), &content, attributes, ownership)
             })?,
         }
-        Ok(Placed {
+        Ok(Some(Placed {
             directory,
             covered,
             copied_back,
-        })
+        }))
     }
 }
 
@@ -241,6 +257,13 @@ impl Entry {
         Ok(FileType::from_raw_mode(stat.st_mode))
     }
 
+    /// Whether it is what an open file is.
+    fn is(&self, other: &OwnedFd) -> Result<bool, SetupError> {
+        let one = statat(&self.dir, self.name(), AtFlags::SYMLINK_NOFOLLOW).on("stat", &self.path)?;
+        let other = fstat(other).on("stat", &self.path)?;
+        Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+    }
+
     fn copy_to(&self, into: BorrowedFd<'_>, name: &OsStr) -> Result<(), SetupError> {
         Ok(duplicate((self.dir.as_fd(), self.name()), (into, name))?)
     }
@@ -254,6 +277,11 @@ fn is_same_mount(one: &OwnedFd, other: &OwnedFd) -> Result<bool, SetupError> {
         mount(other).on("stat", "a mount point")?,
     );
     Ok(one == other)
+}
+
+fn is_mount_point(fd: &OwnedFd) -> Result<bool, SetupError> {
+    let stat = statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE).on("stat", "a mount point")?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 fn make_directory((dir, name): (BorrowedFd<'_>, &OsStr), ownership: Ownership) -> Result<(), SetupError> {
