@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::dockerfile::Sharing;
 use crate::image::LayoutImage;
 use crate::op::{
-    CopyOp, CopySource, GitOp, HttpForm, HttpOp, ImageOp, Mount, MountSource, Network, Op, RunOp, WorkdirOp,
+    CopyOp, CopySource, GitOp, HttpForm, HttpOp, ImageOp, Mount, MountSource, Network, Op, RunOp, Security, WorkdirOp,
 };
 use crate::remote::masked;
 
@@ -105,6 +105,13 @@ fn run(op: &RunOp) -> Value {
         Network::Default => {}
         Network::Host => drop(exec.insert("network".to_owned(), 1.into())),
         Network::None => drop(exec.insert("network".to_owned(), 2.into())),
+    }
+    if op.security == Security::Insecure {
+        exec.insert("security".to_owned(), 1.into());
+    }
+    if !op.devices.is_empty() {
+        let devices = op.devices.iter().map(|name| json!({ "name": name }));
+        exec.insert("cdiDevices".to_owned(), devices.collect());
     }
     let variables: Vec<Value> = op.mounts.iter().filter_map(secret_variable).collect();
     if !variables.is_empty() {

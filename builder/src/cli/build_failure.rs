@@ -230,7 +230,7 @@ pub(super) fn unread(error: BuildError) -> Failure {
 pub(super) fn fetch_failure(error: &FetchError) -> Failure {
     let kind = match error {
         FetchError::Web { source, .. } => Failure::of_client(source).kind,
-        FetchError::Status { status: 401 | 403, .. } => Kind::Auth,
+        error if error.is_refusal() => Kind::Auth,
         FetchError::Status { status: 500.., .. } | FetchError::Truncated { .. } | FetchError::Git { .. } => {
             Kind::Network
         }

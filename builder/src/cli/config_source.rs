@@ -25,19 +25,20 @@ pub(super) fn config_source(
         Place::Directory(_) | Place::Stdin => None,
     };
     let name = dockerfile.name();
-    let has_name = is_within || (name != "-" && !name.contains("://"));
-    let base = || Path::new(name).file_name().and_then(|name| name.to_str());
+    let is_unnamed = name == "-" || name.contains("://");
+    let own = Path::new(name).file_name().and_then(|name| name.to_str());
+    let path = match own {
+        _ if is_within => name,
+        Some(own) if !is_unnamed => own,
+        _ => UNNAMED,
+    };
     ConfigSource {
         context: address.map(|uri| Material {
             uri,
             digest: revision.map(digest_set).unwrap_or_default(),
         }),
         local_dockerfile: !is_within,
-        path: match has_name {
-            true if is_within => name.to_owned(),
-            true => base().unwrap_or(UNNAMED).to_owned(),
-            false => UNNAMED.to_owned(),
-        },
+        path: path.to_owned(),
     }
 }
 

@@ -142,12 +142,45 @@ impl FetchError {
             Self::Status { status: 401 | 403, .. } => {
                 Some("give credentials with `--secret id=HTTP_AUTH_TOKEN_<host>,…`".to_owned())
             }
-            Self::Git { message, .. }
-                if message.contains("Authentication") || message.contains("could not read Username") =>
-            {
-                Some("give credentials with `--secret id=GIT_AUTH_TOKEN,…`".to_owned())
+            Self::Git { message, .. } => {
+                let known = REFUSALS.iter().find(|refusal| message.contains(refusal.said));
+                known.map(|refusal| refusal.help.to_owned())
             }
             _ => None,
         }
     }
+
+    /// Returns whether somebody did not let croze in.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status, 401 | 403),
+            Self::Git { message, .. } => REFUSALS.iter().any(|refusal| message.contains(refusal.said)),
+            _ => false,
+        }
+    }
 }
+
+/// What git and ssh say when they are not let in, or do not trust whom they talk to.
+struct Refusal {
+    said: &'static str,
+    help: &'static str,
+}
+
+const REFUSALS: [Refusal; 4] = [
+    Refusal {
+        said: "Authentication",
+        help: "give credentials with `--secret id=GIT_AUTH_TOKEN,…`",
+    },
+    Refusal {
+        said: "could not read Username",
+        help: "give credentials with `--secret id=GIT_AUTH_TOKEN,…`",
+    },
+    Refusal {
+        said: "Permission denied (publickey",
+        help: "give the agent that has the key with `--ssh default`",
+    },
+    Refusal {
+        said: "Host key verification failed",
+        help: "add the host to `~/.ssh/known_hosts`, after comparing its key with what `ssh-keyscan` shows",
+    },
+];

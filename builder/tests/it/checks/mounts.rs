@@ -116,7 +116,7 @@ fn caches_may_be_mounted_into_each_other_by_steps_at_the_same_time() {
                 RUN --mount=type=cache,target=/foo/bar --mount=type=cache,target=/foo/bar/baz echo 2\n\
                 FROM scratch\nCOPY --from=b1 /etc/passwd p1\nCOPY --from=b2 /etc/passwd p2\n";
     let lab = lab(text, &[]);
-    for _ in 0..8 {
+    for _ in 0..20 {
         lab.build(&["--no-cache"]);
     }
 }

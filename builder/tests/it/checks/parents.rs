@@ -1,6 +1,7 @@
 //! COPY with `--parents` and `--exclude`.
 
 use super::{Files, builds, lab, read, script};
+use crate::harness::WebServer;
 
 #[test]
 fn parents_are_kept() {
@@ -87,18 +88,22 @@ fn assorted(dockerfile: &str) -> super::Lab {
     lab
 }
 
-#[test]
-fn what_is_excluded_is_not_copied() {
-    let lab = assorted(
-        "FROM scratch\nCOPY --exclude=*/*.png --exclude=*/*.jpeg . /1\nCOPY --exclude=*/*.pdf --exclude=*/*.txt . /2\n\
-         ADD --exclude=*.mp3 dir3/ /3/\n\
-         COPY --exclude=*.mp3 --exclude=*.png --exclude=*.jpeg --exclude=*.pdf --exclude=*.txt dir* /4/\n\
-         ADD --exclude=*.mp* --exclude=*.png --exclude=*.jpeg --exclude=*.txt dir* /5\nADD --exclude=* dir* /6\n",
-    );
+/// The six ways to leave files out, where `from` says where they come from.
+fn excluding(copy: &str, add: &str) -> String {
+    format!(
+        "{copy} --exclude=*/*.png --exclude=*/*.jpeg . /1\n{copy} --exclude=*/*.pdf --exclude=*/*.txt . /2\n\
+         {add} --exclude=*.mp3 dir3/ /3/\n\
+         {copy} --exclude=*.mp3 --exclude=*.png --exclude=*.jpeg --exclude=*.pdf --exclude=*.txt dir* /4/\n\
+         {add} --exclude=*.mp* --exclude=*.png --exclude=*.jpeg --exclude=*.txt dir* /5\n{add} --exclude=* dir* /6\n"
+    )
+}
+
+/// Builds and looks at what the six ways have left.
+fn excludes(lab: &super::Lab) {
     lab.build_files(&[]);
     let names = |directory: &str| {
         let found = script(
-            &lab,
+            lab,
             &format!("cd out/{directory}; find . -not -type d -name 'file*' | sort"),
         );
         found
@@ -108,25 +113,49 @@ fn what_is_excluded_is_not_copied() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    // BK-067
     assert_eq!(
         names("1"),
         "dir1/102.txt dir2/201.pdf dir3/301.mp3 dir3/302.mpeg dir4/401.txt dir4/402.txt dir4/403.txt"
     );
     assert_eq!(
-        script(&lab, "readlink out/1/dir4/file-40[23].txt"),
+        script(lab, "readlink out/1/dir4/file-40[23].txt"),
         "file-401.txt\nfile-404.txt\n"
     );
-    // BK-068
     assert_eq!(
         names("2"),
         "dir1/101.png dir1/103.jpeg dir2/202.jpeg dir2/203.png dir3/301.mp3 dir3/302.mpeg"
     );
-    // BK-069 BK-070 BK-071 BK-072
     assert_eq!(
         [names("3"), names("4"), names("5")],
         ["302.mpeg", "302.mpeg", "201.pdf"]
     );
-    assert_eq!(script(&lab, "find out/6"), "out/6\n");
+    assert_eq!(script(lab, "find out/6"), "out/6\n");
     assert_eq!(read(&lab.path().join("out"), "1/dir4/file-402.txt"), "401");
+}
+
+#[test]
+fn what_is_excluded_is_not_copied() {
+    // BK-067 BK-068 BK-069 BK-070 BK-071 BK-072
+    excludes(&assorted(&format!("FROM scratch\n{}", excluding("COPY", "ADD"))));
+}
+
+#[test]
+fn what_is_excluded_of_a_repository_is_not_copied() {
+    // BK-073
+    let lab = assorted("");
+    script(
+        &lab,
+        "export HOME=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a \
+         GIT_COMMITTER_EMAIL=a@b; cp -rP context work; rm work/Dockerfile; git init -q work; cd work; git add .; \
+         git commit -qm 1; git tag 0.1; git clone -q --bare . ../served/repo.git; git -C ../served/repo.git update-server-info",
+    );
+    let server = WebServer::of_directory(&lab.path().join("served"));
+    let copies = excluding("COPY --from=base", "COPY --from=base");
+    let url = server.url("/repo.git");
+    lab.write(
+        "Dockerfile",
+        &format!("FROM scratch AS base\nADD --keep-git-dir=true {url}#0.1 /\nFROM scratch\n{copies}"),
+    );
+    excludes(&lab);
+    assert!(lab.path().join("out/1/.git/HEAD").exists());
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use super::read;
 use crate::harness::{Lab, Page, WebServer, sh};
 
 /// A repository with tags `v0.0.1` to `v0.0.3`, branches `base` and `feature`, and a submodule.
@@ -59,10 +60,6 @@ COPY . /repo/' > all.Dockerfile
         let commit = sh(&format!("git -C {} rev-parse '{name}^{{commit}}'", at.display()));
         commit.trim().to_owned()
     }
-}
-
-fn read(directory: &Path, name: &str) -> String {
-    fs::read_to_string(directory.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// Builds with the address as source of an `ADD`, and returns what was added.
@@ -274,6 +271,49 @@ fn no_name_is_an_option_and_no_submodule_is_a_directory_of_this_machine() {
         .fails(6, &["git submodule update failed", "transport 'file' not allowed"]);
 }
 
+/// G3: a repository's files are never programs of the checkout's, whatever they are called and wherever they land.
+#[test]
+fn nothing_of_a_repository_is_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let (at, server) = (directory.path().display(), WebServer::of_directory(directory.path()));
+    let lab = Lab::new("");
+    let sentry = lab.path().join("fired");
+    let git = "export HOME=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a \
+               GIT_COMMITTER_EMAIL=a@b";
+    // A hook of the user's own, and one that a submodule checks out into its own repository (CVE-2025-48384).
+    sh(&format!(
+        "{git}; mkdir -p {lab}/home/hooks; printf '#!/bin/sh\\ntouch {fired}\\n' > {lab}/home/hooks/post-checkout
+        chmod 755 {lab}/home/hooks/post-checkout; printf '[core]\\nhooksPath={lab}/home/hooks\\n' > {lab}/home/.gitconfig
+        cd {at}; git init -q sub; cp {lab}/home/hooks/post-checkout sub/; git -C sub add .; git -C sub commit -qm sub
+        git clone -q --bare sub sub.git; git -C sub.git update-server-info; chmod -R a+rwX {lab}/home
+        git init -q work; cd work; printf 'FROM scratch\\nCOPY . /\\n' > Dockerfile; ln -s .git/modules/sub/hooks sub
+        printf '[submodule \"sub\"]\\n\\tpath = \"sub\\r\"\\n\\turl = {url}\\n' > .gitmodules; git add Dockerfile sub .gitmodules
+        git update-index --add --cacheinfo \"160000,$(git -C ../sub rev-parse HEAD),$(printf 'sub\\r')\"
+        git commit -qm hook; cd ..; git clone -q --bare work hook.git; git -C hook.git update-server-info",
+        lab = lab.path().display(),
+        fired = sentry.display(),
+        url = server.url("/sub.git"),
+    ));
+    let _built_or_refused = lab.croze(&["build", &server.url("/hook.git")]);
+    assert!(!server.asked().is_empty() && !sentry.exists(), "a hook was run");
+
+    // Names that would land in the repository itself, or above it: no git writes them by itself.
+    for name in [".git", ".GIT", "..", "git~1"] {
+        sh(&format!(
+            "{git}; cd {at}; rm -rf evil evil.git; git init -q evil; cd evil; blob=$(git hash-object -w ../sub/post-checkout)
+            tree=$(printf '100755 blob %s\\tpost-checkout\\n' $blob | git mktree)
+            tree=$(printf '040000 tree %s\\thooks\\n' $tree | git mktree)
+            tree=$(printf '040000 tree %s\\t{name}\\n' $tree | git mktree)
+            git update-ref refs/heads/master $(git commit-tree -m evil $tree); git symbolic-ref HEAD refs/heads/master
+            cd ..; git clone -q --bare evil evil.git; git -C evil.git update-server-info"
+        ));
+        let outcome = lab.croze(&["build", &server.url("/evil.git")]);
+        assert_eq!(outcome.code, 6, "{name}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("invalid path"), "{name}: {}", outcome.stderr);
+        assert!(!sentry.exists(), "{name}");
+    }
+}
+
 /// G4: a token goes to its host and is not taken along by a redirect.
 #[test]
 fn a_token_reaches_its_own_host_only() {
@@ -284,7 +324,7 @@ fn a_token_reaches_its_own_host_only() {
     fs::write(lab.path().join("token"), "s3cret\n").unwrap();
     let secret = ["--secret", "id=GIT_AUTH_TOKEN.127.0.0.1,src=token"];
     let outcome = lab.croze(&["build", &repository.url()]);
-    assert_eq!(outcome.code, 6, "{}", outcome.stderr);
+    assert_eq!(outcome.code, 7, "{}", outcome.stderr);
     let words = ["build", secret[0], secret[1], &repository.url()];
     let outcome = lab.croze(&words);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);

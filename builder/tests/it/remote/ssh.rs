@@ -1,10 +1,13 @@
-//! `RUN --mount=type=ssh`: agents of the user's, asked from inside a step.
+//! `RUN --mount=type=ssh`: agents of the user's, asked from inside a step; and git by ssh with such an agent.
 
 use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::harness::{Lab, USER, sh};
 
@@ -63,4 +66,93 @@ fn what_is_no_agent_is_told_with_what_to_do() {
         .fails(5, &["SSH_AUTH_SOCK", "ssh-agent"]);
     lab.croze(&["build", "context"])
         .fails(5, &["ssh agent `default`: not found"]);
+}
+
+/// Processes of one test; they end with it.
+struct Server {
+    children: Vec<Child>,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ended_before = child.kill();
+            let _reaped = child.wait();
+        }
+    }
+}
+
+/// Starts a program as the building user in the test's directory.
+fn start(lab: &Lab, words: &[&str]) -> Child {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid", USER, "--regid", USER, "--init-groups", "--"])
+        .args(words);
+    command.current_dir(lab.path()).stdin(Stdio::null());
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("setpriv runs")
+}
+
+/// Serves a repository `repo.git` by ssh to whoever has `key`, which the agent at `agent-socket` has.
+fn serve(lab: &Lab) -> Server {
+    // Taken by sshd a moment later; nobody else is told of it.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = lab.path().display();
+    sh(&format!(
+        "cd {at}; export HOME=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b \
+         GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b\n\
+         git init -q work; cd work; echo content > file; printf 'FROM scratch\\nCOPY file /\\n' > Dockerfile; git add .\n\
+         git commit -qm 1; cd ..; git clone -q --bare work repo.git\n\
+         ssh-keygen -q -t ed25519 -N '' -f key; ssh-keygen -q -t ed25519 -N '' -f host; cp key.pub authorized\n\
+         printf 'ListenAddress 127.0.0.1\\nPort {port}\\nHostKey {at}/host\\nAuthorizedKeysFile {at}/authorized\\n\
+         PidFile none\\nStrictModes no\\nUsePAM no\\nPasswordAuthentication no\\n' > sshd_config\n\
+         mkdir home/.ssh; echo \"[127.0.0.1]:{port} $(cat host.pub)\" > home/.ssh/known_hosts\n\
+         chown -R {USER} repo.git key host authorized home\n"
+    ));
+    let sshd = sh("PATH=$PATH:/usr/sbin command -v sshd");
+    let children = vec![
+        start(lab, &[sshd.trim(), "-D", "-f", "sshd_config"]),
+        start(lab, &["ssh-agent", "-D", "-a", "agent-socket"]),
+    ];
+    let server = Server { children, port };
+    let socket = lab.path().join("agent-socket");
+    let until = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() || !socket.exists() {
+        assert!(Instant::now() < until, "sshd and ssh-agent do not answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    sh(&format!(
+        "SSH_AUTH_SOCK={} setpriv --reuid {USER} --regid {USER} --init-groups -- ssh-add -q {at}/key",
+        socket.display()
+    ));
+    server
+}
+
+#[test]
+fn a_repository_may_be_fetched_by_ssh_with_the_users_agent() {
+    let lab = Lab::new("");
+    let server = serve(&lab);
+    let url = format!(
+        "ssh://{USER}@127.0.0.1:{}{}/repo.git",
+        server.port,
+        lab.path().display()
+    );
+    let agent = format!("default={}", lab.path().join("agent-socket").display());
+    lab.write("Dockerfile", &format!("FROM scratch\nADD {url} /added/\n"));
+    let out = lab.build_files(&["--ssh", &agent]);
+    assert_eq!(std::fs::read_to_string(out.join("added/file")).unwrap(), "content\n");
+    let outcome = lab.croze(&["build", "--ssh", &agent, "-o", "context-out", &url]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(lab.path().join("context-out/file").exists());
+
+    // Nobody is let in without a key, no host is believed that is not known, and the agent that was given is the one asked.
+    lab.croze(&["build", &url])
+        .fails(7, &["Permission denied (publickey", "--ssh default"]);
+    sh(&format!("rm {}/home/.ssh/known_hosts", lab.path().display()));
+    lab.croze(&["build", "--ssh", &agent, &url])
+        .fails(7, &["Host key verification failed", "known_hosts"]);
 }

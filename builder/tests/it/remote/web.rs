@@ -1,38 +1,11 @@
-//! `ADD` of web files, and contexts that come from web servers or standard input.
+//! `ADD` of web files.
 
-use std::fs::{self, File};
+use std::fs;
+use std::io::{BufRead as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::process::Stdio;
 
-use crate::harness::{Lab, Outcome, Page, WebServer, sh};
-
-/// Makes a tar of one directory of files given as name and content.
-fn tar(files: &[(&str, &str)], option: &str) -> Vec<u8> {
-    let directory = tempfile::tempdir().unwrap();
-    for (name, content) in files {
-        let path = directory.path().join("tree").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-    let at = directory.path().display();
-    sh(&format!(
-        "tar -C {at}/tree --mtime=@1445412480 --owner=0 --group=0 -c{option}f {at}/tar ."
-    ));
-    fs::read(directory.path().join("tar")).unwrap()
-}
-
-/// Builds from standard input.
-fn build_stdin(lab: &Lab, input: &[u8], words: &[&str]) -> Outcome {
-    let path = lab.path().join("stdin");
-    fs::write(&path, input).unwrap();
-    let mut command = lab.command(&[&["build", "--progress=plain", "-o", "out"], words].concat());
-    Outcome::of(command.stdin(Stdio::from(File::open(path).unwrap())).output().unwrap())
-}
-
-fn read(directory: &Path, name: &str) -> String {
-    fs::read_to_string(directory.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
+use super::{read, tar};
+use crate::harness::{Lab, Page, WebServer, sh};
 
 /// BK-074: the second build asks for the headers alone.
 #[test]
@@ -173,6 +146,41 @@ fn redirects_are_followed_with_care() {
         .fails(5, &["invalid response status 404", "Dockerfile:2"]);
 }
 
+/// G6: what ends early is no file, and an address is not a path.
+#[test]
+fn a_download_is_whole_and_lands_where_its_name_says() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = std::io::BufReader::new(stream);
+            let mut line = String::new();
+            while stream.read_line(&mut line).is_ok_and(|length| length > 2) {
+                line.clear();
+            }
+            let short = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nabc";
+            let _client_gone = stream.get_mut().write_all(short);
+        }
+    });
+    let lab = Lab::new(&format!("FROM scratch\nADD http://{address}/file /\n"));
+    lab.croze(&["build", "context"])
+        .fails(6, &["cannot fetch", "/file", "Dockerfile:2"]);
+
+    let server = WebServer::start();
+    let mut text = "FROM scratch\n".to_owned();
+    for (number, path) in ["/%2e%2e", "/x%2F..%2F..%2Fy", "/a/../b", "/..%00"].iter().enumerate() {
+        server.put(path, Page::tagged(*path, "1"));
+        text.push_str(&format!("ADD {} /{number}/\n", server.url(path)));
+    }
+    // What the dots lead to is asked for.
+    server.put("/", Page::tagged("", "1"));
+    server.put("/b", Page::tagged("b", "1"));
+    lab.write("Dockerfile", &text);
+    let out = lab.build_files(&[]);
+    let names = sh(&format!("cd {}; find . -type f | sort", out.display()));
+    assert_eq!(names, "./0/__unnamed__\n./1/y\n./2/b\n./3/__unnamed__\n");
+}
+
 /// BK-384: a header of one's own.
 #[test]
 fn a_server_is_given_the_header_that_is_meant_for_its_host() {
@@ -186,147 +194,21 @@ fn a_server_is_given_the_header_that_is_meant_for_its_host() {
     // What one was given is not another's, even where it is cached.
     lab.croze(&["build", "context"])
         .fails(7, &["invalid response status 401"]);
-}
-
-/// BK-129, BK-130, BK-235, BK-236.
-#[test]
-fn a_context_from_the_web_is_an_archive_or_a_dockerfile() {
+    // Nor is what one address has under an `ETag` another's, though it has the same.
     let server = WebServer::start();
-    let dockerfile = "FROM scratch\nCOPY foo /\n";
-    let context = tar(&[("foo", "content"), ("mydockerfile", dockerfile)], "J");
-    server.put("/context.tar.xz", Page::tagged(context.clone(), "1"));
-    server.put("/text", Page::tagged("FROM scratch\nCOPY <<foo /\ntext\nfoo\n", "1"));
-    let lab = Lab::new("");
-    let build = |words: &[&str]| {
-        let outcome = lab.croze(&[&["build", "--progress=plain", "-o", "out"], words].concat());
-        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-        read(&lab.path().join("out"), "foo")
-    };
-    let archive = server.url("/context.tar.xz");
-    assert_eq!(build(&["-f", "mydockerfile", &archive]), "content");
-    assert_eq!(build(&["-f", "ignored", &server.url("/text")]), "text\n");
-    // The Dockerfile alone may be on the web, too.
-    lab.write("foo", "local");
-    server.put("/Dockerfile", Page::tagged(dockerfile, "1"));
-    assert_eq!(build(&["-f", &server.url("/Dockerfile"), "context"]), "local");
-    // The server's time, else the archive's.
-    let created = |url: &str| {
-        let words = [
-            "--build-arg",
-            "SOURCE_DATE_EPOCH=context",
-            "-o",
-            "type=oci,dest=oci.tar",
-        ];
-        let words = [&["build", "-f", "mydockerfile"], words.as_slice(), &[url]].concat();
-        let outcome = lab.croze(&words);
-        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-        sh(&format!(
-            "skopeo inspect --config oci-archive:{}",
-            lab.path().join("oci.tar").display()
-        ))
-    };
-    let config = created(&archive);
-    assert!(config.contains("2015-10-21T07:28:00Z"), "{config}");
-    let dated = Page {
-        last_modified: Some("Wed, 21 Oct 2020 07:28:00 GMT".to_owned()),
-        ..Page::tagged(context, "2")
-    };
-    server.put("/dated.tar.xz", dated);
-    let config = created(&server.url("/dated.tar.xz"));
-    assert!(config.contains("2020-10-21T07:28:00Z"), "{config}");
-}
-
-/// BK-205, BK-206.
-#[test]
-fn standard_input_is_an_archive_or_a_dockerfile() {
-    let dockerfile = "FROM scratch\nCOPY foo /\n";
-    let files = [
-        ("foo", "content"),
-        ("sub/Dockerfile", dockerfile),
-        ("Dockerfile", dockerfile),
-    ];
-    let lab = Lab::new("");
-    for option in ["", "z", "j", "J"] {
-        let outcome = build_stdin(&lab, &tar(&files, option), &["-"]);
-        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-        assert_eq!(read(&lab.path().join("out"), "foo"), "content");
-    }
-    let outcome = build_stdin(&lab, &tar(&files, ""), &["-f", "sub/Dockerfile", "-"]);
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    // An absolute path is one of this machine.
-    let own = lab.write("own", "FROM scratch\nCOPY foo /own\n").context("own");
-    let outcome = build_stdin(&lab, &tar(&files, ""), &["-f", &own.display().to_string(), "-"]);
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    assert_eq!(read(&lab.path().join("out"), "own"), "content");
-    let outcome = build_stdin(&lab, b"FROM scratch\nCOPY <<x /x\nyes\nx\n", &["-"]);
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    assert_eq!(read(&lab.path().join("out"), "x"), "yes\n");
-    build_stdin(&lab, b"\x00\xff\x00", &["-"]).fails(5, &["neither an archive nor a Dockerfile"]);
-    build_stdin(&lab, b"FROM scratch", &["-f", "-", "-"]).fails(2, &["standard input"]);
-}
-
-/// G2, G5, G7: links of an archive lead nowhere else.
-#[test]
-fn a_dockerfile_that_is_a_link_does_not_leave_its_archive() {
-    let lab = Lab::new("");
-    let at = lab.path().display().to_string();
-    sh(&format!(
-        "echo SENTRY > {at}/victim; mkdir {at}/t; ln -s {at}/victim {at}/t/Dockerfile; tar -C {at}/t -cf {at}/t.tar ."
-    ));
-    let outcome = build_stdin(&lab, &fs::read(lab.path().join("t.tar")).unwrap(), &["-"]);
-    outcome.fails(5, &["cannot read the Dockerfile `Dockerfile`"]);
-    assert!(!outcome.stderr.contains("SENTRY"), "{}", outcome.stderr);
-    assert_eq!(read(lab.path(), "victim"), "SENTRY\n");
-}
-
-/// A named context may be an archive on the web; one that nobody names is not asked for (BK-221).
-#[test]
-fn a_named_context_from_the_web_is_fetched_when_it_is_used() {
-    let server = WebServer::start();
-    server.put("/c.tar", Page::tagged(tar(&[("foo", "named")], ""), "1"));
-    let lab = Lab::new("FROM scratch\nCOPY --from=files /foo /\n");
-    let out = lab.build_files(&[
-        "--build-context",
-        &format!("files={}", server.url("/c.tar")),
-        "--build-context",
-        &format!("unused={}", server.url("/missing.tar")),
-    ]);
-    assert_eq!(read(&out, "foo"), "named");
-    assert!(server.asked().iter().all(|asked| asked.path == "/c.tar"));
-}
-
-/// BK-217, BK-218: for `FROM` and for `COPY --from`, by tag and by digest.
-#[test]
-fn a_named_context_may_be_an_image_layout() {
-    let lab = Lab::new("FROM BASE/busybox\nENV foo=bar\nRUN echo -n content > /file\nWORKDIR /test\n");
-    lab.build(&["-t", "layout:v1", "-o", "type=oci,tar=false,dest=layout"]);
-    let index = fs::read_to_string(lab.path().join("layout/index.json")).unwrap();
-    let digest = &index[index.find("sha256:").unwrap()..][..71];
+    server.put("/one", Page::tagged("one", "same"));
+    server.put("/two", Page::tagged("two", "same"));
+    let (one, two) = (server.url("/one"), server.url("/two"));
     lab.write(
         "Dockerfile",
-        "FROM base\nRUN [ \"$foo\" = bar ] && [ \"$(pwd)\" = /test ]\nCOPY --from=base /file /copied\n",
+        &format!("FROM scratch\nADD {one} /a\nADD {two} /b\nADD {one} {two} /c/\n"),
     );
-    let context = format!("base=oci-layout://layout@{digest}");
-    assert_eq!(
-        read(&lab.build_files(&["--build-context", &context]), "copied"),
-        "content"
-    );
-    assert_eq!(
-        read(
-            &lab.build_files(&["--build-context", "base=oci-layout://layout:v1"]),
-            "copied"
-        ),
-        "content"
-    );
-    lab.croze(&["build", "--build-context", "base=oci-layout://layout:v2", "context"])
-        .fails(5, &["has no image `v2`"]);
-    lab.build(&["--build-context", &context, "-o", "type=oci,dest=child.tar"]);
-    let config = sh(&format!(
-        "skopeo inspect --config oci-archive:{}",
-        lab.path().join("child.tar").display()
-    ));
-    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
-    assert_eq!(config["config"]["WorkingDir"], "/test");
-    let env = config["config"]["Env"].as_array().unwrap();
-    assert!(env.contains(&"foo=bar".into()), "{config}");
+    for _ in 0..2 {
+        let out = lab.build_files(&[]);
+        assert_eq!((read(&out, "a"), read(&out, "b")), ("one".to_owned(), "two".to_owned()));
+        assert_eq!(
+            (read(&out, "c/one"), read(&out, "c/two")),
+            ("one".to_owned(), "two".to_owned())
+        );
+    }
 }

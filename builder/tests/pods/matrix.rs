@@ -1,0 +1,134 @@
+//! The matrix: where the workloads are built, and in which sandbox. One line is one test.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use builder::rung::Rung;
+use serde_json::Value;
+
+use crate::files;
+use crate::harness::{Outcome, croze_binary};
+use crate::pod::Pod;
+use crate::runc::{DISK, Files, MEMORY, RootOn};
+use crate::workloads::{WORKLOADS, Weight, Workload, tag};
+
+/// One cell: a pod, and how croze runs in it.
+struct Cell {
+    pod: &'static str,
+    rung: Rung,
+    /// Whether `auto` takes this sandbox here.
+    is_auto: bool,
+    /// What is built at most.
+    weight: Weight,
+    root_on: RootOn,
+    /// Directory for state.
+    state: &'static str,
+}
+
+const CELL: Cell = Cell {
+    pod: "P1",
+    rung: Rung::Userns,
+    is_auto: true,
+    weight: Weight::Light,
+    root_on: RootOn::Overlay,
+    state: DISK,
+};
+
+/// Makes tests of cells.
+macro_rules! matrix {
+    ($($name:ident: { $($field:ident: $value:expr),* $(,)? })*) => {
+        $(#[test] fn $name() { check(stringify!($name), &Cell { $($field: $value,)* ..CELL }); })*
+    };
+}
+
+matrix! {
+    p1s_direct: { pod: "P1s", rung: Rung::Direct, weight: Weight::Heavy }
+    p1s_userns: { pod: "P1s", is_auto: false }
+    p1x_userns: { pod: "P1x", weight: Weight::Heavy }
+    p4_userns: { pod: "P4", state: MEMORY }
+    p6b_direct: { pod: "P6b", rung: Rung::Direct }
+    p6bu_userns: { pod: "P6bu", root_on: RootOn::Disk }
+    p6bu_direct: { pod: "P6bu", rung: Rung::Direct, is_auto: false }
+    p6r_userns: { pod: "P6r" }
+    p6x_userns: { pod: "P6x", state: MEMORY }
+    p6xu_userns: { pod: "P6xu" }
+}
+
+/// Builds every workload of the cell in the pod and compares what comes out with the reference.
+fn check(place: &str, cell: &Cell) {
+    let pod = Pod::named(cell.pod);
+    let files = Files::new(&pod, cell.root_on);
+    for workload in of(cell.weight) {
+        files.write(&format!("/c/{}.Dockerfile", workload.name), &workload.text());
+    }
+    let environment = format!("set -eu; export CROZE_ROOT={}/state", cell.state);
+    let examined = files.run(&pod, &format!("{environment}; exec /croze/croze doctor --format=json"));
+    let examined: Value = serde_json::from_str(&examined.stdout).unwrap_or_else(|_| panic!("{}", examined.stderr));
+    let taken = examined["rung"].as_str();
+    assert_eq!(taken == Some(cell.rung.name()), cell.is_auto, "{examined:#}");
+    // The strongest is what nobody asks for by name.
+    let sandbox = if cell.is_auto { "auto" } else { cell.rung.name() };
+    let builds = of(cell.weight).map(|workload| build(place, sandbox, workload, "/croze/croze", "/c"));
+    let script = format!("{environment}\n{}", builds.collect::<String>());
+    compare(place, cell.weight, &files.run(&pod, &script));
+}
+
+fn of(weight: Weight) -> impl Iterator<Item = &'static Workload> {
+    WORKLOADS.iter().filter(move |workload| workload.weight <= weight)
+}
+
+/// Returns the line of a script that builds a workload.
+fn build(place: &str, sandbox: &str, workload: &Workload, croze: &str, context: &str) -> String {
+    let (name, tag) = (workload.name, tag(place, workload.name));
+    format!(
+        "{croze} build --sandbox={sandbox} --compression=none -f {context}/{name}.Dockerfile -t {tag} --push {context} >&2\n"
+    )
+}
+
+fn compare(place: &str, weight: Weight, outcome: &Outcome) {
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    for workload in of(weight) {
+        let difference = files::difference(workload.reference(), &files::of_image(&tag(place, workload.name)));
+        assert_eq!(difference, "", "`{}` in {place} differs", workload.name);
+    }
+}
+
+/// Builds as root of the machine, outside of any pod.
+fn check_on_host(place: &str, rung: Rung) {
+    let dir = tempfile::Builder::new()
+        .prefix("croze-host-")
+        .tempdir_in("/var/tmp")
+        .unwrap();
+    let context = dir.path().display().to_string();
+    let mut script = format!("set -eu; export CROZE_ROOT={context}/state\n");
+    for workload in of(Weight::Light) {
+        fs::write(
+            dir.path().join(format!("{}.Dockerfile", workload.name)),
+            workload.text(),
+        )
+        .unwrap();
+        script += &build(
+            place,
+            rung.name(),
+            workload,
+            &croze_binary().display().to_string(),
+            &context,
+        );
+    }
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    compare(place, Weight::Light, &Outcome::of(output));
+}
+
+#[test]
+fn root_of_the_machine_userns() {
+    check_on_host("root-userns", Rung::Userns);
+}
+
+#[test]
+fn root_of_the_machine_direct() {
+    check_on_host("root-direct", Rung::Direct);
+}
