@@ -5,8 +5,8 @@ use std::io;
 use rustix::fs::{Gid as FsGid, Uid as FsUid, fchown};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 use crate::executor::process::{Credentials, Privileges};
@@ -33,15 +33,14 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 pub(super) fn take_on(credentials: &Credentials, privileges: Privileges) -> Result<(), SetupError> {
     let Credentials { uid, gid, groups } = credentials;
     own_output(*uid, *gid)?;
+    let own = capabilities(None).on("read the capabilities of", "the step")?.permitted;
     let capabilities = match privileges {
         Privileges::Docker => {
             limit_capabilities()?;
-            CAPABILITIES
+            // A container may have less than Docker's.
+            CAPABILITIES.intersection(own)
         }
-        Privileges::All => {
-            let own = capabilities(None).on("read the capabilities of", "the step")?;
-            own.permitted
-        }
+        Privileges::All => own,
     };
 
     let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
@@ -79,11 +78,14 @@ fn limit_capabilities() -> Result<(), SetupError> {
         if CAPABILITIES.contains(capability) {
             continue;
         }
-        match remove_capability_from_bounding_set(capability) {
+        match capability_is_in_bounding_set(capability) {
             // The kernel knows no more.
             Err(rustix::io::Errno::INVAL) => break,
-            result => result.on("drop the capability", bit.to_string())?,
-        }
+            // Removing what is not there takes a capability as well.
+            Ok(false) => continue,
+            found => found.on("look for the capability", bit.to_string())?,
+        };
+        remove_capability_from_bounding_set(capability).on("drop the capability", bit.to_string())?;
     }
     Ok(())
 }
