@@ -31,6 +31,7 @@ pub mod lint;
 pub mod describe;
 pub mod ops;
 pub mod export;
+pub mod remote_cache;
 pub mod attest;
 pub mod build;
 pub mod cli;

@@ -41,6 +41,6 @@ pub use name::{InvalidSnapshotName, SnapshotName};
 pub use overlay::{MAX_LOWER_DIRS, MountError, Overlay, Upper, attach};
 pub use root::Root;
 pub use rustix::fs::FileType;
-pub use special_owners::SpecialOwners;
+pub use special_owners::{InvalidSpecialOwners, SpecialOwners};
 pub use stack::{Evidence, StackError, Stacks, Tree, View, Workspace, Writes};
 pub use store::{ActiveSnapshot, SnapshotInfo, SnapshotStore, Usage, measure};

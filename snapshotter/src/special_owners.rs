@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{FsError, OnPath as _};
 use crate::inodes::{Specials, stat_at};
@@ -28,9 +29,29 @@ use crate::walk::{self, Next, Place, Visitor};
 /// The name of the file beside a snapshot.
 const FILE: &str = "owners";
 
-/// User and group of links, FIFOs and sockets by path; who is not listed is root's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// User and group of links, FIFOs and sockets by path; who is not listed is root's. As data it is the file's bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Vec<u8>", try_from = "Vec<u8>")]
 pub struct SpecialOwners(BTreeMap<PathBuf, (u32, u32)>);
+
+/// Bytes that no such file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the owners of special files are damaged")]
+pub struct InvalidSpecialOwners;
+
+impl From<SpecialOwners> for Vec<u8> {
+    fn from(owners: SpecialOwners) -> Self {
+        owners.encode()
+    }
+}
+
+impl TryFrom<Vec<u8>> for SpecialOwners {
+    type Error = InvalidSpecialOwners;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, InvalidSpecialOwners> {
+        Self::decode(&bytes).ok_or(InvalidSpecialOwners)
+    }
+}
 
 impl SpecialOwners {
     /// Notes the user and group of a file; the path starts at the top of the tree.
@@ -66,11 +87,16 @@ impl SpecialOwners {
 
     /// Notes the owners by inode, for a tree that is about to be used. A path that is hidden in it is passed over.
     pub(crate) fn install(&self, tree: &Root, specials: &Specials) -> Result<(), FsError> {
-        for (path, owner) in self.iter() {
-            match tree.stat(path, false)? {
-                Some(stat) if is_special(stat.file_type) => specials.set(stat.inode(), owner),
-                _ => {}
+        self.0.keys().try_for_each(|path| self.install_at(path, tree, specials))
+    }
+
+    /// Notes the owner of one file by inode; one that is not listed becomes root's.
+    pub(crate) fn install_at(&self, path: &Path, tree: &Root, specials: &Specials) -> Result<(), FsError> {
+        match tree.stat(path, false)? {
+            Some(stat) if is_special(stat.file_type) => {
+                specials.set(stat.inode(), self.0.get(path).copied().unwrap_or_default());
             }
+            _ => {}
         }
         Ok(())
     }

@@ -234,7 +234,8 @@ impl Workspace {
         }
     }
 
-    /// Publishes what another process has changed, who says whose the links, FIFOs and sockets in the tree are now.
+    /// Publishes what another process has changed, which says whose the links, FIFOs and sockets are that it has made
+    /// or changed; who is not listed is root's, and what it has not touched stays whose it was.
     pub fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), StackError> {
         match self.0 {
             Working::Layered(layered) => layered.commit_owned(name, owners),

@@ -11,6 +11,7 @@
 //! machine's own. Archives hold version 2; the kernel turns it into version 3 and back where a user namespace needs
 //! that, so the conversion here is for attributes that come in the other form.
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
@@ -150,6 +151,16 @@ impl Reader {
         }
         found.xattrs.sort();
         Ok(found)
+    }
+
+    /// Returns every attribute that can be read, but overlay's own, by name.
+    pub(crate) fn all(&mut self, fd: BorrowedFd<'_>) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+        let mut all = BTreeMap::new();
+        self.each(fd, |name, value| {
+            all.insert(name.to_bytes().to_vec(), value.to_vec());
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// Shows every attribute that can be read, but overlay's own.

@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use super::lowering::lower_error;
 use super::{BuildError, BuildRequest, ignore_patterns};
 use crate::describe::{self, Outline, Targets};
-use crate::dockerfile;
 use crate::dockerfile::ignore::Matcher;
+use crate::dockerfile::{self, Dockerfile};
 use crate::frontend::{self, ResolveError, ResolveImage, ResolvedImage};
 use crate::image::PullError;
 use crate::lint::{Linter, Report};
@@ -37,8 +37,10 @@ pub struct Checked {
 /// known only as far as they can be without it.
 ///
 /// # Errors
-/// If the options of the check or the ignore file cannot be read, or the state directory is somebody else's.
+/// If the file is for another frontend, the options of the check or the ignore file cannot be read, or the state
+/// directory is somebody else's.
 pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result<Checked, BuildError> {
+    refuse_foreign_syntax(&request)?;
     let (dockerfile, errors) = dockerfile::parse_partially(Arc::clone(&request.dockerfile));
     let ignored = ignored(&request)?;
     let Some(request) = request.for_platforms(&dockerfile).into_iter().next() else {
@@ -79,7 +81,7 @@ pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result
 /// # Errors
 /// If the Dockerfile is wrong.
 pub fn outline(request: &BuildRequest) -> Result<Outline, BuildError> {
-    let dockerfile = dockerfile::parse(Arc::clone(&request.dockerfile)).map_err(BuildError::Dockerfile)?;
+    let dockerfile = parse(request)?;
     let requests = request.for_platforms(&dockerfile);
     let outlines = requests.iter().take(1).map(describe::outline);
     let mut outlines = outlines
@@ -93,8 +95,19 @@ pub fn outline(request: &BuildRequest) -> Result<Outline, BuildError> {
 /// # Errors
 /// If the Dockerfile is wrong.
 pub fn targets(request: &BuildRequest) -> Result<Targets, BuildError> {
-    let dockerfile = dockerfile::parse(Arc::clone(&request.dockerfile)).map_err(BuildError::Dockerfile)?;
-    Ok(describe::targets(&dockerfile))
+    Ok(describe::targets(&parse(request)?))
+}
+
+fn parse(request: &BuildRequest) -> Result<Dockerfile, BuildError> {
+    refuse_foreign_syntax(request)?;
+    dockerfile::parse(Arc::clone(&request.dockerfile)).map_err(BuildError::Dockerfile)
+}
+
+/// Refuses a file that another frontend would have to read, before it is taken for a Dockerfile.
+fn refuse_foreign_syntax(request: &BuildRequest) -> Result<(), BuildError> {
+    let source = &request.dockerfile;
+    frontend::refuse_foreign_syntax(source, &request.build_args)
+        .map_err(|error| BuildError::Dockerfile(vec![error.in_file(source)]))
 }
 
 /// Prepares the linter for a request.

@@ -8,13 +8,13 @@ use registry::client::ClientError;
 use registry::content::ContentError;
 use snapshotter::{FsError, StackError};
 
+use super::cache_export::CacheExportError;
 use super::layers::ShipError;
 use crate::attest::{BundleError, ScanError, StatementFileError};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
 use crate::fetch::FetchError;
-use crate::image::LayerError;
-use crate::image::PullError;
+use crate::image::{ImportError, LayerError, PullError};
 use crate::ops::OpError;
 use crate::progress::StepId;
 use crate::state_dir::StateDirError;
@@ -33,6 +33,8 @@ pub enum BuildError {
     Image {
         /// What in the Dockerfile names it.
         origin: Option<Span>,
+        /// A stage or named context whose name is like the image's.
+        near: Option<String>,
         /// Why.
         #[source]
         source: Box<PullError>,
@@ -118,6 +120,21 @@ pub enum BuildError {
     /// Attestations could not be written beside exported files.
     #[error(transparent)]
     Statements(#[from] StatementFileError),
+    /// The result's files could not be had.
+    #[error(transparent)]
+    Files(Box<OpError>),
+    /// A layer that another machine made could not be had.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A cache could not be exported; the image is where it should be.
+    #[error("cannot export the cache to `{place}`")]
+    CacheExport {
+        /// Where to.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<CacheExportError>,
+    },
     /// The image could not be written.
     #[error(transparent)]
     Export(#[from] ExportError),

@@ -23,9 +23,8 @@ impl Outputs<'_> {
         };
         let mut trees = Vec::new();
         for part in parts {
-            if let Some(base) = &part.files.base {
-                self.images.unpack(base, Some(self.step)).await?;
-            }
+            let unpacked = self.ops.unpack(&part.files, Some(self.step)).await;
+            unpacked.map_err(|error| BuildError::Files(Box::new(error)))?;
             let mut attestations = self.attester.attestations(part, None)?;
             attestations.retain(|attestation| !attestation.inline_only);
             trees.push(Attested {

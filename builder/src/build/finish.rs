@@ -7,6 +7,7 @@ use registry::oci::{Descriptor, Digest, Index, Platform, Reference};
 use serde_json::Map;
 
 use super::attest::Attester;
+use super::inline_cache::Inline;
 use super::layers::LayerTasks;
 use super::outputs::Outputs;
 use super::variant::Variant;
@@ -17,7 +18,7 @@ use crate::frontend::{Base, Lowered};
 use crate::graph::VertexId;
 use crate::image::assemble::{self, Choices, NewHistory, NewLayer, assemble};
 use crate::image::{BaseImage, BaseImages};
-use crate::ops::{Rootfs, Value};
+use crate::ops::{Ops, Rootfs, Value};
 use crate::progress::{Progress, StepId};
 
 /// Annotation with which BuildKit marks layers whose times it lowered, and to what.
@@ -69,6 +70,9 @@ pub(super) struct Finish<'a> {
     pub(super) epoch: Option<i64>,
     pub(super) tasks: &'a LayerTasks,
     pub(super) attester: &'a Attester<'a>,
+    pub(super) ops: &'a Ops,
+    /// What the image itself tells the cache of others: `--cache-to type=inline`.
+    pub(super) inline: Option<Inline<'a>>,
 }
 
 impl Finish<'_> {
@@ -106,6 +110,7 @@ impl Finish<'_> {
                 None => None,
             };
             let scanned = scans.get(number).and_then(|scan| value(*scan));
+            self.ensure_readable(scanned.as_ref(), step).await?;
             parts.push(Part {
                 platform,
                 lowered,
@@ -119,6 +124,8 @@ impl Finish<'_> {
             progress: self.progress,
             images: self.images,
             attester: self.attester,
+            ops: self.ops,
+            shipper: self.tasks.shipper(),
             step,
         };
         let mut finished = Finished {
@@ -144,6 +151,17 @@ impl Finish<'_> {
             finished.provenance.extend(summary);
         }
         Ok(finished)
+    }
+
+    /// Makes sure that the topmost layer of a value has its snapshot.
+    async fn ensure_readable(&self, value: Option<&Value>, step: StepId) -> Result<(), BuildError> {
+        match value {
+            Some(Value::Files(files)) => match files.layers.last().and_then(|layer| layer.imported.as_ref()) {
+                Some(imported) => Ok(self.ops.imports.unpack(imported, Some(step)).await?),
+                None => Ok(()),
+            },
+            Some(Value::Context(_)) | None => Ok(()),
+        }
     }
 
     async fn base(&self, base: &Base, platform: &Platform) -> Result<Arc<BaseImage>, BuildError> {
@@ -195,7 +213,7 @@ impl Finish<'_> {
         step: StepId,
     ) -> Result<PlatformImage, BuildError> {
         let blobs = try_join_all(part.files.layers.iter().map(|layer| async {
-            let blob = self.tasks.finish(&layer.snapshot, variant.format).await?;
+            let blob = self.tasks.finish(layer, variant.format).await?;
             let created = layer.created.clone();
             let mut descriptor = blob.descriptor;
             if let Some(time) = variant.format.clamp_mtime {
@@ -237,7 +255,11 @@ impl Finish<'_> {
             annotations,
             epoch: epoch.map(|time| time.to_string()),
         };
-        let made = assemble(below, part.lowered.config.clone(), &history, &choices)?;
+        let mut config = part.lowered.config.clone();
+        if let (Some(inline), Some(target)) = (&self.inline, part.lowered.rootfs) {
+            inline.write(target, &part.files, layers.len(), variant.format, &mut config)?;
+        }
+        let made = assemble(below, config, &history, &choices)?;
         Ok(PlatformImage {
             platform: part.platform.clone(),
             manifest: Document {

@@ -139,6 +139,7 @@ async fn resolve(
         let resolved = resolve_one(&image.reference, &image.platform, images, progress).await;
         resolved.map(drop).map_err(|source| BuildError::Image {
             origin: Some(image.span),
+            near: image.near,
             source: Box::new(source),
         })
     }))
@@ -174,6 +175,7 @@ async fn scanner(
     let image = resolve_one(&options.generator, &platform, images, progress).await;
     let image = image.map_err(|source| BuildError::Image {
         origin: None,
+        near: None,
         source: Box::new(source),
     })?;
     Ok(Some(Scanner::new(options, &image, &platform)?))
@@ -223,10 +225,12 @@ pub(super) fn lower_error(error: LowerError) -> BuildError {
         LowerError::Resolve {
             diagnostic,
             span,
+            near,
             error: ResolveError(error),
         } => match error.downcast::<PullError>() {
             Ok(source) => BuildError::Image {
                 origin: Some(span),
+                near,
                 source,
             },
             Err(_) => BuildError::Dockerfile(vec![*diagnostic]),

@@ -1,26 +1,32 @@
 //! A whole build: the only place where parser, frontend, solver, operations, layers and outputs meet.
 
+mod attempt;
 mod attest;
+mod cache_export;
 mod check;
 mod error;
 mod files;
 mod finish;
+mod inline_cache;
 mod layers;
 mod lowering;
 mod names;
 mod observe;
 mod outputs;
+mod records;
 mod request;
 mod services;
 mod variant;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use registry::oci::{Platform, Reference};
+use registry::oci::Platform;
 use tokio_util::sync::CancellationToken;
 
+pub use cache_export::CacheExportError;
 pub use check::{Checked, check, outline, targets};
 pub use error::BuildError;
 pub use finish::Finished;
@@ -28,20 +34,19 @@ pub use layers::ShipError;
 pub use request::{Annotations, BuildRequest, Fetching};
 pub use services::Services;
 
+use crate::cache::RecordSource;
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile::ignore::Matcher;
 use crate::fetch::{CheckedOut, Fetcher};
 use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
-use crate::image::{BaseImages, LayerFormat};
+use crate::image::{BaseImages, ImportedLayers};
 use crate::op::Op;
-use crate::ops::{LocalContext, OpError, Ops, Surroundings};
+use crate::ops::{LocalContext, OpError, Ops, Surroundings, Value};
 use crate::progress::Progress;
-use crate::solver::{self, Decision, Plan, Problem};
+use crate::remote_cache::Sources;
+use crate::solver::{self, Plan, Problem};
 use crate::state_dir::Class;
-use layers::LayerTasks;
-use observe::BuildObserver;
-use variant::Variant;
 
 /// How a running build is told to end.
 #[derive(Clone, Debug, Default)]
@@ -54,16 +59,22 @@ pub struct Interrupt {
 
 /// A build whose plan is made: nothing has run.
 pub struct Planned {
+    build: Build,
+    plan: Plan<Value>,
+}
+
+/// A build as it was lowered.
+struct Build {
     request: BuildRequest,
     services: Services,
     progress: Progress,
     images: Arc<BaseImages>,
+    imports: Arc<ImportedLayers>,
     lowered: Vec<(Platform, Lowered)>,
     /// The runs of the SBOM generator, one for each platform, if there is one.
     scans: Vec<VertexId>,
     checked_out: CheckedOut,
     problem: Problem<Ops>,
-    plan: Plan<crate::ops::Value>,
 }
 
 /// Reads the Dockerfile, resolves its images, lowers it and plans.
@@ -79,8 +90,11 @@ pub async fn plan(
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
     let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
-    let lowering::Everything { lowered, scans, graph } =
-        lowering::lower(&request, dockerfile, &images, &fetcher, &progress).await?;
+    let lowering = lowering::lower(&request, dockerfile, &images, &fetcher, &progress);
+    let opening = Sources::open(&request.cache_from, &services.client, &progress);
+    let (everything, sources) = tokio::join!(lowering, opening);
+    let lowering::Everything { lowered, scans, graph } = everything?;
+    let imports = Arc::new(services.imports(&progress, sources.origins()));
     let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
     let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
     let contexts = contexts(&request, &services, &graph)?;
@@ -89,6 +103,7 @@ pub async fn plan(
         state: services.state.clone(),
         stacks: services.stacks.clone(),
         images: Arc::clone(&images),
+        imports: Arc::clone(&imports),
         fetcher,
         contexts,
         secrets: request.secrets.clone(),
@@ -113,25 +128,23 @@ pub async fn plan(
         targets,
         evaluator: Arc::new(ops),
         cache: Arc::clone(&services.cache),
+        elsewhere: (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>),
         scope: request.dockerfile.name().to_owned(),
         build: services.build_id.clone(),
     };
-    // A plan may wait for the network; dropped, it ends with what it has started.
-    let plan = tokio::select! {
-        plan = solver::plan(&problem) => plan.map_err(|failure| step_error(&problem, failure))?,
-        () = interrupt.cancel.cancelled() => return Err(BuildError::Cancelled),
-    };
-    Ok(Planned {
+    let build = Build {
         request,
         services,
         progress,
         images,
+        imports,
         lowered,
         scans,
         checked_out,
         problem,
-        plan,
-    })
+    };
+    let plan = build.plan(interrupt).await?;
+    Ok(Planned { build, plan })
 }
 
 /// Returns where a local context was checked out from, if that is to be told.
@@ -152,118 +165,37 @@ impl Planned {
 
     /// Carries the plan out and brings the result where the request wants it.
     ///
+    /// What another machine made may turn out to be gone or damaged when it is needed; then the plan is made again
+    /// without it. What has run meanwhile is in the cache.
+    ///
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
     pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
-        self.needs_no_missing_sandbox()?;
-        let epoch = self.lowered.iter().find_map(|(_, lowered)| lowered.epoch);
-        let variants = Variant::of_request(&self.request, epoch);
-        let tasks = Arc::new(self.layer_tasks(&variants));
-        let layers = self
-            .lowered
-            .iter()
-            .flat_map(|(_, lowered)| &lowered.history)
-            .filter_map(|entry| entry.layer);
-        let mut observer = BuildObserver {
-            progress: self.progress.clone(),
-            steps: self.problem.evaluator.steps.clone(),
-            layers: layers.collect::<HashSet<_>>(),
-            tasks: Arc::clone(&tasks),
-        };
-        let limits = solver::Limits {
-            jobs: self.request.jobs,
-            cancel: interrupt.cancel.clone(),
-        };
-        let solved = solver::execute(&self.problem, self.plan, limits, &mut observer).await;
-        let solved = solved.map_err(|failure| step_error(&self.problem, failure))?;
-        let remembered = self
-            .problem
-            .evaluator
-            .contexts
-            .values()
-            .map(|context| context.remembered.save());
-        for error in remembered.filter_map(Result::err) {
-            self.progress
-                .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));
-        }
-        let fetched = &self.problem.evaluator.revisions;
-        let attester = attest::Attester {
-            request: &self.request,
-            services: &self.services,
-            images: &self.images,
-            graph: &self.problem.graph,
-            fetched: fetched.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            checked_out: &self.checked_out,
-        };
-        let finish = finish::Finish {
-            attester: &attester,
-            request: &self.request,
-            services: &self.services,
-            progress: &self.progress,
-            images: &self.images,
-            variants: &variants,
-            epoch,
-            tasks: &tasks,
-        };
-        let value = |vertex| solved.get(&vertex).map(|solved| solved.value.clone());
-        tokio::select! {
-            finished = finish.run(&self.lowered, &self.scans, value) => finished,
-            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
-        }
-    }
-
-    /// Fails if a step has to run and none can, before any other work is done in vain.
-    fn needs_no_missing_sandbox(&self) -> Result<(), BuildError> {
-        if self.services.sandbox.confinement().is_some() {
-            return Ok(());
-        }
-        let runs = self.plan.iter().filter_map(|(vertex, planned)| {
-            let has_to_run = matches!(planned.decision, Decision::Run(_));
-            (has_to_run && matches!(self.problem.graph.vertex(vertex).op, Op::Run(_))).then_some(vertex)
-        });
-        match runs.into_iter().next() {
-            None => Ok(()),
-            Some(vertex) => {
-                let name = self.problem.graph.vertex(vertex).meta.name.clone();
-                let error = OpError::NoSandbox;
-                Err(step_error(
-                    &self.problem,
-                    solver::Failure::Operation { vertex, name, error },
-                ))
+        let Self { build, mut plan } = self;
+        loop {
+            let outcome = build.attempt(plan, interrupt).await;
+            let losses = build.imports.take_losses();
+            for loss in &losses {
+                let warning = Diagnostic::warning(loss.to_string());
+                build.progress.warn(match loss.source() {
+                    Some(cause) => warning.because(cause),
+                    None => warning,
+                });
+            }
+            match outcome {
+                Err(_) if !losses.is_empty() && !interrupt.cancel.is_cancelled() => {
+                    plan = build.plan(interrupt).await?
+                }
+                outcome => return outcome,
             }
         }
-    }
-
-    fn layer_tasks(&self, variants: &[Variant]) -> LayerTasks {
-        let mut formats: Vec<(LayerFormat, Vec<Reference>)> = Vec::new();
-        for variant in variants {
-            // What is all in the cache is most likely in the registry as well: then the manifest is asked for first.
-            let pushed_early = variant.is_pushed() && !self.plan.is_complete();
-            let destinations = if pushed_early {
-                repositories(&variant.names)
-            } else {
-                Vec::new()
-            };
-            match formats.iter_mut().find(|(format, _)| *format == variant.format) {
-                Some((_, known)) => known.extend(destinations),
-                None => formats.push((variant.format, destinations)),
-            }
-        }
-        LayerTasks::new(self.services.packer(), formats, self.services.client.clone())
     }
 }
 
 impl fmt::Display for Planned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.plan.display(&self.problem.graph).fmt(f)
+        self.plan.display(&self.build.problem.graph).fmt(f)
     }
-}
-
-/// Keeps one reference of each repository.
-fn repositories(references: &[Reference]) -> Vec<Reference> {
-    let mut seen = BTreeSet::new();
-    let is_new = |r: &&Reference| seen.insert((r.registry().to_owned(), r.repository().to_owned()));
-    references.iter().filter(is_new).cloned().collect()
 }
 
 /// Opens the directories that the graph reads.

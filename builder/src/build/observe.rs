@@ -9,6 +9,7 @@ use super::layers::LayerTasks;
 use crate::cache::CacheError;
 use crate::diagnostic::Diagnostic;
 use crate::graph::VertexId;
+use crate::image::LayerFormat;
 use crate::op::key::CacheKey;
 use crate::ops::Value;
 use crate::progress::{Progress, StepId};
@@ -21,6 +22,10 @@ pub(super) struct BuildObserver {
     pub(super) steps: HashMap<VertexId, StepId>,
     /// The vertices whose changes are layers of a wanted image.
     pub(super) layers: HashSet<VertexId>,
+    /// The vertices that stand for something outside.
+    pub(super) sources: HashSet<VertexId>,
+    /// In which formats caches want the layers of every step.
+    pub(super) cached: Vec<LayerFormat>,
     /// Where those are packed.
     pub(super) tasks: Arc<LayerTasks>,
 }
@@ -63,9 +68,14 @@ impl Observer<Value> for BuildObserver {
     }
 
     fn ready(&mut self, vertex: VertexId, value: &Value, _key: CacheKey) {
-        if let (true, Value::Files(files)) = (self.layers.contains(&vertex), value) {
-            for layer in files.layers.iter() {
-                self.tasks.begin(&layer.snapshot);
+        let Value::Files(files) = value else { return };
+        for layer in files.layers.iter() {
+            if self.layers.contains(&vertex) {
+                self.tasks.begin(layer);
+            }
+            // Layers of sources are of no cache.
+            for format in self.cached.iter().filter(|_| !self.sources.contains(&vertex)) {
+                self.tasks.begin_packing(layer, *format);
             }
         }
     }

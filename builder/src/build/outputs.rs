@@ -9,12 +9,14 @@ use registry::oci::{Descriptor, Reference};
 
 use super::attest::Attester;
 use super::finish::Part;
+use super::layers::{ShipError, Shipper};
 use super::variant::Variant;
 use super::{BuildError, Services};
 use crate::export::{
     self, AnnotationTarget, Destination, Document, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec,
 };
 use crate::image::{BaseImage, BaseImages};
+use crate::ops::Ops;
 use crate::progress::{Progress, StepId};
 
 /// What outputs work with.
@@ -23,6 +25,8 @@ pub(super) struct Outputs<'a> {
     pub(super) progress: &'a Progress,
     pub(super) images: &'a Arc<BaseImages>,
     pub(super) attester: &'a Attester<'a>,
+    pub(super) ops: &'a Ops,
+    pub(super) shipper: &'a Shipper,
     pub(super) step: StepId,
 }
 
@@ -35,6 +39,15 @@ enum PushError {
 impl From<ClientError> for PushError {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<ShipError> for PushError {
+    fn from(error: ShipError) -> Self {
+        match error {
+            ShipError::Push(error) => Self::Client(error),
+            error => Self::Other(Box::new(BuildError::Layer(Arc::new(error)))),
+        }
     }
 }
 
@@ -55,13 +68,7 @@ impl Outputs<'_> {
         match &variant.output {
             Some(OutputSpec::Image(_)) if variant.is_pushed() => self.push(variant, image, parts).await,
             Some(OutputSpec::Layout { form, place, .. }) => {
-                for base in parts.iter().filter_map(|part| part.base.as_ref()) {
-                    let fetched = base
-                        .layers
-                        .iter()
-                        .map(|layer| self.images.ensure_blob(base, layer, Some(self.step)));
-                    try_join_all(fetched).await?;
-                }
+                self.bring_layers(image, parts).await?;
                 let (image, names, form, place) = (image.clone(), variant.names.clone(), *form, place.clone());
                 let annotations = match image.without_index() {
                     Some(only) => (AnnotationTarget::ManifestDescriptor, Some(only.platform.clone())),
@@ -80,8 +87,28 @@ impl Outputs<'_> {
                 })
                 .await
             }
+            // Whoever uses the image by its name finds its layers in the store only.
+            None if !variant.names.is_empty() => self.bring_layers(image, parts).await,
             _ => Ok(()),
         }
+    }
+
+    /// Brings those layers of an image into the store that nobody has needed so far.
+    async fn bring_layers(&self, image: &Image, parts: &[Part<'_>]) -> Result<(), BuildError> {
+        for base in parts.iter().filter_map(|part| part.base.as_ref()) {
+            let fetched = base
+                .layers
+                .iter()
+                .map(|layer| self.images.ensure_blob(base, layer, Some(self.step)));
+            try_join_all(fetched).await?;
+        }
+        let layers = parts.iter().flat_map(|part| part.files.layers.iter());
+        let imported = layers.filter_map(|layer| layer.imported.as_ref());
+        let used = image.layers();
+        let used = imported.filter(|layer| used.iter().any(|used| used.digest == layer.blob.descriptor.digest));
+        let fetched = used.map(|layer| self.shipper.imports.ensure_blob(layer, Some(self.step)));
+        try_join_all(fetched).await.map(drop)?;
+        Ok(())
     }
 
     async fn push(&self, variant: &Variant, image: &Image, parts: &[Part<'_>]) -> Result<(), BuildError> {
@@ -121,15 +148,21 @@ impl Outputs<'_> {
             return Ok(());
         }
         let blobs = parts.iter().zip(image.manifests()).flat_map(|(part, built)| {
-            let base = part.base.as_ref().filter(|_| !variant.options.force_compression);
-            let from_base = base.map_or(0, |base| base.layers.len());
+            let below = part.base.as_ref().map_or(0, |base| base.layers.len());
             let layers = built.layers.iter().enumerate();
-            layers.map(move |(position, layer)| (base.filter(|_| position < from_base), position, layer))
+            layers.map(move |(position, layer)| match position.checked_sub(below) {
+                Some(own) => (None, part.files.layers.get(own), layer),
+                None => (part.base.as_ref().map(|base| (base, position)), None, layer),
+            })
         });
-        let layers = try_join_all(blobs.map(|(base, position, layer)| async move {
-            match base {
-                Some(base) => self.push_base_layer(name, base, position).await,
-                None => Ok(self.push_blob(name, layer, &[]).await?),
+        let layers = try_join_all(blobs.map(|(base, own, layer)| async move {
+            match base.filter(|_| !variant.options.force_compression) {
+                Some((base, position)) => self.push_base_layer(name, base, position).await,
+                None => {
+                    let imported = own.and_then(|layer| layer.imported.as_ref());
+                    let pushed = self.shipper.push(name, layer, imported, &[], &self.report(layer)).await;
+                    pushed.map_err(PushError::from)
+                }
             }
         }));
         let configs = try_join_all(image.manifests().iter().map(|built| async move {
@@ -183,16 +216,20 @@ impl Outputs<'_> {
 
     async fn push_blob(&self, to: &Reference, blob: &Descriptor, from: &[Reference]) -> Result<(), ClientError> {
         let source = BlobSource::File(self.services.content.blob_path(blob.digest));
-        let name = blob.digest.to_string();
-        let report = |sent| {
-            self.progress
-                .transfer(self.step, name.as_str(), sent, Some(blob.size), sent == blob.size)
-        };
         self.services
             .client
-            .push_blob(to, blob, source, from, &report)
+            .push_blob(to, blob, source, from, &self.report(blob))
             .await
             .map(drop)
+    }
+
+    /// Returns what shows how much of a blob has been sent.
+    fn report<'a>(&'a self, blob: &'a Descriptor) -> impl Fn(u64) + Send + Sync + 'a {
+        let name = blob.digest.to_string();
+        move |sent| {
+            self.progress
+                .transfer(self.step, name.as_str(), sent, Some(blob.size), sent == blob.size);
+        }
     }
 }
 

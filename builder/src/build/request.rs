@@ -19,6 +19,7 @@ use crate::frontend::{self, DeviceConsent, Entitlement, NamedContext, NoCache, T
 use crate::image::LayoutImage;
 use crate::op::Network;
 use crate::ops::{LocalDirectory, Secrets};
+use crate::remote_cache::{CacheFrom, CacheTo};
 
 /// A build.
 #[derive(Clone, Debug)]
@@ -53,6 +54,10 @@ pub struct BuildRequest {
     pub attest: AttestOptions,
     /// How new layers are compressed.
     pub compression: Compression,
+    /// `--cache-from`.
+    pub cache_from: Vec<CacheFrom>,
+    /// `--cache-to`.
+    pub cache_to: Vec<CacheTo>,
     /// `--no-cache`, `--no-cache-filter`.
     pub no_cache: NoCache,
     /// Whether registries are asked about images that the store has under their tag.

@@ -11,7 +11,7 @@ use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
-use crate::image::{BaseImages, LayerPacker};
+use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin};
 use crate::progress::Progress;
 use crate::rung::Sandbox;
 use crate::secrets::Secrets;
@@ -113,6 +113,16 @@ impl Services {
             local,
         )
         .with_layouts(request.layouts.iter().cloned()))
+    }
+
+    pub(super) fn imports(&self, progress: &Progress, origins: Vec<Origin>) -> ImportedLayers {
+        ImportedLayers::new(
+            self.client.clone(),
+            self.content.clone(),
+            self.stacks.clone(),
+            progress.clone(),
+            origins,
+        )
     }
 
     /// Makes what fetches sources on the network, with credentials out of `secrets`.

@@ -15,6 +15,7 @@ pub(crate) fn suite<S: CacheStore>(make: impl Fn() -> S, forget: impl Fn(&S, Cac
     a_link_to_a_forgotten_record_is_a_miss(&make(), &forget);
     a_record_replaced_by_a_link_leads_on(&make());
     a_key_linked_to_itself_stays_a_record(&make());
+    an_adopted_record_keeps_its_key_and_changes_nothing_under_it(&make());
     many_threads_see_whole_records(&make());
 }
 
@@ -93,6 +94,16 @@ fn a_key_linked_to_itself_stays_a_record(store: &impl CacheStore) {
     store.save(&record("a", json!(1))).unwrap();
     store.link(key("a"), key("a")).unwrap();
     assert_eq!(store.lookup(key("a")), Some(record("a", json!(1))));
+}
+
+fn an_adopted_record_keeps_its_key_and_changes_nothing_under_it(store: &impl CacheStore) {
+    store.save(&record("canonical", json!("ours"))).unwrap();
+    let theirs = record("canonical", json!("theirs"));
+    store.adopt(key("asked"), &theirs).unwrap();
+    store.link(key("alias"), key("asked")).unwrap();
+    assert_eq!(store.lookup(key("asked")), Some(theirs.clone()));
+    assert_eq!(store.lookup(key("alias")), Some(theirs));
+    assert_eq!(store.lookup(key("canonical")), Some(record("canonical", json!("ours"))));
 }
 
 fn many_threads_see_whole_records(store: &impl CacheStore) {

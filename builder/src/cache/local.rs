@@ -47,7 +47,10 @@ struct Stored {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Entry {
+    /// Under its canonical key.
     Record(Record),
+    /// Under another: it came from elsewhere.
+    Adopted(Record),
     Link(CacheKey),
 }
 
@@ -114,7 +117,7 @@ impl CacheStore for LocalCache {
         let mut key = key;
         for _ in 0..=MOST_LINKS {
             match self.read(key)? {
-                Entry::Record(record) => return Some(record),
+                Entry::Record(record) | Entry::Adopted(record) => return Some(record),
                 Entry::Link(next) => key = next,
             }
         }
@@ -123,6 +126,10 @@ impl CacheStore for LocalCache {
 
     fn save(&self, record: &Record) -> Result<(), CacheError> {
         self.write(record.key, Entry::Record(record.clone()))
+    }
+
+    fn adopt(&self, key: CacheKey, record: &Record) -> Result<(), CacheError> {
+        self.write(key, Entry::Adopted(record.clone()))
     }
 
     fn link(&self, alias: CacheKey, key: CacheKey) -> Result<(), CacheError> {

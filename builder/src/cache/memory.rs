@@ -69,6 +69,11 @@ impl CacheStore for MemoryCache {
         Ok(())
     }
 
+    fn adopt(&self, key: CacheKey, record: &Record) -> Result<(), CacheError> {
+        self.lock().insert(key, Entry::Record(record.clone()));
+        Ok(())
+    }
+
     /// # Panics
     /// If nothing is saved under `key`: links must come after their record, or a crash between the two leaves
     /// a link to nowhere.

@@ -7,11 +7,14 @@
 //! |---|---|---|
 //! | [`LocalCache`] | one small file per key in the state directory | every build |
 //! | [`MemoryCache`] | memory, strict about misuse | tests |
+//!
+//! What other machines have made comes through a [`RecordSource`].
 
 mod frame;
 mod local;
 mod memory;
 mod record;
+mod source;
 mod store;
 #[cfg(test)]
 mod conformance;
@@ -21,4 +24,5 @@ mod tests;
 pub use local::LocalCache;
 pub use memory::MemoryCache;
 pub use record::{Lineage, Reading, Record};
+pub use source::RecordSource;
 pub use store::{CacheError, CacheStore};

@@ -24,7 +24,14 @@ pub trait CacheStore: Send + Sync {
     /// When the store cannot be written. Nothing has changed then.
     fn save(&self, record: &Record) -> Result<(), CacheError>;
 
-    /// Makes `alias` lead to the record that was saved under `key`, in place of what was there.
+    /// Saves a record under a key that is not its canonical one, in place of what was there: a record of another
+    /// machine, which says for itself what its canonical key is. What is under that key stays as it is.
+    ///
+    /// # Errors
+    /// When the store cannot be written. Nothing has changed then.
+    fn adopt(&self, key: CacheKey, record: &Record) -> Result<(), CacheError>;
+
+    /// Makes `alias` lead to the record that was saved, or adopted, under `key`, in place of what was there.
     ///
     /// A link of a key to itself changes nothing.
     ///

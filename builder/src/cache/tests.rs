@@ -41,6 +41,10 @@ impl CacheStore for Fixture {
         self.cache.save(record)
     }
 
+    fn adopt(&self, key: CacheKey, record: &super::Record) -> Result<(), CacheError> {
+        self.cache.adopt(key, record)
+    }
+
     fn link(&self, alias: CacheKey, key: CacheKey) -> Result<(), CacheError> {
         self.cache.link(alias, key)
     }

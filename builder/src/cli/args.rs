@@ -1,5 +1,7 @@
 //! The command line as typed. What it means is decided in the command's own file.
 
+mod cache;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::rung::Rung;
+
+pub use cache::{CacheArgs, CacheCommand, CachePruneArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -75,6 +79,9 @@ pub enum Command {
     Du(FormatArgs),
     /// Remove what the store need not keep
     Prune(PruneArgs),
+    /// List or remove what a cache holds that machines share
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Remember credentials for a registry
     Login(LoginArgs),
     /// Forget credentials for a registry
@@ -203,6 +210,13 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub iidfile: Option<PathBuf>,
 
+    /// Look for results of other machines: a reference, `type=registry,ref=REF`, or `type=local,src=DIR`
+    #[arg(long = "cache-from", value_name = "SPEC", help_heading = "Cache")]
+    pub cache_from: Vec<String>,
+    /// Bring results to other machines: `type=registry,ref=REF`, `type=local,dest=DIR` (both with `,mode=max` for those
+    /// of every step), or `type=inline`
+    #[arg(long = "cache-to", value_name = "SPEC", help_heading = "Cache")]
+    pub cache_to: Vec<String>,
     /// Do not ask the cache
     #[arg(long, help_heading = "Cache")]
     pub no_cache: bool,

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
-use registry::client::ClientOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -36,12 +35,7 @@ pub(super) fn run(
     let ready = ready.transpose()?;
     let secrets = request::secrets(args, environment)?;
     let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
-    let options = ClientOptions {
-        credentials: environment.credentials(),
-        insecure: request::insecure_registries(args)?,
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
-    };
+    let options = request::client_options(args, environment)?;
     let services = Services::open(root, options, sandbox).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
@@ -92,7 +86,7 @@ pub(super) fn run(
 }
 
 /// Fetches the context; a signal ends that.
-async fn fetching(
+pub(super) async fn fetching(
     args: &BuildArgs,
     build_args: &BTreeMap<String, String>,
     place: &Place,

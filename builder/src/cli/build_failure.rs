@@ -1,11 +1,14 @@
 //! From what went wrong in a build to what is said and which code is returned.
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::args::ExitCodeArg;
 use super::failure::{Failure, Kind, resource_or};
+use super::pointer;
 use super::store::state_failure;
-use crate::build::{BuildError, BuildRequest, ShipError};
+use crate::build::{BuildError, BuildRequest, CacheExportError, ShipError};
 use crate::context::SelectError;
 use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
@@ -14,9 +17,12 @@ use crate::fetch::FetchError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::Recorder;
+use crate::remote_cache::RemoteCacheError;
 
 /// What to do when the disk is full.
 const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
+/// The shell that runs what is not written as JSON.
+const SHELL: &str = "/bin/sh";
 /// Lines of a failed step's log that are shown.
 const TAIL: usize = 20;
 
@@ -72,7 +78,13 @@ impl Fixed {
                 diagnostics,
                 tail: None,
             },
-            BuildError::Image { origin, source } => self.at(origin, pull_failure(&source)),
+            BuildError::Image { origin, near, source } => {
+                let failure = self.at(origin, pull_failure(&source));
+                match near {
+                    Some(near) => failure.help(format!("did you mean `{near}`, which the build knows?")),
+                    None => failure,
+                }
+            }
             BuildError::Epoch { origin, source } => {
                 let mut failure = self.at(origin, fetch_failure(&source));
                 for diagnostic in &mut failure.diagnostics {
@@ -88,6 +100,7 @@ impl Fixed {
                 step,
                 source,
             } => {
+                let origin = origin.map(|span| self.word(span, &source));
                 let mut failure = self.at(origin, self.step_failure(&source));
                 if let (
                     OpError::Exit { .. } | OpError::NoSpace { .. } | OpError::Exec { .. },
@@ -117,8 +130,12 @@ impl Fixed {
             }
             BuildError::Layer(error) => match &*error {
                 ShipError::Push(error) => Failure::of_client(error),
+                ShipError::Import(_) => out_of(&*error, Kind::Network),
                 ShipError::Pack(_) | ShipError::Lost => out_of(&*error, Kind::Environment),
             },
+            BuildError::Files(error) => self.step_failure(&error),
+            BuildError::Import(error) => out_of(&error, Kind::Network),
+            BuildError::CacheExport { place, source } => export_failure(&place, &source),
             BuildError::Panicked { .. } => {
                 Failure::because(Kind::Bug, &error).help("please report it, with the Dockerfile and what was printed")
             }
@@ -143,6 +160,16 @@ impl Fixed {
         failure
     }
 
+    /// Returns the word of an instruction that is the matter, if it can be told.
+    fn word(&self, instruction: Span, error: &OpError) -> Span {
+        let path = match error {
+            OpError::Context(error) => error.path(),
+            _ => None,
+        };
+        let word = path.and_then(|path| pointer::find(&self.dockerfile, instruction, path));
+        word.unwrap_or(instruction)
+    }
+
     fn step_failure(&self, error: &OpError) -> Failure {
         match error {
             OpError::Exit { exit, .. } => {
@@ -160,8 +187,17 @@ impl Fixed {
             } => Failure::because(Kind::Environment, error).help(
                 "choose a lower `--ulimit`, or raise the hard limit of the shell, the job or the pod that runs croze",
             ),
+            OpError::Exec {
+                source: RunError::Setup(SetupError::Exec { program, source }),
+                ..
+            } if program == Path::new(SHELL) && source.to_io_error().kind() == ErrorKind::NotFound => {
+                Failure::because(Kind::Run, error).help(
+                    "the stage has no shell: start it from an image that has one, or write the command as `[\"program\", …]`",
+                )
+            }
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
+            OpError::Import(error) => out_of(error, Kind::Network),
             OpError::Context(error) => self.context_failure(error),
             OpError::Fetch(error) => fetch_failure(error),
             OpError::Device(DeviceError::Unsupported { .. }) => Failure::because(Kind::Environment, error)
@@ -243,6 +279,29 @@ pub(super) fn fetch_failure(error: &FetchError) -> Failure {
     match error.help() {
         Some(help) => failure.help(help),
         None => failure,
+    }
+}
+
+/// Says why the cache is not where it should be, though the image is.
+fn export_failure(place: &str, error: &CacheExportError) -> Failure {
+    let failure = match error {
+        CacheExportError::Cache(RemoteCacheError::Client(error)) | CacheExportError::Push(ShipError::Push(error)) => {
+            Failure::of_client(error)
+        }
+        CacheExportError::Cache(RemoteCacheError::Foreign { .. }) => Failure::because(Kind::Usage, error),
+        _ => out_of(error, Kind::Environment),
+    };
+    let diagnostics = failure.diagnostics.into_iter().map(|d| Diagnostic {
+        message: format!("cannot export the cache to `{place}`: {}", d.message),
+        ..d
+    });
+    let failure = Failure {
+        diagnostics: diagnostics.collect(),
+        ..failure
+    };
+    match failure.diagnostics.iter().any(|d| d.help.is_some()) {
+        true => failure,
+        false => failure.help("the image is complete; `ignore-error=true` makes this a warning"),
     }
 }
 

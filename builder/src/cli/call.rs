@@ -4,19 +4,21 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use base64::Engine as _;
-use registry::client::{Client, ClientOptions};
+use registry::client::Client;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::args::{BuildArgs, Format};
-use super::build::print;
-use super::build_failure::Fixed;
+use super::args::{BuildArgs, Format, GlobalArgs};
+use super::build::{fetching, print};
+use super::build_failure::{self, Fixed};
 use super::environment::Environment;
 use super::excerpt::excerpt;
 use super::failure::{Failure, Kind};
+use super::locate::{self, Located};
+use super::sandbox::{self, Say};
 use super::values::ValueError;
 use super::{block_on, request};
-use crate::build::{self, Checked};
+use crate::build::{self, Checked, Services};
 use crate::describe::{Location, Needed, Outline, Targets};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 
@@ -71,24 +73,17 @@ fn parse(text: &str) -> Result<Option<Question>, String> {
 pub(super) fn run(
     question: Question,
     args: &BuildArgs,
+    global: &GlobalArgs,
     root: &Path,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
-    let request = request::of_directory(args, environment)?;
+    let request = request::build_request(args, environment, located(args, global, root, environment)?)?;
     let fixed = Fixed::of(&request, None);
     let failure = |error| fixed.failure(error, None);
     match question.about {
         About::Check => {
-            let options = ClientOptions {
-                credentials: environment.credentials(),
-                insecure: args.insecure_registries.iter().cloned().collect(),
-                extra_ca: args.registry_cas.clone(),
-                ..ClientOptions::default()
-            };
-            let checked = block_on(async {
-                let checked = build::check(request, Client::new(options), root).await;
-                checked.map_err(failure)
-            })?;
+            let client = Client::new(request::client_options(args, environment)?);
+            let checked = block_on(async { build::check(request, client, root).await.map_err(failure) })?;
             report(checked, question.format, &fixed)
         }
         About::Outline => {
@@ -100,6 +95,22 @@ pub(super) fn run(
             answer(question.format, &targets, targets_text(&targets))
         }
     }
+}
+
+/// Finds the context and the Dockerfile. Only what must be fetched needs the state directory, and the sandbox to unpack
+/// it in.
+fn located(args: &BuildArgs, global: &GlobalArgs, root: &Path, environment: &Environment) -> Result<Located, Failure> {
+    let place = locate::place(args)?;
+    if let Some(located) = locate::at_hand(args, &place)? {
+        return Ok(located);
+    }
+    let secrets = request::secrets(args, environment)?;
+    let (sandbox, _) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, Say::of_store(global))?;
+    let options = request::client_options(args, environment)?;
+    let services = Services::open(root, options, sandbox).map_err(build_failure::unread)?;
+    let fetcher = services.fetcher(&secrets, &request::fetching(args, environment));
+    let build_args = request::build_args(args, environment)?;
+    block_on(fetching(args, &build_args, &place, &services, &fetcher))
 }
 
 fn answer(format: Format, value: &impl Serialize, text: String) -> Result<ExitCode, Failure> {

@@ -3,6 +3,7 @@
 pub mod args;
 mod build;
 mod build_failure;
+mod caches;
 mod call;
 mod config_source;
 mod contexts;
@@ -13,6 +14,7 @@ mod environment;
 mod excerpt;
 mod failure;
 mod locate;
+mod pointer;
 mod render;
 mod request;
 mod sandbox;
@@ -75,19 +77,20 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Build(args) => {
             return match call::question(args)? {
-                Some(question) => call::run(question, args, &root()?, environment),
+                Some(question) => call::run(question, args, &cli.global, &root()?, environment),
                 None => build::run(args, &cli.global, &root()?, environment),
             };
         }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
         Command::Du(args) => {
-            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
+            sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;
         }
         Command::Prune(args) => {
-            sandbox::enter(None, &root()?, environment, sandbox::Say::of_store(&cli.global))?;
+            sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::prune(&root()?, args)?)?;
         }
+        Command::Cache(command) => build::print(&block_on(caches::run(command, environment))?)?,
         Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,
         Command::Logout(args) => build::print(&block_on(credentials::logout(args, environment))?)?,
         Command::Completions { shell } => {

@@ -1,6 +1,6 @@
 //! Diagnostics as text: file, line, excerpt, caret, causes and what to do.
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use super::failure::Failure;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -48,7 +48,9 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, colored: bool) -> String {
                     .annotations(annotations),
             )
         }
-        _ => annotate_snippets::Group::with_title(title),
+        // Nothing in the file to point at: it is empty, or all of it is meant.
+        Some(source) => title.element(Origin::path(printable(source.name()))),
+        None => annotate_snippets::Group::with_title(title),
     };
     let url = diagnostic
         .url

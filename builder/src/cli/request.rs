@@ -6,14 +6,16 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use registry::client::ClientOptions;
 use registry::oci::{Platform, Reference};
 
 use super::args::{BuildArgs, NetworkArg};
+use super::caches;
 use super::contexts;
 use super::entitlements;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
-use super::locate::{self, Located};
+use super::locate::Located;
 use super::ssh;
 use super::values::{self, ValueError};
 use crate::attest::AttestOptions;
@@ -72,6 +74,8 @@ pub(super) fn build_request(
         outputs,
         attest,
         compression: values::compression(&args.compression).map_err(usage)?,
+        cache_from: caches::sources(args)?,
+        cache_to: caches::targets(args)?,
         no_cache: if args.no_cache {
             NoCache::All
         } else if args.no_cache_filter.is_empty() {
@@ -107,20 +111,6 @@ pub(super) fn build_request(
 
 pub(super) fn usage(error: ValueError) -> Failure {
     Failure::because(Kind::Usage, &error)
-}
-
-/// The same for a context that is at hand: what a Dockerfile is asked about must not need the network.
-///
-/// # Errors
-/// Usage for a context that would have to be fetched; else as [`build_request`].
-pub(super) fn of_directory(args: &BuildArgs, environment: &Environment) -> Result<BuildRequest, Failure> {
-    match locate::at_hand(args, &locate::place(args)?)? {
-        Some(located) => build_request(args, environment, located),
-        None => {
-            let message = Diagnostic::error("`--call` and `--check` take a directory as context");
-            Err(Failure::new(Kind::Usage, message))
-        }
-    }
 }
 
 fn parse_all<T>(
@@ -169,10 +159,25 @@ fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
     Ok(tags)
 }
 
-/// Returns the registries that `--insecure-registry` names, and those of outputs with `registry.insecure=true`.
-pub(super) fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
+/// Returns how registries are talked to.
+///
+/// # Errors
+/// Usage for tags and outputs that cannot be read: an output may name a registry to talk to.
+pub(super) fn client_options(args: &BuildArgs, environment: &Environment) -> Result<ClientOptions, Failure> {
+    Ok(ClientOptions {
+        credentials: environment.credentials(),
+        insecure: insecure_registries(args)?,
+        extra_ca: args.registry_cas.clone(),
+        ..ClientOptions::default()
+    })
+}
+
+/// Returns the registries that `--insecure-registry` names, and those of outputs and caches with
+/// `registry.insecure=true`.
+fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
     let tags = tags(args)?;
     let mut registries: BTreeSet<String> = args.insecure_registries.iter().cloned().collect();
+    registries.extend(caches::insecure_registries(args)?);
     for output in outputs(args, &tags)? {
         if let OutputSpec::Image(image) = output
             && image.insecure

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use snapshotter::Ownership;
+
 use super::args::GlobalArgs;
 use super::doctor;
 use super::environment::Environment;
@@ -11,6 +13,7 @@ use super::failure::{Failure, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::doctor::chain;
 use crate::rung::{self, Confinement, NoRung, Rung, Sandbox, Trial};
+use crate::state_dir::StateDir;
 
 /// How much is said about the sandbox that was entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +59,15 @@ pub(super) fn enter(
             Err(failure(&error))
         }
     }
+}
+
+/// Enters a sandbox for a command that only looks after the store, unless all files in it are the user's own.
+pub(super) fn enter_for_store(root: &Path, environment: &Environment, global: &GlobalArgs) -> Result<(), Failure> {
+    if !StateDir::exists(root, Ownership::Real) {
+        return Ok(());
+    }
+    let say = if global.verbose { Say::Reasons } else { Say::Nothing };
+    enter(None, root, environment, say).map(drop)
 }
 
 /// Enters the wanted sandbox, or the strongest, for a build; without any the build can still do all but run steps.

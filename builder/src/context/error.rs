@@ -81,11 +81,24 @@ pub enum SelectError {
 }
 
 impl SelectError {
+    /// Returns the path that is the matter, from the root of the tree.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::NotFound { path, .. } | Self::Ignored { path, .. } | Self::TooManyLinks { path } => path.to_str(),
+            Self::LinkOutside { link, .. } | Self::DanglingLink { link, .. } => link.to_str(),
+            Self::BadPattern { pattern } => Some(pattern),
+            Self::ChangedWhileReading { .. } | Self::Unreadable(_) => None,
+        }
+    }
+
     /// Returns what to do about it.
     pub fn help(&self) -> Option<String> {
         match self {
             Self::NotFound { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
-            Self::Ignored { line, .. } => Some(format!("add a `!` pattern below line {line} of the ignore file")),
+            Self::Ignored { path, line } => {
+                let path = path.strip_prefix("/").unwrap_or(path);
+                Some(format!("add `!{}` below line {line} of the ignore file", Shown(path)))
+            }
             Self::LinkOutside { .. } => Some("copy the link's target into the context, or name it directly".to_owned()),
             Self::ChangedWhileReading { .. } => Some("keep other programs from writing to it".to_owned()),
             _ => None,

@@ -31,6 +31,7 @@ pub use image::{AttestationManifest, Document, Image, PlatformImage};
 pub use layout::{Form, Layout};
 pub use local::{LocalOptions, LocalSummary, Ownership, remove_stale, write_local};
 pub use metadata::{image_id, metadata, provenance_metadata, write_image_id, write_metadata};
+pub(crate) use options::take_compression;
 pub use options::{Annotation, AnnotationTarget, ArtifactForm, ImageOptions, OutputEpoch};
 pub use output_file::OutputFile;
 pub use spec::{Destination, FilesOptions, ImageOutput, LayoutPlace, LocalMode, OutputSpec, OutputSpecError};

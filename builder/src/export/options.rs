@@ -6,7 +6,7 @@ use registry::compress::Compression;
 use registry::oci::{Platform, Reference};
 
 use super::OutputSpecError;
-use crate::attributes::Attributes;
+use crate::attributes::{AttributeError, Attributes};
 use crate::image::MediaTypes;
 
 /// What `--output` may choose about the image itself.
@@ -138,7 +138,8 @@ impl ImageOptions {
     }
 }
 
-fn take_compression(attributes: &mut Attributes) -> Result<Option<Compression>, OutputSpecError> {
+/// Takes `compression` and `compression-level`.
+pub(crate) fn take_compression(attributes: &mut Attributes) -> Result<Option<Compression>, AttributeError> {
     let expected = "`uncompressed`, `gzip` or `zstd`";
     let compression = attributes.take_as("compression", expected, |text| match text {
         "uncompressed" => Some(Compression::None),

@@ -59,7 +59,7 @@ pub(super) fn open(parsed: &ParsedStage<'_>, lowering: &mut Lowering<'_>) -> Res
         label: parsed.label.clone(),
         no_cache: lowering.request.no_cache.covers(name),
         has_cmd: false,
-        in_trigger_of_image: false,
+        trigger_from: None,
     })
 }
 

@@ -14,6 +14,8 @@ pub enum LowerError {
         diagnostic: Box<Diagnostic>,
         /// Where it is named.
         span: Span,
+        /// A stage or named context whose name is like the image's: perhaps that was meant.
+        near: Option<String>,
         /// Why it could not be resolved.
         error: ResolveError,
     },
@@ -38,6 +40,7 @@ pub(super) enum Failure {
     Resolve {
         diagnostic: Box<Diagnostic>,
         span: Span,
+        near: Option<String>,
         error: ResolveError,
     },
     /// A stage that it is made from failed, which has been reported.

@@ -22,7 +22,7 @@ use super::stage::{OpenStage, StageState};
 use super::stages::{NamedSource, ParsedStage, StageTable, Step};
 use super::{ResolveImage, ResolvedImage};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
-use crate::dockerfile::{InstructionKind, did_you_mean};
+use crate::dockerfile::InstructionKind;
 use crate::graph::{GraphBuilder, Meta, VertexId};
 use crate::op::{ImageOp, LocalOp, Op, WorkdirOp};
 
@@ -84,11 +84,13 @@ impl<'a> Lowering<'a> {
                 Err(Failure::Resolve {
                     diagnostic,
                     span,
+                    near,
                     error,
                 }) => {
                     return Err(LowerError::Resolve {
                         diagnostic: Box::new(in_file(*diagnostic)),
                         span,
+                        near,
                         error,
                     });
                 }
@@ -116,21 +118,21 @@ impl<'a> Lowering<'a> {
             Err(Failure::Resolve {
                 diagnostic,
                 span,
+                near,
                 error,
             }) => Some(LowerError::Resolve {
                 diagnostic: Box::new(diagnostic.in_file(source)),
                 span,
+                near,
                 error,
             }),
         });
         failures.collect()
     }
 
-    /// Tells the observer of something in a stage, unless it is in a trigger of its image.
-    pub(super) fn see(&self, seen: Seen<'_>, stage: &OpenStage) {
-        if !stage.in_trigger_of_image {
-            self.observer.borrow_mut().see(seen);
-        }
+    /// Tells the observer of something.
+    pub(super) fn see(&self, seen: Seen<'_>) {
+        self.observer.borrow_mut().see(seen);
     }
 
     /// Returns a stage, lowered now if it is not yet.
@@ -157,7 +159,7 @@ impl<'a> Lowering<'a> {
         }
         let triggers = onbuild::take(&mut stage, parsed)?;
         stage.names.add_triggers(triggers.len());
-        stage.in_trigger_of_image = true;
+        stage.trigger_from = Some(parsed.syntax.span);
         for trigger in &triggers {
             let step = table.step(index, &trigger.instruction, trigger.source.text(), true, self.request);
             let lowered = step.map_err(Failure::from).and_then(|step| {
@@ -169,7 +171,7 @@ impl<'a> Lowering<'a> {
             });
             lowered.map_err(|failure| trigger.locate(failure, parsed))?;
         }
-        stage.in_trigger_of_image = false;
+        stage.trigger_from = None;
         for step in &parsed.steps {
             self.lower_step(index, step, &mut stage)?;
         }
@@ -197,7 +199,7 @@ impl<'a> Lowering<'a> {
             used: &parsed.used,
             base,
         };
-        self.see(seen, stage);
+        self.see(seen);
     }
 
     fn lower_step(&mut self, index: usize, step: &Step<'_>, stage: &mut OpenStage) -> Result<(), Failure> {
@@ -212,9 +214,10 @@ impl<'a> Lowering<'a> {
         let seen = Seen::Instruction {
             stage: index,
             instruction: step.instruction,
+            from: stage.trigger_from,
             has_shell: !stage.state.config.config.shell.is_empty(),
         };
-        self.see(seen, stage);
+        self.see(seen);
         Ok(instruction::lower(step, &inputs, stage, self)?)
     }
 
@@ -315,10 +318,9 @@ impl<'a> Lowering<'a> {
 
     fn resolve(&self, reference: &Reference, platform: &Platform, span: Span) -> Result<ResolvedImage, Failure> {
         self.images.resolve(reference, platform).map_err(|error| {
-            let name = reference.familiar();
-            let name = name.strip_suffix(":latest").unwrap_or(&name);
-            let stages = self.table.stages.iter().map(|stage| stage.label.as_str());
-            let suggestion = did_you_mean(name, stages);
+            let near = self.table.near(reference, self.request);
+            let suggestion = near.as_ref().map(|near| format!(" (did you mean {near}?)"));
+            let suggestion = suggestion.unwrap_or_default();
             let message = format!("cannot resolve the image `{reference}` for {platform}{suggestion}");
             let mut diagnostic = Diagnostic::error(message).at(span, "");
             let mut cause: Option<&dyn std::error::Error> = Some(&error);
@@ -329,6 +331,7 @@ impl<'a> Lowering<'a> {
             Failure::Resolve {
                 diagnostic: Box::new(diagnostic),
                 span,
+                near,
                 error,
             }
         })

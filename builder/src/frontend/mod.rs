@@ -68,6 +68,7 @@ pub fn references(request: &Request) -> Result<Vec<ImageRequest>, Vec<Diagnostic
                     reference: image.reference.clone(),
                     platform: image.platform.clone(),
                     span: name.span,
+                    near: table.near(&image.reference, request),
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! What lowering sees on its way, for those who judge a Dockerfile or list what is in it.
 //!
-//! The way goes through the needed stages in the order of the file. What an `ONBUILD` trigger of an image does is
-//! not shown: its text is not in the Dockerfile.
+//! The way goes through the needed stages in the order of the file. The triggers of an image are seen where it is
+//! named: their text is not in the Dockerfile.
 
 use registry::oci::ImageConfig;
 
@@ -41,6 +41,9 @@ pub enum Seen<'a> {
         stage: usize,
         /// As written.
         instruction: &'a Instruction,
+        /// The `FROM` whose image brought it as a trigger: then no place in it, nor in what is seen next, is one in the
+        /// Dockerfile.
+        from: Option<Span>,
         /// Whether `SHELL` has been set, here or in what the stage is made from.
         has_shell: bool,
     },

@@ -22,9 +22,15 @@ impl Trigger {
     pub(super) fn locate(&self, failure: Failure, parsed: &ParsedStage<'_>) -> Failure {
         match failure {
             Failure::Dockerfile(error) => Failure::from(in_trigger(*error, self.source.text(), parsed)),
-            Failure::Resolve { diagnostic, error, .. } => Failure::Resolve {
+            Failure::Resolve {
+                diagnostic,
+                near,
+                error,
+                ..
+            } => Failure::Resolve {
                 diagnostic: Box::new(in_trigger(*diagnostic, self.source.text(), parsed)),
                 span: parsed.base_name.span,
+                near,
                 error,
             },
             Failure::Inherited => Failure::Inherited,

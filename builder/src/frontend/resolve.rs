@@ -39,4 +39,6 @@ pub struct ImageRequest {
     pub platform: Platform,
     /// The name in `FROM`, `--from` or a mount that asks for it first.
     pub span: Span,
+    /// A stage or named context whose name is like the image's: perhaps that was meant.
+    pub near: Option<String>,
 }

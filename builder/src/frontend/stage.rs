@@ -6,6 +6,7 @@ use super::environment::{Environment, set_in_config};
 use super::history::DeclaredArg;
 use super::lowered::{Base, COMMENT, HistoryEntry};
 use super::name::StepNames;
+use crate::diagnostic::Span;
 use crate::graph::VertexId;
 
 /// What a stage has come to so far. `FROM stage` starts from a copy of it.
@@ -89,8 +90,8 @@ pub(super) struct OpenStage {
     pub(super) no_cache: bool,
     /// Whether this very stage has set `CMD`, so that `ENTRYPOINT` leaves it alone.
     pub(super) has_cmd: bool,
-    /// Whether what is lowered is a trigger of the base image, whose text is not in the Dockerfile.
-    pub(super) in_trigger_of_image: bool,
+    /// The `FROM` of the base image, while a trigger of that is lowered: its text is not in the Dockerfile.
+    pub(super) trigger_from: Option<Span>,
 }
 
 impl OpenStage {

@@ -7,13 +7,13 @@ mod circle;
 
 use std::collections::BTreeSet;
 
-use registry::oci::Platform;
+use registry::oci::{Platform, Reference};
 
 use super::globals::Globals;
 use super::request::Request;
 use super::source::Source;
 use crate::diagnostic::{Diagnostic, Span, Spanned};
-use crate::dockerfile::{Instruction, InstructionKind, MountKey, RunMount, Stage, did_you_mean};
+use crate::dockerfile::{Instruction, InstructionKind, MountKey, RunMount, Stage, did_you_mean, nearest};
 
 /// The stages, checked.
 #[derive(Debug)]
@@ -254,6 +254,17 @@ impl<'a> StageTable<'a> {
             Some(stage) => Ok(Source::Stage(stage)),
             None => Source::outside(from, &request.platform, request),
         }
+    }
+
+    /// Returns a stage or named context whose name is like an image's, which is perhaps what was meant.
+    pub(super) fn near(&self, reference: &Reference, request: &Request) -> Option<String> {
+        let name = reference.familiar();
+        let name = name.strip_suffix(":latest").unwrap_or(&name);
+        let names = self.stages.iter().filter_map(|stage| stage.syntax.name.as_ref());
+        let names = names
+            .map(|name| name.as_str())
+            .chain(request.contexts.keys().map(String::as_str));
+        nearest(name, names).map(str::to_owned)
     }
 
     /// Returns the stages that the target is made from, itself included, as far as is known without asking.

@@ -50,7 +50,7 @@ impl Lowering<'_> {
         let declared = |name: &String| stage.state.args.iter().any(|arg| arg.name == *name);
         for name in unset.iter().filter(|name| !declared(name)) {
             let near = nearest(name, stage.state.env.names());
-            self.see(Seen::Undefined { name, near, span }, stage);
+            self.see(Seen::Undefined { name, near, span });
         }
     }
 }

@@ -6,6 +6,8 @@ use registry::oci::{ChainId, Descriptor, DiffId, ImageConfig, Reference};
 use snapshotter::{InvalidSnapshotName, SnapshotName};
 use tokio::sync::OnceCell;
 
+use super::LayerBlob;
+
 /// An image that a build starts from or copies from.
 #[derive(Debug)]
 pub struct BaseImage {
@@ -32,6 +34,16 @@ pub struct BaseLayer {
     pub snapshot: SnapshotName,
     /// The identity of the stack up to this layer.
     pub chain_id: ChainId,
+}
+
+impl BaseLayer {
+    /// Returns the blob and what it unpacks to.
+    pub fn blob(&self) -> LayerBlob {
+        LayerBlob {
+            descriptor: self.descriptor.clone(),
+            diff_id: self.diff_id,
+        }
+    }
 }
 
 /// Why an image cannot be a base.

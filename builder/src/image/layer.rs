@@ -157,8 +157,8 @@ impl LayerFormat {
         }
     }
 
-    /// Returns what tells the records of one snapshot in several formats apart.
-    fn label(self) -> String {
+    /// Returns what tells the blobs of one layer in several formats apart.
+    pub fn label(self) -> String {
         let compression = match self.compression {
             Compression::None => "tar".to_owned(),
             Compression::Gzip { level } => format!("gzip-{level}"),

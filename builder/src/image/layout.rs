@@ -137,7 +137,7 @@ impl LayoutImage {
     }
 
     fn blob(&self, digest: Digest) -> PathBuf {
-        self.directory.join("blobs/sha256").join(digest.hex())
+        blob_path(&self.directory, digest)
     }
 
     fn document(&self, descriptor: &Descriptor, content: &ContentStore) -> Result<Vec<u8>, LayoutError> {
@@ -160,6 +160,11 @@ impl LayoutImage {
         ingest.commit(Some(digest))?;
         Ok(())
     }
+}
+
+/// Returns where a blob of a layout is.
+pub(super) fn blob_path(directory: &Path, digest: Digest) -> PathBuf {
+    directory.join("blobs/sha256").join(digest.hex())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LayoutError> {

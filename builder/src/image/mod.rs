@@ -1,16 +1,22 @@
-//! Between snapshots and blobs: base images, layers of steps, and the image that is made of them.
+//! Between snapshots and blobs: base images, layers of steps and of other machines, and the image that is made of
+//! them.
 
 mod media_types;
 pub mod assemble;
 mod base;
+mod origin;
 mod layer;
 mod layout;
+mod transfer;
 mod pull;
 mod resolve;
+mod imported;
 
 pub use base::{BaseError, BaseImage, BaseLayer};
+pub use imported::{ImportError, ImportedLayer, ImportedLayers};
 pub use layer::{LayerBlob, LayerError, LayerFormat, LayerPacker};
 pub use layout::{LayoutError, LayoutImage};
 pub use media_types::MediaTypes;
+pub use origin::{Origin, OriginError};
 pub use pull::PullError;
 pub use resolve::{BaseImages, ImagePin};

@@ -15,6 +15,7 @@ use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Index, Manifest, P
 use snapshotter::Stacks;
 use tokio::sync::OnceCell;
 
+use super::transfer::Transfer;
 use super::{BaseImage, LayoutImage, PullError};
 use crate::progress::Progress;
 use crate::state_dir::Tags;
@@ -27,10 +28,7 @@ type Asked = Arc<OnceCell<Arc<BaseImage>>>;
 
 /// The images that one build names.
 pub struct BaseImages {
-    pub(super) client: Client,
-    pub(super) content: ContentStore,
-    pub(super) stacks: Stacks,
-    pub(super) progress: Progress,
+    pub(super) transfer: Transfer,
     /// Directory of the records: what an index or manifest means for a platform.
     records: PathBuf,
     /// Names of images that the store has; they come before the registry's.
@@ -67,10 +65,12 @@ impl BaseImages {
         local: Option<Tags>,
     ) -> Self {
         Self {
-            client,
-            content,
-            stacks,
-            progress,
+            transfer: Transfer {
+                client,
+                content,
+                stacks,
+                progress,
+            },
             records,
             local,
             layouts: HashMap::new(),
@@ -134,13 +134,13 @@ impl BaseImages {
         let named = match (self.kept(reference), reference.digest()) {
             (Some(descriptor), _) => descriptor.digest,
             (None, Some(digest)) => digest,
-            (None, None) => match self.client.head(reference).await? {
+            (None, None) => match self.transfer.client.head(reference).await? {
                 Some(descriptor) => descriptor.digest,
                 None => return Err(PullError::NotFound(reference.familiar())),
             },
         };
         if let Some(image) = self.layouts.get(&named) {
-            let (image, content, wanted) = (image.clone(), self.content.clone(), platform.clone());
+            let (image, content, wanted) = (image.clone(), self.transfer.content.clone(), platform.clone());
             let import = tokio::task::spawn_blocking(move || image.import(&wanted, &content));
             let manifest = import.await.map_err(|_| PullError::Lost)??;
             self.remember(named, platform, &manifest);
@@ -168,9 +168,13 @@ impl BaseImages {
         named: Digest,
         platform: &Platform,
     ) -> Result<Arc<BaseImage>, PullError> {
-        let image = self.client.image(&reference.with_digest(named), platform).await?;
-        self.content.put(&image.manifest_bytes)?;
-        self.content.put(&image.config_bytes)?;
+        let image = self
+            .transfer
+            .client
+            .image(&reference.with_digest(named), platform)
+            .await?;
+        self.transfer.content.put(&image.manifest_bytes)?;
+        self.transfer.content.put(&image.config_bytes)?;
         self.remember(named, platform, &image.manifest_descriptor);
         let base = BaseImage::new(
             image.reference,
@@ -189,8 +193,8 @@ impl BaseImages {
             _ => serde_json::from_slice(&fs::read(self.record(named, platform)).ok()?).ok()?,
         };
         let manifest: Manifest =
-            serde_json::from_slice(&self.content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
-        let config = self.content.read(manifest.config.digest, MAX_DOCUMENT).ok()?;
+            serde_json::from_slice(&self.transfer.content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
+        let config = self.transfer.content.read(manifest.config.digest, MAX_DOCUMENT).ok()?;
         let config: ImageConfig = serde_json::from_slice(&config).ok()?;
         BaseImage::new(
             reference.with_digest(descriptor.digest),
@@ -203,7 +207,8 @@ impl BaseImages {
 
     /// Returns the manifest for a platform out of an index that the store has.
     fn kept_manifest(&self, index: &Descriptor, platform: &Platform) -> Option<Descriptor> {
-        let index: Index = serde_json::from_slice(&self.content.read(index.digest, MAX_DOCUMENT).ok()?).ok()?;
+        let index: Index =
+            serde_json::from_slice(&self.transfer.content.read(index.digest, MAX_DOCUMENT).ok()?).ok()?;
         manifest_for(&index.manifests, platform).cloned()
     }
 

@@ -9,9 +9,11 @@ use crate::frontend::Seen;
 /// An instruction, and which warnings about it are wanted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
-    /// The instruction.
+    /// The instruction; the `FROM` for a trigger that an image brings.
     pub(super) span: Span,
     options: Options,
+    /// Whether what is there does not stand in the Dockerfile, so that places in it mean nothing.
+    is_foreign: bool,
 }
 
 /// What was found.
@@ -38,6 +40,10 @@ impl Findings {
     pub(super) fn enter(&mut self, seen: &Seen<'_>) {
         match seen {
             Seen::Stage { syntax, .. } => self.go_to(syntax.span, &syntax.comments),
+            Seen::Instruction { from: Some(from), .. } => {
+                self.go_to(*from, &[]);
+                self.current.is_foreign = true;
+            }
             Seen::Instruction { instruction, .. } => self.go_to(instruction.span, &instruction.comments),
             _ => {}
         }
@@ -48,6 +54,7 @@ impl Findings {
         self.current = Place {
             span,
             options: self.options.below(comments),
+            is_foreign: false,
         };
     }
 
@@ -71,7 +78,7 @@ impl Findings {
             rule,
             detail,
             instruction: place.span,
-            span,
+            span: if place.is_foreign { place.span } else { span },
         };
         // A trigger is seen in each stage that is made from the one that has it.
         if !self.warnings.contains(&warning) {

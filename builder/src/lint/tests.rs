@@ -14,7 +14,7 @@ use crate::dockerfile::ignore::Matcher;
 use crate::frontend::{self, Request, ResolveError, ResolveImage, ResolvedImage};
 
 /// Images that have a `PATH` and are for linux/amd64, or for linux/arm64 if their name says so; `shelled` has a
-/// shell.
+/// shell, `triggering` triggers.
 struct Images;
 
 impl ResolveImage for Images {
@@ -26,8 +26,14 @@ impl ResolveImage for Images {
         } else {
             ""
         };
+        let triggers = if name.ends_with("triggering") {
+            r#""OnBuild": ["ENV A b", "WORKDIR x", "COPY $nothing secret /", "CMD run", "ARG TOKEN"],"#
+        } else {
+            ""
+        };
         let text = format!(
-            r#"{{"os": "linux", "architecture": "{architecture}", "config": {{{shell} "Env": ["PATH=/bin"]}},
+            r#"{{"os": "linux", "architecture": "{architecture}",
+                 "config": {{{shell} {triggers} "Env": ["PATH=/bin"]}},
                  "rootfs": {{"type": "layers", "diff_ids": []}}}}"#
         );
         let config: ImageConfig = serde_json::from_str(&text).unwrap();

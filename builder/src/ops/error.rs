@@ -11,7 +11,7 @@ use crate::devices::DeviceError;
 use crate::executor::{Exit, RunError};
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
-use crate::image::PullError;
+use crate::image::{ImportError, PullError};
 use crate::secrets::SecretError;
 
 /// Why an operation failed.
@@ -48,6 +48,9 @@ pub enum OpError {
     /// An image could not be resolved or pulled.
     #[error(transparent)]
     Pull(#[from] PullError),
+    /// A layer that another machine made could not be had.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// A source on the network could not be had.
     #[error(transparent)]
     Fetch(#[from] FetchError),

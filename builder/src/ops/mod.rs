@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use futures_util::future::try_join_all;
 use registry::oci::Digest;
 use snapshotter::{Root, SnapshotName, Stacks};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use crate::devices::DeviceRegistry;
 use crate::executor::{Executor, ResourceLimit};
 use crate::fetch::{FetchError, Fetched, Fetcher, Revision};
 use crate::graph::{Vertex, VertexId};
-use crate::image::BaseImages;
+use crate::image::{BaseImages, ImportedLayers};
 use crate::op::Op;
 use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
@@ -35,8 +36,7 @@ use crate::state_dir::StateDir;
 pub use crate::secrets::{SecretError, SecretSource, Secrets};
 pub use error::OpError;
 pub use local::{LocalContext, LocalDirectory};
-use value::Stored;
-pub use value::{Rootfs, StepLayer, Value};
+pub use value::{Rootfs, StepLayer, Stored, Value};
 
 /// Performs the operations of one build.
 pub struct Ops {
@@ -46,6 +46,8 @@ pub struct Ops {
     pub stacks: Stacks,
     /// Images that the build names.
     pub images: Arc<BaseImages>,
+    /// Layers that other machines made.
+    pub imports: Arc<ImportedLayers>,
     /// Fetches what is on the network.
     pub fetcher: Arc<Fetcher>,
     /// Context directories by name.
@@ -129,11 +131,11 @@ impl Evaluator for Ops {
             None => None,
             Some(chain) => Some(self.images.by_chain(chain)?),
         };
-        let kept = stored
-            .layers
-            .iter()
-            .all(|layer| matches!(self.stacks.store().stat(&layer.snapshot), Ok(Some(_))));
-        kept.then(|| {
+        let is_at_hand = |layer: &StepLayer| {
+            let imported = layer.imported.as_ref();
+            self.is_unpacked(layer) || imported.is_some_and(|layer| self.imports.is_at_hand(layer))
+        };
+        stored.layers.iter().all(is_at_hand).then(|| {
             Value::Files(Rootfs {
                 base,
                 layers: stored.layers.into(),
@@ -144,7 +146,10 @@ impl Evaluator for Ops {
     fn is_local(&self, value: &Value) -> bool {
         match value {
             Value::Context(_) => true,
-            Value::Files(files) => files.base.as_ref().is_none_or(|base| self.images.is_unpacked(base)),
+            Value::Files(files) => {
+                let is_pulled = files.base.as_ref().is_none_or(|base| self.images.is_unpacked(base));
+                is_pulled && files.layers.iter().all(|layer| self.is_unpacked(layer))
+            }
         }
     }
 
@@ -251,12 +256,32 @@ impl Ops {
         Ok(self.executor.get_or_init(|| executor))
     }
 
-    /// Pulls the base of a value whose files are about to be seen.
+    /// Makes the snapshots of a value whose files are about to be seen: pulls its base, imports its layers.
     async fn ensure_unpacked(&self, vertex: &Vertex<Op>, value: &Value) -> Result<(), OpError> {
         match value {
-            Value::Files(Rootfs { base: Some(base), .. }) => Ok(self.images.unpack(base, self.step(vertex)).await?),
-            Value::Files(_) | Value::Context(_) => Ok(()),
+            Value::Files(files) => self.unpack(files, self.step(vertex)).await,
+            Value::Context(_) => Ok(()),
         }
+    }
+
+    /// Makes all snapshots of a root file system that are not there yet; shown as a part of `step`.
+    ///
+    /// # Errors
+    /// If a layer cannot be had or is not what it should be.
+    pub async fn unpack(&self, files: &Rootfs, step: Option<StepId>) -> Result<(), OpError> {
+        let base = async {
+            match &files.base {
+                Some(base) => Ok(self.images.unpack(base, step).await?),
+                None => Ok::<_, OpError>(()),
+            }
+        };
+        let imported = files.layers.iter().filter_map(|layer| layer.imported.as_ref());
+        let imported = try_join_all(imported.map(async |layer| Ok(self.imports.unpack(layer, step).await?)));
+        tokio::try_join!(base, imported).map(drop)
+    }
+
+    fn is_unpacked(&self, layer: &StepLayer) -> bool {
+        matches!(self.stacks.store().stat(&layer.snapshot), Ok(Some(_)))
     }
 }
 
@@ -289,6 +314,7 @@ fn made_now(snapshot: SnapshotName) -> StepLayer {
     StepLayer {
         snapshot,
         created: jiff::Timestamp::now().to_string(),
+        imported: None,
     }
 }
 

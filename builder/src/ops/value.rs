@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use snapshotter::SnapshotName;
 
 use super::LocalContext;
-use crate::image::BaseImage;
+use crate::image::{BaseImage, ImportedLayer};
 
 /// The result of a vertex.
 #[derive(Clone)]
@@ -34,6 +34,9 @@ pub struct StepLayer {
     pub snapshot: SnapshotName,
     /// When the step ran, RFC 3339.
     pub created: String,
+    /// What it comes from if another machine made it; the snapshot need not be there then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<ImportedLayer>,
 }
 
 /// A root file system as a record keeps it.
@@ -64,7 +67,7 @@ impl Rootfs {
         }
     }
 
-    /// Returns the snapshots that it is made of, the lowest first; those of the base are there once it was pulled.
+    /// Returns the snapshots that it is made of, the lowest first; all are there once it was unpacked.
     pub fn chain(&self) -> Vec<SnapshotName> {
         let base = self.base.iter().flat_map(|base| base.layers.iter());
         let steps = self.layers.iter().map(|layer| &layer.snapshot);

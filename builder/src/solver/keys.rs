@@ -35,6 +35,11 @@ pub(super) fn content_key(lineage: &Lineage) -> Option<CacheKey> {
     (key != definition_key(lineage)).then_some(key)
 }
 
+/// Returns the keys that a value which was made from this is found by: that of its definition first.
+pub fn keys_of(lineage: &Lineage) -> impl Iterator<Item = CacheKey> {
+    [definition_key(lineage)].into_iter().chain(content_key(lineage))
+}
+
 fn vertex_key(operation: Digest, inputs: &[Part]) -> CacheKey {
     let mut hasher = KeyHasher::new("vertex/1");
     hasher.digest(operation).list(inputs, |hasher, input| {

@@ -26,7 +26,7 @@ impl Identity {
 }
 
 /// Canonical keys, and digests of content by its reader and the reader's input.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct Known {
     identities: HashMap<VertexId, Identity>,
     contents: HashMap<(VertexId, usize), Digest>,
@@ -41,6 +41,11 @@ impl Known {
     /// Notes the content that `reader` reads of its input number `input`.
     pub(super) fn read(&mut self, reader: VertexId, input: usize, content: Digest) {
         self.contents.insert((reader, input), content);
+    }
+
+    /// Returns whether the canonical key of a vertex is known.
+    pub(super) fn is_identified(&self, vertex: VertexId) -> bool {
+        self.identities.contains_key(&vertex)
     }
 
     /// Returns the canonical key of a vertex that was identified.

@@ -21,12 +21,20 @@
 //! run although there is a record (`--no-cache`) gets a canonical key of its own, because its value may differ:
 //! nothing above it can take a result made from the old value for one made from the new.
 //!
+//! # Records of other machines
+//!
+//! What this machine has no record of, or whose content is gone here, is asked for elsewhere
+//! ([`crate::cache::RecordSource`]): while planning all definition keys at once (`ahead.rs`), later each key as it becomes
+//! known. An answer is believed for the key that was asked, and saved under that key only: whatever it says of its
+//! canonical key cannot change what other builds find under that.
+//!
 //! # When a content key is known
 //!
 //! While planning, if the files can be read without a transfer: from a pinned source or from a value that is
 //! in the cache. Otherwise when the inputs are done, before the vertex would run: it may still be a hit, and so
 //! may those above it, whose keys are computed again then.
 
+mod ahead;
 mod decision;
 mod evaluator;
 mod execute;
@@ -43,8 +51,9 @@ mod tests;
 
 pub use decision::{Decision, Input, MissReason};
 pub use evaluator::{Evaluator, Made, Pinned, Work};
-pub use execute::{Limits, Solved, execute};
+pub use execute::{Limits, Solution, Solved, VertexKeys, execute};
 pub use failure::Failure;
+pub use keys::keys_of;
 pub use observer::Observer;
 pub use plan::{Plan, Planned, plan};
 pub use problem::Problem;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use futures_util::future::try_join_all;
 
+use super::ahead::{Answers, Forecast};
 use super::known::{Identity, Known};
 use super::places::Places;
 use super::reason::miss_reason;
@@ -21,7 +22,19 @@ pub struct Plan<V> {
     pub(super) values: HashMap<VertexId, V>,
     pub(super) known: Known,
     pub(super) places: Places,
+    pub(super) adoptions: Vec<Adoption>,
     pub(super) links: Vec<Link>,
+    pub(super) answers: Answers,
+}
+
+/// A record of another machine, to be written when the plan is executed under the key that it was asked for by.
+#[derive(Clone, Debug)]
+pub(super) struct Adoption {
+    pub(super) vertex: VertexId,
+    pub(super) key: CacheKey,
+    pub(super) record: Record,
+    /// Further keys that are to lead to it.
+    pub(super) aliases: Vec<CacheKey>,
 }
 
 /// A further key of a record that a vertex was found by its content, to be written when the plan is executed.
@@ -99,15 +112,20 @@ pub async fn plan<E: Evaluator>(problem: &Problem<E>) -> Result<Plan<E::Value>, 
     let needed = problem.graph.ancestors(&problem.targets);
     let mut planner = Planner {
         problem,
+        needed: &needed,
         known: Known::default(),
         values: HashMap::new(),
         found: HashMap::new(),
         refused: BTreeSet::new(),
+        adoptions: Vec::new(),
         links: Vec::new(),
         places: Places::new(&problem.scope, &problem.graph),
+        answers: Answers::default(),
+        forecast: Forecast::default(),
     };
     planner.pin(&needed).await?;
     planner.read_nameless(&needed).await?;
+    planner.ask_ahead().await;
     let mut planned = BTreeMap::new();
     for &id in &needed {
         planned.insert(id, planner.look_up(problem.graph.vertex(id)).await?);
@@ -119,21 +137,28 @@ pub async fn plan<E: Evaluator>(problem: &Problem<E>) -> Result<Plan<E::Value>, 
         values: planner.values,
         known: planner.known,
         places: planner.places,
+        adoptions: planner.adoptions,
         links: planner.links,
+        answers: planner.answers,
     })
 }
 
 /// The state of a plan in the making.
-struct Planner<'a, E: Evaluator> {
-    problem: &'a Problem<E>,
-    known: Known,
+pub(super) struct Planner<'a, E: Evaluator> {
+    pub(super) problem: &'a Problem<E>,
+    /// What the targets are made from, and they themselves.
+    pub(super) needed: &'a BTreeSet<VertexId>,
+    pub(super) known: Known,
     values: HashMap<VertexId, E::Value>,
     /// Records by vertex.
     found: HashMap<VertexId, Record>,
     /// Vertices whose record could not be loaded.
     refused: BTreeSet<VertexId>,
+    adoptions: Vec<Adoption>,
     links: Vec<Link>,
     places: Places,
+    pub(super) answers: Answers,
+    pub(super) forecast: Forecast,
 }
 
 impl<E: Evaluator> Planner<'_, E> {
@@ -205,24 +230,19 @@ impl<E: Evaluator> Planner<'_, E> {
                 key,
             });
         }
-        let cache = &self.problem.cache;
         let definition = keys::definition_key(&self.known.lineage(vertex));
         let mut found = None;
         let key = if vertex.op.ignores_cache() {
             keys::forced_key(definition, &self.problem.build)
         } else {
-            found = cache.lookup(definition);
+            if !self.forecast.is_right(vertex.id, definition) {
+                self.ask_ahead().await;
+            }
+            found = self.find_by_definition(vertex, definition);
             if found.is_none() {
                 self.read_local(vertex).await?;
-                let content = keys::content_key(&self.known.lineage(vertex));
-                found = content.and_then(|key| cache.lookup(key));
-                if let Some(record) = &found {
-                    let aliases = self.places.keys(vertex).into_iter().chain([definition]);
-                    self.links.extend(aliases.map(|alias| Link {
-                        vertex: vertex.id,
-                        alias,
-                        key: record.key,
-                    }));
+                if let Some(content) = keys::content_key(&self.known.lineage(vertex)) {
+                    found = self.find_by_content(vertex, definition, content).await;
                 }
             }
             found.as_ref().map_or(definition, |record| record.key)
@@ -240,6 +260,47 @@ impl<E: Evaluator> Planner<'_, E> {
         })
     }
 
+    fn find_by_definition(&mut self, vertex: &Vertex<E::Op>, definition: CacheKey) -> Option<Record> {
+        let record = self.record(definition)?;
+        if self.answers.get(definition) == Some(&record) {
+            self.adopt(vertex, definition, &record, self.places.keys(vertex).to_vec());
+        }
+        Some(record)
+    }
+
+    async fn find_by_content(
+        &mut self,
+        vertex: &Vertex<E::Op>,
+        definition: CacheKey,
+        content: CacheKey,
+    ) -> Option<Record> {
+        let aliases = self.places.keys(vertex).into_iter().chain([definition]);
+        if let Some(record) = self.problem.cache.lookup(content) {
+            self.links.extend(aliases.map(|alias| Link {
+                vertex: vertex.id,
+                alias,
+                key: content,
+            }));
+            return Some(record);
+        }
+        let source = self.problem.elsewhere.as_ref()?;
+        if self.forecast.lacks(vertex.id) && !self.answers.has(content) {
+            self.answers.ask(&**source, &[content]).await;
+        }
+        let record = self.answers.get(content).cloned()?;
+        self.adopt(vertex, content, &record, aliases.collect());
+        Some(record)
+    }
+
+    fn adopt(&mut self, vertex: &Vertex<E::Op>, key: CacheKey, record: &Record, aliases: Vec<CacheKey>) {
+        self.adoptions.push(Adoption {
+            vertex: vertex.id,
+            key,
+            record: record.clone(),
+            aliases,
+        });
+    }
+
     /// Digests what a vertex reads of values that are at hand without a transfer.
     async fn read_local(&mut self, vertex: &Vertex<E::Op>) -> Result<(), Failure<E::Error>> {
         let evaluator = &self.problem.evaluator;
@@ -253,7 +314,7 @@ impl<E: Evaluator> Planner<'_, E> {
     }
 
     /// Returns the value of a source, or of a vertex whose record can be loaded.
-    async fn value(&mut self, id: VertexId) -> Option<&E::Value> {
+    pub(super) async fn value(&mut self, id: VertexId) -> Option<&E::Value> {
         if !self.values.contains_key(&id) && !self.refused.contains(&id) {
             let record = self.found.get(&id)?;
             match self.problem.evaluator.load(self.problem.graph.vertex(id), record).await {

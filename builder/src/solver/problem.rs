@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Evaluator;
-use crate::cache::CacheStore;
+use crate::cache::{CacheStore, RecordSource};
 use crate::graph::{Graph, VertexId};
 
 /// A graph, what is wanted of it, and what it takes.
@@ -16,6 +16,8 @@ pub struct Problem<E: Evaluator> {
     pub evaluator: Arc<E>,
     /// Where records of earlier builds are.
     pub cache: Arc<dyn CacheStore>,
+    /// Where records of other machines are, if anywhere.
+    pub elsewhere: Option<Arc<dyn RecordSource>>,
     /// What tells the builds of one Dockerfile and platform from others in the same cache, so that a miss is
     /// compared with the right earlier build; has no effect on keys.
     pub scope: String,

@@ -91,7 +91,7 @@ impl StateDir {
 
     /// Opens the state directory `root` if there is one, and creates nothing.
     pub fn open_existing(root: &Path, ownership: Ownership) -> Result<Option<Self>, StateDirError> {
-        if !root.join(layout(ownership)).is_dir() {
+        if !Self::exists(root, ownership) {
             return Ok(None);
         }
         check_owner(root)?;
@@ -100,6 +100,11 @@ impl StateDir {
             layout: root.join(layout(ownership)),
             ownership,
         }))
+    }
+
+    /// Returns whether `root` has snapshots whose owners are held in one way.
+    pub fn exists(root: &Path, ownership: Ownership) -> bool {
+        root.join(layout(ownership)).is_dir()
     }
 
     /// Returns the directory of a class of content.

@@ -82,6 +82,103 @@ fn a_missing_source_of_a_copy_tells_what_hid_it_or_what_is_near() {
 }
 
 #[test]
+fn everything_that_is_wrong_is_said_at_once_with_its_place_and_what_was_meant() {
+    let lab = Lab::new(
+        "FROM scratch\nFNTRYPOINT [\"x\"]\nCOPY --frm=x a /\nENV\nRUN --mount=typ=tmpfs true\n\
+         RUN --mount=type=cach,target=/x true\nRUN --network=hst true\nLABEL a=b c\nCOPY <<EOF /x\nnever ends\n",
+    );
+    let outcome = lab.croze(&["build", "context"]);
+    outcome.fails(3, &[]);
+    for (place, line, caret, said) in [
+        ("2:1", "FNTRYPOINT [\"x\"]", "^^^^^^^^^^", "(did you mean ENTRYPOINT?)"),
+        ("3:6", "COPY --frm=x a /", "     ^^^^^^^", "(did you mean from?)"),
+        ("4:1", "ENV", "^^^", "ENV requires at least one argument"),
+        (
+            "5:13",
+            "RUN --mount=typ=tmpfs true",
+            "            ^^^",
+            "(did you mean type?)",
+        ),
+        (
+            "6:18",
+            "RUN --mount=type=cach,target=/x true",
+            "                 ^^^^",
+            "(did you mean cache?)",
+        ),
+        (
+            "7:15",
+            "RUN --network=hst true",
+            "              ^^^",
+            "(did you mean host?)",
+        ),
+        ("8:11", "LABEL a=b c", "          ^", "Must be of the form: name=value"),
+        (
+            "9:6",
+            "COPY <<EOF /x",
+            "     ^^^^^ a line `EOF` must end it",
+            "unterminated heredoc",
+        ),
+    ] {
+        let number = place.split(':').next().unwrap();
+        let excerpt = format!(" --> Dockerfile:{place}\n  |\n{number} | {line}\n  | {caret}\n");
+        assert!(
+            outcome.stderr.contains(&excerpt),
+            "{excerpt}\nis not in:\n{}",
+            outcome.stderr
+        );
+        assert!(outcome.stderr.contains(said), "`{said}` is not in:\n{}", outcome.stderr);
+    }
+    assert_eq!(outcome.stderr.matches("error: ").count(), 8, "{}", outcome.stderr);
+}
+
+#[test]
+fn what_is_missing_is_pointed_at_in_its_instruction() {
+    let lab = Lab::new("");
+    lab.write("source/main.c", "");
+    for (text, ignore, code, said) in [
+        (
+            "FROM scratch\nCOPY source/main.c sorce/main.c /x/\n",
+            "",
+            5,
+            &[":2:20\n", "did you mean `source/main.c`?"][..],
+        ),
+        (
+            "FROM scratch\nRUN --mount=source=sorce,target=/x true\n",
+            "",
+            5,
+            &[":2:20\n", "did you mean `source`?"],
+        ),
+        (
+            "FROM scratch\nADD [\"source/main.c\", \"/\"]\n",
+            "*\n",
+            5,
+            &[
+                ":2:7\n",
+                ".dockerignore:1: `*` hides it",
+                "add `!source/main.c` below line 1",
+            ],
+        ),
+        (
+            "FROM scratch AS build\nFROM scratch\n",
+            "",
+            3,
+            &["\"biuld\" could not be found (did you mean build?)"],
+        ),
+        ("FROM scratch\nRUN make\n", "", 4, &[":2:1\n", "the stage has no shell"]),
+        ("", "", 3, &["the Dockerfile cannot be empty", "--> Dockerfile\n"]),
+        ("# nothing\n", "", 3, &["file with no instructions", "--> Dockerfile\n"]),
+    ] {
+        lab.write("Dockerfile", text).write(".dockerignore", ignore);
+        let target: &[&str] = if text.contains("AS build") {
+            &["--target", "biuld"]
+        } else {
+            &[]
+        };
+        lab.croze(&[&["build", "context"], target].concat()).fails(code, said);
+    }
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     let lab = Lab::new("FROM scratch\n");
     lab.croze(&["build", "--no-such-option", "context"])

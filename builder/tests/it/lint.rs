@@ -147,3 +147,16 @@ fn outline_and_targets_answer_without_a_registry() {
     let answer: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(answer["targets"][1]["default"], true);
 }
+
+#[test]
+fn what_another_frontend_would_read_is_asked_nothing() {
+    let lab = Lab::new("# syntax=foobar\nthing {}\n");
+    for question in ["--check", "--call=outline", "--call=targets,format=json"] {
+        let outcome = lab.croze(&["build", question, "context"]);
+        outcome.fails(3, &["the syntax `foobar` is not supported", "Dockerfile:1:10"]);
+        assert_eq!(outcome.stdout, "", "{question}");
+    }
+    let lab = Lab::new("# syntax=foobar\nFROM scratch\nCOPY Dockerfile /\n");
+    let own = "--build-arg=BUILDKIT_SYNTAX=docker/dockerfile:1";
+    assert_eq!(lab.croze(&["build", "--check", own, "context"]).code, 0);
+}

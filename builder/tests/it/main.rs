@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod architecture;
+mod bare;
 mod checks;
 mod export;
 mod failures;
@@ -11,3 +12,4 @@ mod lint;
 mod main_job;
 mod outputs;
 mod remote;
+mod shared_cache;

@@ -22,6 +22,11 @@ impl ScopeSet {
         Self(BTreeSet::from([Scope(format!("repository:{repository}:pull,push"))]))
     }
 
+    /// May read `repository` and delete from it.
+    pub(crate) fn delete(repository: &str) -> Self {
+        Self(BTreeSet::from([Scope(format!("repository:{repository}:pull,delete"))]))
+    }
+
     /// Adds the scopes of `other`.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);

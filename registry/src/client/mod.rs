@@ -2,7 +2,7 @@
 //!
 //! Bottom-up: `redirect`, `retry` and `refusal` are rules without I/O; `transport` sends one request
 //! (`tls`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
-//! as the protocol means it; `resolve`, `pull`, `push` and `upload` are what callers want. `web` is for files of
+//! as the protocol means it; `resolve`, `pull`, `push`, `upload` and `tags` are what callers want. `web` is for files of
 //! servers that are no registries.
 //!
 //! Three rules hold everywhere: received bytes are believed only when their own digest is right; a credential
@@ -24,6 +24,7 @@ mod resolve;
 mod pull;
 mod upload;
 mod push;
+mod tags;
 mod web;
 
 use std::collections::BTreeSet;
@@ -113,9 +114,9 @@ impl Client {
             answer: options.answer_timeout,
         };
         let session = Session {
-            transport: Transport::new(user_agent, insecure.clone(), extra_ca, patience),
-            authorizer: Authorizer::new(credentials, trusted_realms),
-            endpoints: Endpoints::new(insecure),
+            transport: Arc::new(Transport::new(user_agent, insecure.clone(), extra_ca, patience)),
+            authorizer: Arc::new(Authorizer::new(credentials, trusted_realms)),
+            endpoints: Arc::new(Endpoints::new(insecure)),
             retry: Retry::new(retry),
         };
         Self {
@@ -127,6 +128,20 @@ impl Client {
     /// matter what becomes of the machine's files.
     pub fn load_certificates(&self) -> Result<(), ClientError> {
         self.session.transport.load_certificates()
+    }
+
+    /// Returns a client with other rules for trying again; connections and tokens are shared with this one.
+    #[must_use]
+    pub fn with_retry(&self, policy: RetryPolicy) -> Self {
+        let session = Session {
+            transport: Arc::clone(&self.session.transport),
+            authorizer: Arc::clone(&self.session.authorizer),
+            endpoints: Arc::clone(&self.session.endpoints),
+            retry: Retry::new(policy),
+        };
+        Self {
+            session: Arc::new(session),
+        }
     }
 
     /// Asks `registry` (as in references) who we are: fails unless it takes the credentials, or wants none.

@@ -143,7 +143,7 @@ impl Client {
         if !matches!(config_type.0.as_str(), MediaType::CONFIG | MediaType::DOCKER_CONFIG) {
             return Err(malformed(&reference)(MalformedError::NotAnImage(config_type.clone())));
         }
-        let config_bytes = self.small_blob(&reference, &manifest.config, CONFIG_LIMIT).await?;
+        let config_bytes = self.blob(&reference, &manifest.config, CONFIG_LIMIT).await?;
         let config =
             serde_json::from_slice(&config_bytes).map_err(|e| malformed(&reference)(MalformedError::Json(e)))?;
         Ok(RemoteImage {
@@ -156,8 +156,8 @@ impl Client {
         })
     }
 
-    /// Fetches a blob into memory and verifies it.
-    async fn small_blob(&self, from: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, ClientError> {
+    /// Fetches a blob of at most `limit` bytes into memory and verifies it.
+    pub async fn blob(&self, from: &Reference, blob: &Descriptor, limit: u64) -> Result<Bytes, ClientError> {
         let what = format!("the blob `{}` of `{}`", blob.digest, from.familiar());
         if blob.size > limit {
             return Err(ClientError::TooLarge { what, limit });

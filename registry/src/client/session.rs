@@ -4,6 +4,7 @@
 //! it, and a 401 from elsewhere is not answered.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
@@ -23,9 +24,9 @@ use crate::oci::Reference;
 /// What every request of a client shares.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) transport: Transport,
-    pub(super) authorizer: Authorizer,
-    pub(super) endpoints: Endpoints,
+    pub(super) transport: Arc<Transport>,
+    pub(super) authorizer: Arc<Authorizer>,
+    pub(super) endpoints: Arc<Endpoints>,
     pub(super) retry: Retry,
 }
 

@@ -72,6 +72,21 @@ impl Reference {
         }
     }
 
+    /// Returns `tag` in the same repository, without a digest.
+    ///
+    /// # Errors
+    /// If `tag` breaks the grammar of tags.
+    pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
+        if !is_tag(tag) {
+            return Err(ReferenceError::Tag(self.to_string(), tag.to_owned()));
+        }
+        Ok(Self {
+            tag: Some(tag.to_owned()),
+            digest: None,
+            ..self.clone()
+        })
+    }
+
     /// Returns `digest` in the same repository, without a tag.
     pub fn untagged(&self, digest: Digest) -> Self {
         Self {
@@ -233,6 +248,14 @@ mod tests {
         let pinned = format!("debian:12@{digest}");
         assert_eq!(pinned.parse::<Reference>().unwrap().familiar(), pinned);
         assert_eq!(format!("debian@{digest}").parse::<Reference>().unwrap().tag(), None);
+    }
+
+    #[test]
+    fn a_tag_takes_the_place_of_tag_and_digest() {
+        let pinned: Reference = format!("ghcr.io/a/b:c@{}", Digest::of(b"")).parse().unwrap();
+        assert_eq!(pinned.with_tag("d.e").unwrap().to_string(), "ghcr.io/a/b:d.e");
+        assert!(pinned.with_tag("d/e").is_err());
+        assert!(pinned.with_tag(&"x".repeat(129)).is_err());
     }
 
     /// An independent reader of the same grammar. It knows neither IPv6 hosts nor the rule about image ids.

@@ -16,3 +16,4 @@ mod pushing;
 mod pushing_manifests;
 mod retrying;
 mod strangers;
+mod tags;

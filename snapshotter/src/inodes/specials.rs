@@ -30,11 +30,6 @@ impl Specials {
         }
     }
 
-    /// Gives all of them to root.
-    pub(crate) fn clear(&self) {
-        self.lock().clear();
-    }
-
     /// Returns whether root owns all of them.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()

@@ -13,6 +13,7 @@
 
 mod changes;
 mod clock;
+mod equal;
 mod index;
 mod lay;
 mod live;
@@ -93,7 +94,7 @@ impl Trees {
             snapshot: trees.store.prepare()?,
             live,
             root: OnceLock::new(),
-            moved: HashSet::new(),
+            told: Told::default(),
             trees: Arc::clone(trees),
         })
     }
@@ -168,13 +169,22 @@ impl Shown {
     }
 }
 
+/// What whoever has changed a tree tells of it, beside what the scans show.
+#[derive(Debug, Default)]
+struct Told {
+    /// Names that were moved away and back, and to which nothing else was done.
+    moved: HashSet<PathBuf>,
+    /// Whose the links, FIFOs and sockets that were made or changed are, where somebody else keeps their owners.
+    special_owners: Option<SpecialOwners>,
+}
+
 /// A tree that is written to, and the snapshot that its changes become. Dropped, both are deleted.
 #[derive(Debug)]
 pub(super) struct Claim {
     trees: Arc<Trees>,
     live: LiveTree,
     root: OnceLock<Root>,
-    moved: HashSet<PathBuf>,
+    told: Told,
     snapshot: ActiveSnapshot,
 }
 
@@ -196,7 +206,7 @@ impl Claim {
     }
 
     pub(super) fn set_moved(&mut self, moved: HashSet<PathBuf>) {
-        self.moved = moved;
+        self.told.moved = moved;
     }
 
     pub(super) fn commit(self, name: &SnapshotName) -> Result<(), FsError> {
@@ -204,10 +214,10 @@ impl Claim {
             trees,
             mut live,
             snapshot,
-            moved,
+            told,
             ..
         } = self;
-        live.find_changes(&snapshot.root()?, &moved, trees.evidence)?;
+        live.find_changes(&trees.store, &snapshot.root()?, &told, trees.evidence)?;
         if snapshot.commit_or_defer(name)? == Committed::Now {
             live.chain.push(name.clone());
             trees.give_back(Arc::new(live));
@@ -215,8 +225,8 @@ impl Claim {
         Ok(())
     }
 
-    pub(super) fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), FsError> {
-        self.live.set_special_owners(owners)?;
+    pub(super) fn commit_owned(mut self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), FsError> {
+        self.told.special_owners = Some(owners.clone());
         self.commit(name)
     }
 }

@@ -1,6 +1,7 @@
 //! Both ways to make one tree of a chain: what is done in it becomes the same snapshot.
 
 mod changes;
+mod owners;
 mod random;
 mod reuse;
 
@@ -31,11 +32,15 @@ pub(crate) fn name(name: &str) -> SnapshotName {
 
 impl Workshop {
     pub(crate) fn new(stacking: Stacking) -> Self {
+        Self::with(stacking, Ownership::Real)
+    }
+
+    pub(crate) fn with(stacking: Stacking, ownership: Ownership) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         for dir in ["store", "trees"] {
             fs::create_dir(scratch.path().join(dir)).unwrap();
         }
-        let store = Arc::new(SnapshotStore::open(&scratch.path().join("store"), Ownership::Real).unwrap());
+        let store = Arc::new(SnapshotStore::open(&scratch.path().join("store"), ownership).unwrap());
         let stacks = match stacking {
             Stacking::Overlay => Stacks::overlay(store),
             Stacking::Flat => Stacks::flat(store, &scratch.path().join("trees"), Evidence::Times).unwrap(),

@@ -189,7 +189,7 @@ fn a_missing_source_says_why_it_is_missing() {
     is(
         "dir/hidden",
         "\"/dir/hidden\": not found in the build context: line 2 of the ignore file hides it",
-        Some("add a `!` pattern below line 2 of the ignore file"),
+        Some("add `!dir/hidden` below line 2 of the ignore file"),
     );
     is(
         "gone",

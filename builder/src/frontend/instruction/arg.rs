@@ -34,7 +34,7 @@ pub(super) fn lower(
             value: value.as_deref(),
             inherited: !is_own && value.is_some(),
         };
-        lowering.see(seen, stage);
+        lowering.see(seen);
         text.push(' ');
         text.push_str(name);
         if let Some(value) = &value {

@@ -186,7 +186,7 @@ impl Transfer<'_> {
                     let fetched = self.fetched(&text, written)?;
                     if !self.has_from && fetched.is_none() {
                         let (path, span) = (text.as_str(), written.span);
-                        lowering.see(Seen::ContextPath { path, span }, stage);
+                        lowering.see(Seen::ContextPath { path, span });
                     }
                     paths.push(NamedFiles { text, fetched });
                 }

@@ -21,7 +21,7 @@ pub(super) fn lower(
     for written in ports {
         for word in lowering.words(written, stage)? {
             let span = written.span;
-            lowering.see(Seen::Port { text: &word, span }, stage);
+            lowering.see(Seen::Port { text: &word, span });
             let ports = parse(&word).map_err(|reason| {
                 Diagnostic::error(format!("invalid port: \"{word}\": {reason}")).at(written.span, "")
             })?;

@@ -43,7 +43,7 @@ impl Mounts {
         lowering: &mut Lowering<'_>,
     ) -> Result<(), Diagnostic> {
         let mount = written.resolve(&mut |value| lowering.word(value, stage))?;
-        lowering.see(Seen::Mount(&mount), stage);
+        lowering.see(Seen::Mount(&mount));
         let given = mount.target.as_ref().map(|target| join(stage.state.cwd(), target));
         if given.as_deref() == Some("/") {
             return Err(Diagnostic::error("invalid mount target \"/\"").at(mount.span, ""));

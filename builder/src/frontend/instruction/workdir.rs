@@ -17,7 +17,7 @@ pub(super) fn lower(
 ) -> Result<(), Diagnostic> {
     let span = path.span;
     let path = lowering.word(path, stage)?;
-    lowering.see(Seen::Workdir { path: &path, span }, stage);
+    lowering.see(Seen::Workdir { path: &path, span });
     let dir = join(stage.state.cwd(), &path);
     stage.state.config.config.working_dir.clone_from(&dir);
     let text = format!("WORKDIR {dir}");

@@ -320,3 +320,22 @@ fn a_word_that_cannot_be_expanded_is_quoted() {
     let wanted = "2: failed to process \"a'b\": unexpected end of statement while looking for matching single-quote";
     assert_eq!(errors("FROM scratch\nWORKDIR a'b", &[]), [wanted]);
 }
+
+#[test]
+fn a_stage_or_context_that_is_called_nearly_like_an_image_is_told() {
+    let near = |text: &str, flags: &[&str]| {
+        let needed = references(&request(text, flags)).unwrap();
+        needed.into_iter().map(|image| image.near).collect::<Vec<_>>()
+    };
+    let build = || Some("build".to_owned());
+    assert_eq!(near("FROM scratch AS build\nFROM bild", &[]), [build()]);
+    assert_eq!(
+        near("FROM scratch AS build\nFROM scratch\nCOPY --from=biuld /a /", &[]),
+        [build()]
+    );
+    assert_eq!(
+        near("FROM bild", &["--build-context build=docker-image://scratch"]),
+        [build()]
+    );
+    assert_eq!(near("FROM scratch AS build\nFROM busybox", &[]), [None]);
+}

@@ -1,6 +1,6 @@
 //! The rules that watch stages being lowered.
 
-use super::{Case, check, said};
+use super::{Case, check, lint, said};
 
 #[test]
 fn the_exec_form_is_recommended_unless_a_shell_was_chosen() {
@@ -213,4 +213,30 @@ fn ports_are_bare_numbers_and_protocols_lower_case() {
         said(case),
         ["127.0.0.1:80:80", "[::1]:8080:8080", "5000:5000"].map(mapping)
     );
+}
+
+#[test]
+fn triggers_of_an_image_are_warned_of_where_it_is_named() {
+    let text = "FROM scratch\n\n# check=skip=WorkdirRelativePath\nFROM triggering\nCMD [\"x\"]\n";
+    let case = Case {
+        text,
+        ignore: Some("secret"),
+        ..Case::default()
+    };
+    assert_eq!(
+        said(case),
+        [
+            "4 CopyIgnoredFile: Attempting to Copy file \"secret\" that is excluded by .dockerignore",
+            "4 JSONArgsRecommended: JSON arguments recommended for CMD to prevent unintended behavior related to OS \
+             signals",
+            "4 LegacyKeyValueFormat: \"ENV key=value\" should be used instead of legacy \"ENV key value\" format",
+            "4 MultipleInstructionsDisallowed: Multiple CMD instructions should not be used in the same stage because \
+             only the last one will be used",
+            "4 SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ARG \"TOKEN\")",
+            "4 UndefinedVar: Usage of undefined variable '$nothing'",
+            "4 WorkdirRelativePath: Relative workdir \"x\" can have unexpected results if the base image changes",
+        ]
+    );
+    let from = &text[lint(case).warnings[0].span.range()];
+    assert_eq!(from, "FROM triggering");
 }

@@ -20,6 +20,11 @@ impl CacheKey {
         self.0.hex()
     }
 
+    /// Reads what [`CacheKey::hex`] gives.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        format!("sha256:{hex}").parse().ok().map(Self)
+    }
+
     /// Returns the key as a digest.
     pub fn digest(&self) -> Digest {
         self.0

@@ -7,23 +7,19 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::prepare::Draft;
+use super::save::Unsaved;
 use super::tasks::{Report, Tasks};
-use super::{Limits, Solved};
+use super::{Limits, Solution, Solved, VertexKeys};
 use crate::cache::Record;
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
+use crate::solver::ahead::Answers;
 use crate::solver::keys::run_key;
 use crate::solver::known::{Identity, Known};
 use crate::solver::places::Places;
-use crate::solver::plan::Link;
+use crate::solver::plan::{Adoption, Link};
 use crate::solver::reason::miss_reason;
 use crate::solver::{Decision, Evaluator, Failure, Made, MissReason, Observer, Plan, Planned, Problem};
-
-/// Something for the cache, on behalf of a vertex.
-enum Unsaved {
-    Record(VertexId, Box<Record>, Vec<CacheKey>),
-    Links(VertexId, Vec<CacheKey>, CacheKey),
-}
 
 /// The only owner of the state of an execution.
 pub(super) struct Coordinator<'a, E: Evaluator> {
@@ -33,7 +29,9 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     pub(super) planned: BTreeMap<VertexId, Planned>,
     pub(super) known: Known,
     places: Places,
+    adoptions: Vec<Adoption>,
     links: Vec<Link>,
+    pub(super) answers: Answers,
     /// Values that the plan had, and those settled since.
     values: HashMap<VertexId, E::Value>,
     settled: HashSet<VertexId>,
@@ -53,7 +51,7 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     queue: BTreeMap<VertexId, Draft>,
     running: HashMap<VertexId, (Instant, Draft)>,
     /// What is to be saved, in order: whoever waits for a result starts before it is saved.
-    unsaved: Vec<Unsaved>,
+    pub(super) unsaved: Vec<Unsaved>,
     /// Vertices that ran in this build.
     ran: HashSet<VertexId>,
     pub(super) tasks: Tasks<E>,
@@ -72,7 +70,9 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             values,
             known,
             places,
+            adoptions,
             links,
+            answers,
         } = plan;
         let tasks = Tasks::new(problem, limits.cancel.child_token());
         Self {
@@ -82,7 +82,9 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             planned,
             known,
             places,
+            adoptions,
             links,
+            answers,
             values,
             settled: HashSet::new(),
             waits_for: HashMap::new(),
@@ -100,7 +102,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         }
     }
 
-    pub(super) async fn execute(mut self) -> Result<HashMap<VertexId, Solved<E::Value>>, Failure<E::Error>> {
+    pub(super) async fn execute(mut self) -> Result<Solution<E::Value>, Failure<E::Error>> {
         self.begin();
         self.proceed();
         self.save();
@@ -118,6 +120,9 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
 
     /// Settles what the plan has already, and finds out who waits for whom.
     fn begin(&mut self) {
+        for adoption in std::mem::take(&mut self.adoptions) {
+            self.adopt(adoption);
+        }
         for Link { vertex, alias, key } in std::mem::take(&mut self.links) {
             self.link(vertex, [alias], key);
         }
@@ -219,6 +224,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
                 self.fail(failure);
             }
             Report::Loaded(value) => self.loaded(id, value),
+            Report::Answered(answer) => self.answered(id, answer.map(|record| *record)),
             Report::Read(Ok(contents)) => self.was_read(id, contents),
         }
     }
@@ -248,31 +254,10 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         };
         let aliases = draft.aliases(&self.places, vertex);
         self.unsaved.push(Unsaved::Record(id, Box::new(record), aliases));
+        self.turned_out(id, &draft);
         self.ran.insert(id);
         self.observer.completed(id, since.elapsed());
         self.settle(id, Identity::Named(draft.key), made.value);
-    }
-
-    /// Saves what has been left to be saved.
-    fn save(&mut self) {
-        for unsaved in std::mem::take(&mut self.unsaved) {
-            match unsaved {
-                Unsaved::Record(id, record, aliases) => match self.problem.cache.save(&record) {
-                    Ok(()) => self.link(id, aliases, record.key),
-                    Err(error) => self.observer.not_saved(id, &error),
-                },
-                Unsaved::Links(id, aliases, key) => self.link(id, aliases, key),
-            }
-        }
-    }
-
-    /// Makes further keys lead to the record of a vertex.
-    fn link(&mut self, id: VertexId, aliases: impl IntoIterator<Item = CacheKey>, key: CacheKey) {
-        for alias in aliases {
-            if let Err(error) = self.problem.cache.link(alias, key) {
-                self.observer.not_saved(id, &error);
-            }
-        }
     }
 
     /// Queues a vertex that is not in the cache, unless another one makes the same.
@@ -293,15 +278,42 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     /// Takes the value of another vertex with an equal key.
     fn follow(&mut self, id: VertexId, draft: &Draft, maker: VertexId) {
         let (identity, value) = (self.known.identity(maker), self.values[&maker].clone());
-        self.found(id, draft, identity.key(), value);
+        self.found(id, draft, self.planned[&maker].definition, identity.key(), value);
     }
 
-    /// Settles a vertex whose value need not be made.
-    pub(super) fn found(&mut self, id: VertexId, draft: &Draft, key: CacheKey, value: E::Value) {
-        let aliases = draft.aliases(&self.places, self.vertex(id));
-        self.unsaved.push(Unsaved::Links(id, aliases, key));
+    /// Settles a vertex whose value need not be made; the key `under` leads to its record.
+    pub(super) fn found(&mut self, id: VertexId, draft: &Draft, under: CacheKey, key: CacheKey, value: E::Value) {
+        let mut aliases = draft.aliases(&self.places, self.vertex(id));
+        aliases.retain(|alias| *alias != under);
+        self.unsaved.push(Unsaved::Links(id, aliases, under));
+        self.hit(id, draft, key, value);
+    }
+
+    /// Settles a vertex whose value another machine has made; its record was asked for by `asked`.
+    pub(super) fn adopted(&mut self, id: VertexId, draft: &Draft, asked: CacheKey, record: Record, value: E::Value) {
+        let (mut aliases, key) = (draft.aliases(&self.places, self.vertex(id)), record.key);
+        aliases.retain(|alias| *alias != asked);
+        self.unsaved.push(Unsaved::Adopted(Box::new(Adoption {
+            vertex: id,
+            key: asked,
+            record,
+            aliases,
+        })));
+        self.hit(id, draft, key, value);
+    }
+
+    fn hit(&mut self, id: VertexId, draft: &Draft, key: CacheKey, value: E::Value) {
+        self.turned_out(id, draft);
         self.observer.hit(id, key);
         self.settle(id, Identity::Named(key), value);
+    }
+
+    /// Notes the keys that a vertex has in the end, where the plan did not know them.
+    fn turned_out(&mut self, id: VertexId, draft: &Draft) {
+        if let Some(planned) = self.planned.get_mut(&id) {
+            planned.definition = draft.definition;
+            planned.content = draft.content;
+        }
     }
 
     fn settle(&mut self, id: VertexId, identity: Identity, value: E::Value) {
@@ -330,7 +342,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         self.problem.graph.vertex(id)
     }
 
-    fn solution(&self) -> HashMap<VertexId, Solved<E::Value>> {
+    fn solution(&self) -> Solution<E::Value> {
         let targets = self.problem.targets.iter().map(|&id| {
             let solved = Solved {
                 value: self.value(id),
@@ -338,6 +350,17 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             };
             (id, solved)
         });
-        targets.collect()
+        let made = self.planned.iter().filter(|(id, _)| !self.vertex(**id).op.is_source());
+        let keys = made.map(|(&id, planned)| {
+            let keys = VertexKeys {
+                definition: planned.definition,
+                content: planned.content,
+            };
+            (id, keys)
+        });
+        Solution {
+            targets: targets.collect(),
+            keys: keys.collect(),
+        }
     }
 }

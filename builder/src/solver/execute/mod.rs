@@ -8,9 +8,10 @@
 
 mod coordinator;
 mod prepare;
+mod save;
 mod tasks;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,25 @@ pub struct Solved<V> {
     pub key: CacheKey,
 }
 
+/// What an execution has come to.
+#[derive(Clone, Debug)]
+pub struct Solution<V> {
+    /// The targets.
+    pub targets: HashMap<VertexId, Solved<V>>,
+    /// Under which keys the cache has the value of each vertex that is no source, inputs first; of those that were
+    /// not needed it may have none.
+    pub keys: BTreeMap<VertexId, VertexKeys>,
+}
+
+/// The keys that a vertex turned out to have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VertexKeys {
+    /// The definition key.
+    pub definition: CacheKey,
+    /// The content key, if it was computed.
+    pub content: Option<CacheKey>,
+}
+
 /// Executes a plan and returns the values of the targets.
 ///
 /// Must be called on a tokio runtime. Records are read and written on the calling thread: they are small.
@@ -50,6 +70,6 @@ pub async fn execute<E: Evaluator>(
     plan: Plan<E::Value>,
     limits: Limits,
     observer: &mut dyn Observer<E::Value>,
-) -> Result<HashMap<VertexId, Solved<E::Value>>, Failure<E::Error>> {
+) -> Result<Solution<E::Value>, Failure<E::Error>> {
     Coordinator::new(problem, plan, limits, observer).execute().await
 }

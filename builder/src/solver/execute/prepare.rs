@@ -1,7 +1,10 @@
 //! From settled inputs to a hit or a place in the queue: the look-ups that the plan could not make.
 //!
 //! A vertex passes through at most four steps, each skipped if it has nothing to find: its definition key, when
-//! that is not what the plan expected; the digests of what it reads; its content key; the queue.
+//! that is not what the plan expected; the digests of what it reads; its content key; the queue. A key is looked up
+//! on this machine first and then on others.
+
+use std::sync::Arc;
 
 use registry::oci::Digest;
 
@@ -23,17 +26,41 @@ pub(super) struct Draft {
     pub(super) key: CacheKey,
     /// Whether there was a record whose content is gone.
     pub(super) refused: bool,
-    /// The record that is being loaded, and by which key it was found.
-    loading: Option<(FoundBy, CacheKey)>,
+    /// By which key it is being looked for.
+    by: FindBy,
+    /// The record that is being loaded.
+    loading: Option<Loading>,
+}
+
+/// A record that is being loaded.
+#[derive(Debug)]
+struct Loading {
+    record: Record,
+    from: Whose,
+}
+
+/// Who has made what a record names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Whose {
+    Ours,
+    Theirs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum FoundBy {
+enum FindBy {
     Definition,
     Content,
 }
 
 impl Draft {
+    /// Returns the key that it is being looked for by.
+    fn sought(&self) -> CacheKey {
+        match (self.by, self.content) {
+            (FindBy::Content, Some(content)) => content,
+            (FindBy::Definition | FindBy::Content, _) => self.definition,
+        }
+    }
+
     /// Returns every key that means the value of this vertex.
     pub(super) fn keys(&self) -> Vec<CacheKey> {
         [self.key, self.definition].into_iter().chain(self.content).collect()
@@ -59,17 +86,54 @@ impl<E: Evaluator> Coordinator<'_, E> {
             content: None,
             key: definition,
             refused: false,
+            by: FindBy::Definition,
             loading: None,
         };
         if vertex.op.ignores_cache() {
             draft.key = keys::forced_key(definition, &self.problem.build);
-        } else if !expected && let Some(record) = self.problem.cache.lookup(definition) {
-            return self.load(id, draft, FoundBy::Definition, record);
         } else if expected {
             draft.key = planned.key;
             draft.refused = planned.decision == Decision::Run(MissReason::Evicted);
+        } else {
+            return self.find(id, draft);
         }
         self.read(id, draft);
+    }
+
+    /// Looks for a record under a key.
+    fn find(&mut self, id: VertexId, draft: Draft) {
+        match self.problem.cache.lookup(draft.sought()) {
+            Some(record) if !(draft.refused && record.key == draft.key) => self.load(id, draft, Whose::Ours, record),
+            _ => self.find_elsewhere(id, draft),
+        }
+    }
+
+    /// Looks for a record of another machine under a key.
+    fn find_elsewhere(&mut self, id: VertexId, draft: Draft) {
+        let key = draft.sought();
+        match (self.answers.get(key).cloned(), &self.problem.elsewhere) {
+            (Some(record), _) => self.load(id, draft, Whose::Theirs, record),
+            (None, Some(source)) if !self.answers.has(key) => {
+                self.drafts.insert(id, draft);
+                self.tasks.ask(id, Arc::clone(source), key);
+            }
+            (None, _) => self.not_found(id, draft),
+        }
+    }
+
+    /// Goes on with a vertex after other machines were asked for it.
+    pub(super) fn answered(&mut self, id: VertexId, answer: Option<Record>) {
+        if let Some(draft) = self.drafts.remove(&id) {
+            self.answers.note(draft.sought(), answer);
+            self.find_elsewhere(id, draft);
+        }
+    }
+
+    fn not_found(&mut self, id: VertexId, draft: Draft) {
+        match draft.by {
+            FindBy::Definition => self.read(id, draft),
+            FindBy::Content => self.enqueue(id, draft),
+        }
     }
 
     /// Digests what the vertex reads and nobody has digested yet.
@@ -101,21 +165,18 @@ impl<E: Evaluator> Coordinator<'_, E> {
         let vertex = self.vertex(id);
         draft.content = keys::content_key(&self.known.lineage(vertex));
         let asked = draft.content == self.planned[&id].content && !draft.refused;
-        if let Some(content) = draft.content
-            && !asked
-            && !vertex.op.ignores_cache()
-            && let Some(record) = self.problem.cache.lookup(content)
-            && !(draft.refused && record.key == draft.key)
-        {
-            return self.load(id, draft, FoundBy::Content, record);
+        if draft.content.is_none() || asked || vertex.op.ignores_cache() {
+            return self.enqueue(id, draft);
         }
-        self.enqueue(id, draft);
+        draft.by = FindBy::Content;
+        self.find(id, draft);
     }
 
-    fn load(&mut self, id: VertexId, mut draft: Draft, found_by: FoundBy, record: Record) {
-        draft.loading = Some((found_by, record.key));
+    fn load(&mut self, id: VertexId, mut draft: Draft, from: Whose, record: Record) {
+        let loading = Loading { record, from };
+        self.tasks.load(id, loading.record.clone());
+        draft.loading = Some(loading);
         self.drafts.insert(id, draft);
-        self.tasks.load(id, record);
     }
 
     /// Settles a vertex with the value of its record, or goes on without it.
@@ -123,18 +184,22 @@ impl<E: Evaluator> Coordinator<'_, E> {
         let Some(mut draft) = self.drafts.remove(&id) else {
             return;
         };
-        let Some((found_by, key)) = draft.loading.take() else {
+        let Some(Loading { record, from }) = draft.loading.take() else {
             return;
         };
-        match (value, found_by) {
-            (Some(value), _) => self.found(id, &draft, key, value),
-            (None, found_by) => {
+        match (value, from) {
+            (Some(value), Whose::Ours) => self.found(id, &draft, draft.sought(), record.key, value),
+            (Some(value), Whose::Theirs) => {
+                let asked = draft.sought();
+                self.adopted(id, &draft, asked, record, value);
+            }
+            (None, from) => {
                 // Made anew it keeps its canonical key, so that everything above it hits as before.
                 draft.refused = true;
-                draft.key = key;
-                match found_by {
-                    FoundBy::Definition => self.read(id, draft),
-                    FoundBy::Content => self.enqueue(id, draft),
+                draft.key = record.key;
+                match from {
+                    Whose::Ours => self.find_elsewhere(id, draft),
+                    Whose::Theirs => self.not_found(id, draft),
                 }
             }
         }

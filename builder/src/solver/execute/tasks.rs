@@ -9,14 +9,17 @@ use registry::oci::Digest;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::Record;
+use crate::cache::{Record, RecordSource};
 use crate::graph::{Graph, VertexId};
+use crate::op::key::CacheKey;
 use crate::solver::{Evaluator, Made, Problem, Work};
 
 /// How a task ended.
 pub(super) enum Report<E: Evaluator> {
     /// A record was loaded, or its content is gone.
     Loaded(Option<E::Value>),
+    /// What other machines have under a key.
+    Answered(Option<Box<Record>>),
     /// What the vertex reads of these inputs was digested.
     Read(Result<Vec<(usize, Digest)>, E::Error>),
     /// The vertex ran.
@@ -64,6 +67,18 @@ impl<E: Evaluator> Tasks<E> {
         });
     }
 
+    /// Asks other machines for the record of a vertex.
+    pub(super) fn ask(&mut self, id: VertexId, source: Arc<dyn RecordSource>, key: CacheKey) {
+        let cancel = self.cancel.clone();
+        self.spawn(id, async move {
+            let asking = async { source.ask(&[key]).await.remove(&key).map(Box::new) };
+            cancel
+                .run_until_cancelled(asking)
+                .await
+                .map_or(Report::Abandoned, Report::Answered)
+        });
+    }
+
     /// Digests what a vertex reads of inputs, all at once.
     pub(super) fn read(&mut self, id: VertexId, inputs: Vec<(usize, E::Value)>) {
         let (graph, evaluator, cancel) = self.shared();
@@ -80,7 +95,7 @@ impl<E: Evaluator> Tasks<E> {
     }
 
     /// Runs a vertex. It is not abandoned: an operation must end what it started itself.
-    pub(super) fn run(&mut self, id: VertexId, key: crate::op::key::CacheKey, inputs: Vec<E::Value>) {
+    pub(super) fn run(&mut self, id: VertexId, key: CacheKey, inputs: Vec<E::Value>) {
         let (graph, evaluator, cancel) = self.shared();
         let work = Work { key, inputs, cancel };
         self.spawn(

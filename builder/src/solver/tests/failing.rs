@@ -213,6 +213,10 @@ impl CacheStore for Full {
         })
     }
 
+    fn adopt(&self, _key: CacheKey, record: &Record) -> Result<(), CacheError> {
+        self.save(record)
+    }
+
     fn link(&self, _alias: CacheKey, _key: CacheKey) -> Result<(), CacheError> {
         panic!("a link without its record");
     }
@@ -229,6 +233,23 @@ async fn a_cache_that_cannot_be_written_does_not_fail_the_build() {
     let mut notes = Notes::default();
     let plan = plan(&problem).await.unwrap();
     let solved = execute(&problem, plan, Limits::default(), &mut notes).await.unwrap();
-    assert_eq!(solved[&sketch.id("wrong")].value.number, 3);
+    assert_eq!(solved.targets[&sketch.id("wrong")].value.number, 3);
+    assert_eq!(notes.not_saved, [sketch.id("quick"), sketch.id("wrong")]);
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_written_does_not_fail_a_build_that_found_everything_elsewhere() {
+    let workshop = Workshop::new(&[("base", 1)]);
+    let sketch = beside(Add(1));
+    workshop.build(&sketch, &["wrong"]).await;
+    let problem = Problem {
+        cache: std::sync::Arc::new(Full),
+        ..workshop.other().problem(&sketch, &["wrong"])
+    };
+    let mut notes = Notes::default();
+    let plan = plan(&problem).await.unwrap();
+    assert!(plan.is_complete());
+    let solved = execute(&problem, plan, Limits::default(), &mut notes).await.unwrap();
+    assert_eq!(solved.targets[&sketch.id("wrong")].value.number, 3);
     assert_eq!(notes.not_saved, [sketch.id("quick"), sketch.id("wrong")]);
 }

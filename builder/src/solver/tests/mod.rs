@@ -1,5 +1,6 @@
 //! Tests of the solver on vertices that add numbers.
 
+mod elsewhere;
 mod execution;
 mod failing;
 mod oracle;

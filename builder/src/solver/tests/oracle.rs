@@ -1,4 +1,5 @@
-//! Never a wrong hit: any history of builds gives the numbers that a first build would have given.
+//! Never a wrong hit: any history of builds, on two machines that know each other's records, gives the numbers that a
+//! first build would have given.
 //!
 //! Histories are random: edited operations, changed sources, results and records that get lost, other targets,
 //! other numbers of jobs. The oracle adds up the same graph without solver and cache.
@@ -86,15 +87,18 @@ fn oracle(steps: &[Step], sources: &[i64]) -> Vec<i64> {
     numbers
 }
 
-fn history(mut steps: Vec<Step>, builds: Vec<(Vec<Event>, usize, usize)>) {
+fn history(mut steps: Vec<Step>, builds: Vec<(Vec<Event>, usize, usize, bool)>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap();
     let mut sources = [10, 20, 15];
-    let workshop = Workshop::new(&[(SOURCES[0], 10), (SOURCES[1], 20), (SOURCES[2], 15)]);
+    let mut one = Workshop::new(&[(SOURCES[0], 10), (SOURCES[1], 20), (SOURCES[2], 15)]);
+    let other = one.other();
+    one.elsewhere = Some(other.as_elsewhere());
     let mut keys: Vec<CacheKey> = Vec::new();
-    for (events, target, limit) in builds {
+    for (events, target, limit, is_elsewhere) in builds {
+        let workshop = if is_elsewhere { &other } else { &one };
         let any_key = |number: usize| keys.get(number % keys.len().max(1)).copied();
         for event in events {
             match event {
@@ -131,7 +135,7 @@ proptest! {
     fn any_history_of_builds_gives_the_numbers_of_a_first_build(
         steps in proptest::collection::vec((0..3_u8, 0..3_i64, any::<usize>(), any::<usize>()), STEPS.len()),
         builds in proptest::collection::vec(
-            (proptest::collection::vec(event(), 0..4), 0..STEPS.len(), 1..4_usize),
+            (proptest::collection::vec(event(), 0..4), 0..STEPS.len(), 1..4_usize, any::<bool>()),
             1..10,
         ),
     ) {

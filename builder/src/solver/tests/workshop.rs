@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
 
 use super::toy::{Number, Toy, ToyError, World};
-use crate::cache::{CacheStore, MemoryCache};
+use crate::cache::{CacheStore, MemoryCache, Record, RecordSource};
 use crate::graph::{Graph, GraphBuilder, Meta, VertexId};
 use crate::op::key::CacheKey;
 use crate::solver::{Failure, Limits, Observer, Plan, Problem, Solved, execute, plan};
@@ -51,7 +53,34 @@ impl Sketch {
 pub(super) struct Workshop {
     pub(super) world: Arc<World>,
     pub(super) cache: Arc<MemoryCache>,
+    pub(super) elsewhere: Option<Arc<Elsewhere>>,
+    name: &'static str,
     builds: AtomicUsize,
+}
+
+/// The cache of another workshop, which notes what it is asked for at a time.
+pub(super) struct Elsewhere {
+    cache: Arc<MemoryCache>,
+    asked: Mutex<Vec<usize>>,
+}
+
+impl Elsewhere {
+    /// Returns how many keys were asked for in each round since the last call.
+    pub(super) fn rounds(&self) -> Vec<usize> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+impl RecordSource for Elsewhere {
+    fn ask<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, HashMap<CacheKey, Record>> {
+        self.asked.lock().unwrap().push(keys.len());
+        let answers = keys.iter().filter_map(|key| Some((*key, self.cache.lookup(*key)?)));
+        let answers = answers.collect();
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            answers
+        })
+    }
 }
 
 impl Workshop {
@@ -63,8 +92,29 @@ impl Workshop {
         Self {
             world: Arc::new(world),
             cache: Arc::new(MemoryCache::new()),
+            elsewhere: None,
+            name: "one",
             builds: AtomicUsize::new(0),
         }
+    }
+
+    /// Makes another machine in the same world, which has no records of its own and asks this one.
+    pub(super) fn other(&self) -> Self {
+        Self {
+            world: Arc::clone(&self.world),
+            cache: Arc::new(MemoryCache::new()),
+            elsewhere: Some(self.as_elsewhere()),
+            name: "other",
+            builds: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns the cache as others see it.
+    pub(super) fn as_elsewhere(&self) -> Arc<Elsewhere> {
+        Arc::new(Elsewhere {
+            cache: Arc::clone(&self.cache),
+            asked: Mutex::default(),
+        })
     }
 
     pub(super) fn problem(&self, sketch: &Sketch, targets: &[&str]) -> Problem<World> {
@@ -73,8 +123,12 @@ impl Workshop {
             targets: targets.iter().map(|name| sketch.id(name)).collect(),
             evaluator: Arc::clone(&self.world),
             cache: self.cache.clone(),
+            elsewhere: self
+                .elsewhere
+                .clone()
+                .map(|elsewhere| elsewhere as Arc<dyn RecordSource>),
             scope: "Dockerfile".to_owned(),
-            build: format!("build {}", self.builds.fetch_add(1, Ordering::SeqCst)),
+            build: format!("build {} of {}", self.builds.fetch_add(1, Ordering::SeqCst), self.name),
         }
     }
 
@@ -133,7 +187,7 @@ impl Workshop {
     ) -> Result<HashMap<VertexId, Solved<Number>>, Failure<ToyError>> {
         let problem = self.problem(sketch, targets);
         let plan = plan(&problem).await?;
-        execute(&problem, plan, limits, observer).await
+        Ok(execute(&problem, plan, limits, observer).await?.targets)
     }
 }
 

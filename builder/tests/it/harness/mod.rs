@@ -3,12 +3,14 @@
 //!
 //! Nothing here skips: what is missing fails the test with the name of the script that installs it.
 
+mod bare;
 mod lab;
 mod registry;
 mod web;
 
+pub(crate) use bare::BareMachine;
 pub(crate) use lab::{Lab, Outcome};
-pub(crate) use registry::base_registry;
+pub(crate) use registry::{Registry, base_registry};
 pub(crate) use web::{Page, WebServer};
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Debian's docker-registry on a loopback port of its own.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, mpsc};
 use std::time::{Duration, Instant};
@@ -9,16 +10,16 @@ use tempfile::TempDir;
 
 use super::{base_images, sh};
 
-/// A running registry with its own empty storage.
-pub(super) struct Registry {
+/// A running registry with its own empty storage; it ends with the value, or with the thread that started it.
+pub(crate) struct Registry {
     child: Child,
     address: SocketAddr,
-    _storage: TempDir,
+    storage: TempDir,
 }
 
 impl Registry {
     /// Starts a registry.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let storage = tempfile::tempdir().expect("a temporary directory");
         let address = free_address();
         // The registry must not outlive the test, whatever ends it; `setpriv` asks the kernel for that.
@@ -34,7 +35,7 @@ impl Registry {
         let registry = Self {
             child,
             address,
-            _storage: storage,
+            storage,
         };
         let patience = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(address).is_err() {
@@ -48,15 +49,25 @@ impl Registry {
     }
 
     /// Returns `127.0.0.1:PORT`.
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Returns the directory of everything that the registry has.
+    pub(crate) fn storage(&self) -> &Path {
+        self.storage.path()
+    }
+
+    /// Ends the registry; its address refuses connections from now on.
+    pub(crate) fn stop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _already_reaped = self.child.wait();
     }
 }
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        let _already_gone = self.child.kill();
-        let _already_reaped = self.child.wait();
+        self.stop();
     }
 }
 

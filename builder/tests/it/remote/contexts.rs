@@ -166,3 +166,36 @@ fn a_named_context_may_be_an_image_layout() {
     let env = config["config"]["Env"].as_array().unwrap();
     assert!(env.contains(&"foo=bar".into()), "{config}");
 }
+
+#[test]
+fn a_context_that_must_be_fetched_can_be_asked_about() {
+    let server = WebServer::start();
+    let odd = "FROM scratch as first\nCOPY $foo /\n# app is it\nFROM first AS app\n";
+    server.put("/context.tar", Page::tagged(tar(&[("sub/Dockerfile", odd)], ""), "1"));
+    server.put("/Dockerfile", Page::tagged(odd, "1"));
+    let lab = Lab::new("FROM scratch\n");
+    let archive = server.url("/context.tar");
+    let warnings = "Check complete, 2 warnings have been found!\n";
+    for words in [
+        &["--check", "-f", "sub/Dockerfile", archive.as_str()][..],
+        &["--check", server.url("/Dockerfile").as_str()],
+        &["--check", "-f", server.url("/Dockerfile").as_str(), "context"],
+    ] {
+        let outcome = lab.croze(&[&["build"], words].concat());
+        assert_eq!(outcome.code, 11, "{words:?}: {}", outcome.stderr);
+        assert!(outcome.stdout.starts_with(warnings), "{words:?}: {}", outcome.stdout);
+    }
+    let given = tar(&[("Dockerfile", odd)], "z");
+    assert!(
+        build_stdin(&lab, &given, &["--check", "-"])
+            .stdout
+            .starts_with(warnings)
+    );
+    let targets = build_stdin(&lab, odd.as_bytes(), &["--call=targets", "-"]);
+    assert_eq!(
+        targets.stdout,
+        "TARGET        DESCRIPTION\nfirst         \napp (default) is it\n"
+    );
+    let outline = lab.croze(&["build", "--call=outline", "-f", "sub/Dockerfile", &archive]);
+    assert!(outline.stdout.contains("is it"), "{}", outline.stdout);
+}

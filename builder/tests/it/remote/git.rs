@@ -368,3 +368,15 @@ fn files_of_a_repository_can_be_excluded() {
     assert!(out.join("2").is_dir() && !out.join("2/file").exists());
     assert!(out.join("3/foo").exists() && !out.join("3/Dockerfile").exists());
 }
+
+#[test]
+fn a_repository_can_be_asked_about() {
+    let repository = Repository::new("sha1");
+    let lab = Lab::new("FROM scratch\n");
+    let url = repository.url();
+    let outcome = lab.croze(&["build", "--check", &format!("{url}#v0.0.2")]);
+    let said = (outcome.code, outcome.stdout.as_str());
+    assert_eq!(said, (0, "Check complete, no warnings found.\n"), "{}", outcome.stderr);
+    let missing = lab.croze(&["build", "--call=targets", "-f", "other.Dockerfile", &url]);
+    missing.fails(5, &["cannot read the Dockerfile `other.Dockerfile`"]);
+}

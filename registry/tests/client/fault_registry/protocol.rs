@@ -58,9 +58,40 @@ impl Inner {
                 Some(bytes) => ranged(bytes, headers),
                 None => error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
             },
+            ("GET", "tags") => self.tags(&repository, path, query),
             ("POST", "uploads") => self.open(&repository, query),
             ("GET" | "PATCH" | "PUT", "uploads") => self.upload(method, &repository, &name, query, headers, &body),
             _ => error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
+        }
+    }
+
+    /// Lists two tags at a time; where the list goes on is a relative address or, for `abroad`, another server's.
+    fn tags(&self, repository: &str, path: &str, query: &str) -> Response {
+        let after = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("last="))
+            .unwrap_or_default();
+        let mut tags: Vec<&str> = self
+            .manifests
+            .keys()
+            .filter(|(of, name)| of == repository && !name.contains(':') && name.as_str() > after)
+            .map(|(_, name)| name.as_str())
+            .collect();
+        tags.sort_unstable();
+        let page = &tags[..tags.len().min(2)];
+        let body = serde_json::json!({"name": repository, "tags": page}).to_string();
+        let host = if repository == "abroad" {
+            "http://127.0.0.1:9"
+        } else {
+            ""
+        };
+        match page.last().filter(|_| tags.len() > 2) {
+            Some(last) => (
+                [("link", format!("<{host}{path}?n=2&last={last}>; rel=\"next\""))],
+                body,
+            )
+                .into_response(),
+            None => body.into_response(),
         }
     }
 
@@ -164,6 +195,7 @@ fn route(path: &str) -> Option<(String, &'static str, String)> {
         ("/blobs/uploads/", "uploads"),
         ("/blobs/", "blobs"),
         ("/manifests/", "manifests"),
+        ("/tags/", "tags"),
     ] {
         if let Some((repository, name)) = rest.split_once(mark) {
             return Some((repository.to_owned(), kind, name.to_owned()));

@@ -36,6 +36,13 @@ impl Changes {
         self.0.iter().map(|(path, change)| (path.as_path(), *change))
     }
 
+    /// Returns what is there and no directory.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.iter()
+            .filter(|(_, change)| *change == Change::File)
+            .map(|(path, _)| path)
+    }
+
     fn insert(&mut self, path: &Path, change: Change) {
         self.0.insert(path.to_owned(), change);
         for directory in path.ancestors().skip(1) {
@@ -49,12 +56,14 @@ impl Changes {
 }
 
 /// Scans a tree and tells what is different from an earlier scan; returns the new scan as well. To the inodes that are
-/// `moved`, nothing else was done.
+/// `moved`, nothing else was done. `is_kept` is asked whether a file is still what the snapshots have under its path,
+/// where the scans cannot tell.
 pub(super) fn compare(
     tree: &Root,
     before: Index,
     moved: &HashSet<PathBuf>,
     evidence: Evidence,
+    is_kept: impl Fn(&Path) -> Result<bool, FsError>,
 ) -> Result<(Index, Changes), FsError> {
     let shared = before.stamps.values().filter(|stamp| stamp.is_shared);
     let shared = shared.map(|stamp| stamp.inode).collect();
@@ -68,8 +77,10 @@ pub(super) fn compare(
         new_directories: HashSet::new(),
         shared,
         joined: HashSet::new(),
+        doubtful: Vec::new(),
     };
     walk::walk(tree.open_dir(Path::new(""))?, &mut comparison)?;
+    comparison.resolve_doubts(is_kept)?;
     comparison.note_gone();
     comparison.note_joined();
     Ok((comparison.after, comparison.changes))
@@ -88,6 +99,8 @@ struct Comparison<'a> {
     shared: HashSet<u64>,
     /// Those of them that were given further names.
     joined: HashSet<u64>,
+    /// Files of which another name was removed, and perhaps nothing else was done to them.
+    doubtful: Vec<PathBuf>,
     /// Directories that are not those that had their names before: nothing in them was there.
     new_directories: HashSet<Box<[u8]>>,
 }
@@ -114,7 +127,9 @@ impl Visitor for Comparison<'_> {
         }
         self.after.insert(path, stamp);
         if !stamp.is_dir() {
-            if !is_untouched {
+            if !is_in_new && !is_moved && was.is_some_and(|was| stamp.may_have_lost_a_name_only(&was)) {
+                self.doubtful.push(place.path.to_owned());
+            } else if !is_untouched {
                 self.changes.insert(place.path, Change::File);
             }
             return Ok(Next::Pass);
@@ -138,6 +153,16 @@ impl Visitor for Comparison<'_> {
 }
 
 impl Comparison<'_> {
+    /// Looks into the files that times say nothing certain of.
+    fn resolve_doubts(&mut self, is_kept: impl Fn(&Path) -> Result<bool, FsError>) -> Result<(), FsError> {
+        for path in std::mem::take(&mut self.doubtful) {
+            if !is_kept(&path)? {
+                self.changes.insert(&path, Change::File);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the other names of an inode for changed that was given a new one: they are to be names of one file again.
     fn note_joined(&mut self) {
         for (path, stamp) in &self.after.stamps {

@@ -41,8 +41,12 @@ pub(super) struct Stamp {
     /// Where the file system knows it.
     born: Option<Timestamp>,
     changed: Timestamp,
+    modified: Timestamp,
     size: u64,
     mode: u32,
+    owner: (u32, u32),
+    /// Number of names.
+    names: u32,
     /// A hash of the content of a regular file, where times are no sufficient evidence.
     content: Option<u64>,
     /// Whether the inode is a snapshot's as well.
@@ -58,6 +62,16 @@ impl Stamp {
     pub(super) fn is_same_inode(&self, before: &Self) -> bool {
         (self.inode, self.born, FileType::from_raw_mode(self.mode))
             == (before.inode, before.born, FileType::from_raw_mode(before.mode))
+    }
+
+    /// Returns whether it may be that nothing was done to the inode but that another of its names was removed.
+    pub(super) fn may_have_lost_a_name_only(&self, before: &Self) -> bool {
+        let with_names_of_before = Self {
+            changed: before.changed,
+            names: before.names,
+            ..*self
+        };
+        self.names < before.names && with_names_of_before == *before
     }
 
     /// Returns whether nothing was done to what the name stood for.
@@ -163,8 +177,11 @@ impl Observer {
             inode: stat.ino,
             born,
             changed: stat.ctime,
+            modified: stat.mtime,
             size: stat.size,
             mode,
+            owner: (stat.uid, stat.gid),
+            names: stat.nlink,
             content,
             is_shared: false,
         };

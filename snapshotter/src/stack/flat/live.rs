@@ -1,6 +1,5 @@
 //! One tree that is laid out.
 
-use std::collections::HashSet;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use rustix::fs::{Mode, mkdirat};
 
 use super::clock::Clock;
 use super::index::Index;
-use super::{Evidence, changes, lay, upper};
+use super::{Evidence, Told, changes, equal, lay, upper};
 use crate::attributes::Attributes;
 use crate::error::{FsError, OnPath as _};
 use crate::inodes::Inodes;
@@ -92,18 +91,36 @@ impl LiveTree {
         Ok(())
     }
 
-    /// Puts what was changed since the tree was last scanned into the empty directory of a snapshot. What is `moved`
-    /// has another time of change for no other reason than that.
+    /// Puts what was changed since the tree was last scanned into the empty directory of a snapshot.
     pub(super) fn find_changes(
         &mut self,
+        store: &SnapshotStore,
         into: &Root,
-        moved: &HashSet<PathBuf>,
+        told: &Told,
         evidence: Evidence,
     ) -> Result<(), FsError> {
         let root = self.root()?;
-        let (index, changes) = changes::compare(&root, std::mem::take(&mut self.index), moved, evidence)?;
+        let before = std::mem::take(&mut self.index);
+        let is_kept = |path: &Path| self.is_kept(store, &root, path);
+        let (index, changes) = changes::compare(&root, before, &told.moved, evidence, is_kept)?;
+        if let (Some(specials), Some(owners)) = (self.inodes.specials(), &told.special_owners) {
+            for path in changes.files() {
+                owners.install_at(path, &root, specials)?;
+            }
+        }
         self.index = index;
         upper::write(&root, &changes, into)
+    }
+
+    /// Returns whether a file is what the chain has under its path.
+    fn is_kept(&self, store: &SnapshotStore, root: &Root, path: &Path) -> Result<bool, FsError> {
+        for name in self.chain.iter().rev() {
+            let snapshot = Root::open(&store.fs_dir(name))?;
+            if snapshot.stat(path, false)?.is_some() {
+                return equal::is_equal(root, &snapshot, path);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns the owners of links, FIFOs and sockets.
@@ -114,17 +131,6 @@ impl LiveTree {
                 SpecialOwners::find(&root, &root, specials)
             }
             None => Ok(SpecialOwners::default()),
-        }
-    }
-
-    /// Replaces the owners of links, FIFOs and sockets.
-    pub(super) fn set_special_owners(&self, owners: &SpecialOwners) -> Result<(), FsError> {
-        match self.inodes.specials() {
-            Some(specials) => {
-                specials.clear();
-                owners.install(&self.root()?, specials)
-            }
-            None => Ok(()),
         }
     }
 }

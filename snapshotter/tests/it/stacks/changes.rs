@@ -208,6 +208,61 @@ fn a_device_that_means_a_deletion_is_one() {
     assert!(!workshop.seen(&chain).contains_key(Path::new("d/no-such")));
 }
 
+#[test]
+fn a_file_that_has_lost_another_name_is_no_change() {
+    let base = |top: &Path| {
+        files(top);
+        for (file, link) in [("a", "d/a2"), ("a", "a3"), ("b", "b2"), ("link", "link2")] {
+            fs::hard_link(top.join(file), top.join(link)).unwrap();
+        }
+    };
+    let made = conform(base, |top| {
+        for name in ["a", "b", "link"] {
+            fs::remove_file(top.join(name)).unwrap();
+        }
+        fs::write(top.join("a"), "new").unwrap();
+    });
+    assert_eq!(made, ["a", ".wh.b", ".wh.link"]);
+}
+
+#[test]
+fn a_rewrite_hides_behind_no_lost_name() {
+    let workshop = Workshop::new(Stacking::Flat);
+    let base = workshop.base("base", |top| {
+        for (file, link) in [("a", "a2"), ("b", "b2"), ("c", "c2")] {
+            fs::write(top.join(file), "old").unwrap();
+            fs::hard_link(top.join(file), top.join(link)).unwrap();
+        }
+    });
+    workshop.step(&[base], "step", |top| {
+        for name in ["a", "b", "c"] {
+            let before = fs::metadata(top.join(name)).unwrap();
+            fs::remove_file(top.join(name)).unwrap();
+            let left = top.join(format!("{name}2"));
+            match name {
+                "a" => fs::write(&left, "new").unwrap(),
+                "b" => setxattr(&left, "user.note", b"n", XattrFlags::empty()).unwrap(),
+                _ => {}
+            }
+            set_mtime(&left, (before.mtime(), before.mtime_nsec()));
+        }
+    });
+    let names = super::members(&workshop.packed(&name("step")));
+    assert_eq!(names, [".wh.a", "a2", ".wh.b", "b2", ".wh.c"]);
+}
+
+#[test]
+fn an_own_file_that_has_lost_another_name_is_no_change_in_the_next_step() {
+    let workshop = Workshop::new(Stacking::Flat);
+    let base = [workshop.base("base", files)];
+    let chain = workshop.step(&base, "one", |top| {
+        fs::write(top.join("x"), "x").unwrap();
+        fs::hard_link(top.join("x"), top.join("y")).unwrap();
+    });
+    workshop.step(&chain, "two", |top| fs::remove_file(top.join("x")).unwrap());
+    assert_eq!(super::members(&workshop.packed(&name("two"))), [".wh.x"]);
+}
+
 /// Where the kernel's overlay is not a POSIX file system and a flat tree is one.
 #[test]
 fn names_of_one_file_stay_names_of_one_file() {

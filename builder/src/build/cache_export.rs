@@ -1,0 +1,286 @@
+//! The end of a build for the next one elsewhere: what its steps gave goes to the caches that `--cache-to` names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use registry::oci::{Descriptor, Digest, Reference};
+
+use super::layers::{LayerTasks, ShipError};
+use super::records::BuiltRecord;
+use super::variant::Variant;
+use super::{BuildError, BuildRequest, Services};
+use crate::diagnostic::Diagnostic;
+use crate::image::{ImportedLayer, LayerBlob, LayerFormat};
+use crate::ops::{Rootfs, StepLayer};
+use crate::progress::{Progress, StepId, Stream};
+use crate::remote_cache::{
+    self, CacheTo, EntryImage, EntryLayer, ExportOptions, Mode, RegistryCache, RemoteCacheError, Written,
+};
+
+/// Entries that are written to a registry at the same time.
+const PARALLEL_ENTRIES: usize = 8;
+/// Layers that are pushed at the same time.
+const PARALLEL_LAYERS: usize = 4;
+
+/// What an export works with.
+pub(super) struct CacheExports<'a> {
+    pub(super) request: &'a BuildRequest,
+    pub(super) services: &'a Services,
+    pub(super) progress: &'a Progress,
+    pub(super) variants: &'a [Variant],
+    pub(super) tasks: &'a LayerTasks,
+}
+
+/// Returns the format of layers in a cache: that of the image, so that both share their blobs.
+pub(super) fn format(options: &ExportOptions, request: &BuildRequest, variants: &[Variant]) -> LayerFormat {
+    let of_image = variants.first().map(|variant| variant.format.compression);
+    LayerFormat {
+        compression: options.compression.or(of_image).unwrap_or(request.compression),
+        clamp_mtime: None,
+    }
+}
+
+/// Entries that are ready to be written, and where their layers may come from.
+struct Packed {
+    entries: Vec<Written>,
+    imported: BTreeMap<Digest, ImportedLayer>,
+}
+
+/// Why a cache could not be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheExportError {
+    /// The cache cannot be written.
+    #[error(transparent)]
+    Cache(#[from] RemoteCacheError),
+    /// A layer cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] Arc<ShipError>),
+    /// A layer cannot be pushed, or brought here.
+    #[error(transparent)]
+    Push(#[from] ShipError),
+    /// An entry could not be written as JSON.
+    #[error("cannot write an entry as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl CacheExports<'_> {
+    /// Exports to all caches, each as a displayed step.
+    pub(super) async fn run(&self, records: &[BuiltRecord]) -> Result<(), BuildError> {
+        for to in &self.request.cache_to {
+            let Some(options) = to.options() else { continue };
+            let (name, place) = match to {
+                CacheTo::Registry { reference, .. } => ("exporting cache to registry", reference.familiar()),
+                CacheTo::Directory { directory, tag, .. } => (
+                    "exporting cache to client directory",
+                    format!("{}:{tag}", directory.display()),
+                ),
+                CacheTo::Inline => continue,
+            };
+            let step = self.progress.declare(name, Digest::of(place.as_bytes()), Vec::new());
+            self.progress.started(step);
+            let outcome = self.export(to, options, records, step).await;
+            self.progress
+                .completed(step, outcome.as_ref().err().map(ToString::to_string));
+            let Err(error) = outcome else { continue };
+            if !options.ignore_error {
+                let source = Box::new(error);
+                return Err(BuildError::CacheExport { place, source });
+            }
+            let warning = Diagnostic::warning(format!("the cache could not be exported to `{place}`"));
+            self.progress.warn(warning.because(&error));
+        }
+        Ok(())
+    }
+
+    async fn export(
+        &self,
+        to: &CacheTo,
+        options: &ExportOptions,
+        records: &[BuiltRecord],
+        step: StepId,
+    ) -> Result<(), CacheExportError> {
+        let packed = self.pack(to, options, records).await?;
+        if packed.entries.is_empty() {
+            self.say(step, "skipping cache export for empty result");
+            return Ok(());
+        }
+        let total = packed.entries.len();
+        let written = match to {
+            CacheTo::Registry { reference, .. } => self.to_registry(reference, packed, step).await?,
+            CacheTo::Directory {
+                directory, tag, reset, ..
+            } => self.to_directory(directory, tag, *reset, packed, step).await?,
+            CacheTo::Inline => 0,
+        };
+        self.say(step, &format!("{total} entries, {written} of them written"));
+        Ok(())
+    }
+
+    /// Makes the entries that `options` ask for, and packs their layers.
+    async fn pack(
+        &self,
+        to: &CacheTo,
+        options: &ExportOptions,
+        records: &[BuiltRecord],
+    ) -> Result<Packed, CacheExportError> {
+        let cache = to.tag();
+        let format = format(options, self.request, self.variants);
+        let mut packed = Packed {
+            entries: Vec::new(),
+            imported: BTreeMap::new(),
+        };
+        for record in records {
+            let is_wanted =
+                |files: &&Rootfs| !files.layers.is_empty() && (options.mode == Mode::Max || record.is_in_result);
+            let image = match record.files.as_ref().filter(is_wanted) {
+                Some(files) => {
+                    let layers = files.layers.iter();
+                    let layers = try_join_all(layers.map(|layer| self.layer(layer, format, options))).await?;
+                    packed.imported.extend(files.layers.iter().filter_map(|layer| {
+                        let imported = layer.imported.clone()?;
+                        Some((imported.blob.descriptor.digest, imported))
+                    }));
+                    let positions = files.layers.iter().zip(&layers).enumerate();
+                    let positions = positions.map(|(position, (layer, (_, format)))| EntryLayer {
+                        position,
+                        created: layer.created.clone(),
+                        format: format.clone(),
+                    });
+                    let entry = record.entry(record.keys(), Some(positions.collect()));
+                    let blobs: Vec<LayerBlob> = layers.into_iter().map(|(blob, _)| blob).collect();
+                    EntryImage::new(cache, entry, &blobs)?
+                }
+                // Without its content, but what lies above is found only by those who know the key.
+                None if record.is_renamed() => EntryImage::new(cache, record.entry(record.keys(), None), &[])?,
+                None => continue,
+            };
+            packed.entries.push(Written {
+                image,
+                keys: record.keys().to_vec(),
+                replaces: record.is_new,
+            });
+        }
+        Ok(packed)
+    }
+
+    /// Returns the blob of a layer and its format; a layer that came from a cache stays as it is, unless forced.
+    async fn layer(
+        &self,
+        layer: &StepLayer,
+        format: LayerFormat,
+        options: &ExportOptions,
+    ) -> Result<(LayerBlob, String), CacheExportError> {
+        let imported = layer.imported.as_ref().filter(|_| !options.force_compression);
+        match imported.filter(|layer| self.tasks.shipper().imports.is_at_hand(layer)) {
+            Some(imported) => Ok((imported.blob.clone(), imported.format.clone())),
+            None => {
+                let blob = self.tasks.finish(layer, format).await;
+                Ok((blob?, format.label()))
+            }
+        }
+    }
+
+    /// Writes entries to a registry; returns how many were not there.
+    async fn to_registry(&self, to: &Reference, packed: Packed, step: StepId) -> Result<usize, CacheExportError> {
+        let cache = RegistryCache::new(self.services.client.clone(), to.clone());
+        cache.create().await?;
+        let lacking = stream::iter(packed.entries)
+            .map(async |entry| {
+                let is_there = !entry.replaces && cache.has(&entry.keys).await?;
+                Ok::<_, CacheExportError>((!is_there).then_some(entry))
+            })
+            .buffered(PARALLEL_ENTRIES)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let lacking: Vec<Written> = lacking.into_iter().flatten().collect();
+        let layers: BTreeMap<Digest, &Descriptor> = lacking
+            .iter()
+            .flat_map(|entry| &entry.image.layers)
+            .map(|layer| (layer.digest, layer))
+            .collect();
+        let pushed = self.variants.iter().filter(|variant| variant.is_pushed());
+        let images: Vec<Reference> = pushed.flat_map(|variant| variant.names.iter().cloned()).collect();
+        stream::iter(layers.into_values())
+            .map(|layer| self.push(to, layer, &packed.imported, &images, step))
+            .buffer_unordered(PARALLEL_LAYERS)
+            .try_collect::<()>()
+            .await?;
+        stream::iter(&lacking)
+            .map(async |entry| Ok::<_, CacheExportError>(cache.publish(&entry.image, &entry.keys).await?))
+            .buffer_unordered(PARALLEL_ENTRIES)
+            .try_collect::<()>()
+            .await?;
+        Ok(lacking.len())
+    }
+
+    async fn push(
+        &self,
+        to: &Reference,
+        layer: &Descriptor,
+        imported: &BTreeMap<Digest, ImportedLayer>,
+        images: &[Reference],
+        step: StepId,
+    ) -> Result<(), CacheExportError> {
+        let name = format!("writing layer {}", layer.digest);
+        let report = |sent| {
+            self.progress
+                .transfer(step, name.as_str(), sent, Some(layer.size), sent == layer.size);
+        };
+        let pushed = self
+            .tasks
+            .shipper()
+            .push(to, layer, imported.get(&layer.digest), images, &report);
+        Ok(pushed.await?)
+    }
+
+    /// Writes entries to a directory; returns how many were not there.
+    async fn to_directory(
+        &self,
+        directory: &Path,
+        tag: &str,
+        reset: bool,
+        packed: Packed,
+        step: StepId,
+    ) -> Result<usize, CacheExportError> {
+        let Packed { entries, imported } = packed;
+        let (place, name) = (directory.to_owned(), tag.to_owned());
+        let lacking = blocking(move || {
+            Ok(if reset {
+                entries
+            } else {
+                remote_cache::lacking(&place, &name, entries)
+            })
+        })
+        .await?;
+        let layers = lacking.iter().flat_map(|entry| &entry.image.layers);
+        for layer in layers.filter(|layer| !remote_cache::blob_is_there(directory, layer)) {
+            if let Some(imported) = imported.get(&layer.digest) {
+                let imports = &self.tasks.shipper().imports;
+                imports
+                    .ensure_blob(imported, Some(step))
+                    .await
+                    .map_err(ShipError::from)?;
+            }
+        }
+        let (place, name, content) = (directory.to_owned(), tag.to_owned(), self.services.content.clone());
+        blocking(move || {
+            remote_cache::add(&place, &name, reset, &lacking, &content)?;
+            Ok(lacking.len())
+        })
+        .await
+    }
+
+    fn say(&self, step: StepId, text: &str) {
+        self.progress.log(step, Stream::Stdout, format!("{text}\n").into());
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RemoteCacheError> + Send + 'static,
+) -> Result<T, CacheExportError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|_| RemoteCacheError::Lost)??)
+}

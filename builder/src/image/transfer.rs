@@ -1,0 +1,241 @@
+//! Moving layers from where they are into the content store and into snapshots, in one pass each.
+//!
+//! A layer is kept, decompressed, unpacked and checked while it comes in. Nothing of it is published before its
+//! digest and its DiffID are known to be right.
+
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+
+use bytes::Bytes;
+use registry::client::{Client, ClientError};
+use registry::compress::decoder;
+use registry::content::{ContentStore, DigestReader, Ingest};
+use registry::oci::{Descriptor, DiffId, Reference};
+use snapshotter::layer::{Limits, UnpackMode, unpack};
+use snapshotter::{ActiveSnapshot, Root, Stacks};
+use tokio::sync::mpsc;
+
+use super::layout::{LayoutError, blob_path};
+use super::{LayerBlob, Origin, PullError};
+use crate::progress::{Progress, StepId};
+
+/// Pieces of a blob between the network and the thread that unpacks it.
+const QUEUE: usize = 16;
+
+/// What moving layers takes.
+#[derive(Clone)]
+pub(super) struct Transfer {
+    pub(super) client: Client,
+    pub(super) content: ContentStore,
+    pub(super) stacks: Stacks,
+    pub(super) progress: Progress,
+}
+
+/// A layer that has been unpacked on its own.
+pub(super) struct Alone {
+    pub(super) snapshot: ActiveSnapshot,
+    /// Whether it means something else with other layers below it.
+    pub(super) leans: bool,
+}
+
+impl Transfer {
+    /// Makes sure that a blob is in the content store; shown as a part of `step`.
+    pub(super) async fn ensure_blob(
+        &self,
+        from: &Origin,
+        blob: &Descriptor,
+        step: Option<StepId>,
+    ) -> Result<(), PullError> {
+        if self.content.size(blob.digest)?.is_some() {
+            return Ok(());
+        }
+        let kept = match from {
+            Origin::Registry(reference) => self.fetch_blob(reference, blob, step).await?,
+            Origin::Directory(directory) => self.copy_blob(directory, blob).await?,
+        };
+        kept.commit(Some(blob.digest))?;
+        Ok(())
+    }
+
+    /// Unpacks one layer into a directory of its own, fetching its blob on the way if the store lacks it.
+    pub(super) async fn unpack_alone(
+        &self,
+        from: &Origin,
+        layer: &LayerBlob,
+        step: Option<StepId>,
+    ) -> Result<Alone, PullError> {
+        let is_stored = self.content.size(layer.descriptor.digest)?.is_some();
+        match from {
+            Origin::Registry(reference) if !is_stored => self.unpack_while_fetching(reference, layer, step).await,
+            Origin::Registry(_) | Origin::Directory(_) => {
+                self.ensure_blob(from, &layer.descriptor, step).await?;
+                let (content, snapshot, layer) = (self.content.clone(), self.stacks.store().prepare()?, layer.clone());
+                let stored = move || {
+                    let blob = content.open_blob(&layer.descriptor)?;
+                    unpack_stream(blob, snapshot, &layer)
+                };
+                tokio::task::spawn_blocking(stored).await.map_err(|_| PullError::Lost)?
+            }
+        }
+    }
+
+    async fn unpack_while_fetching(
+        &self,
+        from: &Reference,
+        layer: &LayerBlob,
+        step: Option<StepId>,
+    ) -> Result<Alone, PullError> {
+        let (content, snapshot, descriptor) = (self.content.clone(), self.stacks.store().prepare()?, &layer.descriptor);
+        let (mut sender, receiver) = mpsc::channel(QUEUE);
+        let unpacking = tokio::task::spawn_blocking({
+            let layer = layer.clone();
+            move || {
+                let mut kept = Kept {
+                    pieces: Pieces::of(receiver),
+                    ingest: content.ingest()?,
+                };
+                let alone = unpack_stream(&mut kept, snapshot, &layer)?;
+                kept.drain().map_err(PullError::Keep)?;
+                kept.ingest.commit(Some(layer.descriptor.digest))?;
+                Ok(alone)
+            }
+        });
+        let fetched = self.fetch(from, descriptor, &mut sender, step).await;
+        drop(sender);
+        let unpacked = unpacking.await.map_err(|_| PullError::Lost)?;
+        match (fetched, unpacked) {
+            // The network broke first, and the other side saw only the end of the stream.
+            (Err(error), _) if !matches!(error, PullError::Client(ClientError::Sink { .. })) => Err(error),
+            (_, unpacked) => unpacked,
+        }
+    }
+
+    async fn fetch_blob(&self, from: &Reference, blob: &Descriptor, step: Option<StepId>) -> Result<Ingest, PullError> {
+        let content = self.content.clone();
+        let (mut sender, receiver) = mpsc::channel(QUEUE);
+        let keeping = tokio::task::spawn_blocking(move || {
+            let mut ingest = content.ingest()?;
+            io::copy(&mut Pieces::of(receiver), &mut ingest).map_err(PullError::Keep)?;
+            Ok(ingest)
+        });
+        self.fetch(from, blob, &mut sender, step).await?;
+        drop(sender);
+        keeping.await.map_err(|_| PullError::Lost)?
+    }
+
+    async fn copy_blob(&self, from: &Path, blob: &Descriptor) -> Result<Ingest, PullError> {
+        let (content, path) = (self.content.clone(), blob_path(from, blob.digest));
+        let copying = tokio::task::spawn_blocking(move || {
+            let mut file = File::open(&path).map_err(|source| LayoutError::Read { path, source })?;
+            let mut ingest = content.ingest()?;
+            io::copy(&mut file, &mut ingest).map_err(PullError::Keep)?;
+            Ok(ingest)
+        });
+        copying.await.map_err(|_| PullError::Lost)?
+    }
+
+    async fn fetch(
+        &self,
+        from: &Reference,
+        blob: &Descriptor,
+        sink: &mut mpsc::Sender<Bytes>,
+        step: Option<StepId>,
+    ) -> Result<(), PullError> {
+        let (name, total) = (blob.digest.to_string(), Some(blob.size));
+        let report = |current| {
+            if let Some(step) = step {
+                self.progress
+                    .transfer(step, name.as_str(), current, total, current == blob.size);
+            }
+        };
+        Ok(self.client.fetch_blob(from, blob, sink, &report).await?)
+    }
+}
+
+/// Decompresses, unpacks and checks a layer. Reads to the end.
+fn unpack_stream(blob: impl Read + Send, snapshot: ActiveSnapshot, layer: &LayerBlob) -> Result<Alone, PullError> {
+    let into = snapshot.root()?;
+    let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer)?;
+    Ok(Alone { snapshot, leans })
+}
+
+/// Unpacks a layer and checks that it is the one that is wanted; returns whether it leans on what lies below.
+pub(super) fn unpack_checked(
+    blob: impl Read + Send,
+    into: &Root,
+    mode: UnpackMode,
+    layer: &LayerBlob,
+) -> Result<bool, PullError> {
+    let digest = layer.descriptor.digest;
+    let damaged = |source| PullError::Decompress {
+        layer: digest.to_string(),
+        source,
+    };
+    let mut blob = blob;
+    let mut tar = DigestReader::new(decoder(&mut blob).map_err(damaged)?);
+    let unpacked = unpack(&mut tar, into, mode, &Limits::default()).map_err(|source| PullError::Unpack {
+        layer: digest.to_string(),
+        source,
+    })?;
+    let actual = DiffId(tar.finish().map_err(damaged)?.digest);
+    if actual != layer.diff_id {
+        let (expected, actual) = (layer.diff_id.0.to_string(), actual.0.to_string());
+        return Err(PullError::DiffId {
+            layer: digest.to_string(),
+            expected,
+            actual,
+        });
+    }
+    Ok(unpacked.needs_merged)
+}
+
+/// The pieces of a blob as a reader, on the blocking side.
+struct Pieces {
+    receiver: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Pieces {
+    fn of(receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self {
+            receiver,
+            piece: Bytes::new(),
+        }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.piece.len());
+        buffer[..length].copy_from_slice(&self.piece.split_to(length));
+        Ok(length)
+    }
+}
+
+/// A stream that is kept in the store while it is read.
+struct Kept {
+    pieces: Pieces,
+    ingest: Ingest,
+}
+
+impl Kept {
+    /// Reads what nobody asked for: padding behind the compressed stream belongs to the blob too.
+    fn drain(&mut self) -> io::Result<()> {
+        io::copy(&mut self.pieces, &mut self.ingest).map(drop)
+    }
+}
+
+impl Read for Kept {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.pieces.read(buffer)?;
+        self.ingest.write_all(&buffer[..length])?;
+        Ok(length)
+    }
+}

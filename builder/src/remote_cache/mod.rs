@@ -1,0 +1,29 @@
+//! Caches that other machines share: `--cache-to` and `--cache-from`.
+//!
+//! | kind | where | look-up | parallel writers |
+//! |---|---|---|---|
+//! | `registry.rs` | a tag for each entry in a registry | a request for each key, all at once | do not meet |
+//! | `directory` | an image layout on disk | a file | take turns |
+//! | inline | the config of the image itself | with the image's config | each has its image |
+//!
+//! All of them keep the same: an [`Entry`], which is a record of the cache that speaks of layers by their blobs.
+//! [`Sources`] is what an import sees of them. Which entries are exported, and from which layers, is for
+//! [`crate::build`] to say. Layers are fetched by [`crate::image::ImportedLayers`], when somebody needs them.
+
+mod spec;
+mod entry;
+mod error;
+mod document;
+mod registry;
+mod directory;
+mod sources;
+mod inventory;
+
+pub use directory::{DirectoryCache, Written, add, blob_is_there, lacking};
+pub use document::EntryImage;
+pub use entry::{Entry, EntryError, EntryLayer, embed};
+pub use error::{Foreign, RemoteCacheError};
+pub use inventory::{Content, Inventory, Listed};
+pub use registry::{Opened, RegistryCache};
+pub use sources::{InlineRecords, Sources};
+pub use spec::{CacheFrom, CacheSpecError, CacheTo, ExportOptions, Mode, Which};

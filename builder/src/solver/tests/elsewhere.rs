@@ -1,0 +1,171 @@
+//! Records of other machines: what is asked for, and what an answer changes.
+
+use super::toy::Cache;
+use super::toy::Toy::{Add, Again, Copy, Image, Random};
+use super::workshop::{Sketch, Workshop};
+use crate::cache::CacheStore as _;
+use crate::solver::{Decision, MissReason};
+
+const NONE: [&str; 0] = [];
+
+fn chain() -> Sketch {
+    Sketch::new(&[
+        ("base", Image("base"), &[]),
+        ("one", Random(Cache::On), &["base"]),
+        ("two", Add(2), &["one"]),
+        ("three", Add(3), &["two"]),
+    ])
+}
+
+#[tokio::test]
+async fn what_another_machine_has_made_is_asked_for_at_once_and_not_made_again() {
+    let one = Workshop::new(&[("base", 10)]);
+    let made = one.build(&chain(), &["three"]).await;
+    let mut other = one.other();
+    assert!(other.plan(&chain(), &["three"]).await.is_complete());
+    assert_eq!(other.elsewhere.as_ref().unwrap().rounds(), [3]);
+    assert_eq!(other.cache.counts(), (0, 0), "a plan writes nothing");
+    assert_eq!(other.rebuild(&chain(), &["three"]).await, NONE);
+    assert_eq!(other.build(&chain(), &["three"]).await, made);
+    // What was found is kept: the other machine need not be there any more.
+    other.elsewhere = None;
+    assert_eq!(other.rebuild(&chain(), &["three"]).await, NONE);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_that_is_known_here() {
+    let one = Workshop::new(&[("base", 10)]);
+    let other = one.other();
+    let asked = || other.elsewhere.as_ref().unwrap().rounds();
+    other.build(&chain(), &["three"]).await;
+    assert_eq!(asked(), [3]);
+    other.build(&chain(), &["three"]).await;
+    assert_eq!(asked(), [0; 0]);
+    // Only what is changed, and what is made from it, is a question.
+    let changed = Sketch::new(&[
+        ("base", Image("base"), &[]),
+        ("one", Random(Cache::On), &["base"]),
+        ("two", Add(2), &["one"]),
+        ("three", Add(4), &["two"]),
+    ]);
+    other.build(&changed, &["three"]).await;
+    assert_eq!(asked(), [1]);
+}
+
+#[tokio::test]
+async fn what_is_gone_here_is_asked_for() {
+    let one = Workshop::new(&[("base", 10)]);
+    let other = one.other();
+    other.build(&chain(), &["three"]).await;
+    let theirs = one.build(&chain(), &["three"]).await;
+    let key = other.key(&chain(), "one").await;
+    other.evict(key);
+    assert_eq!(other.rebuild(&chain(), &["three"]).await, NONE);
+    assert_eq!(other.build(&chain(), &["three"]).await, theirs);
+}
+
+#[tokio::test]
+async fn a_result_that_was_made_without_the_cache_is_found_with_all_that_is_made_from_it() {
+    let forced = Sketch::new(&[
+        ("base", Image("base"), &[]),
+        ("one", Again(1), &["base"]),
+        ("two", Add(2), &["one"]),
+        ("three", Add(3), &["two"]),
+    ]);
+    let plain = Sketch::new(&[
+        ("base", Image("base"), &[]),
+        ("one", Add(1), &["base"]),
+        ("two", Add(2), &["one"]),
+        ("three", Add(3), &["two"]),
+    ]);
+    let one = Workshop::new(&[("base", 10)]);
+    one.build(&forced, &["three"]).await;
+    let other = one.other();
+    assert_eq!(other.rebuild(&plain, &["three"]).await, NONE);
+    // The first answer changes the keys of the other two.
+    assert_eq!(other.elsewhere.as_ref().unwrap().rounds(), [3, 2]);
+}
+
+#[tokio::test]
+async fn an_answer_does_not_touch_the_key_that_it_claims() {
+    let forced = Sketch::new(&[("base", Image("base"), &[]), ("one", Again(1), &["base"])]);
+    let plain = Sketch::new(&[("base", Image("base"), &[]), ("one", Add(1), &["base"])]);
+    let one = Workshop::new(&[("base", 10)]);
+    let claimed = one.key(&forced, "one").await;
+    let other = one.other();
+    assert_eq!(other.key(&plain, "one").await, claimed);
+    assert_eq!(other.cache.lookup(claimed), None);
+}
+
+fn copies() -> Sketch {
+    Sketch::new(&[
+        ("base", Image("base"), &[]),
+        ("lib", Image("lib"), &[]),
+        ("copy", Copy, &["base", "lib"]),
+        ("run", Add(1), &["copy"]),
+    ])
+}
+
+#[tokio::test]
+async fn a_result_is_found_by_what_it_reads_too() {
+    let one = Workshop::new(&[("base", 100), ("lib", 41)]);
+    one.build(&copies(), &["run"]).await;
+    one.world.set("lib", 42);
+    let other = one.other();
+    assert!(other.plan(&copies(), &["run"]).await.is_complete());
+    assert_eq!(other.rebuild(&copies(), &["run"]).await, NONE);
+    // Now it is known by its definition as well.
+    other.elsewhere.as_ref().unwrap().rounds();
+    assert_eq!(other.rebuild(&copies(), &["run"]).await, NONE);
+    assert_eq!(other.elsewhere.as_ref().unwrap().rounds(), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_result_is_found_by_what_it_reads_once_that_is_made() {
+    let with_compiler = |flag| {
+        Sketch::new(&[
+            ("base", Image("base"), &[]),
+            ("build.compile", Add(flag), &["base"]),
+            ("final.copy", Copy, &["base", "build.compile"]),
+            ("final.run", Random(Cache::On), &["final.copy"]),
+        ])
+    };
+    let one = Workshop::new(&[("base", 100)]);
+    let made = one.build(&with_compiler(1), &["final.run"]).await;
+    let other = one.other();
+    assert_eq!(
+        other.rebuild(&with_compiler(2), &["final.run"]).await,
+        ["build.compile"]
+    );
+    assert_eq!(other.build(&with_compiler(2), &["final.run"]).await, made);
+}
+
+#[tokio::test]
+async fn a_name_without_content_leads_to_what_is_made_from_it() {
+    let one = Workshop::new(&[("base", 10), ("other", 20)]);
+    let two_stages = |first| {
+        Sketch::new(&[
+            ("base", Image("base"), &[]),
+            ("build", first, &["base"]),
+            ("copy", Copy, &["base", "build"]),
+        ])
+    };
+    one.build(&two_stages(Again(1)), &["copy"]).await;
+    let forced = one.cache.lookup(one.key(&two_stages(Add(1)), "build").await).unwrap();
+    one.world.evict(&forced);
+    let other = one.other();
+    let plan = other.plan(&two_stages(Add(1)), &["copy"]).await;
+    assert!(
+        plan.is_complete(),
+        "{}",
+        other.plan_text(&two_stages(Add(1)), &["copy"]).await
+    );
+    // Wanted itself, it has to run, and keeps the name.
+    let sketch = two_stages(Add(1));
+    let plan = other.plan(&sketch, &["build"]).await;
+    assert_eq!(
+        plan.get(sketch.id("build")).unwrap().decision,
+        Decision::Run(MissReason::Evicted)
+    );
+    assert_eq!(other.key(&sketch, "build").await, forced.key);
+}
