@@ -123,6 +123,7 @@ fn read_layer(path: &Path, media_type: &str) -> Files {
     for entry in tar::Archive::new(reader).entries().unwrap() {
         let mut entry = entry.unwrap();
         let path = String::from_utf8_lossy(&entry.path_bytes())
+            .trim_start_matches("./")
             .trim_end_matches('/')
             .to_owned();
         let mut xattrs = BTreeMap::new();

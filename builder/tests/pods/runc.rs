@@ -62,8 +62,10 @@ impl Files {
             ));
         }
         let owner = Some(first + pod.uid);
-        fs::create_dir_all(files.root().join(&OWN[1..])).unwrap();
-        for volume in [files.path("disk"), files.path("memory"), files.root().join(&OWN[1..])] {
+        let own = files.root().join(&OWN[1..]);
+        fs::create_dir_all(&own).unwrap();
+        chown(own.parent().unwrap(), Some(first), Some(first)).unwrap();
+        for volume in [files.path("disk"), files.path("memory"), own] {
             chown(&volume, owner, owner).unwrap();
             fs::set_permissions(&volume, fs::Permissions::from_mode(0o777)).unwrap();
         }
