@@ -2,20 +2,22 @@
 //!
 //! [`Overlay`] says what lies on what; [`Overlay::mount`] makes of it a *detached* mount: a file descriptor in which
 //! files can be opened at once, that is attached to a path by [`attach`] or never, and that is gone when the
-//! descriptor is closed. All of it uses the new mount API, because the data page of `mount(2)` silently ends after
-//! 4,096 bytes: some hundred layers.
+//! descriptor is closed. It uses the new mount API where the kernel has it ([`context`]), else `mount(2)`
+//! ([`classic`]).
 //!
 //! Whiteouts and opaque directories are in `userxattr` form, the only one that works inside a user namespace;
 //! without the option mounts succeed and later `rmdir` fails with `EIO`.
 
+mod classic;
 mod context;
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, mkdirat};
-use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{FsError, OnPath as _};
@@ -23,6 +25,10 @@ use context::Context;
 
 /// Number of lower directories that the kernel stacks (`OVL_MAX_STACK`).
 pub const MAX_LOWER_DIRS: usize = 500;
+
+/// Images may have device nodes, and root may make them. Nobody opens them: who is root without a user namespace could
+/// reach the disks of the machine through them.
+const NO_DEVICES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
 
 /// A root file system as a stack of directories.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,28 +97,75 @@ impl Overlay {
     /// read-only directory.
     ///
     /// The kernel wants at least one directory below an upper one and two without. An empty one makes up the number,
-    /// so that every stack is an overlay and behaves alike. One exception: kernels before 6.15 have no place for an
-    /// empty directory below a single lower one; there the mount is a plain bind of it, in which whiteouts are seen
-    /// and nothing but the caller's restraint prevents writing.
+    /// so that every stack is an overlay and behaves alike.
+    ///
+    /// On a kernel without the new mount API the mount cannot be attached: see [`mount_at`](Self::mount_at).
     pub fn mount(&self) -> Result<OwnedFd, MountError> {
+        self.or_classic(|| self.mount_detached(), classic::mount)
+    }
+
+    /// Mounts the stack on a directory and returns the mount.
+    pub fn mount_at(&self, at: &Path) -> Result<OwnedFd, MountError> {
+        let attached = || {
+            let mount = self.mount_detached()?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let target = openat(CWD, at, flags, Mode::empty()).on("open directory", at)?;
+            attach(mount.as_fd(), target.as_fd())?;
+            Ok(mount)
+        };
+        self.or_classic(attached, |overlay| classic::mount_at(overlay, at))
+    }
+
+    /// Mounts the stack by `mount(2)` where the kernel lacks what the new mount API takes.
+    fn or_classic(
+        &self,
+        new: impl FnOnce() -> Result<OwnedFd, MountError>,
+        classic: impl FnOnce(&Self) -> Result<OwnedFd, MountError>,
+    ) -> Result<OwnedFd, MountError> {
         if self.lower.len() > MAX_LOWER_DIRS {
             return Err(MountError::TooManyLayers {
                 count: self.lower.len(),
             });
         }
+        match new() {
+            Err(error) if error.is_without_api() => classic(self),
+            // An old kernel does not say that it is one. If it is not, the first answer is the better one.
+            Err(error) if error.is_without_reason() => classic(self).map_err(|_| error),
+            result => result,
+        }
+    }
+
+    fn mount_detached(&self) -> Result<OwnedFd, MountError> {
         match (&self.upper, self.lower.as_slice()) {
             (None, []) => empty(),
-            (None, [only]) => match view_of_one(only) {
-                Err(MountError::Refused { source, .. }) if source.kind() == io::ErrorKind::InvalidInput => bind(only),
-                result => result,
-            },
-            (None, lower) => self::lower(lower)?.mount(MountAttrFlags::MOUNT_ATTR_RDONLY),
+            (None, [only]) => {
+                let overlay = lower(std::slice::from_ref(only))?;
+                // Held until the overlay is mounted: a detached mount is gone with its descriptor.
+                let bottom = empty()?;
+                overlay.directory_fd("lowerdir+", &bottom)?;
+                overlay.mount(NO_DEVICES | MountAttrFlags::MOUNT_ATTR_RDONLY)
+            }
+            (None, lower) => self::lower(lower)?.mount(NO_DEVICES | MountAttrFlags::MOUNT_ATTR_RDONLY),
             (Some(Upper { dir, work }), []) => {
                 let [bottom, work] = [make_dir(work, "bottom")?, make_dir(work, "work")?];
                 mount_upper(&lower(&[bottom])?, dir, &work)
             }
             (Some(Upper { dir, work }), lower) => mount_upper(&self::lower(lower)?, dir, work),
         }
+    }
+}
+
+impl MountError {
+    /// Whether the kernel, or who filters its calls, knows nothing of the new mount API.
+    fn is_without_api(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if source.raw_os_error() == Some(Errno::NOSYS.raw_os_error()))
+    }
+
+    /// Whether the kernel refused the stack without a word, as those do whose overlay knows only `mount(2)`, and up to
+    /// Linux 6.14 for a detached directory in a stack.
+    fn is_without_reason(&self) -> bool {
+        matches!(self, Self::Refused { source, log, .. }
+            if source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) && log.is_empty())
     }
 }
 
@@ -133,22 +186,7 @@ fn mount_upper(overlay: &Context, dir: &Path, work: &Path) -> Result<OwnedFd, Mo
     overlay.directory("upperdir", dir)?;
     overlay.directory("workdir", work)?;
     overlay.flag("volatile")?;
-    overlay.mount(MountAttrFlags::empty())
-}
-
-/// Mounts one directory above an empty one.
-fn view_of_one(dir: &PathBuf) -> Result<OwnedFd, MountError> {
-    let overlay = lower(std::slice::from_ref(dir))?;
-    // Held until the overlay is mounted: a detached mount is gone with its descriptor.
-    let bottom = empty()?;
-    overlay.directory_fd("lowerdir+", &bottom)?;
-    overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY)
-}
-
-/// Mounts one directory as it is.
-fn bind(dir: &Path) -> Result<OwnedFd, MountError> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    Ok(open_tree(CWD, dir, flags).on("bind", dir)?)
+    overlay.mount(NO_DEVICES)
 }
 
 /// Mounts an empty directory that stays empty.
@@ -173,18 +211,4 @@ pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), FsErr
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::fd::AsRawFd as _;
-
-    #[test]
-    fn a_bind_shows_one_directory() {
-        let scratch = tempfile::tempdir().unwrap();
-        fs::write(scratch.path().join("file"), "x").unwrap();
-        let mount = super::bind(scratch.path()).unwrap();
-        assert_eq!(
-            fs::read_to_string(format!("/proc/self/fd/{}/file", mount.as_raw_fd())).unwrap(),
-            "x"
-        );
-    }
-}
+mod tests;

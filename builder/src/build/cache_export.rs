@@ -14,7 +14,7 @@ use super::variant::Variant;
 use super::{BuildError, BuildRequest, Services};
 use crate::diagnostic::Diagnostic;
 use crate::image::{ImportedLayer, LayerBlob, LayerFormat};
-use crate::ops::{Rootfs, StepLayer};
+use crate::ops::StepLayer;
 use crate::progress::{Progress, StepId, Stream};
 use crate::remote_cache::{
     self, CacheTo, EntryImage, EntryLayer, ExportOptions, Mode, RegistryCache, RemoteCacheError, Written,
@@ -89,8 +89,8 @@ impl CacheExports<'_> {
                 let source = Box::new(error);
                 return Err(BuildError::CacheExport { place, source });
             }
-            let warning = Diagnostic::warning(format!("the cache could not be exported to `{place}`"));
-            self.progress.warn(warning.because(&error));
+            let what = format!("the cache could not be exported to `{place}`");
+            self.progress.warn(Diagnostic::consequence(&what, &error));
         }
         Ok(())
     }
@@ -120,11 +120,11 @@ impl CacheExports<'_> {
     }
 
     /// Makes the entries that `options` ask for, and packs their layers.
-    async fn pack(
+    async fn pack<'r>(
         &self,
         to: &CacheTo,
         options: &ExportOptions,
-        records: &[BuiltRecord],
+        records: &'r [BuiltRecord],
     ) -> Result<Packed, CacheExportError> {
         let cache = to.tag();
         let format = format(options, self.request, self.variants);
@@ -132,10 +132,19 @@ impl CacheExports<'_> {
             entries: Vec::new(),
             imported: BTreeMap::new(),
         };
+        let wanted = |record: &'r BuiltRecord| {
+            let is_wanted = options.mode == Mode::Max || record.is_in_result;
+            record
+                .files
+                .as_ref()
+                .filter(|files| is_wanted && !files.layers.is_empty())
+        };
+        let layers = records.iter().filter_map(wanted).flat_map(|files| files.layers.iter());
+        for layer in layers.filter(|layer| layer.imported.is_none()) {
+            self.tasks.begin_packing(layer, format);
+        }
         for record in records {
-            let is_wanted =
-                |files: &&Rootfs| !files.layers.is_empty() && (options.mode == Mode::Max || record.is_in_result);
-            let image = match record.files.as_ref().filter(is_wanted) {
+            let image = match wanted(record) {
                 Some(files) => {
                     let layers = files.layers.iter();
                     let layers = try_join_all(layers.map(|layer| self.layer(layer, format, options))).await?;

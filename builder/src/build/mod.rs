@@ -19,7 +19,6 @@ mod services;
 mod variant;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -92,7 +91,9 @@ pub async fn plan(
     let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
     let lowering = lowering::lower(&request, dockerfile, &images, &fetcher, &progress);
     let opening = Sources::open(&request.cache_from, &services.client, &progress);
+    let opening = interrupt.cancel.run_until_cancelled(opening);
     let (everything, sources) = tokio::join!(lowering, opening);
+    let sources = sources.ok_or(BuildError::Cancelled)?;
     let lowering::Everything { lowered, scans, graph } = everything?;
     let imports = Arc::new(services.imports(&progress, sources.origins()));
     let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
@@ -176,11 +177,8 @@ impl Planned {
             let outcome = build.attempt(plan, interrupt).await;
             let losses = build.imports.take_losses();
             for loss in &losses {
-                let warning = Diagnostic::warning(loss.to_string());
-                build.progress.warn(match loss.source() {
-                    Some(cause) => warning.because(cause),
-                    None => warning,
-                });
+                let warning = Diagnostic::consequence(&loss.to_string(), &*loss.source);
+                build.progress.warn(warning);
             }
             match outcome {
                 Err(_) if !losses.is_empty() && !interrupt.cancel.is_cancelled() => {

@@ -13,7 +13,7 @@ use crate::attest::{AttestOptions, ConfigSource};
 use crate::devices::DeviceRegistry;
 use crate::diagnostic::SourceFile;
 use crate::dockerfile::Dockerfile;
-use crate::executor::ResourceLimit;
+use crate::executor::{DEFAULT_SHM_SIZE, ResourceLimit};
 use crate::export::OutputSpec;
 use crate::frontend::{self, DeviceConsent, Entitlement, NamedContext, NoCache, TargetPlatform};
 use crate::image::LayoutImage;
@@ -87,6 +87,46 @@ pub struct BuildRequest {
 }
 
 impl BuildRequest {
+    /// Makes the build of a Dockerfile in its context that nothing else is said about.
+    pub fn new(dockerfile: Arc<SourceFile>, context: LocalDirectory) -> Self {
+        Self {
+            source: ConfigSource {
+                context: None,
+                local_dockerfile: true,
+                path: dockerfile.name().to_owned(),
+            },
+            dockerfile,
+            context_time: None,
+            directories: BTreeMap::from([("context".to_owned(), context)]),
+            contexts: BTreeMap::new(),
+            layouts: Vec::new(),
+            target: None,
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            annotations: Annotations::default(),
+            platforms: Vec::new(),
+            tags: Vec::new(),
+            outputs: Vec::new(),
+            attest: AttestOptions::default(),
+            compression: Compression::GZIP,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
+            no_cache: NoCache::None,
+            pull: false,
+            network: Network::Default,
+            allow: BTreeSet::new(),
+            device_consent: DeviceConsent::default(),
+            devices: Arc::default(),
+            add_hosts: Vec::new(),
+            shm_size: DEFAULT_SHM_SIZE,
+            limits: Vec::new(),
+            secrets: Secrets::default(),
+            fetching: Fetching::default(),
+            jobs: None,
+            resolv_conf: String::new(),
+        }
+    }
+
     /// Returns what the frontend is asked, for each platform.
     pub(super) fn for_platforms(&self, dockerfile: &Dockerfile) -> Vec<frontend::Request> {
         let platforms: Vec<TargetPlatform> = match self.platforms.as_slice() {

@@ -60,16 +60,13 @@ fn line(need: &Need) -> String {
     match (&need.status, need.importance) {
         (Status::Has { detail }, _) => format!("  have  {name}: {detail}\n"),
         (Status::Untried, _) => format!("  ?     {name}: not tried, for want of the above\n"),
-        (Status::Misses { cause, fix }, importance) => {
+        (Status::Misses { cause, fixes }, importance) => {
             let word = match importance {
                 Importance::Required => "MISS",
                 Importance::Useful => "miss",
             };
-            let fix = fix
-                .as_ref()
-                .map(|fix| format!("        fix: {fix}\n"))
-                .unwrap_or_default();
-            format!("  {word}  {name}: {cause}\n{fix}")
+            let fixes: String = fixes.iter().map(|fix| format!("          {fix}\n")).collect();
+            format!("  {word}  {name}: {cause}\n{fixes}")
         }
     }
 }
@@ -78,6 +75,7 @@ fn line(need: &Need) -> String {
 mod tests {
     use super::*;
     use crate::doctor::ExaminedRung;
+    use crate::rootless::Remedy;
 
     #[test]
     fn what_is_missing_comes_with_its_fix() {
@@ -86,10 +84,11 @@ mod tests {
             importance,
             status,
         };
-        let misses = |cause: &str, fix: Option<&str>| Status::Misses {
+        let misses = |cause: &str, fixes: &[Remedy]| Status::Misses {
             cause: cause.to_owned(),
-            fix: fix.map(str::to_owned),
+            fixes: fixes.to_vec(),
         };
+        let fixes = [Remedy::host("`bring it back`"), Remedy::kubernetes("`bring: back`")];
         let has = Status::Has {
             detail: "42".to_owned(),
         };
@@ -100,8 +99,8 @@ mod tests {
                 works: false,
                 needs: vec![
                     need(Importance::Required, has),
-                    need(Importance::Useful, misses("gone", Some("bring it back"))),
-                    need(Importance::Required, misses("never was", None)),
+                    need(Importance::Useful, misses("gone", &fixes)),
+                    need(Importance::Required, misses("never was", &[])),
                     need(Importance::Required, Status::Untried),
                 ],
             }],
@@ -111,8 +110,9 @@ mod tests {
             text(&examination),
             "`direct` does not work: namespaces without a user namespace of croze's own\n  \
                have  thing: 42\n  \
-               miss  thing: gone\n        \
-                     fix: bring it back\n  \
+               miss  thing: gone\n          \
+                       on the machine: `bring it back`\n          \
+                       in Kubernetes: `bring: back`\n  \
                MISS  thing: never was\n  \
                ?     thing: not tried, for want of the above\n\n\
              this machine\n\n\

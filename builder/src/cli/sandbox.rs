@@ -124,7 +124,15 @@ fn failure(error: &NoRung) -> Failure {
     for (rung, refusal) in refusals.clone() {
         diagnostic = diagnostic.note(format!("`{rung}`: {}", chain(refusal)));
     }
-    let remedy = refusals.filter_map(|(_, refusal)| refusal.remedy()).next();
-    let remedy = remedy.unwrap_or_else(|| "run `croze doctor` to see what this machine lacks".into());
-    Failure::new(Kind::Environment, diagnostic.help(remedy))
+    // Of the strongest alone: the others are in the examination.
+    let remedies = refusals
+        .map(|(_, refusal)| refusal.remedies())
+        .next()
+        .unwrap_or_default();
+    let remedies: Vec<String> = remedies.iter().map(ToString::to_string).collect();
+    let help = match remedies.as_slice() {
+        [] => "run `croze doctor` to see what this machine lacks".to_owned(),
+        remedies => remedies.join("; "),
+    };
+    Failure::new(Kind::Environment, diagnostic.help(help))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use snapshotter::Root;
 
-use crate::dockerfile::ignore::Matcher;
+use crate::dockerfile::ignore::{Descent, Matcher};
 
 /// Files that can be selected.
 #[derive(Debug)]
@@ -54,9 +54,6 @@ impl Tree {
 
     /// Returns the line of the ignore file that hides a path, if one does. The top is never hidden.
     pub fn hidden_by(&self, path: &Path) -> Option<usize> {
-        if self.ignored.is_empty() {
-            return None;
-        }
         let decision = self.ignored.decide(path);
         decision
             .pattern
@@ -64,9 +61,9 @@ impl Tree {
             .map(|pattern| pattern.line())
     }
 
-    /// Returns whether something below a hidden directory may be seen.
-    pub fn may_show_below(&self, directory: &Path) -> bool {
-        !self.ignored.ignores_all_below(directory)
+    /// Returns what decides in a walk which paths are hidden: the ignore file, with a memory.
+    pub fn hidden(&self) -> Descent<'_> {
+        self.ignored.descent()
     }
 }
 

@@ -71,6 +71,15 @@ impl Diagnostic {
         }
     }
 
+    /// Makes a warning of what an error comes to, told in one line with the error; deeper causes are facts.
+    pub fn consequence(what: &str, error: &dyn std::error::Error) -> Self {
+        let warning = Self::warning(format!("{what}: {error}"));
+        match error.source() {
+            Some(cause) => warning.because(cause),
+            None => warning,
+        }
+    }
+
     /// Points at a place.
     #[must_use]
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {

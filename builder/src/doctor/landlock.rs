@@ -12,7 +12,7 @@ const WITH_SCOPES: i32 = 6;
 pub(super) fn examine() -> Status {
     in_copy(restrict).unwrap_or_else(|error| Status::Misses {
         cause: format!("cannot try it: {error}"),
-        fix: None,
+        fixes: Vec::new(),
     })
 }
 
@@ -38,6 +38,6 @@ fn restrict() -> Status {
     };
     Status::misses(
         format!("{found}: steps can reach abstract Unix sockets in croze's network"),
-        "use Linux 6.12 or newer with `landlock` among the `lsm=` modules",
+        "Linux 6.12 or later with `landlock` among the `lsm=` modules",
     )
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use rustix::fs::statvfs;
 use serde::{Deserialize, Serialize};
 
+use crate::rootless::Remedy;
 use crate::rung::{self, Confinement, Outcome, Rung, Survey, Trial};
 
 /// Free space below which most builds will fail, in bytes.
@@ -76,8 +77,8 @@ pub enum Status {
     Misses {
         /// Why.
         cause: String,
-        /// What to do.
-        fix: Option<String>,
+        /// What to do, each by itself.
+        fixes: Vec<Remedy>,
     },
     /// It could not be tried, because something else is missing.
     Untried,
@@ -91,7 +92,7 @@ impl Status {
     fn misses(cause: impl Into<String>, fix: &str) -> Self {
         Self::Misses {
             cause: cause.into(),
-            fix: Some(fix.into()),
+            fixes: vec![Remedy::host(fix)],
         }
     }
 
@@ -100,7 +101,7 @@ impl Status {
             Outcome::Has(detail) => Self::has(detail),
             Outcome::Misses(refusal) => Self::Misses {
                 cause: chain(refusal),
-                fix: refusal.remedy(),
+                fixes: refusal.remedies(),
             },
             Outcome::Untried => Self::Untried,
         }
@@ -166,7 +167,7 @@ fn seccomp() -> Status {
         Ok(actions) if actions.contains("errno") => Status::has("filters"),
         _ => Status::misses(
             "this kernel has no seccomp filters",
-            "use a kernel built with `CONFIG_SECCOMP_FILTER=y`",
+            "a kernel built with `CONFIG_SECCOMP_FILTER=y`",
         ),
     }
 }
@@ -194,7 +195,7 @@ fn git(search_path: &OsStr) -> Status {
         Some(path) => Status::has(path.display().to_string()),
         None => Status::misses(
             "`git` is not installed; git contexts cannot be fetched",
-            "run `sudo apt-get install git`",
+            "`sudo apt-get install git`",
         ),
     }
 }
@@ -205,16 +206,13 @@ fn disk_space(state_root: &Path) -> Status {
         Err(error) => {
             return Status::Misses {
                 cause: format!("cannot examine `{}`: {error}", state_root.display()),
-                fix: None,
+                fixes: Vec::new(),
             };
         }
     };
     let detail = format!("{} MiB free in `{}`", free >> 20, state_root.display());
     if free < LITTLE_SPACE {
-        return Status::misses(
-            detail,
-            "run `croze prune`, or set `CROZE_ROOT` to a directory on a larger disk",
-        );
+        return Status::misses(detail, "`croze prune`, or `CROZE_ROOT` on a larger disk");
     }
     Status::has(detail)
 }
@@ -265,7 +263,7 @@ mod tests {
         let json = serde_json::to_string(&need(Importance::Useful, missing())).unwrap();
         assert_eq!(
             json,
-            r#"{"name":"x","importance":"useful","status":"misses","cause":"gone","fix":"get it"}"#
+            r#"{"name":"x","importance":"useful","status":"misses","cause":"gone","fixes":[{"where":"host","do":"get it"}]}"#
         );
     }
 }

@@ -50,7 +50,7 @@ pub enum Processes {
 pub enum SetupStep {
     /// Enter a mount, an IPC and a UTS namespace, and a network namespace if asked for.
     Namespaces {
-        /// Whether the network is an own one.
+        /// Whether the network is an own one, with loopback.
         network: bool,
     },
     /// Open the devices of the host that a step may use.
@@ -94,8 +94,6 @@ pub enum SetupStep {
     Pivot,
     /// Name the UTS namespace.
     Hostname(String),
-    /// Bring up loopback.
-    Loopback,
     /// Leave the session, take `/dev/null` for standard input, set the umask and sane limits.
     Session,
     /// Go to the working directory.
@@ -222,9 +220,6 @@ fn steps(process: &Process, scratch: &Path, own_processes: bool) -> Vec<SetupSte
     }
     steps.push(SetupStep::Pivot);
     steps.push(SetupStep::Hostname(process.hostname.clone()));
-    if own_network {
-        steps.push(SetupStep::Loopback);
-    }
     steps.push(SetupStep::Session);
     steps.push(SetupStep::WorkingDirectory(process.cwd.clone()));
     let close_off = (process.network == Network::Default, !own_processes);

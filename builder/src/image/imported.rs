@@ -44,8 +44,7 @@ pub struct ImportError {
     /// Where it should have been, as in messages.
     pub origin: String,
     /// Why.
-    #[source]
-    source: Arc<PullError>,
+    pub source: Arc<PullError>,
 }
 
 /// What one build has imported.

@@ -44,6 +44,12 @@ impl MediaTypes {
         }
     }
 
+    /// Returns whether a media type is that of a layer, in either family.
+    pub fn is_layer(media_type: &MediaType) -> bool {
+        let known = LAYERS.iter().flat_map(|(oci, docker)| [*oci, *docker]);
+        known.into_iter().any(|known| known == media_type.0)
+    }
+
     /// Returns the same layer under this family's name for it; the bytes have only one meaning.
     pub fn layer(self, layer: &Descriptor) -> Descriptor {
         let known = LAYERS

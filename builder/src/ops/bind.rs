@@ -17,6 +17,7 @@ use super::files::copy_whole;
 use super::{LocalContext, OpError, Value};
 use crate::context::{Query, select};
 use crate::copy::Arrival;
+use crate::dockerfile::ignore::Descent;
 
 /// A tree that is mounted, with what must live as long as the mount.
 pub(super) struct Bound {
@@ -97,14 +98,14 @@ fn veiled(context: &LocalContext, veil: Option<&ActiveSnapshot>) -> Result<Overl
     let mut lower = vec![context.path.clone()];
     if let Some(veil) = veil {
         let into = veil.root()?;
-        hide(context, Path::new(""), &into)?;
+        hide(context, &mut context.tree.hidden(), Path::new(""), &into)?;
         lower.insert(0, veil.upper().to_owned());
     }
     Ok(Overlay { lower, upper: None })
 }
 
 /// Hides below `dir` what the ignore file hides.
-fn hide(context: &LocalContext, dir: &Path, into: &Root) -> Result<(), OpError> {
+fn hide(context: &LocalContext, hidden: &mut Descent<'_>, dir: &Path, into: &Root) -> Result<(), OpError> {
     let failed = |source| OpError::Read {
         path: context.path.join(dir).display().to_string(),
         source,
@@ -120,15 +121,19 @@ fn hide(context: &LocalContext, dir: &Path, into: &Root) -> Result<(), OpError> 
             continue;
         }
         let path: PathBuf = dir.join(name);
-        let hidden = context.tree.hidden_by(&path).is_some();
-        if hidden && !context.tree.may_show_below(&path) {
+        let is_hidden = match entry.file_type() {
+            // What is hidden itself may show something below it.
+            FileType::Directory | FileType::Unknown => hidden.ignores_all_below(&path),
+            _ => hidden.ignores(&path),
+        };
+        if is_hidden {
             let parent = mirror(context, dir, into)?;
             let device = makedev(0, 0);
             mknodat(&parent, name, FileType::CharacterDevice, 0.into(), device)
                 .map_err(io::Error::from)
                 .map_err(failed)?;
         } else if entry.file_type() == FileType::Directory {
-            hide(context, &path, into)?;
+            hide(context, hidden, &path, into)?;
         }
     }
     Ok(())

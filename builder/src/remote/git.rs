@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{RemoteError, percent_decoded, masked};
+use super::{RemoteError, masked, percent_decoded};
 
 /// A place in a git repository; shown without its user.
 #[derive(Clone, PartialEq, Eq, Debug)]

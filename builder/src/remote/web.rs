@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{percent_decoded, masked};
+use super::{masked, percent_decoded};
 
 /// What a file is called whose address has no name.
 const UNNAMED: &str = "__unnamed__";

@@ -246,6 +246,12 @@ mod tests {
             read_entry(&longer, &image.config.bytes),
             Err(EntryError::LayerCount { layers: 2, diff_ids: 1 })
         ));
+        let mut foreign = manifest.clone();
+        foreign.layers[0].media_type = "text/plain".into();
+        assert!(matches!(
+            read_entry(&foreign, &image.config.bytes),
+            Err(EntryError::MediaType(_))
+        ));
         let timeless = Entry {
             created: "yesterday".to_owned(),
             ..entry(None)

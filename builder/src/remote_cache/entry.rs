@@ -8,7 +8,7 @@
 //! Nothing of it is believed as it stands. An entry must name the key that it was asked for by; layers are checked by
 //! their digests when they are fetched and by their DiffIDs when they are unpacked.
 
-use registry::oci::{ChainId, Descriptor, ImageConfig};
+use registry::oci::{ChainId, Descriptor, ImageConfig, MediaType};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{Lineage, Record};
@@ -77,6 +77,9 @@ pub enum EntryError {
         /// DiffIDs in the config.
         diff_ids: usize,
     },
+    /// A layer is of no type that images have.
+    #[error("`{0}` is not the type of a layer")]
+    MediaType(MediaType),
     /// It speaks of a layer that is not there.
     #[error("it has no layer {0}")]
     Position(usize),
@@ -118,11 +121,14 @@ pub(super) fn blobs(layers: &[Descriptor], config: &ImageConfig) -> Result<Vec<L
         });
     }
     let blobs = layers.iter().zip(diff_ids).map(|(layer, &diff_id)| {
+        if !MediaTypes::is_layer(&layer.media_type) {
+            return Err(EntryError::MediaType(layer.media_type.clone()));
+        }
         // Nothing but what the blob is enters an image that is made of it.
         let descriptor = MediaTypes::Oci.layer(&Descriptor::new(&layer.media_type.0, layer.digest, layer.size));
-        LayerBlob { descriptor, diff_id }
+        Ok(LayerBlob { descriptor, diff_id })
     });
-    Ok(blobs.collect())
+    blobs.collect()
 }
 
 impl Entry {

@@ -218,8 +218,15 @@ impl RegistryCache {
 
     async fn push_manifest(&self, to: &Reference, manifest: &export::Document) -> Result<(), RemoteCacheError> {
         let media_type = &manifest.descriptor.media_type;
-        let pushed = self.client.push_manifest(to, media_type, manifest.bytes.clone().into());
-        Ok(pushed.await.map(drop)?)
+        match self
+            .client
+            .push_manifest(to, media_type, manifest.bytes.clone().into())
+            .await
+        {
+            // A registry that never moves a tag keeps what it has.
+            Ok(_) | Err(ClientError::TagImmutable(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Returns the client that the cache is reached by.

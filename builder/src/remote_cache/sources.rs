@@ -83,8 +83,8 @@ impl Sources {
                 // What is not there yet will be after the first export.
                 Err(RemoteCacheError::Absent(_)) => None,
                 Err(error) => {
-                    let warning = Diagnostic::warning(format!("the cache `{name}` cannot be imported"));
-                    progress.warn(warning.because(&error));
+                    let what = format!("the cache `{name}` cannot be imported");
+                    progress.warn(Diagnostic::consequence(&what, &error));
                     None
                 }
             }
@@ -147,8 +147,8 @@ impl Sources {
         let believed = answers.into_iter().filter_map(|(key, answer)| match answer {
             Ok(record) => Some((key, record?)),
             Err(error) if error.is_of_one_entry() => {
-                let warning = format!("an entry of the cache `{}` is damaged: its step runs again", place.name);
-                self.progress.warn(Diagnostic::warning(warning).because(&error));
+                let what = format!("the cache `{}` has a damaged entry, whose step runs again", place.name);
+                self.progress.warn(Diagnostic::consequence(&what, &error));
                 None
             }
             Err(error) => {
@@ -161,8 +161,8 @@ impl Sources {
 
     fn lose(&self, place: &Place, error: &RemoteCacheError) {
         if !place.is_lost.swap(true, Ordering::Relaxed) {
-            let warning = format!("the cache `{}` is not asked any more", place.name);
-            self.progress.warn(Diagnostic::warning(warning).because(error));
+            let what = format!("the cache `{}` is not asked any more", place.name);
+            self.progress.warn(Diagnostic::consequence(&what, error));
         }
     }
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::remedy::Remedy;
+
 /// Users or groups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum IdKind {
@@ -142,52 +144,77 @@ pub enum EnterError {
 }
 
 impl EnterError {
-    /// Returns what to do about it: a command to type or a field to set. `None` where nothing better is known than the
-    /// cause itself.
-    pub fn remedy(&self) -> Option<String> {
-        let remedy = match self {
-            Self::LimitReached => "run `sudo sysctl -w user.max_user_namespaces=65536` on the host".into(),
-            Self::SwitchedOff => "run `sudo sysctl -w kernel.unprivileged_userns_clone=1` on the host".into(),
-            Self::AppArmor => "run `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or give croze an \
-                AppArmor profile with `userns,`; in Kubernetes set `appArmorProfile: {type: Unconfined}`"
-                .into(),
-            Self::Seccomp => "in Kubernetes set `securityContext.seccompProfile: {type: Unconfined}`; with Docker or \
-                Podman pass `--security-opt seccomp=unconfined`"
-                .into(),
-            Self::NotInKernel => "use a kernel built with `CONFIG_USER_NS=y`".into(),
-            Self::NoSubordinateIds { kind, user } => format!(
-                "run `sudo usermod {} 100000-165535 {user}`, with a range that `{}` gives to nobody else",
-                kind.usermod_flag(),
-                kind.file(),
-            ),
-            Self::SubordinateIdsUnmapped { kind, .. } => {
-                format!("give ranges below 65536 in the image's `{}`", kind.file())
-            }
-            Self::SingleId { .. } => "run croze outside of `unshare -r` or give that namespace a full id map".into(),
-            Self::NoSetfcap => "in Kubernetes add `SETFCAP` to `securityContext.capabilities.add`, or run as another \
-                user"
-                .into(),
-            Self::NoNewPrivileges => "in Kubernetes set `securityContext.allowPrivilegeEscalation: true`; with Docker \
-                or Podman drop `--security-opt no-new-privileges`"
-                .into(),
-            Self::NoHelper { .. } => {
-                "run `sudo apt-get install uidmap` (Debian, Ubuntu), `sudo dnf install shadow-utils` (Fedora) or `apk \
-                 add shadow-subids` (Alpine)"
-                    .into()
-            }
-            Self::HelperFailed { program, .. } => format!(
-                "check that the range in the message is the one in `/etc/subuid` and `/etc/subgid`; in a container \
-                 also run `setcap cap_setuid+ep {0}` (`cap_setgid+ep` for `newgidmap`) when building its image, and \
-                 keep the capabilities SETUID and SETGID",
-                program.display(),
-            ),
-            Self::NoMount { .. } => "AppArmor or SELinux may be the cause; in Kubernetes set `appArmorProfile: {type: \
-                Unconfined}`"
-                .into(),
-            Self::Refused { .. } | Self::WriteMap { .. } | Self::Read { .. } | Self::System { .. } => return None,
-        };
-        Some(remedy)
+    /// Returns what to do about it, each by itself; nothing where nothing better is known than the cause itself.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::LimitReached => vec![Remedy::host("`sudo sysctl -w user.max_user_namespaces=65536`")],
+            Self::SwitchedOff => vec![Remedy::host("`sudo sysctl -w kernel.unprivileged_userns_clone=1`")],
+            Self::AppArmor => vec![
+                Remedy::host(app_armor_profile()),
+                Remedy::host("or for all programs `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"),
+                Remedy::docker("`--security-opt apparmor=unconfined`"),
+                Remedy::kubernetes("`securityContext.appArmorProfile: {type: Unconfined}`"),
+            ],
+            Self::Seccomp => vec![
+                Remedy::docker("`--security-opt seccomp=unconfined`"),
+                Remedy::kubernetes("`securityContext.seccompProfile: {type: Unconfined}`"),
+            ],
+            Self::NotInKernel => vec![Remedy::host("a kernel built with `CONFIG_USER_NS=y`")],
+            Self::NoSubordinateIds { kind, user } => vec![
+                Remedy::host(format!(
+                    "`sudo usermod {} 100000-165535 {user}`, with a range that `{}` gives to nobody else",
+                    kind.usermod_flag(),
+                    kind.file(),
+                )),
+                Remedy::image(format!("a line `{user}:100000:65536` in `{}`", kind.file())),
+            ],
+            Self::SubordinateIdsUnmapped { kind, .. } => vec![Remedy::image(format!(
+                "ranges below 65536 in `{}`: for the user 1000 the lines `1000:1:999` and `1000:1001:64535`",
+                kind.file()
+            ))],
+            Self::SingleId { .. } => vec![Remedy::host(
+                "run croze outside of `unshare -r`, or give that namespace a full id map",
+            )],
+            Self::NoSetfcap => vec![
+                Remedy::docker("`--cap-add SETFCAP`"),
+                Remedy::kubernetes("`SETFCAP` in `securityContext.capabilities.add`"),
+            ],
+            Self::NoNewPrivileges => vec![
+                Remedy::docker("without `--security-opt no-new-privileges`"),
+                Remedy::kubernetes("`securityContext.allowPrivilegeEscalation: true`"),
+            ],
+            Self::NoHelper { .. } => vec![Remedy::host(
+                "`sudo apt-get install uidmap` (Debian, Ubuntu), `sudo dnf install shadow-utils` (Fedora) or `apk add \
+                 shadow-subids` (Alpine)",
+            )],
+            Self::HelperFailed { program, .. } => vec![
+                Remedy::host(
+                    "the user must have a name in `/etc/passwd`, and the range in the message be one of `/etc/subuid` \
+                     and `/etc/subgid`",
+                ),
+                Remedy::image(format!(
+                    "`setcap cap_setuid+ep {0}`, and `cap_setgid+ep` for `newgidmap`, instead of setuid bits",
+                    program.display(),
+                )),
+                Remedy::kubernetes("`SETUID` and `SETGID` not among `securityContext.capabilities.drop`"),
+            ],
+            Self::NoMount { .. } => vec![
+                Remedy::docker("`--security-opt apparmor=unconfined`"),
+                Remedy::kubernetes("`securityContext.appArmorProfile: {type: Unconfined}`"),
+            ],
+            Self::Refused { .. } | Self::WriteMap { .. } | Self::Read { .. } | Self::System { .. } => Vec::new(),
+        }
     }
+}
+
+/// The command that lets croze, and no other program, make user namespaces with all rights in them.
+fn app_armor_profile() -> String {
+    let croze = std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/croze".into());
+    format!(
+        "`printf 'abi <abi/4.0>,\\nprofile croze {} flags=(unconfined) {{\\n  userns,\\n}}\\n' | sudo tee \
+         /etc/apparmor.d/croze && sudo apparmor_parser -r /etc/apparmor.d/croze`",
+        croze.display()
+    )
 }
 
 /// Says of a failed system call what was attempted.

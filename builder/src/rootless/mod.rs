@@ -9,9 +9,11 @@ mod error;
 pub mod id_map;
 mod maps;
 mod refusal;
+mod remedy;
 mod subid;
 
 pub use caller::Caller;
 pub use error::{EnterError, IdKind};
 pub use maps::{enter, find_helper, write_maps};
 pub use refusal::{why_no_mount, why_no_namespace};
+pub use remedy::{Place, Remedy};

@@ -21,8 +21,10 @@ use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
 use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, fsconfig_create, fsmount, fsopen, mount_change,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags, fsconfig_create,
+    fsmount, fsopen, mount, mount_change, unmount,
 };
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
@@ -31,8 +33,11 @@ use snapshotter::Stacking;
 use super::copy::{Copy, Original};
 use super::trial::{Entry, Place, Refusal, Trial};
 use super::{Confinement, ProcView, Rung, overlay};
-use crate::rootless::id_map::{self, IdMap, Writer};
+use crate::rootless::id_map::{self, IdMap, Mapping, Writer};
 use crate::rootless::{self, Caller, EnterError};
+
+/// The number of Debian's `nobody` and `nogroup`.
+const NOBODY: u32 = 65534;
 
 /// An error number, as it crosses from one process to the other.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -71,6 +76,8 @@ pub(super) fn try_userns(place: Place<'_>) -> Trial {
             id_map::count(&map.gids)
         )
     });
+    let nobody = map.as_ref().map(has_nobody);
+    trial.wants(false, "id of `nobody`", nobody, |()| NOBODY.to_string());
     let writer = map.as_ref().map(|map| map.writer);
     let given = child.as_ref().zip(map).map(|(child, map)| give_ids(child, &map));
     let namespace = trial.needs("id map", given, |_| match writer {
@@ -113,6 +120,22 @@ pub(super) fn try_direct(place: Place<'_>) -> Trial {
     trial
 }
 
+/// Whether a map has the user and the group that programs take on to have no rights; apt does for every download.
+fn has_nobody(map: &IdMap) -> Result<(), Refusal> {
+    let count = id_map::count(&map.uids).min(id_map::count(&map.gids));
+    let contains = |map: &[Mapping]| {
+        let mut ranges = map
+            .iter()
+            .map(|mapping| mapping.inside..mapping.inside.saturating_add(mapping.count));
+        ranges.any(|range| range.contains(&NOBODY))
+    };
+    if contains(&map.uids) && contains(&map.gids) {
+        Ok(())
+    } else {
+        Err(Refusal::NoNobody { count })
+    }
+}
+
 /// Starts a child in new namespaces.
 fn child(flags: CloneFlags, place: Place<'_>, refused: impl FnOnce(io::Error) -> Refusal) -> Result<Copy, Refusal> {
     let child = Copy::start(|original| live(original, flags, place));
@@ -138,15 +161,28 @@ fn live(mut original: Original, flags: CloneFlags, place: Place<'_>) -> io::Resu
     original.say(&overlay::try_on(place))
 }
 
-/// Mounts a procfs in a pid namespace of its own.
+/// Mounts a procfs in a new pid namespace. Another copy makes that: who has made one cannot have threads any more.
 fn new_proc() -> io::Result<()> {
+    let mut maker = Copy::start(|mut original| original.say(&first_process().map_err(Number::of)))?;
+    maker.hear::<Result<(), Number>>()?.map_err(io::Error::from)
+}
+
+/// Makes a pid namespace and mounts a procfs as its first process.
+fn first_process() -> io::Result<()> {
     nix::sched::unshare(CloneFlags::CLONE_NEWPID)?;
-    let mut first = Copy::start(|mut original| original.say(&mount_proc().map(drop).map_err(Number::of)))?;
+    let mut first = Copy::start(|mut original| original.say(&mount_proc().map_err(Number::of)))?;
     first.hear::<Result<(), Number>>()?.map_err(io::Error::from)
 }
 
 fn mount_proc() -> rustix::io::Result<()> {
-    let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let proc = match fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC) {
+        // An old kernel. The mounts are the child's own, so this one may be covered for a moment.
+        Err(Errno::NOSYS) => {
+            mount("proc", "/proc", "proc", MountFlags::empty(), c"")?;
+            return unmount("/proc", UnmountFlags::DETACH);
+        }
+        proc => proc?,
+    };
     fsconfig_create(&proc)?;
     let mount = fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
     let link = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::OwnedFd;
 
 use super::{Confinement, Rung};
-use crate::rootless::EnterError;
+use crate::rootless::{EnterError, Remedy};
 use crate::swap::SwapError;
 
 /// What a rung is tried for.
@@ -79,6 +79,12 @@ pub enum Refusal {
     /// No user namespace.
     #[error(transparent)]
     Enter(#[from] EnterError),
+    /// A usual id is missing.
+    #[error("with {count} ids there is no 65534, the user `nobody` and group `nogroup` of many programs")]
+    NoNobody {
+        /// How many ids there are.
+        count: u64,
+    },
     /// The right to mount without a new user namespace is missing.
     #[error("croze has no `CAP_SYS_ADMIN`")]
     NotAdmin,
@@ -140,36 +146,48 @@ impl Refusal {
         move |source| Self::Trial { verb, source }
     }
 
-    /// Returns what to do about it: a command to type or a field to set. `None` where nothing better is known than the
-    /// cause itself.
-    pub fn remedy(&self) -> Option<String> {
-        let remedy = match self {
-            Self::Enter(error) => return error.remedy(),
-            Self::NotAdmin => {
-                "in Kubernetes set `hostUsers: false` and add `SYS_ADMIN` to `securityContext.capabilities.add`; with \
-                 Docker pass `--cap-add SYS_ADMIN --security-opt apparmor=unconfined`"
-            }
-            Self::NoSetpcap => "in Kubernetes add `SETPCAP` to `securityContext.capabilities.add`",
-            Self::NoMount { .. } => {
-                "AppArmor or SELinux may be the cause: in Kubernetes set `securityContext.appArmorProfile: {type: \
-                 Unconfined}`; with Docker pass `--security-opt apparmor=unconfined`"
-            }
-            Self::NoProc { .. } => {
-                "in Kubernetes set `hostUsers: false` and `securityContext.procMount: Unmasked`; with Docker or Podman \
-                 pass `--security-opt systempaths=unconfined`"
-            }
-            Self::NoOverlay { .. } => {
-                "keep the state directory on ext4, xfs, btrfs or tmpfs, not on a container's own root: set \
-                 `CROZE_ROOT` to a volume, in Kubernetes to an `emptyDir`"
-            }
-            Self::NotRoot => "in Kubernetes set `securityContext.runAsUser: 0`",
-            Self::ForeignImage { .. } => {
-                "run croze's own image, or another one that holds nothing but the program in one directory of `/`"
-            }
-            Self::StateInTheWay { .. } => "keep the state directory in `/.croze`, or on a volume: set `CROZE_ROOT`",
-            Self::Swap(_) | Self::Trial { .. } => return None,
-        };
-        Some(remedy.to_owned())
+    /// Returns what to do about it, each by itself; nothing where nothing better is known than the cause itself.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Enter(error) => error.remedies(),
+            Self::NoNobody { .. } => vec![
+                Remedy::host("ranges of 65536 ids in `/etc/subuid` and `/etc/subgid`"),
+                Remedy::image(
+                    "in pods with `hostUsers: false` all ids but the own one: for the user 1000 the lines `1000:1:999` \
+                     and `1000:1001:64535`",
+                ),
+            ],
+            Self::NotAdmin => vec![
+                Remedy::docker("`--cap-add SYS_ADMIN --security-opt apparmor=unconfined`"),
+                Remedy::kubernetes("`hostUsers: false`, and `SYS_ADMIN` in `securityContext.capabilities.add`"),
+            ],
+            Self::NoSetpcap => vec![
+                Remedy::docker("`--cap-add SETPCAP`"),
+                Remedy::kubernetes("`SETPCAP` in `securityContext.capabilities.add`"),
+            ],
+            Self::NoMount { .. } => vec![
+                Remedy::docker("`--security-opt apparmor=unconfined`"),
+                Remedy::kubernetes("`securityContext.appArmorProfile: {type: Unconfined}`"),
+            ],
+            Self::NoProc { .. } => vec![
+                Remedy::docker("`--security-opt systempaths=unconfined`"),
+                Remedy::kubernetes("`hostUsers: false` and `securityContext.procMount: Unmasked`"),
+            ],
+            Self::NoOverlay { .. } => vec![
+                Remedy::host("`CROZE_ROOT` on ext4, xfs, btrfs or tmpfs, not on a container's own root"),
+                Remedy::docker("`--volume croze:/state --env CROZE_ROOT=/state/croze`"),
+                Remedy::kubernetes("an `emptyDir` volume, and `CROZE_ROOT` in it"),
+            ],
+            Self::NotRoot => vec![
+                Remedy::docker("`--user 0`"),
+                Remedy::kubernetes("`securityContext.runAsUser: 0`"),
+            ],
+            Self::ForeignImage { .. } => vec![Remedy::image(
+                "croze's own image, or another one that holds nothing but the program, in one directory of `/`",
+            )],
+            Self::StateInTheWay { .. } => vec![Remedy::host("`CROZE_ROOT` below `/.croze` or on a volume")],
+            Self::Swap(_) | Self::Trial { .. } => Vec::new(),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
-//! Ignore decisions against moby's pattern matcher.
+//! Ignore decisions against moby's pattern matcher, and against one that is too simple to be wrong.
 
 use std::{fs, iter::zip};
 
 use builder::dockerfile::ignore::Matcher;
+use proptest::prelude::*;
 use serde::Deserialize;
 
+use crate::properties;
 use crate::shared::corpus;
 
 #[derive(Deserialize)]
@@ -46,11 +48,13 @@ fn all_ignore_decisions_agree_with_mobys() {
             }
         };
         assert_eq!(expected.err, "", "{patterns:?} is accepted");
+        let mut walk = matcher.descent();
         for (file, matched) in zip(&case.files, expected.matched.unwrap()) {
             assert_eq!(matcher.ignores(file), matched, "{patterns:?} {file}");
+            assert_eq!(walk.ignores(file), matched, "{patterns:?} {file} in a walk");
             decisions += 1;
             // Whoever skips a directory must lose nothing.
-            if matcher.ignores_all_below(file) {
+            if walk.ignores_all_below(file) {
                 let below = format!("{file}/");
                 let mut others = case.files.iter().filter(|other| other.starts_with(&below));
                 assert!(others.all(|other| matcher.ignores(other)), "{patterns:?} {file}");
@@ -58,4 +62,34 @@ fn all_ignore_decisions_agree_with_mobys() {
         }
     }
     assert_eq!(decisions, 225_654);
+}
+
+/// A line of an ignore file: names and wildcards, mostly of few letters so that they meet.
+fn pattern() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        4 => "[ab.]?[abc]",
+        2 => "[*?]?[abc][*?]?",
+        1 => "\\[\\^?[a-c]-?[c-d]\\]",
+        1 => Just("*".to_owned()),
+        2 => Just("**".to_owned()),
+        1 => "[!#*?\\[\\]\\\\^/.a-c\\-:&~\u{e9} ]{0,6}",
+    ];
+    let names = prop::collection::vec(name, 1..4).prop_map(|names| names.join("/"));
+    ("!?/?", names, "/?").prop_map(|(before, names, after)| before + &names + &after)
+}
+
+fn path() -> impl Strategy<Value = String> {
+    prop::collection::vec("[ab.]?[abc]", 1..5).prop_map(|names| names.join("/"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn decisions_agree_with_the_definition(
+        patterns in prop::collection::vec(pattern(), 0..6),
+        paths in prop::collection::vec(path(), 1..12),
+    ) {
+        properties::ignore::check(format!("{}\n\n{}", patterns.join("\n"), paths.join("\n")).as_bytes());
+    }
 }

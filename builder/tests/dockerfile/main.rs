@@ -4,7 +4,10 @@
 
 mod corpus;
 mod differential;
+mod fuzz;
 mod ignore;
 mod print;
 mod projection;
+#[path = "../../fuzz/properties/mod.rs"]
+mod properties;
 mod shared;

@@ -1,4 +1,4 @@
-//! What is printed parses to the same tree; and no text makes the parser panic.
+//! What is printed parses to the same tree, and any text is read or refused: made of pieces, or of real files.
 
 use std::{
     fs,
@@ -6,40 +6,14 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use builder::{
-    diagnostic::SourceFile,
-    dockerfile::{Dockerfile, parse, print},
-};
+use builder::diagnostic::SourceFile;
+use builder::dockerfile::{CommandForm, InstructionKind, Unprintable, parse, print};
 use proptest::prelude::*;
-use regex::Regex;
 
+use crate::properties::{self, print::assert_printed_parses_back};
 use crate::shared::{corpus, files_below};
 
-fn read(text: &str) -> Option<Dockerfile> {
-    parse(Arc::new(SourceFile::new("Dockerfile", text))).ok()
-}
-
 static FILES: LazyLock<Vec<PathBuf>> = LazyLock::new(|| files_below(&corpus().join("files")));
-
-static PLACES: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"Span \{ start: \d+, end: \d+ \}|original: "(?:[^"\\]|\\.)*""#).unwrap());
-
-/// The tree without places and without the text as it was written.
-fn meaning(file: &Dockerfile) -> String {
-    let tree = format!(
-        "{:?} {:?} {:?} {:?} {:?}",
-        file.escape, file.syntax, file.check, file.globals, file.stages
-    );
-    PLACES.replace_all(&tree, "…").into_owned()
-}
-
-fn assert_printed_parses_back(name: &str, text: &str) -> bool {
-    let Some(file) = read(text) else { return false };
-    let printed = print(&file).unwrap_or_else(|error| panic!("{name}: {error}:\n{text}"));
-    let again = read(&printed).unwrap_or_else(|| panic!("{name} is refused when printed:\n{printed}"));
-    assert_eq!(meaning(&file), meaning(&again), "{name} printed:\n{printed}");
-    true
-}
 
 fn check_all(directory: &Path) -> usize {
     let files = files_below(directory);
@@ -47,14 +21,14 @@ fn check_all(directory: &Path) -> usize {
         .iter()
         .filter(|path| {
             let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-            assert_printed_parses_back(&path.display().to_string(), &text)
+            assert_printed_parses_back(&text)
         })
         .count()
 }
 
 #[test]
 fn a_trigger_whose_flags_are_ended_parses_back() {
-    assert!(assert_printed_parses_back("made", "FROM a\nONBUILD -- ARG b\n"));
+    assert!(assert_printed_parses_back("FROM a\nONBUILD -- ARG b\n"));
 }
 
 #[test]
@@ -80,7 +54,7 @@ fn what_only_odd_white_space_can_say_is_said() {
         "\n# escape=`\n# not a directive\nFROM a",
         "# syntax=docker/dockerfile:1\t for me\nFROM a",
     ] {
-        assert!(assert_printed_parses_back("case", text), "{text:?}");
+        assert!(assert_printed_parses_back(text), "{text:?}");
     }
 }
 
@@ -92,7 +66,7 @@ fn a_key_of_the_old_form_that_is_an_escape_character_parses_back() {
         "# escape=`\nFROM a\nENV a`\t b=c",
         "FROM a\nENV a\\\u{a0}\u{b}b=c",
     ] {
-        assert!(assert_printed_parses_back("case", text), "{text:?}");
+        assert!(assert_printed_parses_back(text), "{text:?}");
     }
 }
 
@@ -104,7 +78,7 @@ fn words_around_heredocs_stay_apart() {
         "FROM a\nCOPY <<\"a\\b\" 03<<x /d/\na\\b\nx\n",
         "FROM a\nADD <<A '\\  x' ${x:-\\  y} /d/\nA\n",
     ] {
-        assert!(assert_printed_parses_back("case", text), "{text:?}");
+        assert!(assert_printed_parses_back(text), "{text:?}");
     }
 }
 
@@ -116,7 +90,7 @@ fn a_heredoc_whose_name_ends_in_white_space_parses_back() {
         "# escape=`\nFROM a\nRUN cat <<a\\ \na \nUSER u",
         "FROM a\nRUN <<A cat <<\\\u{2003}  \nA\n\u{2003}\n",
     ] {
-        assert!(assert_printed_parses_back("case", text), "{text:?}");
+        assert!(assert_printed_parses_back(text), "{text:?}");
     }
 }
 
@@ -128,22 +102,23 @@ fn flags_that_show_or_hide_heredocs_go_on_to_do_so() {
         "FROM a\nRUN --device='\\'' cat <<EOF\n",
         "FROM a\nRUN --mount=target=/a<< <<EOF\n",
         "# escape=`\nFROM a\nRUN --device=a\\ <<EOF\n",
-        "# escape=`\nFROM a\nRUN --device=a`\" <<EOF\n",
+        "# escape=`\nFROM a\nRUN --device=a`' <<EOF\n",
         // The same where it is hidden from whoever looks for heredocs.
         "# escape=`\nFROM a\nCOPY --chown='a\"b' <<EOF /d\nEOF\n",
         "FROM a\nCOPY --chown='${' --exclude='a<<' <<EOF /d\nEOF\n",
         // A heredoc that stands in a flag's value.
         "# escape=`\nFROM a\nRUN --device=a` <<EOF cat\nEOF\n",
         "FROM a\nRUN --device='a\\' <<EOF ' cat 'x\nEOF\n",
+        "FROM a\nRUN --device='a\\' <<EOF # no more\nEOF\n",
     ] {
-        assert!(assert_printed_parses_back("case", text), "{text:?}");
+        assert!(assert_printed_parses_back(text), "{text:?}");
     }
 }
 
 #[test]
 fn a_trigger_with_a_heredoc_whose_name_ends_in_an_escape_character_parses_back() {
     let text = "FROM a\nONBUILD RUN cat <<'a\\'\nb\na\\\nUSER u";
-    assert!(assert_printed_parses_back("case", text));
+    assert!(assert_printed_parses_back(text));
 }
 
 #[test]
@@ -155,8 +130,37 @@ fn instructions_and_comments_as_long_as_lines_may_be_parse_back() {
         format!("FROM a\n#{}\nUSER u\n", &"y".repeat(65_534)),
         format!("#check={}\nFROM a\n", &"y".repeat(65_528)),
     ] {
-        assert!(assert_printed_parses_back("case", &text));
+        assert!(assert_printed_parses_back(&text));
     }
+}
+
+#[test]
+fn a_tree_that_no_text_says_is_refused() {
+    let changed = |change: fn(&mut CommandForm)| {
+        let text = "FROM a\nRUN cat <<EOF\nEOF\n";
+        let mut file = parse(Arc::new(SourceFile::new("Dockerfile", text))).unwrap();
+        let instruction = &mut file.stages[0].instructions[0];
+        let InstructionKind::Run { command, .. } = &mut instruction.kind else {
+            panic!("{instruction:?}")
+        };
+        change(command);
+        print(&file).unwrap_err()
+    };
+    let without_heredocs = changed(|command| {
+        if let CommandForm::Shell { heredocs, .. } = command {
+            heredocs.clear();
+        }
+    });
+    assert!(
+        matches!(without_heredocs, Unprintable::Heredocs { .. }),
+        "{without_heredocs}"
+    );
+    let unbreakable = changed(|command| {
+        if let CommandForm::Shell { line, .. } = command {
+            line.value.push_str(&format!(" {}", "\\".repeat(70_000)));
+        }
+    });
+    assert!(matches!(unbreakable, Unprintable::LongLine { .. }), "{unbreakable}");
 }
 
 /// Pieces that Dockerfiles are made of, and some that they are broken with.
@@ -221,14 +225,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_parses_parses_back_when_printed(pieces in prop::collection::vec(piece(), 0..16)) {
+    fn whatever_is_made_of_pieces_is_read_or_refused(pieces in prop::collection::vec(piece(), 0..16)) {
         let text = format!("FROM a\n{}", pieces.concat());
-        assert_printed_parses_back("made", &text);
-        read(&pieces.concat());
+        properties::parse::check(text.as_bytes());
+        properties::parse::check(pieces.concat().as_bytes());
     }
 
     #[test]
-    fn no_mutant_of_a_real_file_panics(
+    fn whatever_a_real_file_is_changed_to_is_read_or_refused(
         file in 0_usize..1711,
         cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), piece()), 1..6),
     ) {
@@ -239,15 +243,6 @@ proptest! {
             text.splice(start..end, piece.chars());
         }
         let text: String = text.into_iter().collect();
-        match parse(Arc::new(SourceFile::new("Dockerfile", text.as_str()))) {
-            Ok(_) => {
-                assert_printed_parses_back("mutant", &text);
-            }
-            Err(errors) => {
-                for label in errors.iter().flat_map(|error| &error.labels) {
-                    prop_assert!(text.get(label.span.range()).is_some(), "{:?}", label);
-                }
-            }
-        }
+        properties::parse::check(text.as_bytes());
     }
 }

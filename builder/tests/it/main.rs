@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bare;
+mod cache_matrix;
 mod checks;
 mod export;
 mod failures;

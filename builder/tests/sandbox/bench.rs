@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use builder::executor::Network;
 
 use crate::driver::{Job, Report};
-use crate::harness::{Place, Sandbox, Step, USER, report};
+use crate::harness::{Sandbox, Step, USER, report};
+use crate::place::Place;
 
 /// First argument of a measurement.
 pub(crate) const ARGUMENT: &str = "--bench";

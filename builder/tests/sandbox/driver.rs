@@ -9,6 +9,7 @@ use builder::doctor;
 use builder::executor::{Executor, Process, Stop};
 use builder::progress::Stream;
 use builder::rung::{self, Confinement, ProcView, Rung};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -22,6 +23,8 @@ pub(crate) struct Order {
     pub(crate) rung: Option<Rung>,
     /// Whether it shall do as if no new procfs could be mounted.
     pub(crate) bound_proc: bool,
+    /// Whether the new mount API is to be missing.
+    pub(crate) old_kernel: bool,
     pub(crate) job: Job,
 }
 
@@ -100,7 +103,7 @@ fn enter(order: &Order, state_root: &Path) -> Result<Confinement, Report> {
         Err(refused) => {
             let refusal = refused.trials[0].shortcoming().unwrap();
             let mut report = Report::failure(refusal);
-            report.stderr = refusal.remedy().unwrap_or_default();
+            report.stderr = refusal.remedies().iter().map(|remedy| format!("{remedy}\n")).collect();
             return Err(report);
         }
     };
@@ -110,7 +113,31 @@ fn enter(order: &Order, state_root: &Path) -> Result<Confinement, Report> {
     Ok(confinement)
 }
 
+/// Makes the kernel answer as one from before the new mount API does.
+fn forget_mount_api() {
+    let calls = [
+        libc::SYS_fsopen,
+        libc::SYS_fsconfig,
+        libc::SYS_fsmount,
+        libc::SYS_fspick,
+        libc::SYS_open_tree,
+        libc::SYS_move_mount,
+        libc::SYS_mount_setattr,
+    ];
+    let filter = SeccompFilter::new(
+        calls.into_iter().map(|call| (call, Vec::new())).collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS as u32),
+        std::env::consts::ARCH.try_into().unwrap(),
+    );
+    let program: BpfProgram = filter.unwrap().try_into().unwrap();
+    builder::sys::install_filter(&program).unwrap();
+}
+
 fn perform(order: Order) -> Report {
+    if order.old_kernel {
+        forget_mount_api();
+    }
     if let Job::Examine { state_root } = &order.job {
         let examination = doctor::examine(order.rung, state_root, "/usr/bin".as_ref());
         return Report {

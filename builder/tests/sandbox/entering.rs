@@ -6,7 +6,8 @@ use builder::rung::Rung;
 
 use super::Test;
 use crate::driver::{self, Job, Report};
-use crate::harness::{Sandbox, USER, USER_WITHOUT_IDS, Who, is_root, report};
+use crate::harness::{Sandbox, USER, USER_WITHOUT_IDS, is_root, report};
+use crate::place::Who;
 use crate::tests;
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -48,7 +49,7 @@ fn a_user_without_subordinate_ids_is_told_the_command(sandbox: &Sandbox) {
     assert!(
         report
             .stderr
-            .starts_with("run `sudo usermod --add-subuids 100000-165535 croze-nosub`"),
+            .starts_with("on the machine: `sudo usermod --add-subuids 100000-165535 croze-nosub`"),
         "{report:?}"
     );
 }
@@ -146,7 +147,9 @@ fn the_doctor_names_what_is_missing_and_the_command(sandbox: &Sandbox) {
     assert_eq!(exit, 1, "{examination:#}");
     let ids = need(&examination, "ids");
     assert_eq!(ids["status"], "misses");
-    assert!(ids["fix"].as_str().unwrap().contains("usermod --add-subuids"), "{ids}");
+    let fix = &ids["fixes"][0];
+    assert_eq!(fix["where"], "host");
+    assert!(fix["do"].as_str().unwrap().contains("usermod --add-subuids"), "{ids}");
     // What does not depend on it is told at once.
     assert_eq!(need(&examination, "new /proc")["status"], "has");
     assert_eq!(

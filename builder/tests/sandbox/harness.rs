@@ -10,65 +10,19 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Privileges, Process};
-use builder::rung::{ProcView, Rung};
+use builder::rung::ProcView;
 use nix::unistd::User;
 use rustix::process::{Pid, Signal, kill_process};
 use snapshotter::{Overlay, Tree, Upper};
 
 use crate::driver::{self, Job, Order, Report};
+use crate::place::{Place, Who};
 use crate::rootfs;
-
-/// As whom a test runs croze.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) enum Who {
-    /// Real root.
-    Root,
-    /// A user with subordinate ids.
-    User,
-}
-
-/// As whom and in which sandbox a test runs.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Place {
-    pub(crate) who: Who,
-    pub(crate) rung: Rung,
-    pub(crate) proc: ProcView,
-}
 
 /// The user that tests drop to.
 pub(crate) const USER: &str = "croze-ci";
 /// A user without subordinate ids.
 pub(crate) const USER_WITHOUT_IDS: &str = "croze-nosub";
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let who = match self.who {
-            Who::Root => "root",
-            Who::User => "a user",
-        };
-        let proc = match self.proc {
-            ProcView::New => "",
-            ProcView::Bound => " with a masked /proc",
-        };
-        write!(f, "{who} in {}{proc}", self.rung)
-    }
-}
-
-impl Place {
-    /// Those that this test run can bring about.
-    pub(crate) fn available() -> Vec<Self> {
-        let place = |who, rung, proc| Self { who, rung, proc };
-        let mut places = vec![
-            place(Who::User, Rung::Userns, ProcView::New),
-            place(Who::User, Rung::Userns, ProcView::Bound),
-        ];
-        if is_root() {
-            places.push(place(Who::Root, Rung::Userns, ProcView::New));
-            places.push(place(Who::Root, Rung::Direct, ProcView::New));
-        }
-        places
-    }
-}
 
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -180,6 +134,7 @@ impl Sandbox {
         let order = Order {
             rung: Some(self.place.rung),
             bound_proc: self.place.proc == ProcView::Bound,
+            old_kernel: self.place.old_kernel,
             job,
         };
         start(command, &order)
@@ -224,7 +179,7 @@ fn make_image(root: &Path) {
     fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
     let applets = "sh true false cat ls id env grep sleep setsid mkdir rmdir rm mv ln touch chmod chown stat find mount \
         umount unshare chroot echo test nohup kill ps readlink dd tty wc sort head hostname ip nc sync printf pwd su od \
-        cut tr sed";
+        cut tr sed mknod";
     for applet in applets.split_whitespace() {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
@@ -289,7 +244,8 @@ impl Step<'_> {
         ran.report.stdout
     }
 
-    fn job(&self) -> Job {
+    /// Returns what a driver is told.
+    pub(crate) fn job(&self) -> Job {
         Job::Run {
             process: Box::new(self.process.clone()),
             scratch: self.sandbox.path("scratch"),

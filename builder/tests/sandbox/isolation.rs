@@ -4,13 +4,14 @@ use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::process::Command;
 
 use builder::executor::{MountSource, Network, Tree};
-use builder::rung::ProcView;
+use builder::rung::{ProcView, Rung};
 
 use super::Test;
-use crate::harness::{Sandbox, Step};
-use crate::{probe, tests};
+use crate::harness::{Sandbox, Step, report};
+use crate::{driver, probe, tests};
 
 pub(crate) const TESTS: &[Test] = tests![
     a_step_is_alone_in_its_pid_namespace,
@@ -20,8 +21,10 @@ pub(crate) const TESTS: &[Test] = tests![
     docker_s_read_only_paths_are_read_only,
     devices_are_the_usual_ones,
     a_devices_place_in_the_image_is_not_looked_at,
+    a_device_that_a_step_makes_cannot_be_opened,
     control_groups_cannot_be_changed,
     a_network_of_its_own_has_loopback_only,
+    a_network_needs_no_capability_over_networks,
     the_default_network_is_croze_s,
     abstract_sockets_of_the_host_are_closed_off,
     parallel_steps_cannot_pass_descriptors,
@@ -139,6 +142,32 @@ fn a_devices_place_in_the_image_is_not_looked_at(sandbox: &Sandbox) {
     );
 }
 
+// M8: root of the machine may make every device, and must not get at a disk through it.
+fn a_device_that_a_step_makes_cannot_be_opened(sandbox: &Sandbox) {
+    let script = "mknod m c 1 3 || exit 0; cat m; cat <m; mknod /dev/m c 1 3 && cat /dev/m; mknod /dev/shm/m c 1 3; \
+        cat /dev/shm/m; mknod /cache/m c 1 3; cat /cache/m; mknod /memory/m c 1 3; cat /memory/m; exit 3";
+    fs::create_dir(sandbox.path("cache")).unwrap();
+    sandbox.give_to_user(&sandbox.path("cache"));
+    let cache = MountSource::Bind {
+        tree: Tree::Directory(sandbox.path("cache")),
+        path: "/".into(),
+        writable: true,
+    };
+    let step = sandbox.sh(script).mount("/cache", cache);
+    let ran = step.mount("/memory", MountSource::Tmpfs { size: None }).run();
+    match ran.report.exit {
+        // In a user namespace there are no devices to make.
+        Ok(0) => assert_ne!(sandbox.place.rung, Rung::Direct),
+        Ok(3) => assert_eq!(
+            ran.report.stderr.matches("Permission denied").count(),
+            6,
+            "{:?}",
+            ran.report
+        ),
+        _ => panic!("{:?}", ran.report),
+    }
+}
+
 // M9
 fn control_groups_cannot_be_changed(sandbox: &Sandbox) {
     let script = "mkdir /sys/fs/cgroup/x; for d in /sys/fs/cgroup/*; do mkdir $d/x; echo x >$d/release_agent; done; \
@@ -150,6 +179,22 @@ fn a_network_of_its_own_has_loopback_only(sandbox: &Sandbox) {
     let step = sandbox.sh("ip -o link | cut -d: -f2; ls /sys/class/net; ip -o addr show lo | grep -c 127.0.0.1");
     let step = step.with(|process| process.network = Network::None);
     assert_eq!(step.stdout(), " lo\nlo\n1\n");
+}
+
+// As in pods with `SYS_ADMIN` alone.
+fn a_network_needs_no_capability_over_networks(sandbox: &Sandbox) {
+    if sandbox.place.rung != Rung::Direct {
+        return;
+    }
+    let step = sandbox.sh("ip -o addr show lo | grep -c 127.0.0.1; grep CapPrm /proc/self/status");
+    let step = step.with(|process| process.network = Network::None);
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-net_admin,-mknod"]);
+    command.arg(sandbox.croze()).arg(driver::ARGUMENT).current_dir("/");
+    let report = report(sandbox.drive(command, step.job()));
+    assert_eq!(report.exit, Ok(0), "{report:?}");
+    // What croze does not have, it cannot pass on.
+    assert_eq!(report.stdout, "1\nCapPrm:\t00000000a00425fb\n", "{report:?}");
 }
 
 fn the_default_network_is_croze_s(sandbox: &Sandbox) {
@@ -209,7 +254,7 @@ fn parallel_steps_cannot_pass_descriptors(sandbox: &Sandbox) {
     std::thread::sleep(std::time::Duration::from_millis(500));
     let answer = probing(sandbox, &["connect-abstract", &name]).stdout();
     assert_eq!(answer, "EPERM\n");
-    let report = crate::harness::report(listening);
+    let report = report(listening);
     assert_eq!(report.stdout, "nobody came\n", "{report:?}");
 }
 
@@ -225,7 +270,13 @@ fn croze_s_own_program_cannot_be_written(sandbox: &Sandbox) {
             .map(str::to_owned)
             .into();
     });
-    assert_eq!(step.stdout(), "EROFS\n");
+    // A read-only mount, or a copy in memory that cannot be written while it runs.
+    let answer = if sandbox.place.old_kernel {
+        "ETXTBSY\n"
+    } else {
+        "EROFS\n"
+    };
+    assert_eq!(step.stdout(), answer);
     // Once the program runs, croze is nowhere to be seen.
     let ran = sandbox
         .sh("echo x >/proc/1/exe; echo x >/proc/self/exe; readlink /proc/1/exe")

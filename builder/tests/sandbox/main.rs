@@ -20,6 +20,7 @@ mod harness;
 mod isolation;
 mod lifetime;
 mod mounts;
+mod place;
 mod probe;
 mod programs;
 mod rootfs;
@@ -27,7 +28,8 @@ mod rootfs;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use harness::{Place, Sandbox};
+use harness::Sandbox;
+use place::Place;
 
 /// A test, run once per place.
 type Test = (&'static str, fn(&Sandbox));

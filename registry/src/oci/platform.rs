@@ -22,8 +22,19 @@ pub struct Platform {
 
 /// Why a string is not a platform.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a platform: expected `os/arch` or `os/arch/variant`, as in `linux/arm64`")]
-pub struct PlatformError(String);
+pub enum PlatformError {
+    /// It has too many components, or a version in the wrong place.
+    #[error("`{0}` is not a platform: expected `os/arch` or `os/arch/variant`, as in `linux/arm64`")]
+    Form(String),
+    /// A component is empty, or not made of letters, digits, `_`, `-` and `.`.
+    #[error("{component:?} is an invalid component of {text:?}: expected `os/arch`, as in `linux/arm64`")]
+    Component {
+        /// The component.
+        component: String,
+        /// The whole string.
+        text: String,
+    },
+}
 
 impl Platform {
     /// Returns the platform on which this program runs.
@@ -80,7 +91,7 @@ impl FromStr for Platform {
     type Err = PlatformError;
 
     fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let error = || PlatformError(text.to_owned());
+        let error = || PlatformError::Form(text.to_owned());
         let plain = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && part
@@ -97,8 +108,11 @@ impl FromStr for Platform {
             None => (text.to_owned(), None),
         };
         let parts: Vec<&str> = text.split('/').collect();
-        if !parts.iter().all(|part| plain(part)) {
-            return Err(error());
+        if let Some(component) = parts.iter().find(|part| !plain(part)) {
+            return Err(PlatformError::Component {
+                component: (*component).to_owned(),
+                text: text.clone(),
+            });
         }
         let (os, architecture, variant) = match parts[..] {
             ["local"] => return Ok(Self::host()),

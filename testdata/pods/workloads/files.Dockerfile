@@ -19,6 +19,9 @@ RUN set -eux; cd /f; is() { test "$(stat -c %u:%g:%a "$1")" = "$2"; }; \
 # Archives keep what they say.
 RUN set -eux; cd /f; is() { test "$(stat -c %u:%g:%a "$1")" = "$2"; }; \
     tar cf /a.tar .; mkdir /g; tar xpf /a.tar -C /g; is /g/moved 5:6:0; is /g/pipe 3:4:600; is /g/copy 12:34:4755; rm /a.tar
+# Without a network the registry is out of reach.
+RUN --network=none a=BASE/; a=${a%/}; if nc -w 2 ${a%:*} ${a#*:} < /dev/null; then exit 1; fi
+RUN a=BASE/; a=${a%/}; nc -w 2 ${a%:*} ${a#*:} < /dev/null
 COPY --chown=50:51 --chmod=640 files.Dockerfile /copied/
 ADD --chown=60 files.Dockerfile /added
 USER 1234:5678

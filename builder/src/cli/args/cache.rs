@@ -18,7 +18,7 @@ pub enum CacheCommand {
 /// A cache that machines share.
 #[derive(Args, Debug)]
 pub struct CacheArgs {
-    /// The cache: a reference, a directory, or as in `--cache-from`
+    /// The cache: a reference, a directory (`./DIR`), or as in `--cache-from`
     #[arg(value_name = "CACHE")]
     pub cache: String,
     /// Output format

@@ -10,11 +10,12 @@ use rustix::io::Errno;
 use snapshotter::walk::{self, Next, Place, Visitor};
 use snapshotter::{FileType, FsError, Stat, xattr};
 
-use super::filter::Filter;
+use super::filter::{Filter, FilterDescent};
 use crate::context::error::{SelectError, absolute};
 use crate::context::hash::{File, Hashed};
 use crate::context::selection::{Content, Entry, Standing};
 use crate::context::tree::Tree;
+use crate::dockerfile::ignore::Descent;
 
 /// What was selected, before its files are hashed.
 #[derive(Default)]
@@ -74,8 +75,9 @@ impl Drafts {
 pub(super) fn collect(tree: &Tree, origin: &Path, stat: Stat, filter: &Filter) -> Result<Drafts, SelectError> {
     let mut collector = Collector {
         tree,
+        hidden: tree.hidden(),
         origin,
-        filter,
+        filter: filter.descent(),
         drafts: Vec::new(),
         pending: Vec::new(),
         xattrs: xattr::Reader::default(),
@@ -103,8 +105,9 @@ fn below(origin: &Path, path: &Path) -> PathBuf {
 
 struct Collector<'a> {
     tree: &'a Tree,
+    hidden: Descent<'a>,
     origin: &'a Path,
-    filter: &'a Filter,
+    filter: FilterDescent<'a>,
     drafts: Vec<Draft>,
     /// The directories around the present place that are only there if something in them is.
     pending: Vec<Draft>,
@@ -151,7 +154,7 @@ impl Visitor for Collector<'_> {
 
     fn visit(&mut self, place: &Place<'_>) -> Result<Next, SelectError> {
         let path = below(self.origin, place.path);
-        let hidden = self.tree.hidden_by(&path).is_some();
+        let hidden = self.hidden.ignores(&path);
         let filtered = !self.filter.selects(place.path);
         if (hidden || filtered) && !matches!(place.file_type, FileType::Directory | FileType::Unknown) {
             return Ok(Next::Pass);
@@ -166,7 +169,7 @@ impl Visitor for Collector<'_> {
             return Ok(Next::Pass);
         }
         let useless =
-            hidden && !self.tree.may_show_below(&path) || filtered && !self.filter.may_select_below(place.path);
+            hidden && self.hidden.ignores_all_below(&path) || filtered && !self.filter.may_select_below(place.path);
         if useless {
             return Ok(Next::Pass);
         }
@@ -205,19 +208,27 @@ fn vanished(verb: &'static str, path: &Path, errno: Errno) -> SelectError {
 
 /// Returns the names of a directory that can be seen, for suggestions.
 pub(super) fn visible_names(tree: &Tree, directory: &Path) -> Result<Vec<String>, SelectError> {
-    struct Lister<'a>(&'a Tree, &'a Path, Vec<String>);
+    struct Lister<'a> {
+        hidden: Descent<'a>,
+        directory: &'a Path,
+        names: Vec<String>,
+    }
     impl Visitor for Lister<'_> {
         type Error = FsError;
 
         fn visit(&mut self, place: &Place<'_>) -> Result<Next, FsError> {
-            if self.0.hidden_by(&self.1.join(place.path)).is_none() {
-                self.2
-                    .push(OsStr::from_bytes(place.name.to_bytes()).to_string_lossy().into_owned());
+            if !self.hidden.ignores(self.directory.join(place.path)) {
+                let name = OsStr::from_bytes(place.name.to_bytes());
+                self.names.push(name.to_string_lossy().into_owned());
             }
             Ok(Next::Pass)
         }
     }
-    let mut lister = Lister(tree, directory, Vec::new());
+    let mut lister = Lister {
+        hidden: tree.hidden(),
+        directory,
+        names: Vec::new(),
+    };
     walk::walk(tree.root().open_dir(directory)?, &mut lister)?;
-    Ok(lister.2)
+    Ok(lister.names)
 }

@@ -12,6 +12,7 @@ use snapshotter::{FileType, FsError};
 use crate::context::error::{SelectError, absolute};
 use crate::context::resolve::{ResolveError, resolve};
 use crate::context::tree::Tree;
+use crate::dockerfile::ignore::Descent;
 use crate::dockerfile::wildcard::{Wildcard, has_wildcards};
 
 /// Returns the paths that match, which can be none.
@@ -36,6 +37,7 @@ pub(super) fn expand(tree: &Tree, pattern: &Path) -> Result<Vec<PathBuf>, Select
     }
     let mut expander = Expander {
         tree,
+        hidden: tree.hidden(),
         base: &resolved.path,
         levels: &levels,
         found: Vec::new(),
@@ -46,6 +48,7 @@ pub(super) fn expand(tree: &Tree, pattern: &Path) -> Result<Vec<PathBuf>, Select
 
 struct Expander<'a> {
     tree: &'a Tree,
+    hidden: Descent<'a>,
     base: &'a Path,
     /// One for each level below the base.
     levels: &'a [Wildcard],
@@ -67,13 +70,13 @@ impl Visitor for Expander<'_> {
             return Ok(Next::Pass);
         }
         let path = self.base.join(place.path);
-        let hidden = self.tree.hidden_by(&path).is_some();
+        let hidden = self.hidden.ignores(&path);
         let is_last = depth + 1 == self.levels.len();
         if is_last && !hidden {
             self.found.push(path);
             return Ok(Next::Pass);
         }
-        if hidden && !self.tree.may_show_below(&path) || !is_directory(self.tree, place.file_type, &path)? {
+        if hidden && self.hidden.ignores_all_below(&path) || !is_directory(self.tree, place.file_type, &path)? {
             return Ok(Next::Pass);
         }
         if is_last {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::clean;
 use crate::context::error::SelectError;
-use crate::dockerfile::ignore::Matcher;
+use crate::dockerfile::ignore::{Descent, Matcher};
 use crate::dockerfile::wildcard::{Wildcard, has_wildcards};
 
 /// What of a match is selected; everything by default.
@@ -46,21 +46,34 @@ impl Filter {
 
     /// Returns whether an `--exclude` names the path.
     pub(super) fn excludes(&self, path: &Path) -> bool {
-        !self.exclude.is_empty() && self.exclude.ignores(path)
+        self.exclude.ignores(path)
     }
 
+    /// Returns the filter for a walk.
+    pub(super) fn descent(&self) -> FilterDescent<'_> {
+        FilterDescent {
+            exclude: self.exclude.descent(),
+            include: self.include.as_ref(),
+        }
+    }
+}
+
+/// A filter with a memory of the directories above the present path.
+pub(super) struct FilterDescent<'a> {
+    exclude: Descent<'a>,
+    include: Option<&'a Include>,
+}
+
+impl FilterDescent<'_> {
     /// Returns whether the path is selected.
-    pub(super) fn selects(&self, path: &Path) -> bool {
-        self.include
-            .as_ref()
-            .is_none_or(|include| include.pattern.ignores(path))
-            && !self.excludes(path)
+    pub(super) fn selects(&mut self, path: &Path) -> bool {
+        self.include.is_none_or(|include| include.pattern.ignores(path)) && !self.exclude.ignores(path)
     }
 
     /// Returns whether something below a directory that is not selected may be.
-    pub(super) fn may_select_below(&self, directory: &Path) -> bool {
-        let included = |include: &Include| include.may_match_below(directory);
-        !self.exclude.ignores_all_below(directory) && self.include.as_ref().is_none_or(included)
+    pub(super) fn may_select_below(&mut self, directory: &Path) -> bool {
+        !self.exclude.ignores_all_below(directory)
+            && self.include.is_none_or(|include| include.may_match_below(directory))
     }
 }
 

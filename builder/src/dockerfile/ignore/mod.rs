@@ -3,6 +3,7 @@
 //! The dialect is moby's pattern matcher: `**` crosses directories, a pattern that matches a directory covers all
 //! below it, `!` takes paths back in, and the last line that matches decides. It is not that of `.gitignore`.
 
+mod descent;
 mod pattern;
 mod regex;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 
 use std::path::Path;
 
+pub use descent::Descent;
 pub use pattern::Pattern;
 
 use super::wildcard::Wildcard;
@@ -124,45 +126,26 @@ impl Matcher {
         &self.patterns
     }
 
-    /// Decides about a path relative to the context, without `.` and `..` in it.
-    pub fn decide(&self, path: impl AsRef<Path>) -> Decision<'_> {
-        let path = path.as_ref().to_string_lossy();
-        let decisive = self.decisive(&path).map(|index| &self.patterns[index]);
-        Decision {
-            ignored: decisive.is_some_and(|pattern| !pattern.is_exception()),
-            pattern: decisive,
-        }
+    /// Makes a matcher's memory for a walk, in which many paths are asked about.
+    pub fn descent(&self) -> Descent<'_> {
+        Descent::new(self)
     }
 
-    /// Returns whether a path is left out.
+    /// Decides about one path relative to the context, without `.` and `..` in it.
+    pub fn decide(&self, path: impl AsRef<Path>) -> Decision<'_> {
+        self.descent().decide(path)
+    }
+
+    /// Returns whether one path is left out.
     pub fn ignores(&self, path: impl AsRef<Path>) -> bool {
         self.decide(path).ignored
     }
 
-    /// Returns whether a directory is left out with everything below it, so that nobody need look into it.
-    ///
-    /// `false` may also mean that it cannot be told without looking.
-    pub fn ignores_all_below(&self, directory: impl AsRef<Path>) -> bool {
-        let directory = directory.as_ref().to_string_lossy();
-        match self.decisive(&directory) {
-            // Only a later exception can take back in what this pattern covers.
-            Some(index) if !self.patterns[index].is_exception() => !self.patterns[index + 1..]
-                .iter()
-                .any(|pattern| pattern.is_exception() && pattern.may_match_below(&directory)),
-            _ => false,
-        }
-    }
-
-    /// Finds the last pattern that matches a path or a directory above it.
-    fn decisive(&self, path: &str) -> Option<usize> {
-        // The context as such cannot be left out.
-        if matches!(path, "" | ".") {
-            return None;
-        }
-        self.patterns.iter().rposition(|pattern| {
-            let mut parents = path.match_indices('/').map(|(at, _)| &path[..at]);
-            pattern.matches(path) || parents.any(|parent| pattern.matches(parent))
-        })
+    /// Finds the last pattern that matches a path as such, if it comes after the one that matches what is above.
+    fn last_match(&self, above: Option<usize>, path: &str) -> Option<usize> {
+        let start = above.map_or(0, |above| above + 1);
+        let later = self.patterns[start..].iter().rposition(|pattern| pattern.matches(path));
+        later.map(|index| start + index).or(above)
     }
 }
 

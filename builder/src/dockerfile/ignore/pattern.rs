@@ -25,7 +25,17 @@ enum Form {
     /// Paths that end so, or are the same without its leading slash.
     Suffix(String),
     /// Paths that match.
-    Regex(Regex),
+    Glob(Glob),
+}
+
+/// A pattern with wildcards in it. Most paths are told from it by their beginnings and ends.
+#[derive(Clone, Debug)]
+struct Glob {
+    /// How all paths start that match.
+    head: String,
+    /// How all paths end that match.
+    tail: String,
+    regex: Regex,
 }
 
 impl Pattern {
@@ -82,7 +92,7 @@ impl Pattern {
             Form::Exact => path == self.path,
             Form::Prefix(prefix) => path.starts_with(prefix.as_str()),
             Form::Suffix(suffix) => path.ends_with(suffix.as_str()) || suffix.strip_prefix('/') == Some(path),
-            Form::Regex(regex) => regex.is_match(path),
+            Form::Glob(glob) => glob.matches(path),
         }
     }
 
@@ -94,8 +104,9 @@ impl Pattern {
                 // As deep as a directory above, which it either matches or not.
                 return false;
             };
-            // Brackets may match a slash, and escapes may mean anything: whoever uses them must be looked into.
-            if wanted.contains("**") || wanted.contains(['[', '\\']) {
+            // Brackets may match a slash, escapes may mean anything, and `^` is an anchor: whoever uses them must be
+            // looked into.
+            if wanted.contains("**") || wanted.contains(['[', '\\', '^']) {
                 return true;
             }
             if !Wildcard::parse(wanted).is_ok_and(|wanted| wanted.matches(part)) {
@@ -159,8 +170,32 @@ impl Form {
             Kind::Exact => Self::Exact,
             Kind::Prefix => Self::Prefix(path.strip_suffix("**")?.to_owned()),
             Kind::Suffix => Self::Suffix(path.strip_prefix("**")?.to_owned()),
-            Kind::Regex => Self::Regex(Regex::new(&translate(&format!("{regex}$"))?).ok()?),
+            Kind::Regex => Self::Glob(Glob::new(path, Regex::new(&translate(&format!("{regex}$"))?).ok()?)),
         })
+    }
+}
+
+impl Glob {
+    fn new(path: &str, regex: Regex) -> Self {
+        const SPECIAL: [char; 6] = ['*', '?', '[', ']', '\\', '^'];
+        let head = path.find(SPECIAL).map_or(path, |at| &path[..at]);
+        let tail = match path.rfind(SPECIAL).map(|at| path.split_at(at + 1)) {
+            Some((before, tail)) if before.ends_with('\\') => {
+                tail.char_indices().nth(1).map_or("", |(at, _)| &tail[at..])
+            }
+            // The slash of `**/` may be missing from a path.
+            Some((_, tail)) => tail.trim_start_matches('/'),
+            None => path,
+        };
+        Self {
+            head: head.to_owned(),
+            tail: tail.to_owned(),
+            regex,
+        }
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        path.starts_with(&self.head) && path.ends_with(&self.tail) && self.regex.is_match(path)
     }
 }
 

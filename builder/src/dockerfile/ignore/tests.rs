@@ -1,7 +1,5 @@
 //! Decisions, their reasons, and directories that need not be looked into.
 
-use proptest::prelude::*;
-
 use super::*;
 
 fn matcher(text: &str) -> Matcher {
@@ -74,109 +72,64 @@ fn directories_are_skipped_unless_an_exception_may_reach_into_them() {
         ("*\n!src/*/lib", "src/a/bin", true),
         ("*\n!**/x", "a", false),
         ("*\n![ab]/x", "c", false),
+        ("a\n!*^a/b", "a", false),
         ("!a/b\na", "a", true),
         ("a\n!a", "a", false),
         ("b", "a", false),
     ];
     for (text, directory, skipped) in cases {
         assert_eq!(
-            matcher(text).ignores_all_below(directory),
+            matcher(text).descent().ignores_all_below(directory),
             skipped,
             "{text:?} {directory}"
         );
     }
 }
 
-/// The same decision, from the definition: try each pattern on each way to cut the path.
-fn slow_ignores(lines: &[String], path: &str) -> bool {
-    let mut ignored = false;
-    for line in lines {
-        let (exception, pattern) = match line.strip_prefix('!') {
-            Some(pattern) => (true, pattern),
-            None => (false, line.as_str()),
-        };
-        let pattern: Vec<&str> = pattern.split('/').collect();
-        let path: Vec<&str> = path.split('/').collect();
-        if (1..=path.len()).any(|length| slow_match(&pattern, &path[..length])) {
-            ignored = !exception;
-        }
-    }
-    ignored
-}
-
-fn slow_match(pattern: &[&str], path: &[&str]) -> bool {
-    match (pattern, path) {
-        ([], []) => true,
-        // At the end, `**` stands for at least one name; before more, for any number, even none.
-        (["**"], path) => !path.is_empty(),
-        (["**", rest @ ..], path) => (0..=path.len()).any(|skip| slow_match(rest, &path[skip..])),
-        ([first, pattern @ ..], [name, path @ ..]) => {
-            slow_name(&first.chars().collect::<Vec<_>>(), &name.chars().collect::<Vec<_>>())
-                && slow_match(pattern, path)
-        }
-        _ => false,
-    }
-}
-
-fn slow_name(pattern: &[char], name: &[char]) -> bool {
-    match (pattern, name) {
-        ([], []) => true,
-        (['*', rest @ ..], name) => (0..=name.len()).any(|skip| slow_name(rest, &name[skip..])),
-        (['?', rest @ ..], [_, name @ ..]) => slow_name(rest, name),
-        ([c, rest @ ..], [d, name @ ..]) => c == d && slow_name(rest, name),
-        _ => false,
-    }
-}
-
-fn path() -> impl Strategy<Value = String> {
-    prop::collection::vec("[ab.]?[abc]", 1..4).prop_map(|names| names.join("/"))
-}
-
-fn lines() -> impl Strategy<Value = Vec<String>> {
-    let name = prop_oneof![
-        "[abc]",
-        "\\*[abc]",
-        "[abc]\\*",
-        "[abc]\\?",
-        Just("*".to_owned()),
-        Just("**".to_owned())
+#[test]
+fn a_walk_decides_as_if_each_path_were_asked_about_alone() {
+    let matcher = matcher("a\n!a/b\na/b/c\n*/x\n!**/keep\nab");
+    let paths = [
+        "a",
+        "a/b",
+        "a/b/c",
+        "a/b/c/keep",
+        "a/b/d",
+        "ab",
+        "ab/c",
+        "a/x",
+        "b/x/y",
+        "b",
+        "a/b/c/d",
+        "a/b/c",
     ];
-    // Two `**` in a row, or one as the whole pattern, are moby's business, not that of the definition.
-    let pattern = prop::collection::vec(name, 1..4)
-        .prop_filter("plain", |names| {
-            names != &["**"] && !names.windows(2).any(|two| two == ["**", "**"])
-        })
-        .prop_map(|names| names.join("/"));
-    prop::collection::vec((any::<bool>(), pattern), 0..5).prop_map(|lines| {
-        lines
-            .into_iter()
-            .map(|(exception, pattern)| if exception { format!("!{pattern}") } else { pattern })
-            .collect()
-    })
+    let mut walk = matcher.descent();
+    for path in paths.iter().chain(paths.iter().rev()) {
+        let alone = matcher.decide(path);
+        let walked = walk.decide(path);
+        assert_eq!(walked.ignored, alone.ignored, "{path}");
+        assert_eq!(
+            walked.pattern.map(Pattern::line),
+            alone.pattern.map(Pattern::line),
+            "{path}"
+        );
+    }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn decisions_agree_with_the_definition(lines in lines(), path in path()) {
-        let matcher = Matcher::parse(&lines.join("\n")).unwrap();
-        prop_assert_eq!(matcher.ignores(&path), slow_ignores(&lines, &path));
-    }
-
-    #[test]
-    fn nothing_below_a_skipped_directory_is_taken(lines in lines(), directory in path(), below in path()) {
-        let matcher = Matcher::parse(&lines.join("\n")).unwrap();
-        if matcher.ignores_all_below(&directory) {
-            let path = format!("{}/{}", directory, below);
-            prop_assert!(matcher.ignores(&path));
-        }
-    }
-
-    #[test]
-    fn any_text_is_read_or_refused(text in "[!#*?\\[\\]\\\\^/.a-c\\-:&~\u{e9} \n]{0,24}", path in path()) {
-        if let Ok(matcher) = Matcher::parse(&text) {
-            let _ = (matcher.ignores(&path), matcher.ignores_all_below(&path));
-        }
+#[test]
+fn beginnings_and_ends_rule_out_only_what_cannot_match() {
+    for (pattern, path) in [
+        ("a**/b", "ab"),
+        ("**/a/*/b", "a/x/b"),
+        ("a\\*b", "a*b"),
+        ("*.\\d", "x.7"),
+        ("x*", "x"),
+        ("[]]a", "]a"),
+        ("a*^b", "a*^b"),
+        ("a?\\é", "ab"),
+    ] {
+        let Ok(matcher) = Matcher::parse(pattern) else { continue };
+        let regex = matcher.patterns()[0].matches(path);
+        assert_eq!(regex, !pattern.contains('^'), "{pattern} {path}");
     }
 }

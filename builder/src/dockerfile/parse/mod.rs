@@ -233,6 +233,13 @@ fn first_word(line: &LogicalLine) -> Part<'_> {
     split::first_word(text).map_or(text, |(word, _)| word)
 }
 
+/// Reads an instruction on one line that is no `FROM`, with the heredocs that follow it.
+pub(super) fn kind_of(line: &str, escape: char, heredocs: Vec<Heredoc>) -> Result<InstructionKind, Diagnostic> {
+    let mut text = Mapped::default();
+    text.push(line, 0);
+    kind(&Statement::read(text.whole(), escape)?, text.whole(), heredocs, line)
+}
+
 /// Returns the heredocs that an instruction on one line opens.
 pub(super) fn openers_of(line: &str, escape: char) -> Result<Vec<Opener>, Diagnostic> {
     let mut text = Mapped::default();

@@ -2,15 +2,15 @@
 
 use std::iter::zip;
 
-use super::{Arguments, Spelling, parse};
+use super::{Arguments, parse};
 use crate::dockerfile::{heredoc::Opener, instruction::Heredoc, lines::without_continuation};
 
 /// Puts a line together.
-pub(super) fn join(keyword: &str, arguments: &Arguments<'_>, spelling: Spelling, escape: char) -> String {
+pub(super) fn join(keyword: &str, arguments: &Arguments<'_>, escape: char) -> String {
     let mut line = keyword.to_owned();
     for flag in &arguments.flags {
         line.push(' ');
-        line.push_str(&flag.spelt(spelling, escape));
+        line.push_str(&flag.text(escape));
     }
     if arguments.rest.starts_with("--") {
         line.push_str(" --");
@@ -19,25 +19,11 @@ pub(super) fn join(keyword: &str, arguments: &Arguments<'_>, spelling: Spelling,
         line.push(' ');
         line.push_str(&arguments.rest);
     }
-    let end = trimmed_end(&line, &arguments.heredocs, escape).to_owned();
-    line + &end
-}
-
-/// Returns the white space that a line must end in, although it is no part of what its instruction says.
-fn trimmed_end<'a>(line: &str, heredocs: &[&'a Heredoc], escape: char) -> &'a str {
-    // An escaped blank at the end belongs to the name of a heredoc.
-    if let Some(last) = heredocs.last() {
-        let word = last.opener.trim_end();
-        if word.len() < last.opener.len() && line.ends_with(word) {
-            return &last.opener[word.len()..];
-        }
+    // White space that hides the escape character from the next line, and is trimmed.
+    if without_continuation(&line, escape).1 {
+        line.push('\u{b}');
     }
-    // White space that hides the escape character from the next line.
-    if without_continuation(line, escape).1 {
-        "\u{b}"
-    } else {
-        ""
-    }
+    line
 }
 
 /// Returns whether a line opens these heredocs and no others.

@@ -3,7 +3,7 @@
 mod flag;
 mod line;
 
-use self::flag::{Flag, Spelling};
+use self::flag::Flag;
 use super::{
     instruction::{
         AddOptions, ArgDefinition, CommandForm, CopyOptions, Dockerfile, FileSource, HealthcheckTest, Heredoc,
@@ -17,8 +17,8 @@ use crate::diagnostic::{Span, Spanned};
 /// Why there is no text for a tree.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unprintable {
-    /// However its flags are written, the line opens other heredocs than the tree has.
-    #[error("no spelling of the flags opens the heredocs of the tree and no others")]
+    /// The line of the instruction, also as it was written, opens other heredocs than the tree has.
+    #[error("the line does not open the heredocs of the tree and no others")]
     Heredocs {
         /// The instruction.
         span: Span,
@@ -102,7 +102,7 @@ impl Printer {
             rest,
             heredocs: Vec::new(),
         };
-        self.line("FROM", &arguments, stage.span)
+        self.physical_lines(&line::join("FROM", &arguments, self.escape), stage.span)
     }
 
     /// Writes a comment or directive; the blank that makes it readable is not to make it too long a line.
@@ -117,7 +117,22 @@ impl Printer {
         if let InstructionKind::Onbuild { expression, .. } = &instruction.kind {
             return self.trigger(keyword, expression, instruction.span);
         }
-        self.line(keyword, &self.arguments(&instruction.kind), instruction.span)
+        let arguments = self.arguments(&instruction.kind);
+        let line = line::join(keyword, &arguments, self.escape);
+        // Whoever looks for heredocs reads the whole line, and quotes and escapes by other rules than flags have: there
+        // is more than one way to write a flag, and some hide a heredoc or show one. So does white space, which may be
+        // of a heredoc's name even at the end. Where that matters, the line is as it was written.
+        let line = if line::opens(&line, &arguments.heredocs, self.escape) {
+            &line
+        } else {
+            let written = self.written(instruction, &line, &arguments.heredocs);
+            written.ok_or(Unprintable::Heredocs { span: instruction.span })?
+        };
+        self.physical_lines(line, instruction.span)?;
+        for heredoc in &arguments.heredocs {
+            self.out.push_str(&format!("{}{}\n", heredoc.body, heredoc.name));
+        }
+        Ok(())
     }
 
     /// The text of a trigger has its flags, heredocs and white space in it as they were written.
@@ -132,17 +147,13 @@ impl Printer {
         Ok(())
     }
 
-    fn line(&mut self, keyword: &str, arguments: &Arguments<'_>, span: Span) -> Result<(), Unprintable> {
-        let spellings = Spelling::ALL.into_iter();
-        let mut lines = spellings.map(|spelling| line::join(keyword, arguments, spelling, self.escape));
-        let line = lines
-            .find(|line| line::opens(line, &arguments.heredocs, self.escape))
-            .ok_or(Unprintable::Heredocs { span })?;
-        self.physical_lines(&line, span)?;
-        for heredoc in &arguments.heredocs {
-            self.out.push_str(&format!("{}{}\n", heredoc.body, heredoc.name));
-        }
-        Ok(())
+    /// Returns the line as it was written, if it says what the tree says and opens its heredocs.
+    fn written<'a>(&self, instruction: &'a Instruction, line: &str, heredocs: &[&Heredoc]) -> Option<&'a str> {
+        let written = instruction.original.as_str();
+        let bodies = heredocs.iter().map(|heredoc| (*heredoc).clone()).collect();
+        let kind = parse::kind_of(written, self.escape, bodies).ok()?;
+        let says_the_same = line::join(&instruction.keyword, &self.arguments(&kind), self.escape) == line;
+        (says_the_same && line::opens(written, heredocs, self.escape)).then_some(written)
     }
 
     fn physical_lines(&mut self, line: &str, span: Span) -> Result<(), Unprintable> {
@@ -295,14 +306,7 @@ fn sources<'a>(sources: &'a [FileSource], destination: &'a Spanned<String>) -> (
             }
         };
         rest.push_str(&word);
-        // Whoever looks for heredocs takes an escaped blank, or those after `<<`, into the word.
-        rest.push_str(if word.ends_with('\\') {
-            "  "
-        } else if word.ends_with("<<") {
-            "\u{b}"
-        } else {
-            " "
-        });
+        rest.push(' ');
     }
     paths.push(destination);
     if heredocs.is_empty() {

@@ -5,7 +5,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, makedev, minor, mkdi
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
-use super::mounts::{attach, clone_fd, file_system};
+use super::api::Api;
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Name, major and minor number of the devices in `/dev`.
@@ -60,33 +60,34 @@ impl HostDevices {
     }
 
     /// Returns a mount of `/dev/null`, to cover a file with.
-    pub(super) fn null_mount(&self) -> Result<OwnedFd, SetupError> {
+    pub(super) fn null_mount(&self, api: &Api) -> Result<OwnedFd, SetupError> {
         let null = self.0.iter().find(|(name, _)| *name == NULL).map(|(_, fd)| fd);
         null.ok_or(Errno::NODEV)
-            .and_then(|fd| clone_fd(fd.as_fd()))
+            .and_then(|fd| api.copy(fd.as_fd()))
             .on("mount", "/dev/null")
     }
 }
 
 /// Fills the tmpfs that is attached at `/dev`.
-pub(super) fn fill(dev: &OwnedFd, devices: &HostDevices, shm_size: u64) -> Result<(), SetupError> {
+pub(super) fn fill(api: &Api, dev: &OwnedFd, devices: &HostDevices, shm_size: u64) -> Result<(), SetupError> {
     for (name, device) in &devices.0 {
         let file = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let target = openat(dev, *name, file, Mode::from_raw_mode(0o666)).on("create a device", name)?;
-        let mount = clone_fd(device.as_fd()).on("mount the device", name)?;
-        attach(mount.as_fd(), target.as_fd()).on("mount the device", name)?;
+        let mount = api.copy(device.as_fd()).on("mount the device", name)?;
+        api.attach(mount.as_fd(), target.as_fd()).on("mount the device", name)?;
     }
     let inert = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let nodev = MountAttrFlags::MOUNT_ATTR_NODEV;
-    attach_in(dev, "pts", &devpts(inert)?)?;
+    attach_in(api, dev, "pts", &devpts(api, inert)?)?;
     let shm_size = shm_size.to_string();
     attach_in(
+        api,
         dev,
         "shm",
-        &file_system("tmpfs", &[("mode", "1777"), ("size", &shm_size)], inert | nodev)?,
+        &api.file_system("tmpfs", &[("mode", "1777"), ("size", &shm_size)], inert | nodev)?,
     )?;
-    match file_system("mqueue", &[], inert | nodev) {
-        Ok(mqueue) => attach_in(dev, "mqueue", &mqueue)?,
+    match api.file_system("mqueue", &[], inert | nodev) {
+        Ok(mqueue) => attach_in(api, dev, "mqueue", &mqueue)?,
         // A kernel without POSIX message queues has no such file system, and no program that needs it.
         Err(SetupError::System { source, .. }) if source == Errno::NODEV.into() => {}
         Err(error) => return Err(error),
@@ -98,19 +99,19 @@ pub(super) fn fill(dev: &OwnedFd, devices: &HostDevices, shm_size: u64) -> Resul
 }
 
 /// Mounts a devpts of the step's own, with terminals that belong to group `tty` where that group exists.
-fn devpts(flags: MountAttrFlags) -> Result<OwnedFd, SetupError> {
+fn devpts(api: &Api, flags: MountAttrFlags) -> Result<OwnedFd, SetupError> {
     let options = [("ptmxmode", "0666"), ("mode", "0620")];
-    match file_system("devpts", &[options[0], options[1], TTY_GROUP], flags) {
+    match api.file_system("devpts", &[options[0], options[1], TTY_GROUP], flags) {
         Err(SetupError::System { source, .. }) if source == Errno::INVAL.into() => {
-            file_system("devpts", &options, flags)
+            api.file_system("devpts", &options, flags)
         }
         result => result,
     }
 }
 
-fn attach_in(dev: &OwnedFd, name: &str, mount: &OwnedFd) -> Result<(), SetupError> {
+fn attach_in(api: &Api, dev: &OwnedFd, name: &str, mount: &OwnedFd) -> Result<(), SetupError> {
     mkdirat(dev, name, Mode::from_raw_mode(0o755)).on("create", name)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = openat(dev, name, flags, Mode::empty()).on("open", name)?;
-    attach(mount.as_fd(), target.as_fd()).on("mount on", name)
+    api.attach(mount.as_fd(), target.as_fd()).on("mount on", name)
 }

@@ -33,11 +33,11 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 pub(super) fn take_on(credentials: &Credentials, privileges: Privileges) -> Result<(), SetupError> {
     let Credentials { uid, gid, groups } = credentials;
     own_output(*uid, *gid)?;
+    // Without a user namespace of croze's own, some may have been withheld from croze.
     let own = capabilities(None).on("read the capabilities of", "the step")?.permitted;
     let capabilities = match privileges {
         Privileges::Docker => {
             limit_capabilities()?;
-            // A container may have less than Docker's.
             CAPABILITIES.intersection(own)
         }
         Privileges::All => own,

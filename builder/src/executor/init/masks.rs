@@ -6,11 +6,11 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
+use super::api::Api;
 use super::devices::HostDevices;
-use super::mounts::{attach, clone_fd, file_system, open_in};
+use super::mounts::open_in;
 use super::root::is_directory;
 use crate::executor::setup_error::{OnPath, SetupError};
-use crate::sys;
 
 /// Paths in procfs that appear empty.
 const MASKED_IN_PROC: [&str; 10] = [
@@ -33,23 +33,24 @@ const MASKED_IN_SYS: [&str; 2] = ["devices/virtual/powercap", "firmware"];
 const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// Covers the masked paths and protects the read-only ones. Those that this kernel does not have need nothing.
-pub(super) fn apply(proc: &OwnedFd, sys: &OwnedFd, devices: &HostDevices) -> Result<(), SetupError> {
+pub(super) fn apply(api: &Api, proc: &OwnedFd, sys: &OwnedFd, devices: &HostDevices) -> Result<(), SetupError> {
     for path in READ_ONLY_IN_PROC {
         if let Some(found) = find(proc, path)? {
-            let itself = clone_fd(found.as_fd()).on("mount", path)?;
-            sys::make_read_only(itself.as_fd()).on("make read-only", path)?;
-            attach(itself.as_fd(), found.as_fd()).on("mount on", path)?;
+            let itself = api.copy(found.as_fd()).on("mount", path)?;
+            let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+            api.restrict(itself.as_fd(), read_only).on("make read-only", path)?;
+            api.attach(itself.as_fd(), found.as_fd()).on("mount on", path)?;
         }
     }
     let masked = MASKED_IN_PROC.map(|path| (proc, path)).into_iter();
     for (mount, path) in masked.chain(MASKED_IN_SYS.map(|path| (sys, path))) {
         if let Some(found) = find(mount, path)? {
             let cover = if is_directory(&found)? {
-                empty_directory()?
+                empty_directory(api)?
             } else {
-                devices.null_mount()?
+                devices.null_mount(api)?
             };
-            attach(cover.as_fd(), found.as_fd()).on("mask", path)?;
+            api.attach(cover.as_fd(), found.as_fd()).on("mask", path)?;
         }
     }
     Ok(())
@@ -62,10 +63,10 @@ fn find(mount: &OwnedFd, path: &str) -> Result<Option<OwnedFd>, SetupError> {
     }
 }
 
-fn empty_directory() -> Result<OwnedFd, SetupError> {
+fn empty_directory(api: &Api) -> Result<OwnedFd, SetupError> {
     let flags = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    file_system("tmpfs", &[("mode", "0755"), ("size", "4k")], flags)
+    api.file_system("tmpfs", &[("mode", "0755"), ("size", "4k")], flags)
 }

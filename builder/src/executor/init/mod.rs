@@ -3,6 +3,7 @@
 //! Everything here runs single-threaded and needs nothing of the environment. Nothing here prints: what goes wrong is
 //! a [`SetupError`](super::SetupError) that travels back to croze.
 
+mod api;
 mod devices;
 mod exec;
 mod identity;

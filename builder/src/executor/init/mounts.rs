@@ -1,54 +1,62 @@
-//! Opens what will be mounted, each as a *detached* mount: a descriptor that is attached later.
+//! Opens what will be mounted, each as a mount that is attached later.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
-    fsmount, fsopen, move_mount, open_tree,
-};
+use rustix::mount::MountAttrFlags;
 use rustix::path::Arg;
 
+use super::api::Api;
 use crate::executor::plan::{MountIndex, Source};
 use crate::executor::process::{Content, Restriction, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
-use crate::sys;
 
 /// Flags of the file systems that hold no programs.
 const INERT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
-/// Mounts a tmpfs for croze's own use over `at`.
-pub(super) fn scratch(at: &Path) -> Result<(), SetupError> {
-    let nosuid = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    let tmpfs = file_system("tmpfs", &[("mode", "0700")], nosuid)?;
-    let target = rustix::fs::open(at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open", at)?;
-    attach(tmpfs.as_fd(), target.as_fd()).on("mount a tmpfs on", at)?;
-    for dir in ["files", "trees", "stubs", "root"] {
-        fs::create_dir(at.join(dir)).on("create", at.join(dir))?;
+/// A tmpfs of croze's own, seen by the step only through what is mounted from it, and what to mount with.
+pub(super) struct Scratch {
+    at: PathBuf,
+    pub(super) api: Api,
+}
+
+impl Scratch {
+    /// Mounts it on an empty directory of the host.
+    pub(super) fn mount(at: PathBuf) -> Result<Self, SetupError> {
+        let api = Api::begin(&at)?;
+        for dir in ["files", "trees", "stubs", "root"] {
+            fs::create_dir(at.join(dir)).on("create", at.join(dir))?;
+        }
+        Ok(Self { at, api })
     }
-    Ok(())
+
+    /// Returns a path in it.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.at.join(name)
+    }
 }
 
 /// Opens a mount. `index` gives it a name of its own in the scratch directory.
-pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<OwnedFd, SetupError> {
+pub(super) fn open(source: Source, index: MountIndex, scratch: &Scratch) -> Result<OwnedFd, SetupError> {
+    let api = &scratch.api;
     match source {
-        Source::Proc { new: false } => clone(Path::new("/proc"), true, "mount"),
-        Source::Proc { new: true } => match file_system("proc", &[], INERT) {
+        Source::Proc { new: false } => protected(api, Path::new("/proc"), true),
+        Source::Proc { new: true } => match api.file_system("proc", &[], INERT) {
             Err(SetupError::System { source, .. }) if source == Errno::PERM.into() => Err(SetupError::ProcMasked),
             mount => mount,
         },
-        Source::Sys { new } => sysfs(new),
-        Source::Dev => file_system(
+        Source::Sys { new } => sysfs(api, new),
+        Source::Dev => api.file_system(
             "tmpfs",
             &[("mode", "0755"), ("size", "64k")],
-            MountAttrFlags::MOUNT_ATTR_NOSUID,
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
         ),
         Source::Tree { tree, path, writable } => {
             let tree = match tree {
@@ -57,21 +65,20 @@ pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<
                         .on("open", &dir)?
                 }
                 Tree::Overlay(overlay) => {
-                    let mount = overlay.mount()?;
-                    // Before Linux 6.15 a part can only be cloned from an attached mount.
-                    let at = scratch.join("trees").join(index.to_string());
-                    attach_at_new_dir(mount.as_fd(), &at)?;
-                    mount
+                    // Before Linux 6.15 a part can only be copied from an attached mount.
+                    let at = scratch.path("trees").join(index.to_string());
+                    fs::create_dir(&at).on("create", &at)?;
+                    overlay.mount_at(&at)?
                 }
             };
-            part_of(tree.as_fd(), &path, writable)
+            part_of(api, tree.as_fd(), &path, writable)
         }
         Source::Tmpfs { size } => {
             let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
             let size = size.map(|bytes| bytes.to_string());
             let size = size.as_deref().map(|bytes| ("size", bytes));
             let options: Vec<_> = [("mode", "1777")].into_iter().chain(size).collect();
-            file_system("tmpfs", &options, flags)
+            api.file_system("tmpfs", &options, flags)
         }
         Source::File {
             content,
@@ -79,14 +86,15 @@ pub(super) fn open(source: Source, index: MountIndex, scratch: &Path) -> Result<
             uid,
             gid,
         } => {
-            let path = scratch.join("files").join(index.to_string());
+            let path = scratch.path("files").join(index.to_string());
             write_file(&path, &content, mode, uid, gid)?;
-            clone(&path, false, "mount")
+            protected(api, &path, false)
         }
         Source::Host { path, restrictions } => {
-            let mount = clone(&path, true, "mount")?;
+            let mount = copy(api, &path)?;
             let restrictions = restrictions.into_iter().map(attribute).collect();
-            sys::restrict(mount.as_fd(), restrictions).on("restrict the mount of", path)?;
+            api.restrict(mount.as_fd(), restrictions)
+                .on("restrict the mount of", path)?;
             Ok(mount)
         }
     }
@@ -101,64 +109,36 @@ fn attribute(restriction: Restriction) -> MountAttrFlags {
     }
 }
 
-/// Makes a new file system and a detached mount of it.
-pub(super) fn file_system(
-    name: &'static str,
-    options: &[(&str, &str)],
-    flags: MountAttrFlags,
-) -> Result<OwnedFd, SetupError> {
-    let mount = || {
-        let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
-        for (key, value) in options {
-            fsconfig_set_string(context.as_fd(), *key, *value)?;
-        }
-        fsconfig_create(context.as_fd())?;
-        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)
-    };
-    mount().on("mount a file system of type", name)
+/// Makes a copy of the mount at a path of the host.
+fn copy(api: &Api, path: &Path) -> Result<OwnedFd, SetupError> {
+    let found = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open", path)?;
+    api.copy(found.as_fd()).on("mount", path)
 }
 
-/// Attaches a detached mount to an open file or directory.
-pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(mount, "", target, "", flags)
-}
-
-/// Attaches a detached mount to a directory of the host that is made for it.
-pub(super) fn attach_at_new_dir(mount: BorrowedFd<'_>, at: &Path) -> Result<(), SetupError> {
-    fs::create_dir(at).on("create", at)?;
-    let target = rustix::fs::open(at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open", at)?;
-    attach(mount, target.as_fd()).on("mount on", at)
-}
-
-/// Makes a detached copy of the mount of what `fd` stands for, with what is mounted below it.
-pub(super) fn clone_fd(fd: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
-    open_tree(fd, "", CLONE_TREE | OpenTreeFlags::AT_EMPTY_PATH)
-}
-
-const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
-    .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
-    .union(OpenTreeFlags::AT_RECURSIVE);
-
-/// Makes a detached copy of the mount at a path of the host.
-fn clone(path: &Path, writable: bool, verb: &str) -> Result<OwnedFd, SetupError> {
-    let mount = open_tree(CWD, path, CLONE_TREE).on(verb, path)?;
-    if !writable {
-        sys::make_read_only(mount.as_fd()).on("make read-only", path)?;
-    }
+/// Makes a copy of the mount at a path of the host, as harmless as it can be.
+fn protected(api: &Api, path: &Path, writable: bool) -> Result<OwnedFd, SetupError> {
+    let mount = copy(api, path)?;
+    protect(api, mount.as_fd(), writable).on("protect the mount of", path)?;
     Ok(mount)
 }
 
-/// Makes a detached mount of one path of a tree; no link of the tree leads out of it.
-fn part_of(tree: BorrowedFd<'_>, path: &Path, writable: bool) -> Result<OwnedFd, SetupError> {
+/// Makes a mount as harmless as it can be.
+///
+/// Root may make device nodes. Where croze has no user namespace of its own, nothing else would keep it from opening them.
+fn protect(api: &Api, mount: BorrowedFd<'_>, writable: bool) -> io::Result<()> {
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !writable);
+    api.restrict(mount, attributes)
+}
+
+/// Makes a mount of one path of a tree; no link of the tree leads out of it.
+fn part_of(api: &Api, tree: BorrowedFd<'_>, path: &Path, writable: bool) -> Result<OwnedFd, SetupError> {
     let found = match open_in(tree, path) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Err(SetupError::SourceMissing { path: path.to_owned() }),
         found => found.on("open the mount source", path)?,
     };
-    let mount = clone_fd(found.as_fd()).on("mount", path)?;
-    if !writable {
-        sys::make_read_only(mount.as_fd()).on("make read-only", path)?;
-    }
+    let mount = api.copy(found.as_fd()).on("mount", path)?;
+    protect(api, mount.as_fd(), writable).on("protect the mount of", path)?;
     Ok(mount)
 }
 
@@ -185,14 +165,13 @@ fn write_file(path: &Path, content: &Content, mode: u32, uid: u32, gid: u32) -> 
         .on("change the mode of", path)
 }
 
-fn sysfs(new: bool) -> Result<OwnedFd, SetupError> {
+fn sysfs(api: &Api, new: bool) -> Result<OwnedFd, SetupError> {
     if new {
-        let mount = file_system("sysfs", &[], INERT);
+        let flags = INERT | MountAttrFlags::MOUNT_ATTR_RDONLY;
         // Refused where parts of the visible one are masked; the host's is then what there is.
-        if let Ok(mount) = mount {
-            sys::make_read_only(mount.as_fd()).on("make read-only", "/sys")?;
+        if let Ok(mount) = api.file_system("sysfs", &[], flags) {
             return Ok(mount);
         }
     }
-    clone(Path::new("/sys"), false, "mount")
+    protected(api, Path::new("/sys"), false)
 }

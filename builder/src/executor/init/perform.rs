@@ -1,14 +1,16 @@
 //! The step's own process: performs a plan, one step after the other, and becomes the program.
 
 use std::io::{PipeWriter, Write};
-use std::path::PathBuf;
 
 use nix::sched::CloneFlags;
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::set_no_new_privs;
 
+use super::api::Api;
 use super::devices::HostDevices;
+use super::mounts::Scratch;
 use super::{devices, exec, identity, loopback, masks, mounts, root, session};
 use crate::executor::plan::SetupStep;
 use crate::executor::seccomp;
@@ -19,8 +21,8 @@ use crate::executor::setup_error::{OnPath, SetupError};
 pub(super) struct Setup {
     /// The host's devices, opened before anything of the image.
     pub(super) devices: HostDevices,
-    /// Where the tmpfs of croze's own is mounted.
-    pub(super) scratch: PathBuf,
+    /// The tmpfs of croze's own, once it is mounted.
+    pub(super) scratch: Option<Scratch>,
     /// The mounts opened so far.
     pub(super) mounts: Vec<OwnedFd>,
     /// The root file system, once it is mounted.
@@ -51,26 +53,30 @@ impl Setup {
                 Ok(())
             }
             SetupStep::Scratch { at } => {
-                mounts::scratch(&at)?;
-                self.scratch = at;
+                self.scratch = Some(Scratch::mount(at)?);
                 Ok(())
             }
             SetupStep::Open(source) => {
-                let mount = mounts::open(source, self.mounts.len(), &self.scratch)?;
+                let mount = mounts::open(source, self.mounts.len(), self.scratch()?)?;
                 self.mounts.push(mount);
                 Ok(())
             }
             SetupStep::Root { tree, targets } => {
                 let targets = targets.into_iter().map(|(index, target)| (target, &self.mounts[index]));
-                self.root = Some(root::mount(tree, targets, &self.scratch)?);
+                self.root = Some(root::mount(tree, targets, self.scratch()?)?);
                 Ok(())
             }
-            SetupStep::Attach { mount, target } => root::attach(self.root()?, &self.mounts[mount], &target),
-            SetupStep::Devices { dev, shm_size } => devices::fill(&self.mounts[dev], &self.devices, shm_size),
-            SetupStep::Mask { proc, sys } => masks::apply(&self.mounts[proc], &self.mounts[sys], &self.devices),
+            SetupStep::Attach { mount, target } => {
+                root::attach(self.api()?, self.root()?, &self.mounts[mount], &target)
+            }
+            SetupStep::Devices { dev, shm_size } => {
+                devices::fill(self.api()?, &self.mounts[dev], &self.devices, shm_size)
+            }
+            SetupStep::Mask { proc, sys } => {
+                masks::apply(self.api()?, &self.mounts[proc], &self.mounts[sys], &self.devices)
+            }
             SetupStep::Pivot => root::pivot(self.root()?),
             SetupStep::Hostname(name) => rustix::system::sethostname(name.as_bytes()).on("set the host name to", &name),
-            SetupStep::Loopback => loopback::up().on("bring up", "lo"),
             SetupStep::Session => session::start(),
             SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
             SetupStep::CloseOff { sockets, signals } => {
@@ -91,8 +97,16 @@ impl Setup {
         }
     }
 
+    fn scratch(&self) -> Result<&Scratch, SetupError> {
+        self.scratch.as_ref().ok_or(Errno::NOTCONN).on("mount with", "nothing")
+    }
+
+    fn api(&self) -> Result<&Api, SetupError> {
+        Ok(&self.scratch()?.api)
+    }
+
     fn root(&self) -> Result<&OwnedFd, SetupError> {
-        self.root.as_ref().ok_or(rustix::io::Errno::NOTCONN).on("use", "/")
+        self.root.as_ref().ok_or(Errno::NOTCONN).on("use", "/")
     }
 }
 
@@ -101,8 +115,10 @@ impl Setup {
 /// The cgroup namespace stays: programs find their limits by putting `/proc/self/cgroup` and the host's `/sys/fs/cgroup`
 /// together, and both must then tell of the same hierarchy.
 fn namespaces(network: bool) -> Result<(), SetupError> {
-    let mut flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    flags.set(CloneFlags::CLONE_NEWNET, network);
+    if network {
+        loopback::enter_network().on("make", "a network for the step")?;
+    }
+    let flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     nix::sched::unshare(flags).on("make namespaces for", "the step")?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).on("make mounts private below", "/")

@@ -4,21 +4,23 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat};
+use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+use rustix::mount::{UnmountFlags, mount_move, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use snapshotter::{Overlay, Tree};
 
+use super::api::Api;
 use super::locate::{Location, locate};
-use super::{mounts, stubs};
+use super::mounts::Scratch;
+use super::stubs;
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Mounts the root file system in the scratch directory, with a mount point for everything that will be attached.
 pub(super) fn mount<'a>(
     tree: Tree,
     targets: impl Iterator<Item = (PathBuf, &'a OwnedFd)>,
-    scratch: &Path,
+    scratch: &Scratch,
 ) -> Result<OwnedFd, SetupError> {
     let Tree::Overlay(mut overlay) = tree else {
         return Err(SetupError::FlatRoot);
@@ -27,19 +29,15 @@ pub(super) fn mount<'a>(
         lower: overlay.lower.clone(),
         upper: None,
     };
-    let layer = scratch.join("stubs");
+    let layer = scratch.path("stubs");
     if stubs::make(view.mount()?.as_fd(), targets, &layer)? {
         overlay.lower.insert(0, layer);
     }
-    let root = overlay.mount()?;
-    let at = scratch.join("root");
-    let target = openat(CWD, &at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).on("open", &at)?;
-    mounts::attach(root.as_fd(), target.as_fd()).on("mount the root file system on", &at)?;
-    Ok(root)
+    Ok(overlay.mount_at(&scratch.path("root"))?)
 }
 
 /// Attaches a mount at a path of the root file system.
-pub(super) fn attach(root: &OwnedFd, mount: &OwnedFd, target: &Path) -> Result<(), SetupError> {
+pub(super) fn attach(api: &Api, root: &OwnedFd, mount: &OwnedFd, target: &Path) -> Result<(), SetupError> {
     let directory = is_directory(mount)?;
     let location = locate(root.as_fd(), target).on("find the mount point", target)?;
     let point = make_missing(location, directory).on("create the mount point", target)?;
@@ -49,7 +47,7 @@ pub(super) fn attach(root: &OwnedFd, mount: &OwnedFd, target: &Path) -> Result<(
             directory,
         });
     }
-    mounts::attach(mount.as_fd(), point.as_fd()).on("mount on", target)
+    api.attach(mount.as_fd(), point.as_fd()).on("mount on", target)
 }
 
 /// Creates what is missing of a mount point within another mount: a cache, a tmpfs, `/dev`.
@@ -101,13 +99,14 @@ pub(super) fn pivot(root: &OwnedFd) -> Result<(), SetupError> {
     match pivot_root(".", ".") {
         Ok(()) => unmount(".", UnmountFlags::DETACH).on("detach", "the old root")?,
         // Container runtimes leave it out of their seccomp profiles even for those who may mount.
-        Err(Errno::PERM | Errno::INVAL) => move_over_root(root)?,
+        Err(Errno::PERM | Errno::INVAL) => move_over_root()?,
         Err(error) => return Err(error).on("pivot to", "the root file system"),
     }
     chdir("/").on("enter", "/")
 }
 
-fn move_over_root(root: &OwnedFd) -> Result<(), SetupError> {
-    move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).on("move the root file system to", "/")?;
+/// Moves the working directory, which is the root file system, to where the old root is.
+fn move_over_root() -> Result<(), SetupError> {
+    mount_move(".", "/").on("move the root file system to", "/")?;
     chroot(".").on("change root to", "the root file system")
 }

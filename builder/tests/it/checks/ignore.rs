@@ -54,3 +54,18 @@ fn each_dockerfile_may_have_its_own_patterns() {
     assert_eq!(there(&["-f", "context/Dockerfile2"]), (false, true));
     assert_eq!(there(&[]), (true, false), "without -f the file is the same");
 }
+
+#[test]
+fn a_file_is_hidden_though_a_directory_of_its_name_might_show_something() {
+    let lab = lab(
+        "FROM BASE/busybox AS run\nRUN --mount=target=/c ls -R /c > /list\nFROM scratch\nCOPY --from=run /list /\n",
+        &[
+            (".dockerignore", "*\n!src/*/lib\n!dir/*/lib\n"),
+            ("src", "secret"),
+            ("dir/a/lib", "shown"),
+            ("dir/b", "secret"),
+        ],
+    );
+    let list = std::fs::read_to_string(lab.build_files(&["--insecure-registry=BASE"]).join("list")).unwrap();
+    assert_eq!(list, "/c:\ndir\n\n/c/dir:\na\n\n/c/dir/a:\nlib\n");
+}

@@ -59,7 +59,11 @@ fn what_is_misspelt_is_refused_with_a_suggestion() {
         (
             "ARG MY_ARCH=amd64\nFROM --platform=linux/${MYARCH} scratch\n",
             &[],
-            &["failed to parse platform linux/${MYARCH}", "(did you mean MY_ARCH?)"],
+            &[
+                "failed to parse platform linux/${MYARCH}",
+                "\"\" is an invalid component of \"linux/\"",
+                "(did you mean MY_ARCH?)",
+            ],
         ),
     ]);
 }

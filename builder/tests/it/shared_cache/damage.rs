@@ -94,7 +94,7 @@ fn a_damaged_entry_is_none() {
     let shown = machines.files("two", &["--cache-from", &cache]);
     assert_eq!(machines.read("two", "two"), RESULT);
     assert!(
-        shown.contains(&format!("an entry of the cache `{cache}` is damaged")),
+        shown.contains(&format!("the cache `{cache}` has a damaged entry")),
         "{shown}"
     );
 }
@@ -125,7 +125,7 @@ fn an_entry_under_the_key_of_another_is_not_believed() {
     machines.edit("FROM BASE/busybox\nRUN echo one > /one\nRUN cat /one > /two\n");
     let shown = machines.files("two", &["--cache-from", &cache]);
     assert_eq!(machines.read("two", "two"), "one\n");
-    assert!(shown.contains("is damaged: its step runs again"), "{shown}");
+    assert!(shown.contains("has a damaged entry, whose step runs again"), "{shown}");
 }
 
 #[test]
