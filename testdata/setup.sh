@@ -10,7 +10,7 @@ set -euo pipefail
 declare -A packages=(
     [buildah]=buildah [busybox]=busybox-static [crun]=crun [docker-registry]=docker-registry
     [gcc]=gcc [getcap]=libcap2-bin [git]=git [jq]=jq [mmdebstrap]=mmdebstrap [newuidmap]=uidmap
-    [podman]=podman [runc]=runc [setpriv]=util-linux [skopeo]=skopeo [sshd]=openssh-server [ssh-agent]=openssh-client
+    [patchelf]=patchelf [podman]=podman [runc]=runc [setpriv]=util-linux [skopeo]=skopeo [sshd]=openssh-server [ssh-agent]=openssh-client
     [strace]=strace [strip]=binutils [umoci]=umoci [useradd]=passwd [xz]=xz-utils [zstd]=zstd
 )
 missing=()

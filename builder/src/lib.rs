@@ -9,6 +9,7 @@ pub mod progress;
 pub mod attributes;
 pub mod state_dir;
 pub mod rootless;
+pub mod swap;
 pub mod rung;
 pub mod dockerfile;
 pub mod remote;

@@ -18,6 +18,7 @@ mod form;
 mod inode_record;
 pub mod xattr;
 mod inodes;
+mod whiteout;
 mod root;
 pub mod walk;
 mod remove;

@@ -1,5 +1,7 @@
 //! How a step ended, and how a running one is asked to end.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use snapshotter::SpecialOwners;
 
@@ -34,6 +36,9 @@ pub struct Ended {
     pub exit: Exit,
     /// The owners of the links and special files that it made or changed, where the kernel does not hold them.
     pub special_owners: SpecialOwners,
+    /// Names in its root file system, without a leading slash, that croze has moved away and back, and to which nothing
+    /// else was done.
+    pub only_moved: Vec<PathBuf>,
 }
 
 /// What the owner of a running step wants of it; only ever rises.

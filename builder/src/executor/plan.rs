@@ -8,6 +8,8 @@
 //! - the seccomp filter goes in while there still is the capability that installing it takes;
 //! - credentials come last, directly before the program.
 
+mod occupation;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,8 @@ use snapshotter::{Ownership, SpecialOwners};
 
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
-use crate::rung::{Confinement, ProcView};
+use crate::rung::{Confinement, ProcView, Rung};
+pub use occupation::Occupation;
 
 /// `PATH` of a process that has none; Docker's.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,6 +33,8 @@ pub struct Plan {
     pub processes: Processes,
     /// What the supervisor is told, if the step has one.
     pub supervised: Option<Supervised>,
+    /// What the monitor puts in the place of what lies in `/` before it forks the child, where nothing can be mounted.
+    pub occupation: Option<Occupation>,
     /// The way from a bare child process to the program.
     pub steps: Vec<SetupStep>,
 }
@@ -114,6 +119,8 @@ pub enum SetupStep {
         /// From sending them signals.
         signals: bool,
     },
+    /// Have every socket refused that leads out of this machine.
+    NoSockets,
     /// Install Docker's seccomp profile.
     Seccomp,
     /// Take on the credentials and capabilities.
@@ -181,7 +188,12 @@ pub enum Source {
 }
 
 /// Compiles a process to steps. `scratch` is an empty directory of the host to mount on.
+///
+/// A root file system that is a directory takes the place of the container's own; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
+    if let (Rung::InPlace, Tree::Directory(tree)) = (confinement.rung, &process.rootfs) {
+        return occupation::plan(process, tree, scratch, confinement.rung.ownership());
+    }
     let own_processes = confinement.proc == ProcView::New;
     Plan {
         processes: if own_processes {
@@ -194,6 +206,7 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
             special_owners: process.special_owners.clone(),
             upper: upper(&process.rootfs),
         }),
+        occupation: None,
         steps: steps(process, scratch, confinement),
     }
 }
@@ -273,25 +286,36 @@ const SYS: MountIndex = 1;
 const DEV: MountIndex = 2;
 
 fn mounts(process: &Process, own_processes: bool, own_network: bool) -> Vec<(PathBuf, Source)> {
+    let ours = [
+        ("/proc", Source::Proc { new: own_processes }),
+        ("/sys", Source::Sys { new: own_network }),
+        ("/dev", Source::Dev),
+    ];
+    let ours = ours.map(|(target, source)| (PathBuf::from(target), source));
+    ours.into_iter()
+        .chain(etc_files(process))
+        .chain(theirs(process))
+        .collect()
+}
+
+/// The files in `/etc` that are the sandbox's.
+fn etc_files(process: &Process) -> [(PathBuf, Source); 2] {
     let text_file = |text: String| Source::File {
         content: Content(text.into_bytes()),
         mode: 0o644,
         uid: 0,
         gid: 0,
     };
-    let ours = [
-        ("/proc", Source::Proc { new: own_processes }),
-        ("/sys", Source::Sys { new: own_network }),
-        ("/dev", Source::Dev),
-        ("/etc/resolv.conf", text_file(process.resolv_conf.clone())),
-        ("/etc/hosts", text_file(hosts(process))),
-    ];
-    let ours = ours.map(|(target, source)| (PathBuf::from(target), source));
-    let theirs = process
-        .mounts
-        .iter()
-        .map(|mount| (mount.target.clone(), mount.source.clone().into()));
-    ours.into_iter().chain(theirs).collect()
+    [
+        ("/etc/resolv.conf".into(), text_file(process.resolv_conf.clone())),
+        ("/etc/hosts".into(), text_file(hosts(process))),
+    ]
+}
+
+/// The mounts that the process asks for.
+fn theirs(process: &Process) -> impl Iterator<Item = (PathBuf, Source)> {
+    let mounts = process.mounts.iter();
+    mounts.map(|mount| (mount.target.clone(), mount.source.clone().into()))
 }
 
 impl From<MountSource> for Source {

@@ -84,7 +84,7 @@ impl Executor {
         let _incomplete = tokio::time::timeout(DRAIN, listener.drain()).await;
         match outcome.ok_or(RunError::MonitorDied)? {
             Outcome::Ended(ended) => Ok(ended),
-            Outcome::NotStarted(error) => Err(error.into()),
+            Outcome::NotStarted(error) | Outcome::NotUndone(error) => Err(error.into()),
             Outcome::MonitorFailed { verb, errno } => Err(RunError::Monitor {
                 verb,
                 source: io::Error::from_raw_os_error(errno),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use snapshotter::MountError;
+use snapshotter::{FsError, MountError};
+
+use crate::swap::SwapError;
 
 /// Why a step could not be set up.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
@@ -33,6 +35,21 @@ pub enum SetupError {
     /// The root file system is laid out on disk, which a sandbox that mounts does not take.
     #[error("this sandbox takes no root file system that is laid out flat")]
     FlatRoot,
+    /// The tree could not take the place of what lies in `/`.
+    #[error("{message}")]
+    Swap {
+        /// What failed.
+        message: String,
+        /// What the kernel said.
+        #[source]
+        source: Option<SystemError>,
+    },
+    /// Something cannot be put over the root file system without a mount.
+    #[error("this sandbox can mount nothing at `{}`", .target.display())]
+    CannotPlace {
+        /// The mount point.
+        target: PathBuf,
+    },
     /// The kernel refuses a new procfs because parts of the visible one are covered.
     #[error("cannot mount a new `/proc`: parts of this container's `/proc` are masked")]
     ProcMasked,
@@ -128,6 +145,29 @@ impl From<MountError> for SetupError {
         Self::Overlay {
             message: error.to_string(),
             source,
+        }
+    }
+}
+
+impl From<SwapError> for SetupError {
+    fn from(error: SwapError) -> Self {
+        let source = match &error {
+            SwapError::System { source, .. } | SwapError::Immovable { source, .. } => Some(SystemError::from(source)),
+            SwapError::Taken { .. } | SwapError::Journal { .. } => None,
+        };
+        Self::Swap {
+            message: error.to_string(),
+            source,
+        }
+    }
+}
+
+impl From<FsError> for SetupError {
+    fn from(error: FsError) -> Self {
+        Self::System {
+            verb: error.verb.into(),
+            source: SystemError::from(&error.source),
+            path: error.path,
         }
     }
 }

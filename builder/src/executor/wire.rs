@@ -25,6 +25,8 @@ pub(super) enum Outcome {
     Ended(Ended),
     /// The program was never reached.
     NotStarted(SetupError),
+    /// The program has ended, but its surroundings could not be taken apart.
+    NotUndone(SetupError),
     /// The monitor itself failed.
     MonitorFailed {
         /// What was attempted.
@@ -75,6 +77,7 @@ mod tests {
         let outcome = Outcome::Ended(Ended {
             exit: Exit::Code(3),
             special_owners: SpecialOwners::default(),
+            only_moved: vec!["usr".into()],
         });
         send(&outcome, &mut bytes).unwrap();
         bytes.push(KILL);

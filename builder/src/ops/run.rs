@@ -23,7 +23,7 @@ const SCRIPT_MODE: u32 = 0o755;
 /// Runs the command and returns the root file system with what it changed on top.
 pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<Value>) -> Result<Rootfs, OpError> {
     let files = changed(&work.inputs, op.scratch);
-    let (workspace, identity) = {
+    let (mut workspace, identity) = {
         let (stacks, chain, user) = (ops.stacks.clone(), files.chain(), op.user.clone());
         blocking(move || {
             let workspace = stacks.workspace(&chain, Writes::Anything)?;
@@ -82,7 +82,11 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         ended = executor.run(&process, output, stopped) => ended,
         never = pass_on(&work.cancel, &ops.kill, &stop) => match never {},
     };
-    let Ended { exit, special_owners } = ended.map_err(failed)?;
+    let Ended {
+        exit,
+        special_owners,
+        only_moved,
+    } = ended.map_err(failed)?;
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }
@@ -100,6 +104,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
     }
     let name = snapshot_name(work.key)?;
     let made = name.clone();
+    workspace.set_moved(only_moved);
     blocking(move || Ok(workspace.commit_owned(&made, &special_owners)?)).await?;
     Ok(files.with(made_now(name)))
 }

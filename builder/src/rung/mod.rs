@@ -5,6 +5,7 @@
 //! | `direct` | all but a user namespace | those of croze's own user namespace |
 //! | `userns` | all, below a user namespace for the whole build | a full map |
 //! | `userns-single` | the same | one; the others are shown by a supervisor and kept in the store |
+//! | `in-place` | none | those of croze's own user namespace |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
@@ -12,6 +13,7 @@
 
 mod choose;
 mod copy;
+mod in_place;
 mod namespaces;
 mod overlay;
 mod sandbox;
@@ -39,11 +41,13 @@ pub enum Rung {
     Userns,
     /// Namespaces below a new user namespace with one id, and a supervisor that shows all others.
     UsernsSingle,
+    /// No namespaces and no mounts: root of a container moves a stage's files to `/`.
+    InPlace,
 }
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 3] = [Self::Direct, Self::Userns, Self::UsernsSingle];
+    pub const ALL: [Self; 4] = [Self::Direct, Self::Userns, Self::UsernsSingle, Self::InPlace];
 
     /// Returns its name, as `--sandbox` takes it.
     pub fn name(self) -> &'static str {
@@ -51,6 +55,7 @@ impl Rung {
             Self::Direct => "direct",
             Self::Userns => "userns",
             Self::UsernsSingle => "userns-single",
+            Self::InPlace => "in-place",
         }
     }
 
@@ -60,13 +65,14 @@ impl Rung {
             Self::Direct => "namespaces without a user namespace of croze's own",
             Self::Userns => "a user namespace with a full id map",
             Self::UsernsSingle => "a user namespace with one id, and a supervisor that shows the others",
+            Self::InPlace => "no namespace: the image's files are moved to `/` for each step",
         }
     }
 
     /// Returns who holds the owners of files.
     pub fn ownership(self) -> Ownership {
         match self {
-            Self::Direct | Self::Userns => Ownership::Real,
+            Self::Direct | Self::Userns | Self::InPlace => Ownership::Real,
             Self::UsernsSingle => Ownership::Emulated,
         }
     }
@@ -75,6 +81,7 @@ impl Rung {
     pub fn stacking(self) -> Stacking {
         match self {
             Self::Direct | Self::Userns | Self::UsernsSingle => Stacking::Overlay,
+            Self::InPlace => Stacking::Flat,
         }
     }
 }

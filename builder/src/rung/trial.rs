@@ -1,12 +1,13 @@
 //! What came of trying a rung: each thing it needs, and whether it is there.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fd::OwnedFd;
 
 use super::{Confinement, Rung};
 use crate::rootless::{EnterError, Remedy};
+use crate::swap::SwapError;
 
 /// What a rung is tried for.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,8 @@ pub(super) enum Entry {
     UserNamespace(OwnedFd),
     /// By making a mount namespace of its own, and no more.
     MountNamespace,
+    /// It is there.
+    Here,
 }
 
 /// One thing that a rung needs.
@@ -108,6 +111,24 @@ pub enum Refusal {
         /// What failed, with its causes, as the trying process said it.
         cause: String,
     },
+    /// croze is not root of its container.
+    #[error("croze is not user 0")]
+    NotRoot,
+    /// The container's image is not croze's own, so that its files are in the way.
+    #[error("the image that this container runs has files of its own in `{}`", .path.display())]
+    ForeignImage {
+        /// A directory in `/`.
+        path: PathBuf,
+    },
+    /// The state directory lies where the files of images go.
+    #[error("the state directory lies in `{}`, where images have files of their own", .path.display())]
+    StateInTheWay {
+        /// The directory in `/`.
+        path: PathBuf,
+    },
+    /// What lies in `/` cannot be moved.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
     /// The trying process itself failed.
     #[error("cannot {verb}")]
     Trial {
@@ -157,7 +178,15 @@ impl Refusal {
                 Remedy::docker("`--volume croze:/state --env CROZE_ROOT=/state/croze`"),
                 Remedy::kubernetes("an `emptyDir` volume, and `CROZE_ROOT` in it"),
             ],
-            Self::Trial { .. } => Vec::new(),
+            Self::NotRoot => vec![
+                Remedy::docker("`--user 0`"),
+                Remedy::kubernetes("`securityContext.runAsUser: 0`"),
+            ],
+            Self::ForeignImage { .. } => vec![Remedy::image(
+                "croze's own image, or another one that holds nothing but the program, in one directory of `/`",
+            )],
+            Self::StateInTheWay { .. } => vec![Remedy::host("`CROZE_ROOT` below `/.croze` or on a volume")],
+            Self::Swap(_) | Self::Trial { .. } => Vec::new(),
         }
     }
 }

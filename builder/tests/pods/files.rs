@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::harness::sh;
 
-/// The entries of an image's layers by path, later layers over earlier ones; whiteouts are entries too.
+/// The files of an image by path: its layers, one over the other.
 pub(crate) type Files = BTreeMap<String, Entry>;
 
 /// What is compared of an entry. Times are not: no two builds have the same.
@@ -70,16 +70,50 @@ pub(crate) fn of_image(tag: &str) -> Files {
     let mut files = Files::new();
     for layer in manifest["layers"].as_array().unwrap() {
         let digest = layer["digest"].as_str().unwrap().trim_start_matches("sha256:");
-        read_layer(
-            &dir.path().join(digest),
-            layer["mediaType"].as_str().unwrap(),
-            &mut files,
-        );
+        let layer = read_layer(&dir.path().join(digest), layer["mediaType"].as_str().unwrap());
+        lay(&mut files, layer);
     }
     files
 }
 
-fn read_layer(path: &Path, media_type: &str, files: &mut Files) {
+/// Lays a layer over those below it. The same deletion is put in different ways where the kernel stacks and where it
+/// does not.
+fn lay(files: &mut Files, layer: Files) {
+    for path in layer.keys() {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let within = |parent: &str, name: &str| {
+            if parent.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{parent}/{name}")
+            }
+        };
+        let (gone, but_itself) = match name.strip_prefix(".wh.") {
+            Some(".wh..opq") => (parent.to_owned(), true),
+            Some(name) => (within(parent, name), false),
+            None => continue,
+        };
+        let below = format!("{gone}/");
+        files.retain(|path, _| !path.starts_with(&below) && (but_itself || *path != gone));
+    }
+    for (path, entry) in layer {
+        let replaces = entry.kind != tar::EntryType::Directory;
+        if replaces
+            && files
+                .get(&path)
+                .is_some_and(|below| below.kind == tar::EntryType::Directory)
+        {
+            let below = format!("{path}/");
+            files.retain(|path, _| !path.starts_with(&below));
+        }
+        if !path.rsplit('/').next().unwrap().starts_with(".wh.") {
+            files.insert(path, entry);
+        }
+    }
+}
+
+fn read_layer(path: &Path, media_type: &str) -> Files {
+    let mut files = Files::new();
     let file = File::open(path).unwrap();
     let reader: Box<dyn Read> = if media_type.ends_with("gzip") {
         Box::new(flate2::read::MultiGzDecoder::new(file))
@@ -89,6 +123,7 @@ fn read_layer(path: &Path, media_type: &str, files: &mut Files) {
     for entry in tar::Archive::new(reader).entries().unwrap() {
         let mut entry = entry.unwrap();
         let path = String::from_utf8_lossy(&entry.path_bytes())
+            .trim_start_matches("./")
             .trim_end_matches('/')
             .to_owned();
         let mut xattrs = BTreeMap::new();
@@ -126,6 +161,7 @@ fn read_layer(path: &Path, media_type: &str, files: &mut Files) {
         };
         files.insert(path, entry);
     }
+    files
 }
 
 /// Size and hash of what a reader gives.

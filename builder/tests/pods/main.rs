@@ -15,6 +15,7 @@
 mod harness;
 
 mod files;
+mod image;
 mod matrix;
 mod pod;
 mod runc;

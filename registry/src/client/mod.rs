@@ -124,6 +124,12 @@ impl Client {
         }
     }
 
+    /// Loads the certificates that are believed now, and not when a request first needs them: from then on it does not
+    /// matter what becomes of the machine's files.
+    pub fn load_certificates(&self) -> Result<(), ClientError> {
+        self.session.transport.load_certificates()
+    }
+
     /// Returns a client with other rules for trying again; connections and tokens are shared with this one.
     #[must_use]
     pub fn with_retry(&self, policy: RetryPolicy) -> Self {

@@ -169,6 +169,13 @@ impl Transport {
         })
     }
 
+    /// Makes the HTTP client that verifies certificates, which loads those that are believed.
+    pub(super) fn load_certificates(&self) -> Result<(), ClientError> {
+        const NO_HOST: &str = "";
+        let tls = || tls::verified(NO_HOST, &self.extra_ca);
+        self.make(&self.verified, NO_HOST, tls, false).map(drop)
+    }
+
     /// Returns the HTTP client for the host of `url`.
     fn client(&self, url: &Url) -> Result<&reqwest::Client, ClientError> {
         let host = url.host_str().unwrap_or_default();

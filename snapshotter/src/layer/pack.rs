@@ -33,6 +33,7 @@ use crate::form::Ownership;
 use crate::inodes::{Inodes, stat_at};
 use crate::root::Root;
 use crate::walk::{self, Next, Place, Visitor};
+use crate::whiteout::is_whiteout;
 use crate::xattr::{self, Xattr};
 use header::Member;
 use output::{Output, ReadError};
@@ -260,7 +261,7 @@ impl<'a> Packer<'a> {
     fn special(&mut self, place: &Place<'_>) -> Result<(), PackError> {
         let stat = self.inodes.stat_at(place.dir, place.name.to_bytes());
         let stat = stat.on("stat", place.path)?;
-        if stat.is_overlay_whiteout() {
+        if is_whiteout(&stat) {
             return self.whiteout(place);
         }
         if stat.file_type == FileType::Socket {

@@ -5,8 +5,8 @@ use std::io;
 use rustix::fs::{Gid as FsGid, Uid as FsUid, fchown};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
-    set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 use crate::executor::process::{Credentials, Privileges};
@@ -88,11 +88,14 @@ fn limit_capabilities() -> Result<(), SetupError> {
         if CAPABILITIES.contains(capability) {
             continue;
         }
-        match remove_capability_from_bounding_set(capability) {
+        match capability_is_in_bounding_set(capability) {
             // The kernel knows no more.
             Err(rustix::io::Errno::INVAL) => break,
-            result => result.on("drop the capability", bit.to_string())?,
-        }
+            // Removing what is not there takes a capability as well.
+            Ok(false) => continue,
+            found => found.on("look for the capability", bit.to_string())?,
+        };
+        remove_capability_from_bounding_set(capability).on("drop the capability", bit.to_string())?;
     }
     Ok(())
 }

@@ -25,7 +25,9 @@ pub(super) struct Location {
 impl Location {
     /// Returns the whole path.
     pub(super) fn path(&self) -> PathBuf {
-        self.existing.join(self.missing.iter().collect::<PathBuf>())
+        let mut path = self.existing.clone();
+        path.extend(&self.missing);
+        path
     }
 }
 

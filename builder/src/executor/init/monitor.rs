@@ -8,18 +8,21 @@ use std::io::{self, PipeReader, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
+use nix::sys::prctl::set_dumpable;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fd::OwnedFd;
-use rustix::process::setsid;
+use rustix::process::{Signal, setsid};
 use rustix::thread::set_name;
 
+use super::occupation::{Occupied, wait_for_turn};
 use super::supervise::Supervision;
 use super::watch::watch;
 use super::{leftovers, perform};
-use crate::executor::exit::Ended;
+use crate::executor::exit::{Ended, Exit};
 use crate::executor::plan::{Plan, Processes};
 use crate::executor::setup_error::SetupError;
 use crate::executor::wire::{self, Outcome};
+use crate::swap::{self, Turn};
 use crate::sys;
 
 /// A system call of the monitor that failed.
@@ -61,23 +64,52 @@ pub(super) fn main(ends: Ends) -> u8 {
         stderr,
     } = ends;
     match begin(&mut control, stdout, stderr) {
-        Ok((plan, null)) => match plan.processes {
-            Processes::PidNamespace => finish(run_step(&mut control, plan, &null, None), control),
-            Processes::Adopted => guarded(control, plan, &null),
+        Ok((plan, null)) => match (plan.processes, &plan.occupation) {
+            (Processes::PidNamespace, _) => finish(run_step(&mut control, plan, &null, None, None), control),
+            (Processes::Adopted, None) => guarded(control, plan, &null, None),
+            (Processes::Adopted, Some(_)) => in_turn(control, plan, &null),
         },
         Err(failure) => finish(Err(failure), control),
     }
 }
 
+/// Runs the step when this container's `/` is its to take.
+fn in_turn(control: UnixStream, plan: Plan, null: &OwnedFd) -> u8 {
+    // It may hold secrets, and the step's root is this process's root.
+    if let Err(error) = set_dumpable(false).to("close the monitor to the step") {
+        return finish(Err(error), control);
+    }
+    let stash = match swap::stash() {
+        Ok(stash) => stash,
+        Err(error) => return finish(Ok(Outcome::NotStarted(error.into())), control),
+    };
+    match wait_for_turn(&stash, &control) {
+        Ok(Some(turn)) => {
+            let status = guarded(control, plan, null, Some(&turn));
+            // What the monitor has not put back because somebody has killed it; croze hears of neither.
+            turn.restore().map_or(1, |()| status)
+        }
+        Ok(None) => {
+            let exit = Exit::Signal(Signal::TERM.as_raw());
+            let ended = Ended {
+                exit,
+                only_moved: Vec::new(),
+            };
+            finish(Ok(Outcome::Ended(ended)), control)
+        }
+        Err(error) => finish(Ok(Outcome::NotStarted(error)), control),
+    }
+}
+
 /// Runs the step in a copy of this process, which guards the copy.
-fn guarded(control: UnixStream, plan: Plan, null: &OwnedFd) -> u8 {
+fn guarded(control: UnixStream, plan: Plan, null: &OwnedFd, turn: Option<&Turn<'_>>) -> u8 {
     let shared = Cell::new(Some(control));
     let close = || {
         drop(shared.take());
         let _seen_through = (dup2_stdout(null), dup2_stderr(null));
     };
     let work = |guard| match shared.take() {
-        Some(mut control) => finish(run_step(&mut control, plan, null, Some(guard)), control),
+        Some(mut control) => finish(run_step(&mut control, plan, null, Some(guard), turn), control),
         None => 1,
     };
     leftovers::guarded(close, work).unwrap_or(1)
@@ -115,13 +147,21 @@ fn begin(control: &mut UnixStream, stdout: OwnedFd, stderr: OwnedFd) -> Result<(
     Ok((wire::receive(control).to("receive the plan")?, null))
 }
 
-/// Runs the step to its end. With a guard, the step has no pid namespace.
+/// Runs the step to its end. With a guard, the step has no pid namespace; with a turn, its root is this process's own.
 fn run_step(
     control: &mut UnixStream,
     plan: Plan,
     null: &OwnedFd,
     guard: Option<PipeReader>,
+    turn: Option<&Turn<'_>>,
 ) -> Result<Outcome, Failure> {
+    let occupied = turn
+        .zip(plan.occupation)
+        .map(|(turn, tree)| Occupied::begin(turn, tree));
+    let occupied = match occupied.transpose() {
+        Ok(occupied) => occupied,
+        Err(error) => return Ok(Outcome::NotStarted(error)),
+    };
     let (report, report_writer) = io::pipe().to("make a pipe")?;
     let (mut supervision, to_supervisor) = Supervision::prepare(plan.supervised).to("make a socket")?.unzip();
     let ours = Cell::new(Some(report));
@@ -143,6 +183,10 @@ fn run_step(
     if plan.processes == Processes::Adopted {
         leftovers::end_all().to("end what the step has left behind")?;
     }
+    let only_moved = match occupied.map_or(Ok(Vec::new()), Occupied::end) {
+        Ok(only_moved) => only_moved,
+        Err(error) => return Ok(Outcome::NotUndone(error)),
+    };
     let exit = exit?;
     let special_owners = supervision.map(Supervision::finish).transpose();
     let special_owners = special_owners
@@ -156,6 +200,10 @@ fn run_step(
     }
     Ok(match serde_json::from_slice::<SetupError>(&text) {
         Ok(error) => Outcome::NotStarted(error),
-        Err(_) => Outcome::Ended(Ended { exit, special_owners }),
+        Err(_) => Outcome::Ended(Ended {
+            exit,
+            special_owners,
+            only_moved,
+        }),
     })
 }

@@ -6,6 +6,7 @@ use nix::sched::CloneFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::thread::set_no_new_privs;
 
 use super::api::Api;
 use super::devices::HostDevices;
@@ -89,6 +90,10 @@ impl Setup {
             SetupStep::CloseOff { sockets, signals } => {
                 session::close_off(sockets, signals);
                 Ok(())
+            }
+            SetupStep::NoSockets => {
+                set_no_new_privs(true).on("give up gaining rights in", "the step")?;
+                seccomp::refuse_sockets()
             }
             SetupStep::Seccomp => seccomp::install(),
             SetupStep::Credentials(credentials, privileges) => identity::take_on(&credentials, privileges),

@@ -47,6 +47,22 @@ pub(super) fn install() -> Result<(), SetupError> {
     install().on("install", "the seccomp profile")
 }
 
+/// Refuses sockets of all domains but that of Unix, as if the kernel did not have them. Needs *no new privileges* where
+/// the process has no `CAP_SYS_ADMIN`.
+pub(super) fn refuse_sockets() -> Result<(), SetupError> {
+    let refuse = || {
+        let unix = argument(SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, libc::AF_UNIX as u64)?;
+        let rules = BTreeMap::from([(libc::SYS_socket, vec![SeccompRule::new(vec![unix])?])]);
+        let refuse = SeccompAction::Errno(Errno::AFNOSUPPORT.raw_os_error() as u32);
+        SeccompFilter::new(rules, SeccompAction::Allow, refuse, ARCHITECTURE)?.try_into()
+    };
+    let program: Result<BpfProgram, seccompiler::BackendError> = refuse();
+    let installed = program
+        .map_err(io::Error::other)
+        .and_then(|program| sys::install_filter(&program));
+    installed.on("install", "the filter of sockets")
+}
+
 /// Returns the calls that are allowed with some arguments or all.
 fn allowed_numbers() -> BTreeSet<u32> {
     let with_some = [libc::SYS_clone, libc::SYS_personality, libc::SYS_socket];

@@ -13,6 +13,7 @@ use super::{UnpackMode, display_path};
 use crate::error::OnPath as _;
 use crate::inodes::stat_at;
 use crate::layer::archive::Entry;
+use crate::whiteout::is_whiteout;
 
 impl Writer {
     /// Makes a hard link. Owner, mode and times are the file's own; what the link's entry says of them is the same
@@ -41,7 +42,7 @@ impl Writer {
         if stat.is_dir() {
             return Err(bad_target());
         }
-        if stat.is_overlay_whiteout() {
+        if is_whiteout(&stat) {
             return self.no_target(entry);
         }
         let here = self.dirs.open(directory, Missing::Fail)?.fd;

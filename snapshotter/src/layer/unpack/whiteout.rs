@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use rustix::fs::{FileType, Mode, mknodat, openat};
+use rustix::fs::{FileType, Mode, openat};
 use rustix::io::Errno;
 
 use super::dirs::Missing;
@@ -19,7 +19,7 @@ use crate::layer::{OPAQUE_WHITEOUT, WHITEOUT_PREFIX};
 use crate::remove::remove_at;
 use crate::root::DIR_FLAGS;
 use crate::walk::{self, Next, Place, Visitor};
-use crate::xattr;
+use crate::{whiteout, xattr};
 
 /// What AUFS kept about itself; old layers hold it by accident.
 const AUFS_PREFIX: &[u8] = b".wh..wh.";
@@ -83,7 +83,7 @@ impl Writer {
     /// Hides a name by overlay's means: the device 0:0; for a directory of this layer, by making it opaque.
     fn overlay_whiteout(&mut self, directory: &[u8], name: &[u8], entry: &Entry) -> Result<(), FsError> {
         let parent = self.open_parent(directory, entry.mtime)?;
-        match mknodat(parent.fd, name, FileType::CharacterDevice, Mode::empty(), 0) {
+        match whiteout::make(parent.fd, name) {
             Err(Errno::EXIST) => {
                 let path = join(directory, name);
                 let stat = stat_at(parent.fd, name).on("stat", display_path(&path))?;

@@ -14,6 +14,7 @@ use crate::remove::remove_at;
 use crate::replica::{Manner, Replicator, is_taken};
 use crate::root::{DIR_FLAGS, Root};
 use crate::walk::{self, Next, Place, Visitor};
+use crate::whiteout::is_whiteout;
 use crate::xattr;
 
 /// Makes a tree show what it shows with a snapshot of upper form on top.
@@ -62,7 +63,7 @@ impl Visitor for Laying<'_> {
         let here = self.here.go(self.tree, parent)?;
         let stat = stat_at(place.dir, place.name).on("stat", place.path)?;
         let name = place.name.to_bytes();
-        if stat.is_overlay_whiteout() {
+        if is_whiteout(&stat) {
             remove_at(here, OsStr::from_bytes(name), place.path)?;
             return Ok(Next::Pass);
         }

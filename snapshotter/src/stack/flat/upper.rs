@@ -4,13 +4,13 @@ use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, mkdirat, mknodat};
+use rustix::fs::{Mode, mkdirat};
 
 use super::changes::{Change, Changes};
 use crate::error::{FsError, OnPath as _};
 use crate::replica::{Manner, Replicator};
 use crate::root::Root;
-use crate::xattr;
+use crate::{whiteout, xattr};
 
 /// Fills the empty directory `upper` with what makes a tree out of what it was.
 pub(super) fn write(tree: &Root, changes: &Changes, upper: &Root) -> Result<(), FsError> {
@@ -18,9 +18,7 @@ pub(super) fn write(tree: &Root, changes: &Changes, upper: &Root) -> Result<(), 
     for (path, change) in changes.iter() {
         let (into, name) = upper.parent(path)?;
         match change {
-            Change::Gone => {
-                mknodat(&into, &name, FileType::CharacterDevice, Mode::empty(), 0).on("make whiteout", path)?
-            }
+            Change::Gone => whiteout::make(into.as_fd(), name.as_os_str()).on("make whiteout", path)?,
             Change::Directory { replaces } => {
                 mkdirat(&into, &name, Mode::RWXU).on("make directory", path)?;
                 if replaces {

@@ -1,0 +1,150 @@
+//! A step's tree in the place of the container's own `/`, from the turn to the way back.
+//!
+//! The monitor does this before it forks the step, and undoes it when nothing of the step is left. What a dead monitor
+//! has not undone its guard undoes, and what neither has, the next one whose turn it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::io::Errno;
+
+use super::placements::{Placed, Wanted};
+use crate::executor::plan::Occupation;
+use crate::executor::setup_error::{OnPath, SetupError};
+use crate::swap::{Slot, Stash, Turn, root_slot};
+
+/// How long to wait between two tries for the turn.
+const RETRY: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 10_000_000,
+};
+
+/// Waits for the turn of a stash; `None` when croze wants nothing of this step any more.
+pub(super) fn wait_for_turn<'a>(stash: &'a Stash, control: &UnixStream) -> Result<Option<Turn<'a>>, SetupError> {
+    loop {
+        if let Some(turn) = stash.turn()? {
+            return Ok(Some(turn));
+        }
+        match poll(&mut [PollFd::new(control, PollFlags::IN)], Some(&RETRY)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            // Whatever it has to say before the step runs, it is not to go on.
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(error).on("wait for", "the turn"),
+        }
+    }
+}
+
+/// A tree that lies in `/`.
+pub(super) struct Occupied<'a> {
+    turn: &'a Turn<'a>,
+    placed: Vec<Placed>,
+    /// What was moved or has had entries come and go: where it lies, its name in the tree, and what it looked like before
+    /// the step.
+    noted: Vec<(PathBuf, PathBuf, Look)>,
+}
+
+impl<'a> Occupied<'a> {
+    /// Puts a tree in place, and over it what is to be placed.
+    pub(super) fn begin(turn: &'a Turn<'a>, occupation: Occupation) -> Result<Self, SetupError> {
+        let Occupation {
+            tree,
+            in_use,
+            placements,
+            ownership,
+        } = occupation;
+        let wanted = placements
+            .into_iter()
+            .map(|(target, source)| Wanted::find(target, source));
+        let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
+        let in_use: Vec<&Path> = in_use.iter().map(PathBuf::as_path).collect();
+        let slot = root_slot(&tree, &in_use)?;
+        let slots = turn.exchange(vec![slot])?;
+        let mut occupied = Self {
+            turn,
+            placed: Vec::new(),
+            noted: Vec::new(),
+        };
+        let place = |wanted: Wanted| wanted.place(turn, ownership);
+        let placed = wanted.into_iter().map(place).collect::<Result<Vec<_>, _>>();
+        let noted = placed.and_then(|placed| {
+            occupied.placed = placed.into_iter().flatten().collect();
+            occupied.note(&slots, &tree)
+        });
+        if let Err(error) = noted {
+            turn.restore()?;
+            return Err(error);
+        }
+        Ok(occupied)
+    }
+
+    /// Puts everything back. Returns the names in the tree that were moved, and to which nothing else was done.
+    pub(super) fn end(self) -> Result<Vec<PathBuf>, SetupError> {
+        let copied = self.placed.iter().try_for_each(Placed::copy_back);
+        let mut only_moved: BTreeSet<PathBuf> = BTreeSet::new();
+        for (path, name, before) in &self.noted {
+            if Look::at(path).is_ok_and(|now| now == *before) {
+                only_moved.insert(name.clone());
+            }
+        }
+        only_moved.extend(
+            self.placed
+                .iter()
+                .filter_map(|placed| placed.covered.as_deref())
+                .map(in_tree),
+        );
+        self.turn.restore()?;
+        copied?;
+        Ok(only_moved.into_iter().collect())
+    }
+
+    fn note(&mut self, slots: &[Slot], tree: &Path) -> Result<(), SetupError> {
+        let mut names: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+        for slot in slots {
+            let top = slot.tree.strip_prefix(tree).unwrap_or(&slot.tree);
+            names.insert(slot.place.clone(), top.to_owned());
+            for entry in fs::read_dir(&slot.place).on("list", &slot.place)? {
+                let name = entry.on("list", &slot.place)?.file_name();
+                if slot.moves(&name) {
+                    names.insert(slot.place.join(&name), top.join(&name));
+                }
+            }
+        }
+        let changed = self.placed.iter().map(|placed| placed.directory.clone());
+        names.extend(changed.map(|directory| (directory.clone(), in_tree(&directory))));
+        for (path, name) in names {
+            let look = Look::at(&path).on("stat", &path)?;
+            self.noted.push((path, name, look));
+        }
+        Ok(())
+    }
+}
+
+fn in_tree(path: &Path) -> PathBuf {
+    path.strip_prefix("/").unwrap_or(path).to_owned()
+}
+
+/// Enough of an inode to notice any change to it; the kernel alone sets the time of change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Look {
+    inode: u64,
+    changed: (i64, u32),
+}
+
+impl Look {
+    fn at(path: &Path) -> rustix::io::Result<Self> {
+        let stat = statx(
+            CWD,
+            path,
+            AtFlags::SYMLINK_NOFOLLOW,
+            StatxFlags::INO | StatxFlags::CTIME,
+        )?;
+        Ok(Self {
+            inode: stat.stx_ino,
+            changed: (stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
+        })
+    }
+}

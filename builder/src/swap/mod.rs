@@ -1,0 +1,55 @@
+//! Exchanging what lies in `/` for a tree, and back, by renames alone.
+//!
+//! Root of a container that may neither mount nor make namespaces can still rename the top-level directories of its
+//! own file system. So a step sees its image at `/` without any of the kernel's help: the container's own entries move
+//! to a *stash*, the tree's move in. Mounts travel along with the directory that holds them (`/etc/resolv.conf`); what
+//! is itself a mount point (`/proc`, a volume) stays where it is.
+//!
+//! ```text
+//! /.croze/swap/     the stash, on the container's own file system
+//!   lock            held by whose turn it is: a container has one `/`
+//!   journal         which slots are exchanged and how far; none while the container's own files are in place
+//!   own/0/ …        the container's own entries, by slot
+//!   covered/0 …     what lies otherwise where something was placed
+//!   discarded/      what nobody wants any more
+//! ```
+//!
+//! Whoever holds the [`Turn`] may die after any rename: the next one finds the journal and puts everything back.
+
+use std::path::Path;
+
+use rustix::fs::{Mode, chmod, mkdir};
+use rustix::io::Errno;
+
+use error::OnPath as _;
+
+mod error;
+mod exchange;
+mod journal;
+mod looks;
+mod place;
+mod root;
+mod slot;
+mod stash;
+#[cfg(test)]
+mod tests;
+
+pub use error::SwapError;
+pub use journal::{Placement, Stay};
+pub use root::{foreign_directory, root_slot};
+pub use slot::Slot;
+pub use stash::{Stash, Turn};
+
+/// The directory in `/` that is croze's own. Its name keeps it out of `/*`.
+pub const HOME: &str = "/.croze";
+
+/// Opens the stash of this container's `/`. Steps that are not root's are kept out.
+pub fn stash() -> Result<Stash, SwapError> {
+    let home = Path::new(HOME);
+    match mkdir(home, Mode::RWXU) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => chmod(home, Mode::RWXU).on("change the mode of", home)?,
+        Err(error) => return Err(error).on("create", home),
+    }
+    Stash::open(&home.join("swap"))
+}
