@@ -8,7 +8,7 @@ use nix::sys::prctl::set_dumpable;
 use snapshotter::Root;
 
 use super::trial::{Entry, Place, Refusal, Trial};
-use super::{Confinement, ProcView, Rung};
+use super::{Confinement, ProcView, Rung, StatePlace};
 use crate::swap::{self, HOME, Turn};
 use crate::sys;
 
@@ -46,6 +46,7 @@ pub(super) fn try_in_place(place: Place<'_>) -> Trial {
             rung: Rung::InPlace,
             stacking: Rung::InPlace.stacking(),
             proc: ProcView::Bound,
+            state: StatePlace::Disk,
         });
     }
     trial

@@ -98,7 +98,8 @@ pub(super) fn chown(
     let is_owner = credentials.users.files == file.uid;
     let uid_allowed = uid.is_none_or(|uid| is_owner && uid == file.uid);
     let gid_allowed = gid.is_none_or(|gid| is_owner && (gid == file.gid || credentials.is_in_group(gid)));
-    if !(uid_allowed && gid_allowed) && !credentials.can(CapabilitySet::CHOWN) {
+    let is_allowed = uid_allowed && gid_allowed;
+    if !is_allowed && !credentials.can(CapabilitySet::CHOWN) {
         return Err(Errno::PERM);
     }
     if file.is_directory() {

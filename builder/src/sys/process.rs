@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_copied_descriptor_is_the_same_file() {
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
         let own = rustix::process::getpid();
         let copy = duplicate_descriptor(own, std::os::fd::AsRawFd::as_raw_fd(&writer)).unwrap();
         rustix::io::write(&copy, b"x").unwrap();

@@ -10,8 +10,8 @@ use builder::rung::{ProcView, Rung};
 
 use super::Test;
 use crate::harness::Sandbox;
-use crate::place::{Place, Who};
 use crate::isolation::probing;
+use crate::place::{Place, Who};
 use crate::tests;
 
 pub(crate) const TESTS: &[Test] = tests![

@@ -13,6 +13,7 @@ use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fd::OwnedFd;
 use rustix::process::{Signal, setsid};
 use rustix::thread::set_name;
+use snapshotter::SpecialOwners;
 
 use super::occupation::{Occupied, wait_for_turn};
 use super::supervise::Supervision;
@@ -93,6 +94,7 @@ fn in_turn(control: UnixStream, plan: Plan, null: &OwnedFd) -> u8 {
             let exit = Exit::Signal(Signal::TERM.as_raw());
             let ended = Ended {
                 exit,
+                special_owners: SpecialOwners::default(),
                 only_moved: Vec::new(),
             };
             finish(Ok(Outcome::Ended(ended)), control)

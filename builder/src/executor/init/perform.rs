@@ -63,7 +63,11 @@ impl Setup {
                 Ok(())
             }
             SetupStep::Open(source) => {
-                let scratch = self.scratch.as_ref().ok_or(Errno::NOTCONN).on("mount with", "nothing")?;
+                let scratch = self
+                    .scratch
+                    .as_ref()
+                    .ok_or(Errno::NOTCONN)
+                    .on("mount with", "nothing")?;
                 let owners = self.to_supervisor.as_mut().map(|supervisor| &mut supervisor.owners);
                 let mount = mounts::open(source, self.mounts.len(), scratch, owners)?;
                 self.mounts.push(mount);

@@ -38,6 +38,7 @@ pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, ownership: Ow
     });
     Plan {
         processes: Processes::Adopted,
+        supervised: None,
         occupation: Some(Occupation {
             tree: tree.to_owned(),
             in_use: vec![scratch.to_owned()],

@@ -76,10 +76,10 @@ impl Credentials {
         if keep > 1 {
             return Err(EINVAL);
         }
-        if self.securebits.0 & KEEP_CAPABILITIES << 1 != 0 {
+        if self.securebits.0 & (KEEP_CAPABILITIES << 1) != 0 {
             return Err(EPERM);
         }
-        self.securebits.0 = self.securebits.0 & !KEEP_CAPABILITIES | KEEP_CAPABILITIES * u32::from(keep == 1);
+        self.securebits.0 = (self.securebits.0 & !KEEP_CAPABILITIES) | (KEEP_CAPABILITIES * u32::from(keep == 1));
         Ok(())
     }
 }
