@@ -180,8 +180,8 @@ impl Reader {
     /// Reads the list of names, and returns its length.
     fn list(&mut self, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
         if self.names.is_empty() {
-            // A list that is not asked for tells how long it is.
-            if matches!(flistxattr(fd, &mut [0; 0]), Ok(0) | Err(Errno::OPNOTSUPP)) {
+            // No name is so short that its list fits.
+            if matches!(flistxattr(fd, &mut [0; 1]), Ok(0) | Err(Errno::OPNOTSUPP)) {
                 return Ok(0);
             }
             self.names.resize(LONGEST, 0);
