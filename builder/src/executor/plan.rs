@@ -18,6 +18,7 @@ use snapshotter::{Ownership, SpecialOwners};
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
 use crate::rung::{Confinement, ProcView, Rung};
+use crate::supervisor::{Changes, Needs};
 pub use occupation::Occupation;
 
 /// `PATH` of a process that has none; Docker's.
@@ -55,8 +56,8 @@ pub struct Supervised {
     pub credentials: Credentials,
     /// Owners that the disk cannot tell.
     pub special_owners: SpecialOwners,
-    /// Where the step's changes go.
-    pub upper: Option<PathBuf>,
+    /// Where the step's changes are.
+    pub changes: Option<Changes>,
 }
 
 /// One step of the way from a bare child process to the program.
@@ -119,6 +120,8 @@ pub enum SetupStep {
         /// From sending them signals.
         signals: bool,
     },
+    /// Give up gaining rights by running programs, which lets anybody install filters.
+    NoNewPrivileges,
     /// Have every socket refused that leads out of this machine.
     NoSockets,
     /// Install Docker's seccomp profile.
@@ -127,8 +130,8 @@ pub enum SetupStep {
     Credentials(Credentials, Privileges),
     /// Set resource limits.
     Limits(Vec<ResourceLimit>),
-    /// Take on Docker's capabilities, and have a supervisor show the credentials.
-    Supervise,
+    /// Take on Docker's capabilities as far as they are there, and have a supervisor show the credentials.
+    Supervise(Needs),
     /// Become the program.
     Exec {
         /// Program and arguments.
@@ -191,7 +194,8 @@ pub enum Source {
 ///
 /// A root file system that is a directory takes the place of the container's own; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
-    if let (Rung::InPlace, Tree::Directory(tree)) = (confinement.rung, &process.rootfs) {
+    let is_in_place = matches!(confinement.rung, Rung::InPlace | Rung::InPlaceSingle);
+    if let (true, Tree::Directory(tree)) = (is_in_place, &process.rootfs) {
         return occupation::plan(process, tree, scratch, confinement.rung.ownership());
     }
     let own_processes = confinement.proc == ProcView::New;
@@ -204,7 +208,7 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
         supervised: is_supervised(confinement).then(|| Supervised {
             credentials: process.credentials.clone(),
             special_owners: process.special_owners.clone(),
-            upper: upper(&process.rootfs),
+            changes: upper(&process.rootfs).map(Changes::Upper),
         }),
         occupation: None,
         steps: steps(process, scratch, confinement),
@@ -268,7 +272,7 @@ fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<Set
     // Limits late, so that they hold for the program and not for what sets it up; but not below a supervisor.
     if is_supervised(confinement) {
         steps.extend(limits);
-        steps.push(SetupStep::Supervise);
+        steps.push(SetupStep::Supervise(Needs::Owners));
     } else {
         steps.push(SetupStep::Credentials(process.credentials.clone(), process.privileges));
         steps.extend(limits);

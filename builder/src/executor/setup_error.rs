@@ -153,7 +153,7 @@ impl From<SwapError> for SetupError {
     fn from(error: SwapError) -> Self {
         let source = match &error {
             SwapError::System { source, .. } | SwapError::Immovable { source, .. } => Some(SystemError::from(source)),
-            SwapError::Taken { .. } | SwapError::Journal { .. } => None,
+            SwapError::Taken { .. } | SwapError::NoPlace { .. } | SwapError::Journal { .. } => None,
         };
         Self::Swap {
             message: error.to_string(),

@@ -6,6 +6,7 @@
 //! | `userns` | all, below a user namespace for the whole build | a full map |
 //! | `userns-single` | the same | one; the others are shown by a supervisor and kept in the store |
 //! | `in-place` | none | those of croze's own user namespace |
+//! | `in-place-single` | none | one; the others are shown by a supervisor and kept in the store |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
@@ -43,11 +44,19 @@ pub enum Rung {
     UsernsSingle,
     /// No namespaces and no mounts: root of a container moves a stage's files to `/`.
     InPlace,
+    /// The same for another user, whose files an image laid out for it has in `/`, and a supervisor.
+    InPlaceSingle,
 }
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 4] = [Self::Direct, Self::Userns, Self::UsernsSingle, Self::InPlace];
+    pub const ALL: [Self; 5] = [
+        Self::Direct,
+        Self::Userns,
+        Self::UsernsSingle,
+        Self::InPlace,
+        Self::InPlaceSingle,
+    ];
 
     /// Returns its name, as `--sandbox` takes it.
     pub fn name(self) -> &'static str {
@@ -56,6 +65,7 @@ impl Rung {
             Self::Userns => "userns",
             Self::UsernsSingle => "userns-single",
             Self::InPlace => "in-place",
+            Self::InPlaceSingle => "in-place-single",
         }
     }
 
@@ -66,6 +76,7 @@ impl Rung {
             Self::Userns => "a user namespace with a full id map",
             Self::UsernsSingle => "a user namespace with one id, and a supervisor that shows the others",
             Self::InPlace => "no namespace: the image's files are moved to `/` for each step",
+            Self::InPlaceSingle => "the same for a user who is not root, and a supervisor that shows the others",
         }
     }
 
@@ -73,7 +84,7 @@ impl Rung {
     pub fn ownership(self) -> Ownership {
         match self {
             Self::Direct | Self::Userns | Self::InPlace => Ownership::Real,
-            Self::UsernsSingle => Ownership::Emulated,
+            Self::UsernsSingle | Self::InPlaceSingle => Ownership::Emulated,
         }
     }
 
@@ -81,7 +92,7 @@ impl Rung {
     pub fn stacking(self) -> Stacking {
         match self {
             Self::Direct | Self::Userns | Self::UsernsSingle => Stacking::Overlay,
-            Self::InPlace => Stacking::Flat,
+            Self::InPlace | Self::InPlaceSingle => Stacking::Flat,
         }
     }
 }

@@ -126,6 +126,19 @@ pub enum Refusal {
         /// The directory in `/`.
         path: PathBuf,
     },
+    /// The container's `/` is not croze's, and has no place for what images have there.
+    #[error("`{}` is no place for an image's: neither a directory of this user's nor a link to one", .path.display())]
+    NotLaidOut {
+        /// The first place that is missing.
+        path: PathBuf,
+    },
+    /// System calls cannot be answered.
+    #[error("system calls of a step cannot be answered")]
+    NoSupervision {
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
     /// What lies in `/` cannot be moved.
     #[error(transparent)]
     Swap(#[from] SwapError),
@@ -185,6 +198,15 @@ impl Refusal {
             Self::ForeignImage { .. } => vec![Remedy::image(
                 "croze's own image, or another one that holds nothing but the program, in one directory of `/`",
             )],
+            Self::NotLaidOut { .. } => vec![
+                Remedy::image("the `-restricted` variant of croze's own image"),
+                Remedy::docker("`--user 1000`"),
+                Remedy::kubernetes("`securityContext.runAsUser: 1000`"),
+            ],
+            Self::NoSupervision { .. } => vec![
+                Remedy::host("Linux 5.14 or later, and `sysctl kernel.yama.ptrace_scope=1` if it is more"),
+                Remedy::kubernetes("`securityContext.seccompProfile: {type: RuntimeDefault}`"),
+            ],
             Self::StateInTheWay { .. } => vec![Remedy::host("`CROZE_ROOT` below `/.croze` or on a volume")],
             Self::Swap(_) | Self::Trial { .. } => Vec::new(),
         }

@@ -25,11 +25,20 @@ pub(super) fn note(_place: &Place, owners: &SpecialOwners, specials: &Specials) 
     Ok(())
 }
 
-/// Finds the owners of the files that a step has made or changed: those below `changed`, which the step has seen below
-/// its root.
-pub(super) fn find(_place: &Place, changed: Root, specials: &Specials) -> io::Result<SpecialOwners> {
+/// Where a step has seen what it has changed, and with it the inodes that are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Seen {
+    /// Under the same path below the step's root.
+    BelowRoot,
+    /// Where it is.
+    There,
+}
+
+/// Finds the owners of the files that a step has made or changed: those below `changed`.
+pub(super) fn find(_place: &Place, changed: Root, seen: Seen, specials: &Specials) -> io::Result<SpecialOwners> {
     let mut finder = Finder {
         specials,
+        seen,
         found: SpecialOwners::default(),
     };
     let top = changed.open_dir(Path::new("")).map_err(into_io)?;
@@ -47,6 +56,7 @@ fn is_special(file_type: FileType) -> bool {
 
 struct Finder<'a> {
     specials: &'a Specials,
+    seen: Seen,
     found: SpecialOwners,
 }
 
@@ -64,7 +74,10 @@ impl walk::Visitor for Finder<'_> {
         }
         if is_special(file_type) {
             // By the inode that the step has seen. What is covered by a mount it has not.
-            let seen = statat(CWD, Path::new("/").join(place.path), AtFlags::SYMLINK_NOFOLLOW);
+            let seen = match self.seen {
+                Seen::BelowRoot => statat(CWD, Path::new("/").join(place.path), AtFlags::SYMLINK_NOFOLLOW),
+                Seen::There => statat(place.dir, place.name, AtFlags::SYMLINK_NOFOLLOW),
+            };
             let owner = seen
                 .ok()
                 .and_then(|seen| self.specials.owner((seen.st_dev, seen.st_ino), file_type));

@@ -4,7 +4,7 @@
 //! root directory. Its working directory is `/proc/self/fd` of the supervisor itself, where a number is the name of a
 //! descriptor: the only way to extended attributes and modes of what is open as a mere handle (`O_PATH`).
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, MemfdFlags, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags, chmodat, fstat, getxattr, listxattr,
+    AtFlags, CWD, MemfdFlags, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags, chmodat, fstat, getxattr, linkat, listxattr,
     memfd_create, open, openat, readlinkat, removexattr, setxattr, stat, statfs,
 };
 use rustix::io::Errno;
@@ -20,17 +20,20 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, fchdir, umask};
 
+use super::top_names::{Top, TopNames};
+
 /// Flags of a handle.
 pub(super) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// Where the files of a step are, as its supervisor sees them. The one thing that differs between steps with a mount
 /// namespace and steps without.
-#[derive(Debug)]
 pub struct Ground {
     /// The mount namespace whose root is the step's, unless the supervisor has the same root anyway.
     namespace: Option<OwnedFd>,
     /// The supervisor's own procfs: a thread that is started by one that has entered begins where that one is.
     proc: OwnedFd,
+    /// The names in `/`, if the step cannot change them.
+    pub(super) top: Option<TopNames>,
 }
 
 impl Ground {
@@ -47,7 +50,19 @@ impl Ground {
     /// Returns what this process itself has below its root directory.
     pub fn own() -> io::Result<Self> {
         let proc = open("/proc", HANDLE | OFlags::DIRECTORY, Mode::empty())?;
-        Ok(Self { namespace: None, proc })
+        Ok(Self {
+            namespace: None,
+            proc,
+            top: None,
+        })
+    }
+
+    /// Returns the same with names in `/` that the step cannot change.
+    pub fn below(top: Top) -> io::Result<Self> {
+        Ok(Self {
+            top: Some(TopNames::look(top)?),
+            ..Self::own()?
+        })
     }
 }
 
@@ -104,9 +119,13 @@ impl ForeignDevices {
 }
 
 impl Place {
-    /// Makes this thread enter the ground. It keeps nothing in common with the other threads' directories.
+    /// Makes this thread enter the ground. It keeps nothing in common with the other threads' directories, unless a
+    /// container forbids that: then the whole process stands there.
     pub(super) fn enter(ground: &Ground) -> io::Result<Self> {
-        unshare(CloneFlags::CLONE_FS)?;
+        match unshare(CloneFlags::CLONE_FS) {
+            Err(nix::errno::Errno::EPERM) if ground.namespace.is_none() => {}
+            unshared => unshared?,
+        }
         let proc = ground.proc.try_clone()?;
         if let Some(namespace) = &ground.namespace {
             setns(namespace, CloneFlags::CLONE_NEWNS)?;
@@ -228,6 +247,11 @@ impl Place {
     /// Returns the path of a handle.
     pub(super) fn path(&self, handle: BorrowedFd<'_>) -> Result<CString, Errno> {
         readlinkat(CWD, number(handle), Vec::new())
+    }
+
+    /// Gives what a handle stands for a further name.
+    pub(super) fn link(&self, handle: impl AsFd, directory: impl AsFd, name: &CStr) -> Result<(), Errno> {
+        linkat(CWD, number(handle.as_fd()), directory, name, AtFlags::SYMLINK_FOLLOW)
     }
 
     /// Opens what a handle stands for.

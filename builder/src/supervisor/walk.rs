@@ -8,7 +8,7 @@ use rustix::fs::{Mode, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::call::Call;
-use super::find::{Found, Last, is_in_proc};
+use super::find::{Found, Last, Spot, is_in_proc};
 use super::permission::{self, Wanted};
 use super::place::HANDLE;
 use super::specials::Inode;
@@ -63,6 +63,7 @@ impl<'a> Walk<'a> {
                         name,
                         file: None,
                         wants_directory,
+                        spot: Spot::Plain,
                     });
                 }
                 Err(error) => return Err(error),
@@ -111,6 +112,7 @@ impl<'a> Walk<'a> {
             name,
             file: Some(file),
             wants_directory,
+            spot: Spot::Plain,
         })
     }
 
@@ -130,7 +132,8 @@ impl<'a> Walk<'a> {
                 return at.try_clone().map_err(|_| Errno::MFILE);
             }
         }
-        openat(at, name, HANDLE | rustix::fs::OFlags::NOFOLLOW, Mode::empty())
+        let next = openat(at, name, HANDLE | rustix::fs::OFlags::NOFOLLOW, Mode::empty())?;
+        self.call.seen(next)
     }
 
     /// Finds out where a link leads. Those of procfs are not what they look like.

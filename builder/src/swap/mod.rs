@@ -14,6 +14,8 @@
 //!   discarded/      what nobody wants any more
 //! ```
 //!
+//! Where `/` is somebody else's, what it has makes room instead of the whole: see [`Layout`].
+//!
 //! Whoever holds the [`Turn`] may die after any rename: the next one finds the journal and puts everything back.
 
 use std::path::Path;
@@ -26,6 +28,7 @@ use error::OnPath as _;
 mod error;
 mod exchange;
 mod journal;
+mod layout;
 mod looks;
 mod place;
 mod root;
@@ -36,6 +39,7 @@ mod tests;
 
 pub use error::SwapError;
 pub use journal::{Placement, Stay};
+pub use layout::{COMMON, Layout};
 pub use root::{foreign_directory, root_slot};
 pub use slot::Slot;
 pub use stash::{Stash, Turn};

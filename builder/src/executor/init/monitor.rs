@@ -76,8 +76,11 @@ pub(super) fn main(ends: Ends) -> u8 {
 
 /// Runs the step when this container's `/` is its to take.
 fn in_turn(control: UnixStream, plan: Plan, null: &OwnedFd) -> u8 {
-    // It may hold secrets, and the step's root is this process's root.
-    if let Err(error) = set_dumpable(false).to("close the monitor to the step") {
+    // It may hold secrets, and the step's root is this process's root. A supervisor could then not use its own `/proc`;
+    // its step is closed off from this process by other means.
+    if plan.supervised.is_none()
+        && let Err(error) = set_dumpable(false).to("close the monitor to the step")
+    {
         return finish(Err(error), control);
     }
     let stash = match swap::stash() {
@@ -165,7 +168,9 @@ fn run_step(
         Err(error) => return Ok(Outcome::NotStarted(error)),
     };
     let (report, report_writer) = io::pipe().to("make a pipe")?;
-    let (mut supervision, to_supervisor) = Supervision::prepare(plan.supervised).to("make a socket")?.unzip();
+    let top = occupied.as_ref().and_then(Occupied::top);
+    let supervision = Supervision::prepare(plan.supervised, top).to("make a socket")?;
+    let (mut supervision, to_supervisor) = supervision.unzip();
     let ours = Cell::new(Some(report));
     let life = || {
         // The step must see this pipe break when the monitor dies.
@@ -185,7 +190,8 @@ fn run_step(
     if plan.processes == Processes::Adopted {
         leftovers::end_all().to("end what the step has left behind")?;
     }
-    let only_moved = match occupied.map_or(Ok(Vec::new()), Occupied::end) {
+    let existing = supervision.as_ref().map(Supervision::existing).unwrap_or_default();
+    let only_moved = match occupied.map_or(Ok(Vec::new()), |occupied| occupied.end(&existing)) {
         Ok(only_moved) => only_moved,
         Err(error) => return Ok(Outcome::NotUndone(error)),
     };

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
+use snapshotter::Ownership;
 
 use super::placements::{Placed, Wanted};
 use crate::executor::plan::Occupation;
 use crate::executor::setup_error::{OnPath, SetupError};
-use crate::swap::{Slot, Stash, Turn, root_slot};
+use crate::supervisor::Top;
+use crate::swap::{HOME, Layout, Slot, Stash, Turn, root_slot};
 
 /// How long to wait between two tries for the turn.
 const RETRY: Timespec = Timespec {
@@ -42,6 +44,8 @@ pub(super) fn wait_for_turn<'a>(stash: &'a Stash, control: &UnixStream) -> Resul
 pub(super) struct Occupied<'a> {
     turn: &'a Turn<'a>,
     placed: Vec<Placed>,
+    /// The names in `/`, if they cannot be changed.
+    top: Option<Top>,
     /// What was moved or has had entries come and go: where it lies, its name in the tree, and what it looked like before
     /// the step.
     noted: Vec<(PathBuf, PathBuf, Look)>,
@@ -61,11 +65,18 @@ impl<'a> Occupied<'a> {
             .map(|(target, source)| Wanted::find(target, source));
         let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
         let in_use: Vec<&Path> = in_use.iter().map(PathBuf::as_path).collect();
-        let slot = root_slot(&tree, &in_use)?;
-        let slots = turn.exchange(vec![slot])?;
+        let (slots, layout) = match ownership {
+            Ownership::Real => (vec![root_slot(&tree, &in_use)?], None),
+            Ownership::Emulated => {
+                let layout = Layout::read(&in_use)?;
+                (layout.slots(&tree)?, Some(layout))
+            }
+        };
+        let slots = turn.exchange(slots)?;
         let mut occupied = Self {
             turn,
             placed: Vec::new(),
+            top: layout.map(|layout| top(&layout, &slots)),
             noted: Vec::new(),
         };
         let place = |wanted: Wanted| wanted.place(turn, ownership);
@@ -81,12 +92,18 @@ impl<'a> Occupied<'a> {
         Ok(occupied)
     }
 
-    /// Puts everything back. Returns the names in the tree that were moved, and to which nothing else was done.
-    pub(super) fn end(self) -> Result<Vec<PathBuf>, SetupError> {
+    /// Returns the names in `/`, if they cannot be changed.
+    pub(super) fn top(&self) -> Option<Top> {
+        self.top.clone()
+    }
+
+    /// Puts everything back. `existing` tells which of the directories that stand for the step's the step has. Returns the
+    /// names in the tree that were moved, and to which nothing else was done.
+    pub(super) fn end(self, existing: &BTreeMap<PathBuf, bool>) -> Result<Vec<PathBuf>, SetupError> {
         let copied = self.placed.iter().try_for_each(Placed::copy_back);
         let mut only_moved: BTreeSet<PathBuf> = BTreeSet::new();
         for (path, name, before) in &self.noted {
-            if Look::at(path).is_ok_and(|now| now == *before) {
+            if !self.is_made(path, existing) && Look::at(path).is_ok_and(|now| now == *before) {
                 only_moved.insert(name.clone());
             }
         }
@@ -96,9 +113,18 @@ impl<'a> Occupied<'a> {
                 .filter_map(|placed| placed.covered.as_deref())
                 .map(in_tree),
         );
+        if !existing.is_empty() {
+            self.turn.note_existence(existing)?;
+        }
         self.turn.restore()?;
         copied?;
         Ok(only_moved.into_iter().collect())
+    }
+
+    /// Whether a directory that stands for one has not stood for one before.
+    fn is_made(&self, path: &Path, existing: &BTreeMap<PathBuf, bool>) -> bool {
+        let existed = self.top.as_ref().and_then(|top| top.directories.get(path));
+        existed == Some(&false) && existing.get(path) == Some(&true)
     }
 
     fn note(&mut self, slots: &[Slot], tree: &Path) -> Result<(), SetupError> {
@@ -120,6 +146,18 @@ impl<'a> Occupied<'a> {
             self.noted.push((path, name, look));
         }
         Ok(())
+    }
+}
+
+fn top(layout: &Layout, slots: &[Slot]) -> Top {
+    let root = Path::new("/");
+    let directories = slots.iter().filter(|slot| slot.place.parent() == Some(root));
+    let directories = directories.filter_map(|slot| Some((slot.place.clone(), slot.stands_for_existing()?)));
+    Top {
+        directories: directories.collect(),
+        links: layout.links().map(ToOwned::to_owned).collect(),
+        linked: layout.top(),
+        own: HOME.into(),
     }
 }
 

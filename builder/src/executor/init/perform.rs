@@ -16,6 +16,7 @@ use super::{devices, exec, identity, loopback, masks, mounts, root, session};
 use crate::executor::plan::SetupStep;
 use crate::executor::seccomp;
 use crate::executor::setup_error::{OnPath, SetupError};
+use crate::supervisor::Needs;
 
 /// What the steps of a plan leave for later ones.
 #[derive(Default)]
@@ -95,17 +96,18 @@ impl Setup {
                 session::close_off(sockets, signals);
                 Ok(())
             }
-            SetupStep::NoSockets => {
-                set_no_new_privs(true).on("give up gaining rights in", "the step")?;
-                seccomp::refuse_sockets()
-            }
+            SetupStep::NoNewPrivileges => set_no_new_privs(true).on("give up gaining rights in", "the step"),
+            SetupStep::NoSockets => seccomp::refuse_sockets(),
             SetupStep::Seccomp => seccomp::install(),
             SetupStep::Credentials(credentials, privileges) => identity::take_on(&credentials, privileges),
             SetupStep::Limits(limits) => limits.iter().try_for_each(session::limit_to),
-            SetupStep::Supervise => {
-                identity::stay_root()?;
+            SetupStep::Supervise(needs) => {
+                match needs {
+                    Needs::Owners => identity::stay_root()?,
+                    Needs::OwnersAndTop => identity::have_nothing()?,
+                }
                 let supervisor = self.to_supervisor.take().ok_or(Errno::NOTCONN);
-                supervisor.on("find", "the supervisor")?.submit()
+                supervisor.on("find", "the supervisor")?.submit(needs)
             }
             SetupStep::Exec { args, env } => {
                 session::die_with_parent(report)?;

@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, fstat, linkat, mkdirat, openat,
-    renameat_with, statat, statx,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, access, fstat, linkat,
+    mkdirat, openat, renameat_with, statat, statx,
 };
 use snapshotter::{Attributes, Inodes, Ownership, Root, duplicate};
 
@@ -128,6 +128,7 @@ impl Wanted {
         match what {
             // A tmpfs of the container's own, `/dev/shm`.
             What::Empty if is_mount => return Ok(None),
+            What::File(..) if is_mount && !is_writable(&location.fd) => return Err(SetupError::CannotPlace { target }),
             What::File(content, _) if is_mount => turn.place(placement(Stay::Overwritten), |dir, name| {
                 let open = OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let mut file = File::from(openat(dir, name, open, Mode::empty()).on("open", &path)?);
@@ -282,6 +283,11 @@ fn is_same_mount(one: &OwnedFd, other: &OwnedFd) -> Result<bool, SetupError> {
 fn is_mount_point(fd: &OwnedFd) -> Result<bool, SetupError> {
     let stat = statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE).on("stat", "a mount point")?;
     Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether this process may write to an open file.
+fn is_writable(fd: &OwnedFd) -> bool {
+    access(format!("/proc/self/fd/{}", fd.as_raw_fd()), Access::WRITE_OK).is_ok()
 }
 
 fn make_directory((dir, name): (BorrowedFd<'_>, &OsStr), ownership: Ownership) -> Result<(), SetupError> {

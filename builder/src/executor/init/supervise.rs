@@ -8,18 +8,14 @@
 //!                                           asks whom new links belong to, ends the supervisor
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::fstat;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use snapshotter::SpecialOwners;
@@ -28,7 +24,7 @@ use super::identity;
 use crate::executor::plan::Supervised;
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::executor::wire;
-use crate::supervisor::{self, Credentials, Ground, Inode, Owner, Supervisor};
+use crate::supervisor::{self, Credentials, Ground, Inode, Needs, Owner, Supervisor, Top};
 
 /// The owners of files that croze makes for a step, by device and inode.
 #[derive(Default, Serialize, Deserialize)]
@@ -52,25 +48,19 @@ pub(super) struct ToSupervisor {
 
 impl ToSupervisor {
     /// Puts this process under supervision.
-    pub(super) fn submit(self) -> Result<(), SetupError> {
-        let listener = supervisor::submit().on("put under supervision", "the step")?;
-        self.send(&listener).on("send a listener to", "the supervisor")
-    }
-
-    fn send(mut self, listener: &OwnedFd) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let listener = [listener.as_fd()];
-        ancillary.push(SendAncillaryMessage::ScmRights(&listener));
-        // A descriptor takes at least one byte to ride on.
-        sendmsg(&self.socket, &[IoSlice::new(b"l")], &mut ancillary, SendFlags::empty())?;
-        wire::send(&self.owners, &mut self.socket)
+    pub(super) fn submit(mut self, needs: Needs) -> Result<(), SetupError> {
+        let listener = supervisor::submit(needs).on("put under supervision", "the step")?;
+        let sent = supervisor::send_listener(&self.socket, &listener);
+        let sent = sent.and_then(|()| wire::send(&self.owners, &mut self.socket));
+        sent.on("send a listener to", "the supervisor")
     }
 }
 
 /// The monitor's end.
 pub(super) struct Supervision {
     supervised: Supervised,
+    /// The names in `/`, if the step cannot change them.
+    top: Option<Top>,
     state: State,
 }
 
@@ -84,14 +74,19 @@ enum State {
 }
 
 impl Supervision {
-    /// Prepares for a step that is supervised; gives the step's end.
-    pub(super) fn prepare(supervised: Option<Supervised>) -> io::Result<Option<(Self, ToSupervisor)>> {
+    /// Prepares for a step that is supervised; gives the step's end. Without a mount namespace of its own the step has
+    /// these names in `/`.
+    pub(super) fn prepare(
+        supervised: Option<Supervised>,
+        top: Option<Top>,
+    ) -> io::Result<Option<(Self, ToSupervisor)>> {
         let Some(supervised) = supervised else {
             return Ok(None);
         };
         let (ours, theirs) = UnixStream::pair()?;
         let supervision = Self {
             supervised,
+            top,
             state: State::Awaited(ours),
         };
         let owners = InodeOwners::default();
@@ -111,7 +106,7 @@ impl Supervision {
     pub(super) fn go_on(&mut self, step: Pid) -> io::Result<()> {
         match &mut self.state {
             State::Awaited(socket) => {
-                let Some(listener) = receive(socket)? else {
+                let Some(listener) = supervisor::receive_listener(socket)? else {
                     // The step could not be set up; it says why elsewhere.
                     self.state = State::Never;
                     return Ok(());
@@ -137,9 +132,21 @@ impl Supervision {
             credentials.groups.clone(),
             identity::CAPABILITIES,
         );
-        let supervisor = Supervisor::start(listener, Ground::of(step)?, first)?;
+        let ground = match &self.top {
+            Some(top) => Ground::below(top.clone())?,
+            None => Ground::of(step)?,
+        };
+        let supervisor = Supervisor::start(listener, ground, first)?;
         supervisor.note_owners(special_owners, owners)?;
         Ok(supervisor)
+    }
+
+    /// Returns which of the directories that stand for the step's the step has, by their paths.
+    pub(super) fn existing(&self) -> BTreeMap<PathBuf, bool> {
+        match &self.state {
+            State::Running(supervisor) => supervisor.existing(),
+            State::Awaited(_) | State::Never => BTreeMap::new(),
+        }
     }
 
     /// Ends the supervisor, whose step has ended, and returns the owners of what the step has made that cannot tell by
@@ -148,31 +155,9 @@ impl Supervision {
         let State::Running(supervisor) = self.state else {
             return Ok(SpecialOwners::default());
         };
-        let upper: Option<PathBuf> = self.supervised.upper;
-        let found = upper.map(|upper| supervisor.special_owners(&upper)).transpose();
+        let changes = self.supervised.changes;
+        let found = changes.map(|changes| supervisor.special_owners(&changes)).transpose();
         supervisor.stop();
         Ok(found?.unwrap_or_default())
     }
-}
-
-/// Receives a descriptor; `None` at the end.
-fn receive(socket: &mut UnixStream) -> io::Result<Option<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let received = recvmsg(
-        &*socket,
-        &mut [IoSliceMut::new(&mut byte)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    let descriptors = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    let descriptor = descriptors.flatten().next();
-    if received.bytes == 0 {
-        return Ok(None);
-    }
-    descriptor.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

@@ -12,9 +12,11 @@ mod owner;
 mod prctl;
 mod sockets;
 mod stat;
+mod top;
 mod xattr;
 
 use libc::*;
+use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Outcome};
 
@@ -35,9 +37,22 @@ pub(super) type Handler = fn(&Call<'_>) -> Outcome;
 /// A call and its handler.
 pub(super) type Row = (c_long, When, Handler);
 
-/// Returns the whole table.
-pub(super) fn rows() -> impl Iterator<Item = &'static Row> + Clone {
-    EVERYWHERE.iter().chain(ARCHITECTURE)
+/// What a step cannot do by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Needs {
+    /// To have owners and credentials.
+    Owners,
+    /// The same, and to change the names in `/`.
+    OwnersAndTop,
+}
+
+/// Returns the whole table for a step.
+pub(super) fn rows(needs: Needs) -> impl Iterator<Item = &'static Row> + Clone {
+    let top = match needs {
+        Needs::Owners => &[],
+        Needs::OwnersAndTop => TOP,
+    };
+    EVERYWHERE.iter().chain(ARCHITECTURE).chain(top)
 }
 
 use When::{Always, Argument};
@@ -127,6 +142,19 @@ const EVERYWHERE: &[Row] = &[
 ];
 
 #[cfg(target_arch = "x86_64")]
+const TOP: &[Row] = &[
+    (SYS_getdents64, Always, top::getdents64),
+    (SYS_readlinkat, Always, top::readlinkat),
+    (SYS_readlink, Always, top::readlink),
+];
+
+#[cfg(target_arch = "aarch64")]
+const TOP: &[Row] = &[
+    (SYS_getdents64, Always, top::getdents64),
+    (SYS_readlinkat, Always, top::readlinkat),
+];
+
+#[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: &[Row] = &[
     (SYS_stat, Always, stat::stat),
     (SYS_lstat, Always, stat::lstat),
@@ -144,7 +172,7 @@ const ARCHITECTURE: &[Row] = &[
     (SYS_symlink, Always, create::symlink),
     (SYS_link, Always, names::link),
     (SYS_unlink, Always, names::unlink),
-    (SYS_rmdir, Always, names::unlink),
+    (SYS_rmdir, Always, names::rmdir),
     (SYS_rename, Always, names::rename),
 ];
 
