@@ -16,6 +16,7 @@ mod harness;
 
 mod files;
 mod image;
+mod kills;
 mod matrix;
 mod pod;
 mod runc;

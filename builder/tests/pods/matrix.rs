@@ -49,18 +49,52 @@ const IN_PLACE: Cell = Cell {
     image: Image::Own,
     state: "/.croze",
     differs: &[
-        ("name", "a pod's host name cannot be changed in it"),
+        ("srv/name", "a pod's host name cannot be changed in it"),
         (
             "ssl-cert-snakeoil.pem",
             "a link to a certificate is named by the host name",
         ),
-        ("setuid", "find(1) sees croze's own directory"),
+        ("srv/setuid", "find(1) sees croze's own directory"),
+        ("tmp/names", "ls(1) sees it, and where volumes are mounted"),
+        ("tmp/found", "find(1) too"),
         (
-            "f/plain",
+            "srv/f/plain",
             "a file that two steps know by two names stays one: overlay breaks hard links",
         ),
-        ("g/plain", "a copy of the same"),
+        ("srv/g/plain", "a copy of the same"),
     ],
+    ..CELL
+};
+
+/// Owners are emulated: a setuid `find(1)` does not get to croze's own directory, which is hidden.
+const IN_PLACE_SINGLE: Cell = Cell {
+    rung: Rung::InPlaceSingle,
+    image: Image::Restricted,
+    state: "/.croze",
+    differs: &[
+        ("srv/name", "a pod's host name cannot be changed in it"),
+        (
+            "ssl-cert-snakeoil.pem",
+            "a link to a certificate is named by the host name",
+        ),
+        (
+            "srv/f/plain",
+            "a file that two steps know by two names stays one: overlay breaks hard links",
+        ),
+        ("srv/g/plain", "a copy of the same"),
+        ("tmp/names", "ls(1) sees where volumes are mounted"),
+        ("tmp/found", "find(1) too"),
+    ],
+    lacks: &[(
+        "top",
+        "nobody but root can make names in a container's `/`, but for those of the image",
+    )],
+    ..CELL
+};
+
+/// Nothing may differ: the supervisor keeps owners, modes and devices as the kernel would.
+const USERNS_SINGLE: Cell = Cell {
+    rung: Rung::UsernsSingle,
     ..CELL
 };
 
@@ -86,10 +120,17 @@ matrix! {
     p6xu_userns: CELL { pod: "P6xu" }
     // On the container's own root nothing can be stacked: state is kept in memory.
     p6xu_userns_without_a_volume: CELL { pod: "P6xu", state: OWN }
+    p4_userns_single_without_ids: USERNS_SINGLE { pod: "P4", image: Image::ForeignWithoutIds }
+    p4d_userns_single: USERNS_SINGLE { pod: "P4d", state: MEMORY }
+    p5_userns_single: USERNS_SINGLE { pod: "P5", weight: Weight::Heavy }
+    p6n_userns_single: USERNS_SINGLE { pod: "P6n" }
     p1_in_place: IN_PLACE { weight: Weight::Heavy }
     p1_rd16_in_place: IN_PLACE { pod: "P1-rd16" }
     p1c_in_place: IN_PLACE { pod: "P1c", lacks: &NO_SETFCAP }
     p6_in_place: IN_PLACE { pod: "P6" }
+    p2_in_place_single: IN_PLACE_SINGLE { pod: "P2" }
+    p3_in_place_single: IN_PLACE_SINGLE { pod: "P3", weight: Weight::Heavy }
+    p3_rd16_in_place_single: IN_PLACE_SINGLE { pod: "P3-rd16", root_on: RootOn::Disk }
     p6c_in_place: IN_PLACE { pod: "P6c", lacks: &NO_SETFCAP, root_on: RootOn::Disk }
 }
 

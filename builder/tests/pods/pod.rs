@@ -75,7 +75,7 @@ const P6: Pod = Pod {
 const USER: u32 = 1000;
 
 /// All of them.
-pub(crate) const PODS: [Pod; 19] = [
+pub(crate) const PODS: [Pod; 20] = [
     P1,
     Pod {
         name: "P1-rd16",
@@ -114,6 +114,14 @@ pub(crate) const PODS: [Pod; 19] = [
         uid: USER,
         capabilities: Capabilities::None,
         no_new_privileges: true,
+        ..P1
+    },
+    Pod {
+        name: "P3-rd16",
+        uid: USER,
+        capabilities: Capabilities::None,
+        no_new_privileges: true,
+        seccomp: Seccomp::Containerd16,
         ..P1
     },
     P4,
