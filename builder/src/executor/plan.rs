@@ -17,7 +17,7 @@ use snapshotter::{Ownership, SpecialOwners};
 
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
-use crate::rung::{Confinement, ProcView, Rung};
+use crate::rung::{Confinement, ProcView};
 use crate::supervisor::{Changes, Needs};
 pub use occupation::Occupation;
 
@@ -194,8 +194,7 @@ pub enum Source {
 ///
 /// A root file system that is a directory takes the place of the container's own; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
-    let is_in_place = matches!(confinement.rung, Rung::InPlace | Rung::InPlaceSingle);
-    if let (true, Tree::Directory(tree)) = (is_in_place, &process.rootfs) {
+    if let (true, Tree::Directory(tree)) = (confinement.rung.is_in_place(), &process.rootfs) {
         return occupation::plan(process, tree, scratch, confinement.rung.ownership());
     }
     let own_processes = confinement.proc == ProcView::New;

@@ -88,6 +88,11 @@ impl Rung {
         }
     }
 
+    /// Returns whether a step's root file system takes the place of what lies in the container's own `/`.
+    pub fn is_in_place(self) -> bool {
+        matches!(self, Self::InPlace | Self::InPlaceSingle)
+    }
+
     /// Returns who stacks snapshots, as far as the state directory's file system allows it.
     pub fn stacking(self) -> Stacking {
         match self {

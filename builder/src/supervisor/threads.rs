@@ -126,6 +126,11 @@ impl Supervisor {
             .unwrap_or_default()
     }
 
+    /// Returns the first path that the step could not make, because it is in a `/` that it cannot change.
+    pub fn without_place(&self) -> Option<PathBuf> {
+        self.crew.step.ground.top.as_ref().and_then(TopNames::without_place)
+    }
+
     /// Returns the owners of what the step has made or changed and cannot be found on disk.
     pub fn special_owners(&self, changes: &Changes) -> io::Result<SpecialOwners> {
         let specials = &self.crew.step.inodes.specials;

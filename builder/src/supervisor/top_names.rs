@@ -8,10 +8,11 @@
 //! only those calls need be looked at that are about a name in `/` itself.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -44,6 +45,7 @@ pub(super) struct TopNames {
     own: Inode,
     directories: HashMap<Inode, StandIn>,
     links: HashMap<Inode, CString>,
+    without_place: OnceLock<PathBuf>,
 }
 
 struct StandIn {
@@ -78,6 +80,7 @@ impl TopNames {
             own: of(&top.own)?,
             directories,
             links,
+            without_place: OnceLock::new(),
         })
     }
 
@@ -87,6 +90,26 @@ impl TopNames {
         directories
             .map(|stand_in| (stand_in.path.clone(), stand_in.exists.load(Ordering::Acquire)))
             .collect()
+    }
+
+    /// Returns the first path that was to be made where it has no place.
+    pub(super) fn without_place(&self) -> Option<PathBuf> {
+        self.without_place.get().cloned()
+    }
+
+    /// Notes a name that is about to be made and cannot be, because `/` is not the step's.
+    pub(super) fn note_new(&self, found: &Found, is_directory: bool) -> Result<(), Errno> {
+        let has_place = match found.spot {
+            Spot::Plain => inode(&found.directory)? != self.root_inode,
+            Spot::StandIn(_) => is_directory,
+            Spot::Elsewhere => true,
+        };
+        if !has_place {
+            let path = Path::new("/").join(OsStr::from_bytes(found.name.to_bytes()));
+            // The first is the one to tell.
+            let _noted = self.without_place.set(path);
+        }
+        Ok(())
     }
 
     /// Returns what a step sees of what the kernel has found.

@@ -19,6 +19,8 @@
 //! Whoever holds the [`Turn`] may die after any rename: the next one finds the journal and puts everything back.
 
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, chmod, mkdir};
 use rustix::io::Errno;
@@ -46,6 +48,20 @@ pub use stash::{Stash, Turn};
 
 /// The directory in `/` that is croze's own. Its name keeps it out of `/*`.
 pub const HOME: &str = "/.croze";
+
+/// How long to wait for a turn that may be a dying process's, and how long between two tries.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(10));
+
+/// Puts back what a process has left exchanged that has been killed. Whoever has the turn meanwhile has done so.
+pub fn put_back() -> Result<(), SwapError> {
+    let stash = stash()?;
+    let (patience, pause) = PATIENCE;
+    let began = Instant::now();
+    while stash.turn()?.is_none() && began.elapsed() < patience {
+        sleep(pause);
+    }
+    Ok(())
+}
 
 /// Opens the stash of this container's `/`. Steps that are not root's are kept out.
 pub fn stash() -> Result<Stash, SwapError> {

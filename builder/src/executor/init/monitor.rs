@@ -99,6 +99,7 @@ fn in_turn(control: UnixStream, plan: Plan, null: &OwnedFd) -> u8 {
                 exit,
                 special_owners: SpecialOwners::default(),
                 only_moved: Vec::new(),
+                without_place: None,
             };
             finish(Ok(Outcome::Ended(ended)), control)
         }
@@ -196,6 +197,7 @@ fn run_step(
         Err(error) => return Ok(Outcome::NotUndone(error)),
     };
     let exit = exit?;
+    let without_place = supervision.as_ref().and_then(Supervision::without_place);
     let special_owners = supervision.map(Supervision::finish).transpose();
     let special_owners = special_owners
         .to("find out who owns the step's links")?
@@ -212,6 +214,7 @@ fn run_step(
             exit,
             special_owners,
             only_moved,
+            without_place,
         }),
     })
 }

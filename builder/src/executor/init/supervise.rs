@@ -149,6 +149,14 @@ impl Supervision {
         }
     }
 
+    /// Returns the first path that the step could not make, because it is in a `/` that it cannot change.
+    pub(super) fn without_place(&self) -> Option<PathBuf> {
+        match &self.state {
+            State::Running(supervisor) => supervisor.without_place(),
+            State::Awaited(_) | State::Never => None,
+        }
+    }
+
     /// Ends the supervisor, whose step has ended, and returns the owners of what the step has made that cannot tell by
     /// itself.
     pub(super) fn finish(self) -> io::Result<SpecialOwners> {

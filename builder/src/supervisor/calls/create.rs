@@ -32,7 +32,11 @@ impl New {
         }
         let directory = call.attributes(&found.directory)?;
         permission::may(&call.credentials, &directory, Wanted::CHANGE_NAMES)?;
-        if matches!(found.spot, Spot::StandIn(_)) && FileType::from_raw_mode(mode) != FileType::Directory {
+        let is_directory = FileType::from_raw_mode(mode) == FileType::Directory;
+        if let Some(top) = &call.step.ground.top {
+            top.note_new(&found, is_directory)?;
+        }
+        if matches!(found.spot, Spot::StandIn(_)) && !is_directory {
             // Nothing else can be there.
             return Err(Errno::ACCESS);
         }

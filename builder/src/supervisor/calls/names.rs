@@ -77,7 +77,12 @@ fn exchange(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: u32) -
                 return Ok(Reply::Continue);
             }
         }
-        None => permission::may(&call.credentials, &to, Wanted::CHANGE_NAMES)?,
+        None => {
+            permission::may(&call.credentials, &to, Wanted::CHANGE_NAMES)?;
+            if let Some(top) = &call.step.ground.top {
+                top.note_new(&target, moved.is_directory())?;
+            }
+        }
     }
     // A directory that moves gets another `..`.
     if moved.is_directory() && from.inode != to.inode {
