@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use nix::sys::prctl::set_dumpable;
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use snapshotter::Root;
 
 use super::copy::{Number, in_copy};
@@ -62,8 +63,9 @@ fn try_room(trial: &mut Trial, is_tried: bool, place: Place<'_>) -> bool {
         format!("nothing lies outside of `{HOME}`")
     });
     let state = own.map(|()| match in_the_way(place.state_root) {
-        None => Ok(()),
         Some(path) => Err(Refusal::StateInTheWay { path }),
+        None if is_with_root(place.state_root)? => Ok(()),
+        None => Err(Refusal::StateElsewhere),
     });
     let state = trial.needs("room for the state directory", state, |()| {
         "out of the way of images".into()
@@ -79,6 +81,9 @@ fn try_renames(trial: &mut Trial, is_tried: bool, place: Place<'_>, slots: Slots
     let moved = trial.needs("renames in `/`", moved, |()| {
         "what lies there can be moved away and back".into()
     });
+    let same_user = trial.rung == Rung::InPlaceSingle;
+    let apart = moved.map(|()| Err::<(), _>(Refusal::BesideCroze { same_user }));
+    trial.wants(false, "isolation from croze", apart, |()| String::new());
     if moved.is_some() {
         trial.entry = Entry::Here;
         trial.confinement = Some(Confinement {
@@ -88,6 +93,14 @@ fn try_renames(trial: &mut Trial, is_tried: bool, place: Place<'_>, slots: Slots
             state: StatePlace::Disk,
         });
     }
+}
+
+/// Whether what lies in a directory can be moved to `/`.
+fn is_with_root(dir: &Path) -> Result<bool, Refusal> {
+    let mount = |path: &Path| statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).map(|stat| stat.stx_mnt_id);
+    let both = mount(dir).and_then(|own| Ok(own == mount(Path::new("/"))?));
+    both.map_err(io::Error::from)
+        .map_err(Refusal::trial("look at the state directory"))
 }
 
 /// Returns the directory in `/` that the state directory would keep from an image.

@@ -139,6 +139,15 @@ pub enum Refusal {
         #[source]
         source: io::Error,
     },
+    /// Steps run beside croze.
+    #[error("steps run in croze's own root directory{}", if *.same_user { " as its own user, and can read and change its files" } else { ", and root among them can read and change its files" })]
+    BesideCroze {
+        /// Whether a step has no other user than croze.
+        same_user: bool,
+    },
+    /// Trees in the state directory could not be moved to `/`.
+    #[error("the state directory is on another file system than `/`, to where its trees have to be moved")]
+    StateElsewhere,
     /// What lies in `/` cannot be moved.
     #[error(transparent)]
     Swap(#[from] SwapError),
@@ -207,7 +216,13 @@ impl Refusal {
                 Remedy::host("Linux 5.14 or later, and `sysctl kernel.yama.ptrace_scope=1` if it is more"),
                 Remedy::kubernetes("`securityContext.seccompProfile: {type: RuntimeDefault}`"),
             ],
-            Self::StateInTheWay { .. } => vec![Remedy::host("`CROZE_ROOT` below `/.croze` or on a volume")],
+            Self::StateInTheWay { .. } | Self::StateElsewhere => {
+                vec![Remedy::image("`CROZE_ROOT` below `/.croze`, and no volume there")]
+            }
+            Self::BesideCroze { .. } => vec![Remedy::kubernetes(
+                "`hostUsers: false` and `securityContext.seccompProfile: {type: Unconfined}`, for a user namespace; \
+                     otherwise `automountServiceAccountToken: false`, and one pod for each build",
+            )],
             Self::Swap(_) | Self::Trial { .. } => Vec::new(),
         }
     }

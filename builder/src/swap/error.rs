@@ -31,7 +31,7 @@ pub enum SwapError {
         path: PathBuf,
     },
     /// An entry of the tree has no room, because nobody but root can make names in the container's `/`.
-    #[error("`{}` of the image being built has no place: this container's `/` is root's, and has nothing of croze's own there", .path.display())]
+    #[error("`{}` of the image being built has no place: this container's `/` is not croze's to change", .path.display())]
     NoPlace {
         /// The entry.
         path: PathBuf,

@@ -10,5 +10,16 @@ COPY --chown=7:8 places.Dockerfile /entrypoint.sh
 RUN set -eux; test "$(stat -c %u:%g /entrypoint.sh)" = 7:8; chmod 700 /entrypoint.sh; ls -A / | grep -x entrypoint.sh; \
     mv /entrypoint.sh /tmp/moved; test ! -e /entrypoint.sh; echo '#!/bin/sh' > /start.sh; mv /tmp/moved /entrypoint.sh
 WORKDIR /workspace
-RUN set -eux; rm -r /config; echo two > two; cd /; (cd workspace; cat two); ls -A / > /tmp/names; \
+RUN set -eux; mkdir -p /srv; rm -r /config; echo two > two; cd /; (cd workspace; cat two); ls -A / > /tmp/names; \
     find / -xdev -maxdepth 1 | sort > /tmp/found
+# What is mounted for a step leaves nothing behind, wherever that is put where nothing can be mounted.
+RUN <<SCRIPT
+#!/bin/sh
+set -eux
+echo script > /srv/script
+test "$(stat -c %u:%g "$0")" = 0:0
+SCRIPT
+RUN --mount=type=cache,target=/var/cache/kept --mount=type=tmpfs,target=/run/passing --mount=type=bind,target=/mnt/context \
+    set -eux; touch /var/cache/kept/file /run/passing/file; chown 5:6 /var/cache/kept/file; test -e /mnt/context/places.Dockerfile
+RUN --mount=type=cache,target=/var/cache/kept \
+    test "$(stat -c %u:%g /var/cache/kept/file)" = 5:6; test ! -e /run/passing; test ! -e /mnt/context

@@ -20,7 +20,7 @@ use super::mounts::open_in;
 use crate::executor::plan::Source;
 use crate::executor::process::{Content, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
-use crate::swap::{Placement, Stay, SwapError, Turn};
+use crate::swap::{Placement, Stay, Turn};
 
 /// Mode of a directory that stands for a tmpfs.
 const TMPFS_MODE: u32 = 0o1777;
@@ -114,7 +114,7 @@ impl Wanted {
         let (path, missing) = (location.path(), location.missing.len());
         if missing > 0 && location.existing == Path::new("/") && ownership == Ownership::Emulated {
             let top = path.components().take(2).collect();
-            return Err(SwapError::NoPlace { path: top }.into());
+            return Err(SetupError::NoPlace { path: top });
         }
         let directory = match path.parent() {
             Some(parent) if missing == 0 => parent.to_owned(),
