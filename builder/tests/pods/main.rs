@@ -16,7 +16,10 @@ mod harness;
 
 mod files;
 mod image;
+mod manifest;
+mod manifests;
 mod matrix;
 mod pod;
+mod pod_security;
 mod runc;
 mod workloads;
