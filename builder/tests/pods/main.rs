@@ -14,6 +14,7 @@
 #[path = "../it/harness/mod.rs"]
 mod harness;
 
+mod attacks;
 mod files;
 mod image;
 mod manifest;

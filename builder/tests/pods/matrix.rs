@@ -104,7 +104,7 @@ fn check(place: &str, cell: &Cell) {
     let (context, croze) = (cell.image.context(), cell.image.croze());
     let files = Files::new(&pod, cell.image, cell.root_on);
     for workload in of(cell) {
-        files.write(&format!("{context}/{}.Dockerfile", workload.name), &workload.text());
+        files.write(&format!("{context}/{}.Dockerfile", workload.name), workload.text());
     }
     let environment = format!("set -eu; export CROZE_ROOT={}/state", cell.state);
     let examined = files.run(&pod, &format!("{environment}; exec {croze} doctor --format=json"));

@@ -76,6 +76,9 @@ const P6: Pod = Pod {
 /// The user of pods that are not root's.
 const USER: u32 = 1000;
 
+/// A group of the pod's, as `fsGroup` gives one.
+const GROUP: u32 = 999;
+
 /// All of them.
 pub(crate) const PODS: [Pod; 21] = [
     P1,
@@ -284,7 +287,7 @@ impl Pod {
         let capabilities = self.capabilities.names();
         // A user's are there for setuid programs only, which is what the bounding set is for.
         let process = &mut config["process"];
-        process["user"] = json!({ "uid": self.uid, "gid": self.uid });
+        process["user"] = json!({ "uid": self.uid, "gid": self.uid, "additionalGids": [GROUP] });
         process["capabilities"] = json!({
             "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
         });
