@@ -180,6 +180,7 @@ impl Reader {
     /// Reads the list of names, and returns its length.
     fn list(&mut self, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
         if self.names.is_empty() {
+            // A list that is not asked for tells how long it is.
             if matches!(flistxattr_query(fd), Ok(0) | Err(Errno::OPNOTSUPP)) {
                 return Ok(0);
             }
