@@ -113,13 +113,8 @@ pub enum SetupStep {
     Session,
     /// Go to the working directory.
     WorkingDirectory(PathBuf),
-    /// Close the step off from processes outside of it, where the kernel can.
-    CloseOff {
-        /// From their abstract Unix sockets.
-        sockets: bool,
-        /// From sending them signals.
-        signals: bool,
-    },
+    /// Close the step off from what it shares with others, where the kernel can.
+    CloseOff(CloseOff),
     /// Give up gaining rights by running programs, which lets anybody install filters.
     NoNewPrivileges,
     /// Have every socket refused that leads out of this machine.
@@ -139,6 +134,17 @@ pub enum SetupStep {
         /// The whole environment.
         env: Vec<(String, String)>,
     },
+}
+
+/// What a step is closed off from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CloseOff {
+    /// The abstract Unix sockets of processes outside of it.
+    pub sockets: bool,
+    /// Sending signals to processes outside of it.
+    pub signals: bool,
+    /// The files in croze's own directory, in a `/` that they share; to be asked for only of a kernel that can.
+    pub files: bool,
 }
 
 /// Where a mount comes from.
@@ -195,7 +201,7 @@ pub enum Source {
 /// A root file system that is a directory takes the place of the container's own; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
     if let (true, Tree::Directory(tree)) = (confinement.rung.is_in_place(), &process.rootfs) {
-        return occupation::plan(process, tree, scratch, confinement.rung.ownership());
+        return occupation::plan(process, tree, scratch, confinement);
     }
     let own_processes = confinement.proc == ProcView::New;
     Plan {
@@ -260,9 +266,13 @@ fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<Set
     steps.push(SetupStep::Hostname(process.hostname.clone()));
     steps.push(SetupStep::Session);
     steps.push(SetupStep::WorkingDirectory(process.cwd.clone()));
-    let close_off = (process.network == Network::Default, !own_processes);
-    if let (sockets @ true, signals) | (sockets, signals @ true) = close_off {
-        steps.push(SetupStep::CloseOff { sockets, signals });
+    let close_off = CloseOff {
+        sockets: process.network == Network::Default,
+        signals: !own_processes,
+        files: false,
+    };
+    if close_off != CloseOff::default() {
+        steps.push(SetupStep::CloseOff(close_off));
     }
     if process.privileges == Privileges::Docker {
         steps.push(SetupStep::Seccomp);

@@ -11,7 +11,7 @@ use snapshotter::Root;
 
 use super::copy::{Number, in_copy};
 use super::trial::{Entry, Place, Refusal, Trial};
-use super::{Confinement, ProcView, Rung, StatePlace};
+use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
 use crate::supervisor;
 use crate::swap::{self, COMMON, HOME, Layout, Slot, SwapError, Turn};
 use crate::sys;
@@ -81,9 +81,16 @@ fn try_renames(trial: &mut Trial, is_tried: bool, place: Place<'_>, slots: Slots
     let moved = trial.needs("renames in `/`", moved, |()| {
         "what lies there can be moved away and back".into()
     });
+    let landlock = Landlock::find();
     let same_user = trial.rung == Rung::InPlaceSingle;
-    let apart = moved.map(|()| Err::<(), _>(Refusal::BesideCroze { same_user }));
-    trial.wants(false, "isolation from croze", apart, |()| String::new());
+    // Root is not to give up gaining rights, without which nobody may close itself off.
+    let apart = moved.map(|()| match same_user && landlock >= Landlock::Files {
+        true => Ok(()),
+        false => Err(Refusal::BesideCroze { same_user }),
+    });
+    trial.wants(false, "isolation from croze", apart, |()| {
+        "Landlock closes its directory to steps".into()
+    });
     if moved.is_some() {
         trial.entry = Entry::Here;
         trial.confinement = Some(Confinement {
@@ -91,6 +98,7 @@ fn try_renames(trial: &mut Trial, is_tried: bool, place: Place<'_>, slots: Slots
             stacking: trial.rung.stacking(),
             proc: ProcView::Bound,
             state: StatePlace::Disk,
+            landlock,
         });
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{Confinement, ProcView, Rung};
+use super::{Confinement, Landlock, ProcView, Rung};
 
 /// Something that a step can do in one sandbox, and cannot in a better one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -32,11 +32,16 @@ const USERS: Weakness = Weakness {
 };
 const CROZE_FILES: Weakness = Weakness {
     name: "croze-files",
-    text: "a step that is root can use every file of the container: credentials, volumes, croze's program and its state",
+    text: "a step that has croze's own user id can use every file that croze can: credentials, volumes, croze's program \
+           and its state",
 };
 const CROZE_SIGNALS: Weakness = Weakness {
     name: "croze-signals",
-    text: "a step that is root can end croze",
+    text: "a step that has croze's own user id can end croze",
+};
+const CROZE_MEMORY: Weakness = Weakness {
+    name: "croze-memory",
+    text: "a step that has croze's own user id can read and change what croze has in memory",
 };
 const ABSTRACT_SOCKETS: Weakness = Weakness {
     name: "abstract-sockets",
@@ -60,7 +65,8 @@ const HOST_NAME: Weakness = Weakness {
 };
 
 impl Rung {
-    /// Returns in which ways it is weaker than a user namespace with a full id map and a `/proc` of its own.
+    /// Returns in which ways it is weaker than a user namespace with a full id map and a `/proc` of its own, on a kernel
+    /// that has all that can help.
     pub fn weaknesses(self) -> &'static [Weakness] {
         match self {
             Self::Userns => &[],
@@ -77,17 +83,7 @@ impl Rung {
                 MOUNT_SIZES,
                 HOST_NAME,
             ],
-            Self::InPlaceSingle => &[
-                CROZE_FILES,
-                CROZE_SIGNALS,
-                PROCESS_LIST,
-                USERS,
-                SYSTEM_CALLS,
-                ABSTRACT_SOCKETS,
-                READ_ONLY_MOUNTS,
-                MOUNT_SIZES,
-                HOST_NAME,
-            ],
+            Self::InPlaceSingle => &[PROCESS_LIST, USERS, READ_ONLY_MOUNTS, MOUNT_SIZES, HOST_NAME],
         }
     }
 }
@@ -96,8 +92,19 @@ impl Confinement {
     /// Returns in which ways it is weaker than `userns` at its best.
     pub fn weaknesses(&self) -> Vec<Weakness> {
         let mut weaknesses = self.rung.weaknesses().to_vec();
-        if self.proc == ProcView::Bound && !weaknesses.contains(&PROCESS_LIST) {
-            weaknesses.push(PROCESS_LIST);
+        let is_bound = self.proc == ProcView::Bound;
+        let has_croze_s_user = self.rung == Rung::InPlaceSingle;
+        let further = [
+            (PROCESS_LIST, is_bound),
+            (ABSTRACT_SOCKETS, self.landlock < Landlock::Scopes),
+            (CROZE_SIGNALS, self.landlock < Landlock::Scopes && is_bound),
+            (CROZE_FILES, self.landlock < Landlock::Files && has_croze_s_user),
+            (CROZE_MEMORY, self.landlock < Landlock::Files && has_croze_s_user),
+        ];
+        for (weakness, is_there) in further {
+            if is_there && !weaknesses.contains(&weakness) {
+                weaknesses.push(weakness);
+            }
         }
         weaknesses
     }

@@ -3,7 +3,6 @@
 use std::io::PipeWriter;
 use std::path::Path;
 
-use landlock::{BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
 use nix::unistd::dup2_stdin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -97,17 +96,4 @@ pub(super) fn enter_working_directory(path: &Path) -> Result<(), SetupError> {
         return Err(SetupError::WorkingDirectoryInProc { path: path.to_owned() });
     }
     fchdir(&dir).map_err(failed)
-}
-
-/// Closes off the abstract sockets of every process outside of the step, or all of them from its signals. Kernels before
-/// 6.12 and those without Landlock cannot, which `croze doctor` tells.
-pub(super) fn close_off(sockets: bool, signals: bool) {
-    let sockets = sockets.then_some(Scope::AbstractUnixSocket);
-    let scopes: BitFlags<Scope> = sockets.into_iter().chain(signals.then_some(Scope::Signal)).collect();
-    let ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .scope(scopes)
-        .and_then(Ruleset::create);
-    // Not with *no new privileges*, which would break `sudo`: the step still has CAP_SYS_ADMIN here.
-    let _best_effort = ruleset.map(|ruleset| ruleset.no_new_privs(false).restrict_self());
 }

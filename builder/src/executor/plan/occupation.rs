@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
-use super::{Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
+use super::{CloseOff, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
 use crate::executor::process::{Network, Privileges, Process};
+use crate::rung::{Confinement, Landlock};
 use crate::supervisor::{Changes, Needs};
 
 /// A tree that takes the place of what lies in `/`.
@@ -28,7 +29,8 @@ pub struct Occupation {
 const SCRIPTS: (&str, &str) = ("/dev/pipes", "/run/pipes");
 
 /// Compiles a process. `scratch` is a directory of croze's own that stays where it is.
-pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, ownership: Ownership) -> Plan {
+pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, confinement: Confinement) -> Plan {
+    let ownership = confinement.rung.ownership();
     let occupation = |placements| Occupation {
         tree: tree.to_owned(),
         in_use: vec![scratch.to_owned()],
@@ -52,7 +54,7 @@ pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, ownership: Ow
                 changes: Some(Changes::Tree(tree.to_owned())),
             }),
             occupation: Some(occupation(placements_of_a_user(process))),
-            steps: steps_of_a_user(process),
+            steps: steps_of_a_user(process, confinement.landlock),
         },
     }
 }
@@ -71,15 +73,16 @@ fn steps_of_root(process: &Process) -> Vec<SetupStep> {
     steps
 }
 
-/// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory: both have
-/// the same user in the kernel's eyes.
-fn steps_of_a_user(process: &Process) -> Vec<SetupStep> {
+/// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory and files:
+/// both have the same user in the kernel's eyes.
+fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
     let mut steps = beginning(process);
     steps.push(SetupStep::NoNewPrivileges);
-    steps.push(SetupStep::CloseOff {
+    steps.push(SetupStep::CloseOff(CloseOff {
         sockets: process.network == Network::Default,
         signals: true,
-    });
+        files: landlock >= Landlock::Files,
+    }));
     if process.network == Network::None {
         steps.push(SetupStep::NoSockets);
     }
