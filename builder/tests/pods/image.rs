@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::harness::{sh, workspace};
+use crate::harness::{scratch, sh, workspace};
 use crate::pod::Pod;
 
 /// What a pod runs.
@@ -86,7 +86,7 @@ impl Image {
 /// The released croze is a static program. This one finds its libraries where no stage has any.
 fn own() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let root = std::env::temp_dir().join(format!("croze-pod-own-image-{}", std::process::id()));
+        let root = scratch().join("own-image");
         for dir in ["bin", "lib"] {
             fs::create_dir_all(root.join(".croze").join(dir)).unwrap();
         }
@@ -106,7 +106,7 @@ fn own() -> &'static Path {
 /// Returns the root of an image with croze and its libraries, the programs that write id maps, and busybox.
 fn foreign() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let root = std::env::temp_dir().join(format!("croze-pod-image-{}", std::process::id()));
+        let root = scratch().join("foreign-image");
         for dir in [
             "bin", "croze", "etc", "proc", "dev", "sys", "tmp", "work/e", "work/t", "work/o",
         ] {
