@@ -19,6 +19,7 @@ mod namespaces;
 mod overlay;
 mod sandbox;
 mod trial;
+mod weakness;
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,7 @@ pub use choose::{Entered, NoRung, Survey, enter, survey};
 pub(crate) use copy::in_copy;
 pub use sandbox::Sandbox;
 pub use trial::{Check, Outcome, Refusal, Trial};
+pub use weakness::Weakness;
 
 /// One way to confine a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

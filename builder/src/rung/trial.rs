@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::OwnedFd;
 
 use super::{Confinement, Rung};
-use crate::rootless::{EnterError, Remedy};
+use crate::rootless::{EnterError, MOUNTING_APP_ARMOR, Remedy};
 use crate::swap::SwapError;
 
 /// What a rung is tried for.
@@ -189,7 +189,7 @@ impl Refusal {
             ],
             Self::NoMount { .. } => vec![
                 Remedy::docker("`--security-opt apparmor=unconfined`"),
-                Remedy::kubernetes("`securityContext.appArmorProfile: {type: Unconfined}`"),
+                Remedy::kubernetes(MOUNTING_APP_ARMOR),
             ],
             Self::NoProc { .. } => vec![
                 Remedy::docker("`--security-opt systempaths=unconfined`"),

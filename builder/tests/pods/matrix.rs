@@ -14,16 +14,16 @@ use crate::runc::{DISK, Files, MEMORY, OWN, RootOn};
 use crate::workloads::{WORKLOADS, Weight, Workload, tag};
 
 /// One cell: a pod, and how croze runs in it.
-struct Cell {
-    pod: &'static str,
-    rung: Rung,
+pub(crate) struct Cell {
+    pub(crate) pod: &'static str,
+    pub(crate) rung: Rung,
     /// Whether `auto` takes this sandbox here.
-    is_auto: bool,
+    pub(crate) is_auto: bool,
     /// What is built at most.
     weight: Weight,
     root_on: RootOn,
     /// What the pod runs.
-    image: Image,
+    pub(crate) image: Image,
     /// Directory for state.
     state: &'static str,
     /// The files that come out differently, or what leads to them does, with the reason.
@@ -100,9 +100,12 @@ const USERNS_SINGLE: Cell = Cell {
 
 const NO_SETFCAP: [(&str, &str); 1] = [("packages", "CRI-O's pods may not set file capabilities")];
 
-/// Makes tests of cells.
+/// Makes a list and tests of cells.
 macro_rules! matrix {
     ($($name:ident: $from:ident { $($field:ident: $value:expr),* $(,)? })*) => {
+        /// All of them.
+        pub(crate) static CELLS: &[Cell] = &[$(Cell { $($field: $value,)* ..$from }),*];
+
         $(#[test] fn $name() { check(stringify!($name), &Cell { $($field: $value,)* ..$from }); })*
     };
 }
@@ -111,10 +114,12 @@ matrix! {
     p1s_direct: CELL { pod: "P1s", rung: Rung::Direct, weight: Weight::Heavy }
     p1s_userns: CELL { pod: "P1s", is_auto: false }
     p1x_userns: CELL { pod: "P1x", weight: Weight::Heavy }
+    p3l_userns_single: CELL { pod: "P3l", rung: Rung::UsernsSingle }
     p4_userns: CELL { pod: "P4", state: MEMORY }
     p6b_direct: CELL { pod: "P6b", rung: Rung::Direct }
     p6bu_userns: CELL { pod: "P6bu", root_on: RootOn::Disk }
     p6bu_direct: CELL { pod: "P6bu", rung: Rung::Direct, is_auto: false }
+    p6lu_userns: CELL { pod: "P6lu" }
     p6r_userns: CELL { pod: "P6r" }
     p6x_userns: CELL { pod: "P6x", state: MEMORY }
     p6xu_userns: CELL { pod: "P6xu" }
@@ -140,7 +145,7 @@ fn check(place: &str, cell: &Cell) {
     let (context, croze) = (cell.image.context(), cell.image.croze());
     let files = Files::new(&pod, cell.image, cell.root_on);
     for workload in of(cell) {
-        files.write(&format!("{context}/{}.Dockerfile", workload.name), &workload.text());
+        files.write(&format!("{context}/{}.Dockerfile", workload.name), workload.text());
     }
     let environment = format!("set -eu; export CROZE_ROOT={}/state", cell.state);
     let examined = files.run(&pod, &format!("{environment}; exec {croze} doctor --format=json"));

@@ -12,6 +12,7 @@
     reason = "its output is the report of a test run, a driver or a probe"
 )]
 
+mod attacks;
 mod bench;
 mod driver;
 mod entering;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn run_tests(filter: Option<&String>) -> ExitCode {
-    let suites: [&[Test]; 7] = [
+    let suites: [&[Test]; 8] = [
         entering::TESTS,
         programs::TESTS,
         files::TESTS,
@@ -67,6 +68,7 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         isolation::TESTS,
         lifetime::TESTS,
         supervised::TESTS,
+        attacks::TESTS,
     ];
     let mut failed = Vec::new();
     let mut passed_count = 0;
