@@ -92,9 +92,6 @@ fn try_renames(trial: &mut Trial, is_tried: bool, place: Place<'_>, slots: Slots
     let moved = trial.needs("renames in `/`", moved, |()| {
         "what lies there can be moved away and back".into()
     });
-    let same_user = trial.rung == Rung::InPlaceSingle;
-    let apart = moved.map(|()| Err::<(), _>(Refusal::BesideCroze { same_user }));
-    trial.wants(false, "isolation from croze", apart, |()| String::new());
     if moved.is_some() {
         trial.entry = Entry::Here;
         trial.confinement = Some(Confinement {

@@ -8,6 +8,9 @@ use std::sync::LazyLock;
 use crate::harness::{sh, workspace};
 use crate::pod::Pod;
 
+/// Names in `/` that the attacks use and no layout has by itself.
+const NAMES: &str = "a absolute b c d dangling late mark rootdir s t upwards x";
+
 /// What a pod runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Image {
@@ -56,7 +59,7 @@ impl Image {
         if self == Self::Restricted {
             let layout = workspace().join("ci-examples/image/layout.sh");
             sh(&format!(
-                "'{layout}' '{root}' {user}; chown -R 0:0 '{root}'/.croze/bin '{root}'/.croze/lib",
+                "'{layout}' '{root}' {user} {NAMES}; chown -R 0:0 '{root}'/.croze/bin '{root}'/.croze/lib",
                 layout = layout.display(),
                 root = to.display(),
                 user = pod.uid,
