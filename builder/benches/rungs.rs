@@ -7,8 +7,9 @@
 //! cargo bench -p builder --bench rungs -- --rounds 1 in-place     # quickly, `userns` and one other
 //! ```
 //!
-//! A time is that of one step as the build's progress tells it: from the tree being made ready to the changes being
-//! found. Needs what `testdata/setup.sh` installs, and root. What counts are the ratios of one run.
+//! A time is that of one step as the build's progress tells it, from the tree being made ready to the changes being
+//! found; for `calls`, that of one `chown`, which the step measures. Needs what `testdata/setup.sh` installs, and root.
+//! What counts are the ratios of one run.
 
 #![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
@@ -31,6 +32,7 @@ mod pod;
 #[path = "../tests/pods/runc.rs"]
 mod runc;
 
+use base64::Engine as _;
 use builder::rung::Rung;
 use serde_json::Value;
 
@@ -55,8 +57,17 @@ struct Workload {
     before: &'static str,
     /// The step.
     step: &'static str,
-    /// How often the step does the thing that is measured.
-    times: u32,
+    /// What is compared.
+    figure: Figure,
+}
+
+/// A number of seconds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Figure {
+    /// From the beginning of the step to its end.
+    Step,
+    /// What the step itself prints.
+    Said,
 }
 
 const MAKE_FILES: &str = "FROM BASE/busybox\nRUN mkdir -p /srv/f && cd /srv/f && for d in $(seq 100); do mkdir $d; \
@@ -67,26 +78,26 @@ const WORKLOADS: [Workload; 6] = [
         name: "empty",
         before: "FROM BASE/busybox\n",
         step: "true",
-        times: 1,
+        figure: Figure::Step,
     },
     Workload {
         name: "untar",
         before: MAKE_FILES,
         step: "mkdir /srv/out && tar -xf /srv/f.tar -C /srv/out",
-        times: 1,
+        figure: Figure::Step,
     },
     Workload {
         name: "find",
         before: MAKE_FILES,
         step: "find /srv -type f -mtime +1",
-        times: 1,
+        figure: Figure::Step,
     },
     Workload {
         name: "packages",
         before: "FROM BASE/debian\nENV DEBIAN_FRONTEND=noninteractive\n\
             RUN apt-get update && apt-get install -y --download-only --no-install-recommends cron dbus iputils-ping sudo",
         step: "apt-get install -y --no-download --no-install-recommends cron dbus iputils-ping sudo",
-        times: 1,
+        figure: Figure::Step,
     },
     Workload {
         name: "make",
@@ -95,13 +106,13 @@ const WORKLOADS: [Workload; 6] = [
             printf 'all: $(shell seq -f t%%g 400)\\nt%%:\\n\\t@sort /etc/services /etc/passwd > $@; sha256sum $@ > $@.sum\\n' \
             > /srv/Makefile",
         step: "make -s -j 4 -C /srv",
-        times: 1,
+        figure: Figure::Step,
     },
     Workload {
         name: "calls",
         before: "FROM BASE/debian\n",
-        step: "perl -e 'chown 0, 0, \"/tmp\" for 1 .. 50000'",
-        times: 50_000,
+        step: "perl -MTime::HiRes=time -e '$began = time; chown 0, 0, \"/tmp\" for 1 .. 50000; print((time - $began) / 50000)'",
+        figure: Figure::Said,
     },
 ];
 
@@ -113,31 +124,44 @@ impl Workload {
     }
 }
 
-/// Returns the seconds that each step took, once each time it was run.
-fn seconds(events: &str) -> Vec<f64> {
+/// Returns the figures of a build's events, one for each time that the step was run.
+fn figures(figure: Figure, events: &str) -> Vec<f64> {
     let events = events
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let vertexes = events.flat_map(|event| event["vertexes"].as_array().cloned().unwrap_or_default());
-    let measured = vertexes.filter(|vertex| {
-        let name = vertex["name"].as_str().unwrap_or_default();
-        name.starts_with("[measured ") && vertex["completed"].is_string() && vertex["started"].is_string()
-    });
-    let took = |vertex: Value| {
-        let took = second_of_day(&vertex["completed"]) - second_of_day(&vertex["started"]);
-        took.rem_euclid(86_400.0)
+    let kind = match figure {
+        Figure::Step => "vertexes",
+        Figure::Said => "logs",
     };
-    measured.map(took).collect()
+    let parts = events.flat_map(|event| event[kind].as_array().cloned().unwrap_or_default());
+    let figure = |part: Value| match figure {
+        Figure::Step => took(&part),
+        Figure::Said => said(&part),
+    };
+    parts.filter_map(figure).collect()
+}
+
+fn took(vertex: &Value) -> Option<f64> {
+    let is_measured = vertex["name"].as_str()?.starts_with("[measured ");
+    let took = second_of_day(vertex["completed"].as_str()?) - second_of_day(vertex["started"].as_str()?);
+    is_measured.then(|| took.rem_euclid(86_400.0))
+}
+
+fn said(log: &Value) -> Option<f64> {
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(log["data"].as_str()?)
+        .ok()?;
+    String::from_utf8(bytes).ok()?.trim().parse().ok()
 }
 
 /// Reads the time of day of `2026-01-31T12:34:56.789Z`.
-fn second_of_day(time: &Value) -> f64 {
-    let (_, time) = time.as_str().unwrap().trim_end_matches('Z').split_once('T').unwrap();
+fn second_of_day(time: &str) -> f64 {
+    let (_, time) = time.trim_end_matches('Z').split_once('T').unwrap();
     time.split(':')
         .fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
 }
 
-/// Runs a workload several times in a sandbox, after once in vain, and returns the median.
+/// Runs a step several times in a sandbox, after once in vain, and returns the median of its figures.
 fn measure(workload: &Workload, (rung, pod, image): (Rung, &str, Image), rounds: usize) -> f64 {
     let pod = Pod::named(pod);
     let files = Files::new(&pod, image, RootOn::Overlay);
@@ -152,7 +176,7 @@ fn measure(workload: &Workload, (rung, pod, image): (Rung, &str, Image), rounds:
     );
     let script = format!("export CROZE_ROOT={state}/state\n{}", builds.repeat(rounds + 1));
     let outcome = files.run(&pod, &script);
-    let mut seconds = seconds(&outcome.stdout);
+    let mut seconds = figures(workload.figure, &outcome.stdout);
     assert!(
         outcome.code == 0 && seconds.len() == rounds + 1,
         "{}{}",
@@ -161,7 +185,7 @@ fn measure(workload: &Workload, (rung, pod, image): (Rung, &str, Image), rounds:
     );
     let seconds = &mut seconds[1..];
     seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2] / f64::from(workload.times)
+    seconds[seconds.len() / 2]
 }
 
 fn main() {
