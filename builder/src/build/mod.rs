@@ -130,6 +130,7 @@ pub async fn plan(
         evaluator: Arc::new(ops),
         cache: Arc::clone(&services.cache),
         elsewhere: (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>),
+        flights: Some(services.state.flights()),
         scope: request.dockerfile.name().to_owned(),
         build: services.build_id.clone(),
     };

@@ -109,6 +109,7 @@ impl Services {
             self.content.clone(),
             self.stacks.clone(),
             progress.clone(),
+            self.state.flights(),
             self.state.path(Class::Images),
             local,
         )
@@ -121,6 +122,7 @@ impl Services {
             self.content.clone(),
             self.stacks.clone(),
             progress.clone(),
+            self.state.flights(),
             origins,
         )
     }

@@ -19,6 +19,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::transfer::Transfer;
 use super::{LayerBlob, Origin, PullError};
 use crate::progress::{Progress, StepId};
+use crate::state_dir::Flights;
 
 /// Layers that are fetched at the same time.
 const PARALLEL: usize = 6;
@@ -79,6 +80,7 @@ impl ImportedLayers {
         content: ContentStore,
         stacks: Stacks,
         progress: Progress,
+        flights: Flights,
         origins: Vec<Origin>,
     ) -> Self {
         Self {
@@ -87,6 +89,7 @@ impl ImportedLayers {
                 content,
                 stacks,
                 progress,
+                flights,
             },
             origins,
             permits: Semaphore::new(PARALLEL),
@@ -113,9 +116,9 @@ impl ImportedLayers {
             Arc::clone(unpacked.entry(name.clone()).or_default())
         };
         let made = cell.get_or_try_init(|| async {
-            if self.transfer.stacks.store().stat(&name)?.is_some() {
+            let Some(_flight) = self.transfer.enter(&name).await? else {
                 return Ok(());
-            }
+            };
             let _permit = self.permits.acquire().await.map_err(|_| PullError::Lost)?;
             let alone = self.transfer.unpack_alone(&layer.origin, &layer.blob, step).await?;
             if alone.leans {

@@ -20,6 +20,7 @@ use super::layout::LayoutError;
 use super::resolve::BaseImages;
 use super::transfer::unpack_checked;
 use crate::progress::StepId;
+use crate::state_dir::StateDirError;
 
 /// Layers of one image that are fetched at the same time.
 const PARALLEL: usize = 6;
@@ -42,6 +43,9 @@ pub enum PullError {
     /// The store refused.
     #[error(transparent)]
     Content(#[from] ContentError),
+    /// The state directory refused.
+    #[error(transparent)]
+    State(#[from] StateDirError),
     /// A blob could not be written to the store while it came in.
     #[error("cannot keep a blob")]
     Keep(#[source] io::Error),
@@ -128,9 +132,9 @@ impl BaseImages {
         let alone = base.layers.iter().enumerate().map(|(position, layer)| {
             let permits = &permits;
             async move {
-                if self.transfer.stacks.store().stat(&layer.snapshot)?.is_some() {
+                let Some(_flight) = self.transfer.enter(&layer.snapshot).await? else {
                     return Ok::<_, PullError>(None);
-                }
+                };
                 let _permit = permits.acquire().await.map_err(|_| PullError::Lost)?;
                 let alone = self.transfer.unpack_alone(from, &layer.blob(), step).await?;
                 // The lowest layer has nothing to lean on; others wait for theirs.

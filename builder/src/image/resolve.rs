@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use super::transfer::Transfer;
 use super::{BaseImage, LayoutImage, PullError};
 use crate::progress::Progress;
-use crate::state_dir::Tags;
+use crate::state_dir::{Flights, Tags};
 
 /// The longest manifest or config that is read back from the store, in bytes.
 pub(super) const MAX_DOCUMENT: u64 = 8 << 20;
@@ -61,6 +61,7 @@ impl BaseImages {
         content: ContentStore,
         stacks: Stacks,
         progress: Progress,
+        flights: Flights,
         records: PathBuf,
         local: Option<Tags>,
     ) -> Self {
@@ -70,6 +71,7 @@ impl BaseImages {
                 content,
                 stacks,
                 progress,
+                flights,
             },
             records,
             local,

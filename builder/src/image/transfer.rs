@@ -13,12 +13,13 @@ use registry::compress::decoder;
 use registry::content::{ContentStore, DigestReader, Ingest};
 use registry::oci::{Descriptor, DiffId, Reference};
 use snapshotter::layer::{Limits, UnpackMode, unpack};
-use snapshotter::{ActiveSnapshot, Root, Stacks};
+use snapshotter::{ActiveSnapshot, Root, SnapshotName, Stacks};
 use tokio::sync::mpsc;
 
 use super::layout::{LayoutError, blob_path};
 use super::{LayerBlob, Origin, PullError};
 use crate::progress::{Progress, StepId};
+use crate::state_dir::{Flight, Flights};
 
 /// Pieces of a blob between the network and the thread that unpacks it.
 const QUEUE: usize = 16;
@@ -30,6 +31,8 @@ pub(super) struct Transfer {
     pub(super) content: ContentStore,
     pub(super) stacks: Stacks,
     pub(super) progress: Progress,
+    /// What keeps other processes from fetching the same layer.
+    pub(super) flights: Flights,
 }
 
 /// A layer that has been unpacked on its own.
@@ -56,6 +59,16 @@ impl Transfer {
         };
         kept.commit(Some(blob.digest))?;
         Ok(())
+    }
+
+    /// Waits until no other process makes a snapshot, and returns the right to make it; `None` if it is there.
+    pub(super) async fn enter(&self, snapshot: &SnapshotName) -> Result<Option<Flight>, PullError> {
+        let is_there = || Ok::<_, PullError>(self.stacks.store().stat(snapshot)?.is_some());
+        if is_there()? {
+            return Ok(None);
+        }
+        let flight = self.flights.enter(snapshot.as_str()).await?;
+        Ok((!is_there()?).then_some(flight))
     }
 
     /// Unpacks one layer into a directory of its own, fetching its blob on the way if the store lacks it.

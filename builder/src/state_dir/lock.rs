@@ -3,6 +3,7 @@
 //! `flock` belongs to the open file, so it ends with the process, whatever ends that.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -55,4 +56,18 @@ fn lock(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateDir
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(StateDirError::io("lock", path)(error.into())),
     }
+}
+
+/// Locks an open file or directory for us alone; returns whether it is ours now and still has a name.
+///
+/// Who makes a name and then locks it may find that somebody took it for abandoned in between, and removed it: then
+/// what is locked is nothing any more.
+pub(super) fn lock_named(file: &File, path: &Path) -> Result<bool, StateDirError> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(false),
+        Err(error) => return Err(StateDirError::io("lock", path)(error.into())),
+    }
+    let metadata = file.metadata().map_err(StateDirError::io("stat", path))?;
+    Ok(metadata.nlink() > 0)
 }

@@ -13,7 +13,8 @@
 //!     remotes/              http-<hash>.json: validators of a web file; git-<hash>/: objects of a repository
 //!     tags/                <registry>/<repository>/:<tag>: descriptors of images that have a name
 //!     mounts/              <id>: what `RUN --mount=type=cache` keeps
-//!     run/                 <process>: scratch space, locked for as long as its process lives
+//!     run/                 <process>: scratch space, locked for as long as its process lives; flight-<work>: locked
+//!                          by the process that does it
 //!     log/                 <build-id>: logs of builds
 //!     lock                 locked shared by a build, exclusively by a prune
 //!   v1-emulated/           the same, where one user owns every file and owners are noted beside them
@@ -24,6 +25,7 @@
 //! the way: a reader treats what a power cut has damaged as absent.
 
 mod error;
+mod flight;
 mod lock;
 mod prune;
 mod scratch;
@@ -39,6 +41,7 @@ use registry::content::ContentStore;
 use snapshotter::{Ownership, SnapshotStore};
 
 pub use error::StateDirError;
+pub use flight::{Flight, Flights};
 pub use lock::{BuildLock, PruneLock};
 pub use prune::PrunePolicy;
 pub use scratch::Scratch;
@@ -140,6 +143,11 @@ impl StateDir {
     /// Makes scratch space for this process.
     pub fn scratch(&self) -> Result<Scratch, StateDirError> {
         Scratch::create(&self.path(Class::Scratch))
+    }
+
+    /// Returns who does what of all processes, so that none does it twice.
+    pub fn flights(&self) -> Flights {
+        Flights::new(self.path(Class::Scratch))
     }
 
     /// Deletes what processes that died have left behind; done at the start of every build.

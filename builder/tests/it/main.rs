@@ -15,3 +15,4 @@ mod outputs;
 mod policy;
 mod remote;
 mod shared_cache;
+mod store;

@@ -1,0 +1,3 @@
+//! The store as several processes use it: work that is shared, content that is collected, damage that is found.
+
+mod flights;
