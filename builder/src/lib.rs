@@ -35,5 +35,6 @@ pub mod ops;
 pub mod export;
 pub mod remote_cache;
 pub mod attest;
+pub mod collect;
 pub mod build;
 pub mod cli;

@@ -101,7 +101,7 @@ pub async fn plan(
     let contexts = contexts(&request, &services, &graph)?;
     let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
-        state: services.state.clone(),
+        lease: Arc::clone(&services.lease),
         stacks: services.stacks.clone(),
         images: Arc::clone(&images),
         imports: Arc::clone(&imports),

@@ -21,7 +21,7 @@ mod conformance;
 #[cfg(test)]
 mod tests;
 
-pub use local::LocalCache;
+pub use local::{Inspected, LocalCache, inspect};
 pub use memory::MemoryCache;
 pub use record::{Lineage, Reading, Record};
 pub use source::RecordSource;

@@ -17,6 +17,7 @@ mod digest_writer;
 mod error;
 mod hashing;
 mod ingest;
+mod keeper;
 mod store;
 mod verify_reader;
 
@@ -24,6 +25,7 @@ pub use digest_reader::DigestReader;
 pub use digest_writer::{DigestWriter, Measured};
 pub use error::ContentError;
 pub use ingest::Ingest;
+pub use keeper::Keeper;
 pub use store::{BlobInfo, ContentStore};
 pub use verify_reader::VerifyReader;
 

@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{ContentError, Ingest, VerifyReader};
+use super::{ContentError, Ingest, Keeper, VerifyReader};
 use crate::oci::{Descriptor, Digest};
 
 /// A directory of blobs; a clone is the same directory.
@@ -13,6 +14,7 @@ use crate::oci::{Descriptor, Digest};
 pub struct ContentStore {
     blobs: PathBuf,
     scratch: PathBuf,
+    keeper: Option<Arc<dyn Keeper>>,
 }
 
 /// A blob as [`ContentStore::walk`] finds it.
@@ -38,11 +40,21 @@ impl ContentStore {
         let store = Self {
             blobs: dir.join("sha256"),
             scratch: scratch.to_owned(),
+            keeper: None,
         };
         for dir in [&store.blobs, &store.scratch] {
             fs::create_dir_all(dir).map_err(ContentError::io("create", dir))?;
         }
         Ok(store)
+    }
+
+    /// Uses the store on behalf of somebody.
+    #[must_use]
+    pub fn kept_by(self, keeper: Arc<dyn Keeper>) -> Self {
+        Self {
+            keeper: Some(keeper),
+            ..self
+        }
     }
 
     /// Returns where a blob is, or would be.
@@ -54,6 +66,7 @@ impl ContentStore {
     /// Returns the size in bytes of a blob, `None` if it is not there.
     pub fn size(&self, digest: Digest) -> Result<Option<u64>, ContentError> {
         let path = self.blob_path(digest);
+        self.keep(digest)?;
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
             Ok(_) => Ok(None),
@@ -145,8 +158,24 @@ impl ContentStore {
         &self.scratch
     }
 
+    /// Tells the keeper that a blob is wanted.
+    pub(super) fn keep(&self, digest: Digest) -> Result<(), ContentError> {
+        match &self.keeper {
+            Some(keeper) => keeper
+                .keep(digest)
+                .map_err(ContentError::io("keep", self.blob_path(digest))),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns on whose behalf the store is used.
+    pub(super) fn keeper(&self) -> Option<&dyn Keeper> {
+        self.keeper.as_deref()
+    }
+
     fn open_file(&self, digest: Digest) -> Result<File, ContentError> {
         let path = self.blob_path(digest);
+        self.keep(digest)?;
         File::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ContentError::Missing(digest),
             _ => ContentError::io("open", path)(error),

@@ -19,17 +19,21 @@ mod refs;
 pub use origin::CheckedOut;
 
 use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use registry::oci::Digest;
 use rustix::fs::{FlockOperation, flock};
+use snapshotter::Root;
 
 use super::http::host_of;
 use super::{FetchError, Fetched, Fetcher, Revision, blocking, snapshot_name};
 use crate::op::key::Define as _;
 use crate::op::{GitOp, Op};
 use crate::remote::{GitAddress, is_commit};
+use crate::state_dir::Class;
 use command::Git;
 use refs::Found;
 
@@ -90,9 +94,11 @@ impl Fetcher {
 
     async fn lock_repository(&self, address: &GitAddress) -> Result<Repository, FetchError> {
         let name = format!("git-{}", Digest::of(address.url.as_bytes()).hex());
-        let directory = self.memory.join(name);
+        let (directory, lease) = (self.memory.join(&name), Arc::clone(&self.lease));
         blocking(move || {
-            fs::create_dir_all(&directory).map_err(FetchError::io("create", &directory))?;
+            // What git has half of it does not fetch again.
+            let held = lease.hold_directory(Class::Remotes, &name, empty);
+            held.map_err(FetchError::io("create", &directory))?;
             // Nobody but us has business in there, whatever the umask was.
             fs::set_permissions(&directory, Permissions::from_mode(0o700))
                 .map_err(FetchError::io("change the mode of", &directory))?;
@@ -131,6 +137,18 @@ async fn resolve(git: &Git, address: &GitAddress) -> Result<Found, FetchError> {
     refs::choose(reference, &listed).ok_or_else(|| FetchError::NoRef {
         reference: reference.to_owned(),
     })
+}
+
+/// Removes a repository, all but its stamp.
+fn empty(repository: &Path) -> io::Result<()> {
+    let root = Root::open(repository).map_err(|error| error.source)?;
+    for entry in fs::read_dir(repository)? {
+        let name = entry?.file_name();
+        if name != "stamp" {
+            root.remove_tree(Path::new(&name)).map_err(|error| error.source)?;
+        }
+    }
+    Ok(())
 }
 
 /// The objects of one repository, bare, locked against other builds.

@@ -1,3 +1,4 @@
 //! The store as several processes use it: work that is shared, content that is collected, damage that is found.
 
+mod collection;
 mod flights;
