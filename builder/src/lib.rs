@@ -36,5 +36,6 @@ pub mod export;
 pub mod remote_cache;
 pub mod attest;
 pub mod collect;
+pub mod verify;
 pub mod build;
 pub mod cli;

@@ -110,6 +110,11 @@ impl SnapshotStore {
         Ok(stat.map(|stat| SnapshotInfo { modified: stat.mtime }))
     }
 
+    /// Returns the stamp of a committed snapshot, if it has one.
+    pub fn stamp(&self, name: &SnapshotName) -> Result<Option<String>, FsError> {
+        stamp::of(&self.root, Path::new(name.as_str()))
+    }
+
     /// Returns where the files of a snapshot are once it is committed.
     pub fn fs_dir(&self, name: &SnapshotName) -> PathBuf {
         self.path.join(name.as_str()).join("fs")

@@ -11,7 +11,7 @@ use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
-use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin};
+use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin, Transfer};
 use crate::progress::Progress;
 use crate::rung::Sandbox;
 use crate::secrets::Secrets;
@@ -103,27 +103,23 @@ impl Services {
 
     pub(super) fn images(&self, request: &BuildRequest, progress: &Progress) -> Result<BaseImages, BuildError> {
         let local = (!request.pull).then(|| self.state.tags());
-        Ok(BaseImages::new(
-            self.client.clone(),
-            self.content.clone(),
-            self.stacks.clone(),
-            progress.clone(),
-            self.state.flights(),
-            self.state.path(Class::Images),
-            local,
-        )
-        .with_layouts(request.layouts.iter().cloned()))
+        let (notes, scratch) = (self.state.path(Class::Images), self.scratch.path().to_owned());
+        Ok(BaseImages::new(self.transfer(progress), notes, scratch, local)
+            .with_layouts(request.layouts.iter().cloned()))
     }
 
     pub(super) fn imports(&self, progress: &Progress, origins: Vec<Origin>) -> ImportedLayers {
-        ImportedLayers::new(
-            self.client.clone(),
-            self.content.clone(),
-            self.stacks.clone(),
-            progress.clone(),
-            self.state.flights(),
-            origins,
-        )
+        ImportedLayers::new(self.transfer(progress), origins)
+    }
+
+    fn transfer(&self, progress: &Progress) -> Transfer {
+        Transfer {
+            client: self.client.clone(),
+            content: self.content.clone(),
+            stacks: self.stacks.clone(),
+            progress: progress.clone(),
+            flights: self.state.flights(),
+        }
     }
 
     /// Makes what fetches sources on the network, with credentials out of `secrets`.
@@ -145,6 +141,7 @@ impl Services {
             self.content.clone(),
             Arc::clone(&self.snapshots),
             self.state.path(Class::Layers),
+            self.scratch.path().to_owned(),
             threads,
         )
     }

@@ -3,13 +3,13 @@
 //! ```text
 //! index/
 //!   3f/                          first two hex digits of the key
-//!     3f09…c2                    one frame (`frame.rs`): a record, or a link to one
+//!     3f09…c2                    one frame (`state_dir/frame.rs`): a record, or a link to one
 //! ```
 //!
 //! A file is written under the process's own scratch directory and renamed into place, so a reader sees a
-//! whole file or none; one that is torn all the same (the machine lost power), or that is not ours, is deleted
-//! and counts as a miss. Nothing is synced here. Each file names the boot in which it was written: after
-//! another boot, that its rename survived does not prove that the content it names did.
+//! whole file or none; one that is damaged all the same, or that is not ours, is deleted and counts as a miss. Whether
+//! the content that a record names is whole is for who loads it: blobs prove themselves by their digests, snapshots by
+//! their stamps.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CacheError, CacheStore, Record, frame};
+use super::{CacheError, CacheStore, Record};
 use crate::op::key::CacheKey;
+use crate::state_dir::frame;
 
 /// How many links may lie between a key and its record; more is a loop made by two processes at once.
 const MOST_LINKS: usize = 8;

@@ -10,7 +10,6 @@
 //!
 //! What other machines have made comes through a [`RecordSource`].
 
-mod frame;
 mod local;
 mod memory;
 mod record;

@@ -13,7 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::rung::Rung;
 
 pub use cache::{CacheArgs, CacheCommand, CachePruneArgs};
-pub use store::{BoundsArgs, PruneArgs};
+pub use store::{BoundsArgs, PruneArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -81,6 +81,8 @@ pub enum Command {
     Du(FormatArgs),
     /// Remove what the store need not keep
     Prune(PruneArgs),
+    /// Look for damage in the store: exits 8 if there is any
+    Verify(VerifyArgs),
     /// List or remove what a cache holds that machines share
     #[command(subcommand)]
     Cache(CacheCommand),

@@ -127,7 +127,7 @@ fn classes(name: &str) -> Option<Vec<Class>> {
 }
 
 /// Opens the store with real owners and the one with emulated ones, as far as they are there.
-fn existing(root: &Path) -> Result<Vec<StateDir>, Failure> {
+pub(super) fn existing(root: &Path) -> Result<Vec<StateDir>, Failure> {
     let open = |ownership| StateDir::open_existing(root, ownership).map_err(state_failure);
     let both = [open(Ownership::Real)?, open(Ownership::Emulated)?];
     Ok(both.into_iter().flatten().collect())

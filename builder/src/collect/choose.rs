@@ -39,6 +39,14 @@ impl Space {
     }
 }
 
+impl FromIterator<usize> for Choice {
+    fn from_iter<I: IntoIterator<Item = usize>>(items: I) -> Self {
+        let mut choice = Self::default();
+        items.into_iter().for_each(|index| choice.push(index));
+        choice
+    }
+}
+
 impl Choice {
     fn push(&mut self, index: usize) {
         if self.set.insert(index) {

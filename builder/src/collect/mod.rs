@@ -24,6 +24,7 @@ mod sizes;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use snapshotter::Usage;
@@ -152,10 +153,21 @@ pub fn prune(state: &StateDir, policy: &Policy) -> Result<Collected, StateDirErr
         .contains(&Class::Scratch)
         .then(|| reclaim(state))
         .transpose()?;
+    let mut sweeper = wait_for_sweeper(state)?;
+    let mut collected = Collection::new(state, policy, None)?.remove(&mut sweeper)?;
+    sweeper.delete(None)?;
+    if let Some(reclaimed) = reclaimed.filter(|reclaimed| reclaimed.inodes > 0) {
+        collected.freed.insert(Class::Scratch, reclaimed);
+    }
+    Ok(collected)
+}
+
+/// Returns the right to remove things as soon as nobody else has it.
+fn wait_for_sweeper(state: &StateDir) -> Result<Sweeper, StateDirError> {
     let patience = Instant::now() + 2 * SLICE;
-    let mut sweeper = loop {
+    loop {
         match state.sweeper()? {
-            Some(sweeper) => break sweeper,
+            Some(sweeper) => return Ok(sweeper),
             None if Instant::now() < patience => std::thread::sleep(Duration::from_millis(20)),
             None => {
                 return Err(StateDirError::InUse {
@@ -163,13 +175,25 @@ pub fn prune(state: &StateDir, policy: &Policy) -> Result<Collected, StateDirErr
                 });
             }
         }
-    };
-    let mut collected = Collection::new(state, policy, None)?.remove(&mut sweeper)?;
-    sweeper.delete(None)?;
-    if let Some(reclaimed) = reclaimed.filter(|reclaimed| reclaimed.inodes > 0) {
-        collected.freed.insert(Class::Scratch, reclaimed);
     }
-    Ok(collected)
+}
+
+/// Removes some things, given by their paths in the layout, and whatever names them; returns how many of them are gone. What
+/// a running build relies on stays.
+///
+/// # Errors
+/// If another process removes things for too long, or something cannot be removed.
+pub fn evict(state: &StateDir, paths: &BTreeSet<PathBuf>) -> Result<usize, StateDirError> {
+    let mut sweeper = wait_for_sweeper(state)?;
+    let mut collection = Collection::scan(state, None)?;
+    let chosen = (0..collection.items.len()).filter(|index| paths.contains(&collection.items[*index].path));
+    let choice: Choice = chosen.collect();
+    collection.choose(choice)?;
+    let before = paths.iter().filter(|path| state.layout().join(path).exists()).count();
+    collection.remove(&mut sweeper)?;
+    sweeper.delete(None)?;
+    let after = paths.iter().filter(|path| state.layout().join(path).exists()).count();
+    Ok(before - after)
 }
 
 /// Deletes what dead processes have left, and returns what that took.
@@ -198,6 +222,7 @@ pub fn dry_run(state: &StateDir, policy: &Policy) -> Result<Collected, StateDirE
 /// A collection that is decided and not yet carried out.
 struct Collection<'a> {
     state: &'a StateDir,
+    began: SystemTime,
     items: Vec<Item>,
     sizes: Sizes,
     choice: Choice,
@@ -206,26 +231,40 @@ struct Collection<'a> {
 }
 
 impl<'a> Collection<'a> {
-    fn new(state: &'a StateDir, policy: &Policy, until: Option<Instant>) -> Result<Self, StateDirError> {
+    /// Scans, and chooses nothing yet.
+    fn scan(state: &'a StateDir, until: Option<Instant>) -> Result<Self, StateDirError> {
         let began = SystemTime::now();
         let mut sizes = Sizes::load(state);
-        let items = item::scan(state, &mut sizes, until)?;
+        Ok(Self {
+            state,
+            began,
+            items: item::scan(state, &mut sizes, until)?,
+            sizes,
+            choice: Choice::default(),
+            names: Vec::new(),
+        })
+    }
+
+    /// Scans, and chooses what a policy says.
+    fn new(state: &'a StateDir, policy: &Policy, until: Option<Instant>) -> Result<Self, StateDirError> {
+        let mut collection = Self::scan(state, until)?;
         let kept = match policy.classes.contains(&Class::Tags) && policy.bounds.is_unbounded() {
             true => BTreeSet::new(),
             false => names::tagged(state)?,
         };
-        let choice = choose::choose(&items, &kept, policy, &Space::of(state)?, began);
-        let names = match choice.is_empty() {
-            true => Vec::new(),
-            false => Names::read(state, &items)?.of(&items, &choice, began),
-        };
-        Ok(Self {
-            state,
-            items,
-            sizes,
-            choice,
-            names,
-        })
+        let space = Space::of(state)?;
+        let choice = choose::choose(&collection.items, &kept, policy, &space, collection.began);
+        collection.choose(choice)?;
+        Ok(collection)
+    }
+
+    /// Chooses some items, and all names of them.
+    fn choose(&mut self, choice: Choice) -> Result<(), StateDirError> {
+        if !choice.is_empty() {
+            self.names = Names::read(self.state, &self.items)?.of(&self.items, &choice, self.began);
+        }
+        self.choice = choice;
+        Ok(())
     }
 
     fn chosen(&self) -> impl Iterator<Item = &Item> {
@@ -248,7 +287,7 @@ impl<'a> Collection<'a> {
         for index in gone {
             self.sizes.forget(&self.items[index].path);
         }
-        self.sizes.save(self.state, collected.left);
+        self.sizes.save(self.state, sweeper.scratch(), collected.left);
         Ok(collected)
     }
 

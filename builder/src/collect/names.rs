@@ -1,18 +1,19 @@
 //! What names what: a record that names what has to go, goes before it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use registry::content::ContentStore;
 use registry::oci::{Descriptor, Digest, Index, Manifest};
+use serde::de::DeserializeOwned;
 
 use super::choose::Choice;
 use super::item::Item;
 use crate::cache::{self, Inspected};
 use crate::image::LayerBlob;
 use crate::ops::Stored;
+use crate::state_dir::note::{self, Found};
 use crate::state_dir::{Class, StateDir, StateDirError};
 
 /// The largest manifest that is looked into, in bytes; registries refuse larger ones than 4 MiB.
@@ -36,12 +37,16 @@ enum Named {
 impl Names {
     /// Reads all records and notes.
     pub(super) fn read(state: &StateDir, items: &[Item]) -> Result<Self, StateDirError> {
+        let scratch = state.scratch()?;
+        let blobs = state.blobs(&scratch)?;
         let names = items.iter().enumerate().filter_map(|(index, item)| {
             let path = state.layout().join(&item.path);
             let named = match item.class {
                 Class::Records => named_by_record(&path)?,
-                Class::Layers => named_by_note(&path, |note: LayerBlob| note.descriptor.digest)?,
-                Class::Images => named_by_note(&path, |note: Descriptor| note.digest)?,
+                Class::Layers => named_by_note(&path, |note: LayerBlob| [note.descriptor.digest])?,
+                Class::Images => named_by_note(&path, |note: Descriptor| [note.digest])?,
+                // Layers may be elsewhere.
+                Class::Tags => named_by_note(&path, |image| documents(&blobs, image))?,
                 _ => return None,
             };
             Some((index, named))
@@ -103,12 +108,44 @@ fn named_by_record(path: &Path) -> Option<Named> {
     })
 }
 
-fn named_by_note<T: serde::de::DeserializeOwned>(path: &Path, blob: impl Fn(T) -> Digest) -> Option<Named> {
-    let bytes = fs::read(path).ok()?;
-    Some(match serde_json::from_slice(&bytes) {
-        Ok(note) => Named::Content(vec![blob_path(blob(note))]),
-        Err(_) => Named::Damaged,
+fn named_by_note<T: DeserializeOwned, D: IntoIterator<Item = Digest>>(
+    path: &Path,
+    blobs: impl Fn(T) -> D,
+) -> Option<Named> {
+    Some(match note::inspect(path) {
+        Found::Whole(note) => Named::Content(blobs(note).into_iter().map(blob_path).collect()),
+        Found::Damaged => Named::Damaged,
+        Found::Nothing => return None,
     })
+}
+
+/// Returns the index, manifests and configs of an image, as far as they can be read.
+fn documents(blobs: &ContentStore, image: Descriptor) -> Vec<Digest> {
+    walk_image(blobs, image)
+        .into_iter()
+        .filter(|(_, is_layer)| !is_layer)
+        .map(|(digest, _)| digest)
+        .collect()
+}
+
+/// Returns the blobs of an image, and which of them are layers. What cannot be read names nothing.
+fn walk_image(blobs: &ContentStore, image: Descriptor) -> Vec<(Digest, bool)> {
+    let mut found = Vec::new();
+    let mut unread = vec![image];
+    while let Some(document) = unread.pop() {
+        found.push((document.digest, false));
+        let Ok(bytes) = blobs.read(document.digest, MANIFEST_LIMIT) else {
+            continue;
+        };
+        if document.media_type.is_index() {
+            let index = serde_json::from_slice::<Index>(&bytes);
+            unread.extend(index.into_iter().flat_map(|index| index.manifests));
+        } else if let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) {
+            found.push((manifest.config.digest, false));
+            found.extend(manifest.layers.iter().map(|layer| (layer.digest, true)));
+        }
+    }
+    found
 }
 
 fn snapshot_path(name: &str) -> PathBuf {
@@ -123,24 +160,8 @@ fn blob_path(digest: Digest) -> PathBuf {
 /// Returns the paths of the blobs of all images that have a tag.
 pub(super) fn tagged(state: &StateDir) -> Result<BTreeSet<PathBuf>, StateDirError> {
     let scratch = state.scratch()?;
-    let blobs: ContentStore = state.blobs(&scratch)?;
-    let mut kept = BTreeSet::new();
-    let mut images: Vec<Descriptor> = state.tags().list()?.into_iter().map(|(_, image)| image).collect();
-    while let Some(image) = images.pop() {
-        if !kept.insert(blob_path(image.digest)) {
-            continue;
-        }
-        // An image whose manifest is gone or damaged has nothing else worth keeping.
-        let Ok(bytes) = blobs.read(image.digest, MANIFEST_LIMIT) else {
-            continue;
-        };
-        if image.media_type.is_index() {
-            let index = serde_json::from_slice::<Index>(&bytes);
-            images.extend(index.into_iter().flat_map(|index| index.manifests));
-        } else if let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) {
-            kept.insert(blob_path(manifest.config.digest));
-            kept.extend(manifest.layers.iter().map(|layer| blob_path(layer.digest)));
-        }
-    }
-    Ok(kept)
+    let blobs = state.blobs(&scratch)?;
+    let images = state.tags().list()?.into_iter();
+    let kept = images.flat_map(|(_, image)| walk_image(&blobs, image));
+    Ok(kept.map(|(digest, _)| blob_path(digest)).collect())
 }

@@ -55,10 +55,10 @@ impl Sizes {
     }
 
     /// Remembers it. What cannot be written is measured again.
-    pub(super) fn save(&self, state: &StateDir, total: u64) {
+    pub(super) fn save(&self, state: &StateDir, scratch: &Path, total: u64) {
         let path = state.layout().join(FILE);
         let written = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(state.layout())?;
+            let mut file = tempfile::NamedTempFile::new_in(scratch)?;
             file.write_all(self.print(total).as_bytes())?;
             file.persist(&path)?;
             Ok(())

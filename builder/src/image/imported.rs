@@ -9,17 +9,15 @@ use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry::client::Client;
-use registry::content::{ContentError, ContentStore};
+use registry::content::ContentError;
 use registry::oci::Digest;
 use serde::{Deserialize, Serialize};
-use snapshotter::{SnapshotName, Stacks};
+use snapshotter::SnapshotName;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::transfer::Transfer;
 use super::{LayerBlob, Origin, PullError};
-use crate::progress::{Progress, StepId};
-use crate::state_dir::Flights;
+use crate::progress::StepId;
 
 /// Layers that are fetched at the same time.
 const PARALLEL: usize = 6;
@@ -74,23 +72,10 @@ impl ImportedLayer {
 }
 
 impl ImportedLayers {
-    /// Imports from `origins` into the two stores.
-    pub fn new(
-        client: Client,
-        content: ContentStore,
-        stacks: Stacks,
-        progress: Progress,
-        flights: Flights,
-        origins: Vec<Origin>,
-    ) -> Self {
+    /// Imports from `origins`.
+    pub fn new(transfer: Transfer, origins: Vec<Origin>) -> Self {
         Self {
-            transfer: Transfer {
-                client,
-                content,
-                stacks,
-                progress,
-                flights,
-            },
+            transfer,
             origins,
             permits: Semaphore::new(PARALLEL),
             unpacked: Mutex::default(),

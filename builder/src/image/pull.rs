@@ -18,7 +18,7 @@ use super::Origin;
 use super::base::{BaseError, BaseImage, BaseLayer};
 use super::layout::LayoutError;
 use super::resolve::BaseImages;
-use super::transfer::unpack_checked;
+use super::transfer::{blame, unpack_checked};
 use crate::progress::StepId;
 use crate::state_dir::StateDirError;
 
@@ -169,6 +169,7 @@ fn unpack_merged(content: &ContentStore, stacks: &Stacks, layers: &[BaseLayer]) 
     let below: Vec<SnapshotName> = below.iter().map(|layer| layer.snapshot.clone()).collect();
     let workspace = stacks.workspace(&below, Writes::NewFiles)?;
     let blob = content.open_blob(&layer.descriptor)?;
-    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob())?;
+    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob())
+        .map_err(|error| blame(content, layer.descriptor.digest, error))?;
     Ok(workspace.commit(&layer.snapshot)?)
 }

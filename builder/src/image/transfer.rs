@@ -11,7 +11,7 @@ use bytes::Bytes;
 use registry::client::{Client, ClientError};
 use registry::compress::decoder;
 use registry::content::{ContentStore, DigestReader, Ingest};
-use registry::oci::{Descriptor, DiffId, Reference};
+use registry::oci::{Descriptor, DiffId, Digest, Reference};
 use snapshotter::layer::{Limits, UnpackMode, unpack};
 use snapshotter::{ActiveSnapshot, Root, SnapshotName, Stacks};
 use tokio::sync::mpsc;
@@ -26,13 +26,17 @@ const QUEUE: usize = 16;
 
 /// What moving layers takes.
 #[derive(Clone)]
-pub(super) struct Transfer {
-    pub(super) client: Client,
-    pub(super) content: ContentStore,
-    pub(super) stacks: Stacks,
-    pub(super) progress: Progress,
+pub struct Transfer {
+    /// Asks registries.
+    pub client: Client,
+    /// Where blobs are kept.
+    pub content: ContentStore,
+    /// Where layers are unpacked.
+    pub stacks: Stacks,
+    /// Where to tell what is fetched.
+    pub progress: Progress,
     /// What keeps other processes from fetching the same layer.
-    pub(super) flights: Flights,
+    pub flights: Flights,
 }
 
 /// A layer that has been unpacked on its own.
@@ -86,7 +90,8 @@ impl Transfer {
                 let (content, snapshot, layer) = (self.content.clone(), self.stacks.store().prepare()?, layer.clone());
                 let stored = move || {
                     let blob = content.open_blob(&layer.descriptor)?;
-                    unpack_stream(blob, snapshot, &layer)
+                    let unpacked = unpack_stream(blob, snapshot, &layer);
+                    unpacked.map_err(|error| blame(&content, layer.descriptor.digest, error))
                 };
                 tokio::task::spawn_blocking(stored).await.map_err(|_| PullError::Lost)?
             }
@@ -163,6 +168,14 @@ impl Transfer {
             }
         };
         Ok(self.client.fetch_blob(from, blob, sink, &report).await?)
+    }
+}
+
+/// Returns why a blob of the store could not be unpacked: a damaged one shows in many ways before its digest is known.
+pub(super) fn blame(content: &ContentStore, blob: Digest, error: PullError) -> PullError {
+    match content.verify(blob) {
+        Err(damage) if damage.is_damage() => damage.into(),
+        _ => error,
     }
 }
 

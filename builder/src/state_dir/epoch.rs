@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Class, StateDir, StateDirError};
+use super::{Class, Scratch, StateDir, StateDirError};
 
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -33,11 +33,11 @@ pub struct Epoch {
 }
 
 impl StateDir {
-    /// Opens the epoch of a build.
-    pub(super) fn epoch(&self, build: &str) -> Epoch {
+    /// Opens the epoch of a process.
+    pub fn epoch_of(&self, scratch: &Scratch) -> Epoch {
         // A kernel without boot ids (none that is supported) makes all boots look alike.
         let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
-        Epoch::new(&self.layout, boot.trim(), build)
+        Epoch::new(&self.layout, boot.trim(), scratch.name())
     }
 }
 

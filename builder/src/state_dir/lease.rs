@@ -53,7 +53,7 @@ impl StateDir {
         let file = File::create_new(&path).map_err(StateDirError::io("create", &path))?;
         Ok(Lease {
             layout: self.layout.clone(),
-            epoch: self.epoch(scratch.name()),
+            epoch: self.epoch_of(scratch),
             began: SystemTime::now(),
             held: Mutex::new(Held {
                 names: HashSet::new(),

@@ -31,8 +31,10 @@
 mod epoch;
 mod error;
 mod flight;
+pub mod frame;
 mod lease;
 mod lock;
+pub mod note;
 mod scratch;
 mod sweep;
 mod tags;

@@ -126,6 +126,11 @@ impl Sweeper {
         Ok(removed)
     }
 
+    /// Returns a directory of the sweeper's own, on the same file system.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// Deletes what was removed, until it is time to stop; returns whether all of it is gone.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 //!
 //! What a killed process leaves in its scratch directory belongs to whoever owns that directory.
 
+mod damaged;
 mod digest_reader;
 mod digest_writer;
 mod error;

@@ -67,6 +67,11 @@ pub(super) fn discard_doubtful(root: &Root, path: &Path, keeper: &dyn Keeper) ->
     }
 }
 
+/// Returns the stamp of a snapshot.
+pub(super) fn of(root: &Root, path: &Path) -> Result<Option<String>, FsError> {
+    Ok(open(root, path)?.and_then(|directory| read(directory.as_fd())))
+}
+
 fn open(root: &Root, path: &Path) -> Result<Option<OwnedFd>, FsError> {
     match openat(root, path, DIR_FLAGS, Mode::empty()) {
         Ok(directory) => Ok(Some(directory)),

@@ -1,4 +1,4 @@
-//! The options that say how much the store may hold, and `croze prune`.
+//! The options that say how much the store may hold, `croze prune` and `croze verify`.
 
 use clap::Args;
 
@@ -38,6 +38,17 @@ pub struct PruneArgs {
     /// Stop when the store is within these.
     #[command(flatten)]
     pub bounds: BoundsArgs,
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `croze verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Remove what is wrong, so that the next build makes it again
+    #[arg(long)]
+    pub repair: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -33,7 +33,7 @@ use super::{FetchError, Fetched, Fetcher, Revision, blocking, snapshot_name};
 use crate::op::key::Define as _;
 use crate::op::{GitOp, Op};
 use crate::remote::{GitAddress, is_commit};
-use crate::state_dir::Class;
+use crate::state_dir::{Class, note};
 use command::Git;
 use refs::Found;
 
@@ -55,17 +55,17 @@ impl Fetcher {
             });
         }
         let identity = Digest::of(format!("git {} {}", Op::Git(op.clone()).operation(), found.commit).as_bytes());
-        let (snapshot, note) = (snapshot_name("git", identity)?, self.time_note(&found.commit));
+        let (snapshot, remembered) = (snapshot_name("git", identity)?, self.time_note(&found.commit));
         if !self.is_kept(&snapshot)? {
             let repository = self.lock_repository(address).await?;
             repository.fetch(&git, address, &found).await?;
             let time = repository.time_of(&git, &found.commit).await?;
-            fs::write(&note, time.to_string()).map_err(FetchError::io("write", &note))?;
+            note::write(&remembered, &self.scratch, &time).map_err(FetchError::io("write", &remembered))?;
             let active = self.snapshots.prepare()?;
             checkout::checkout(&git, &repository.directory, op, &found, time, &self.scratch, &active).await?;
             active.commit(&snapshot)?;
         }
-        let time = fs::read_to_string(&note).ok().and_then(|time| time.trim().parse().ok());
+        let time = note::read(&remembered);
         Ok(Fetched {
             identity,
             revision: Revision::Commit(found.commit),
