@@ -35,5 +35,7 @@ pub mod ops;
 pub mod export;
 pub mod remote_cache;
 pub mod attest;
+pub mod collect;
+pub mod verify;
 pub mod build;
 pub mod cli;

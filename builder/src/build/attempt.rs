@@ -50,6 +50,23 @@ impl Build {
         }
     }
 
+    /// Removes the blobs that were found damaged in this build; returns whether there were any.
+    pub(super) fn evict_damaged(&self) -> bool {
+        let content = &self.services.content;
+        let mut evicted = false;
+        for blob in content.take_damaged() {
+            // Not those that somebody only has a wrong idea of.
+            let is_damaged = content.verify(blob).is_err_and(|error| error.is_damage());
+            if is_damaged && matches!(content.remove(blob), Ok(true)) {
+                let warning = format!("blob `{blob}` of the store was damaged and is made or fetched again");
+                self.progress.warn(Diagnostic::warning(warning));
+                evicted = true;
+            }
+        }
+        content.take_damaged();
+        evicted
+    }
+
     /// Returns `SOURCE_DATE_EPOCH`.
     fn epoch(&self) -> Option<i64> {
         self.lowered.iter().find_map(|(_, lowered)| lowered.epoch)
@@ -79,7 +96,7 @@ impl Build {
     /// Keeps what was digested of contexts.
     fn remember_contexts(&self) {
         let contexts = self.problem.evaluator.contexts.values();
-        let remembered = contexts.map(|context| context.remembered.save());
+        let remembered = contexts.map(|context| context.remembered.save(self.services.scratch.path()));
         for error in remembered.filter_map(Result::err) {
             self.progress
                 .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));

@@ -101,7 +101,7 @@ pub async fn plan(
     let contexts = contexts(&request, &services, &graph)?;
     let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
-        state: services.state.clone(),
+        lease: Arc::clone(&services.lease),
         stacks: services.stacks.clone(),
         images: Arc::clone(&images),
         imports: Arc::clone(&imports),
@@ -130,6 +130,7 @@ pub async fn plan(
         evaluator: Arc::new(ops),
         cache: Arc::clone(&services.cache),
         elsewhere: (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>),
+        flights: Some(services.state.flights()),
         scope: request.dockerfile.name().to_owned(),
         build: services.build_id.clone(),
     };
@@ -166,8 +167,8 @@ impl Planned {
 
     /// Carries the plan out and brings the result where the request wants it.
     ///
-    /// What another machine made may turn out to be gone or damaged when it is needed; then the plan is made again
-    /// without it. What has run meanwhile is in the cache.
+    /// What another machine made may turn out to be gone or damaged when it is needed, and so may a blob of this one; then
+    /// the plan is made again without it. What has run meanwhile is in the cache.
     ///
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
@@ -180,12 +181,14 @@ impl Planned {
                 let warning = Diagnostic::consequence(&loss.to_string(), &*loss.source);
                 build.progress.warn(warning);
             }
-            match outcome {
-                Err(_) if !losses.is_empty() && !interrupt.cancel.is_cancelled() => {
-                    plan = build.plan(interrupt).await?
-                }
+            let error = match outcome {
+                Err(error) if !interrupt.cancel.is_cancelled() => error,
                 outcome => return outcome,
+            };
+            if losses.is_empty() && !build.evict_damaged() {
+                return Err(error);
             }
+            plan = build.plan(interrupt).await?;
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::graph::VertexId;
 use crate::image::LayerFormat;
 use crate::op::key::CacheKey;
 use crate::ops::Value;
-use crate::progress::{Progress, StepId};
+use crate::progress::{Progress, StepId, Stream};
 use crate::solver::{MissReason, Observer};
 
 /// Hears of vertices while a plan is executed.
@@ -40,6 +40,14 @@ impl Observer<Value> for BuildObserver {
     fn hit(&mut self, vertex: VertexId, _key: CacheKey) {
         if let Some(step) = self.step(vertex) {
             self.progress.cached(step);
+        }
+    }
+
+    fn waits(&mut self, vertex: VertexId) {
+        if let Some(step) = self.step(vertex) {
+            self.progress.started(step);
+            let notice = "waiting for another build, which is doing this step\n";
+            self.progress.log(step, Stream::Stderr, notice.as_bytes().into());
         }
     }
 

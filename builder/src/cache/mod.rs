@@ -10,7 +10,6 @@
 //!
 //! What other machines have made comes through a [`RecordSource`].
 
-mod frame;
 mod local;
 mod memory;
 mod record;
@@ -21,7 +20,7 @@ mod conformance;
 #[cfg(test)]
 mod tests;
 
-pub use local::LocalCache;
+pub use local::{Inspected, LocalCache, inspect};
 pub use memory::MemoryCache;
 pub use record::{Lineage, Reading, Record};
 pub use source::RecordSource;

@@ -1,6 +1,7 @@
 //! The command line as typed. What it means is decided in the command's own file.
 
 mod cache;
+mod store;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::rung::Rung;
 
 pub use cache::{CacheArgs, CacheCommand, CachePruneArgs};
+pub use store::{BoundsArgs, PruneArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -79,6 +81,8 @@ pub enum Command {
     Du(FormatArgs),
     /// Remove what the store need not keep
     Prune(PruneArgs),
+    /// Look for damage in the store: exits 8 if there is any
+    Verify(VerifyArgs),
     /// List or remove what a cache holds that machines share
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -230,6 +234,13 @@ pub struct BuildArgs {
     #[arg(long, help_heading = "Cache")]
     pub plan: bool,
 
+    /// What bounds the store at the end.
+    #[command(flatten)]
+    pub bounds: BoundsArgs,
+    /// Do not wait until the disk has the results: they are made again after a loss of power
+    #[arg(long, help_heading = "Store")]
+    pub no_sync: bool,
+
     /// Network of RUN steps that do not say `--network`
     #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
     pub network: NetworkArg,
@@ -350,20 +361,6 @@ pub enum ProgressArg {
     Quiet,
     /// BuildKit's SolveStatus, one JSON object a line.
     Rawjson,
-}
-
-/// `croze prune`.
-#[derive(Args, Debug)]
-pub struct PruneArgs {
-    /// Remove everything: snapshots, blobs, tags, cache mounts and logs
-    #[arg(short, long)]
-    pub all: bool,
-    /// Remove only what has not been used for this long (`36h`, `7d`)
-    #[arg(long, value_name = "AGE")]
-    pub older_than: Option<String>,
-    /// Output format
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
 }
 
 /// `croze login`.

@@ -23,6 +23,7 @@ mod sandbox;
 mod ssh;
 mod store;
 mod values;
+mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -91,6 +92,10 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         Command::Prune(args) => {
             sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::prune(&root()?, args)?)?;
+        }
+        Command::Verify(args) => {
+            sandbox::enter_for_store(&root()?, environment, &cli.global)?;
+            return verify::run(&root()?, args);
         }
         Command::Cache(command) => build::print(&block_on(caches::run(command, environment))?)?,
         Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,

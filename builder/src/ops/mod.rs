@@ -31,7 +31,7 @@ use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
 use crate::rung::Confinement;
 use crate::solver::{Evaluator, Made, Pinned, Work};
-use crate::state_dir::StateDir;
+use crate::state_dir::Lease;
 
 pub use crate::secrets::{SecretError, SecretSource, Secrets};
 pub use error::OpError;
@@ -40,8 +40,8 @@ pub use value::{Rootfs, StepLayer, Stored, Value};
 
 /// Performs the operations of one build.
 pub struct Ops {
-    /// Where everything is kept.
-    pub state: StateDir,
+    /// What the build relies on of what is kept.
+    pub lease: Arc<Lease>,
     /// Snapshots in it, and chains of them as trees.
     pub stacks: Stacks,
     /// Images that the build names.

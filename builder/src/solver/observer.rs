@@ -16,6 +16,9 @@ pub trait Observer<V>: Send {
     /// The vertex was found in the cache, or hides behind one that was.
     fn hit(&mut self, _vertex: VertexId, _key: CacheKey) {}
 
+    /// Another process makes the vertex's value; the vertex will be `hit` or `started` when that has ended.
+    fn waits(&mut self, _vertex: VertexId) {}
+
     /// The vertex begins to run, for this reason.
     fn started(&mut self, _vertex: VertexId, _reason: &MissReason) {}
 

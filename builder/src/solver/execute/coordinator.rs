@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::prepare::Draft;
 use super::save::Unsaved;
 use super::tasks::{Report, Tasks};
+use super::turn::Turn;
 use super::{Limits, Solution, Solved, VertexKeys};
 use crate::cache::Record;
 use crate::graph::{Vertex, VertexId};
@@ -103,7 +104,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     }
 
     pub(super) async fn execute(mut self) -> Result<Solution<E::Value>, Failure<E::Error>> {
-        self.begin();
+        self.settle_plan();
         self.proceed();
         self.save();
         // The tasks hear of a cancellation themselves and end.
@@ -119,7 +120,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     }
 
     /// Settles what the plan has already, and finds out who waits for whom.
-    fn begin(&mut self) {
+    fn settle_plan(&mut self) {
         for adoption in std::mem::take(&mut self.adoptions) {
             self.adopt(adoption);
         }
@@ -169,14 +170,20 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         }
         let jobs = self.limits.jobs.map_or(usize::MAX, NonZeroUsize::get);
         while self.failure.is_none()
-            && self.running.len() < jobs
+            && self.jobs_taken() < jobs
             && let Some((id, draft)) = self.queue.pop_first()
         {
-            self.start(id, draft);
+            self.begin(id, draft);
         }
     }
 
-    fn start(&mut self, id: VertexId, draft: Draft) {
+    fn jobs_taken(&self) -> usize {
+        let about_to_run = self.drafts.values().filter(|draft| !matches!(draft.turn, Turn::Ahead));
+        self.running.len() + about_to_run.count()
+    }
+
+    /// Runs a vertex whose turn has come.
+    pub(super) fn run(&mut self, id: VertexId, draft: Draft) {
         let vertex = self.vertex(id);
         let reason = self.reason(vertex, &draft);
         self.observer.started(id, &reason);
@@ -224,6 +231,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
                 self.fail(failure);
             }
             Report::Loaded(value) => self.loaded(id, value),
+            Report::Entered(flight) => self.entered(id, flight),
             Report::Answered(answer) => self.answered(id, answer.map(|record| *record)),
             Report::Read(Ok(contents)) => self.was_read(id, contents),
         }
@@ -242,7 +250,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
 
     /// Keeps what a vertex made, and lets those go on who wait for it.
     fn completed(&mut self, id: VertexId, made: Made<E::Value>) {
-        let Some((since, draft)) = self.running.remove(&id) else {
+        let Some((since, mut draft)) = self.running.remove(&id) else {
             return;
         };
         let vertex = self.vertex(id);
@@ -253,7 +261,8 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             lineage: self.known.lineage(vertex),
         };
         let aliases = draft.aliases(&self.places, vertex);
-        self.unsaved.push(Unsaved::Record(id, Box::new(record), aliases));
+        let turn = std::mem::take(&mut draft.turn);
+        self.unsaved.push(Unsaved::Record(id, Box::new(record), aliases, turn));
         self.turned_out(id, &draft);
         self.ran.insert(id);
         self.observer.completed(id, since.elapsed());

@@ -1,4 +1,4 @@
-//! The bytes of a record file.
+//! The bytes of a small file: a record or a note.
 //!
 //! ```text
 //! offset  bytes
@@ -12,7 +12,7 @@
 //! The checksum finds accidents (a power cut, a bad disk), not malice: who may write the state directory may
 //! write anything.
 
-/// Recognises record files.
+/// Recognises framed files.
 const MAGIC: &[u8; 8] = b"croze-rc";
 /// The format described above.
 const VERSION: u32 = 1;
@@ -22,12 +22,12 @@ const HEADER: usize = 16;
 const TRAILER: usize = 4;
 
 /// The largest payload in bytes that is written or read.
-pub(super) const LIMIT: usize = 1 << 20;
-/// The largest file in bytes that can be a record.
-pub(super) const FILE_LIMIT: usize = HEADER + LIMIT + TRAILER;
+pub const LIMIT: usize = 1 << 20;
+/// The largest file in bytes that is a frame.
+pub const FILE_LIMIT: usize = HEADER + LIMIT + TRAILER;
 
 /// Puts a payload of at most [`LIMIT`] bytes into a frame; `None` if it is larger.
-pub(super) fn encode(payload: &[u8]) -> Option<Vec<u8>> {
+pub fn encode(payload: &[u8]) -> Option<Vec<u8>> {
     let length = u32::try_from(payload.len()).ok()?;
     if payload.len() > LIMIT {
         return None;
@@ -42,7 +42,7 @@ pub(super) fn encode(payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Returns the payload of a whole and undamaged frame.
-pub(super) fn decode(bytes: &[u8]) -> Option<&[u8]> {
+pub fn decode(bytes: &[u8]) -> Option<&[u8]> {
     let (body, checksum) = bytes.split_last_chunk::<TRAILER>()?;
     let (magic, rest) = body.split_first_chunk::<8>()?;
     let (version, rest) = rest.split_first_chunk::<4>()?;
