@@ -18,7 +18,7 @@ use snapshotter::{Ownership, SpecialOwners};
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
 use crate::rung::{Confinement, ProcView, Rung};
-pub use occupation::Occupation;
+pub use occupation::{Occupation, Site};
 
 /// `PATH` of a process that has none; Docker's.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -33,7 +33,7 @@ pub struct Plan {
     pub processes: Processes,
     /// What the supervisor is told, if the step has one.
     pub supervised: Option<Supervised>,
-    /// What the monitor puts in the place of what lies in `/` before it forks the child, where nothing can be mounted.
+    /// The root file system that the monitor prepares before it forks the child, where nothing can be mounted.
     pub occupation: Option<Occupation>,
     /// The way from a bare child process to the program.
     pub steps: Vec<SetupStep>,
@@ -57,6 +57,8 @@ pub struct Supervised {
     pub special_owners: SpecialOwners,
     /// Where the step's changes go.
     pub upper: Option<PathBuf>,
+    /// The tree that the step changes its root to, if it does that.
+    pub root: Option<PathBuf>,
 }
 
 /// One step of the way from a bare child process to the program.
@@ -106,6 +108,8 @@ pub enum SetupStep {
     },
     /// Make the root file system the root, and the old root unreachable.
     Pivot,
+    /// Change the root to a directory of the host.
+    ChangeRoot(PathBuf),
     /// Name the UTS namespace.
     Hostname(String),
     /// Leave the session, take `/dev/null` for standard input, set the umask and sane limits.
@@ -119,6 +123,8 @@ pub enum SetupStep {
         /// From sending them signals.
         signals: bool,
     },
+    /// Give up gaining rights by running programs, which allows what follows to who may do nothing else.
+    NoNewPrivileges,
     /// Have every socket refused that leads out of this machine.
     NoSockets,
     /// Install Docker's seccomp profile.
@@ -189,10 +195,13 @@ pub enum Source {
 
 /// Compiles a process to steps. `scratch` is an empty directory of the host to mount on.
 ///
-/// A root file system that is a directory takes the place of the container's own; scratch then stays where it is.
+/// A root file system that is a directory is used as it is; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
-    if let (Rung::InPlace, Tree::Directory(tree)) = (confinement.rung, &process.rootfs) {
-        return occupation::plan(process, tree, scratch, confinement.rung.ownership());
+    let ownership = confinement.rung.ownership();
+    match (confinement.rung, &process.rootfs) {
+        (Rung::InPlace, Tree::Directory(tree)) => return occupation::plan(process, tree, scratch, ownership),
+        (Rung::Chroot, Tree::Directory(tree)) => return occupation::plan_chroot(process, tree, scratch, ownership),
+        _ => {}
     }
     let own_processes = confinement.proc == ProcView::New;
     Plan {
@@ -205,6 +214,7 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
             credentials: process.credentials.clone(),
             special_owners: process.special_owners.clone(),
             upper: upper(&process.rootfs),
+            root: None,
         }),
         occupation: None,
         steps: steps(process, scratch, confinement),

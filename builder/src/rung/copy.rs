@@ -6,12 +6,28 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::sys;
 
 /// How long a trial may keep croze waiting. A mount on a dead network file system can hang for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An error number, as it crosses from one process to the other.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Number(i32);
+
+impl Number {
+    pub(super) fn of(error: impl Into<io::Error>) -> Self {
+        Self(error.into().raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+impl From<Number> for io::Error {
+    fn from(number: Number) -> Self {
+        Self::from_raw_os_error(number.0)
+    }
+}
 
 /// A copy of this process, killed when it is dropped.
 ///

@@ -91,7 +91,12 @@ fn try_turn(turn: &Turn<'_>, tree: &Path, state_root: &Path) -> Result<(), Refus
 /// Prepares croze for running steps as what it is itself, beside itself: they are not to read its memory, and what they
 /// see as `/etc` is not to reach it.
 pub(super) fn settle() -> Result<(), Refusal> {
-    let closed = set_dumpable(false).map_err(io::Error::from);
-    closed.map_err(Refusal::trial("close croze's memory to steps"))?;
+    close_memory()?;
     sys::fix_host_lookup().map_err(Refusal::trial("fix how host names are looked up"))
+}
+
+/// Keeps steps that are what croze is from reading its memory.
+pub(super) fn close_memory() -> Result<(), Refusal> {
+    let closed = set_dumpable(false).map_err(io::Error::from);
+    closed.map_err(Refusal::trial("close croze's memory to steps"))
 }

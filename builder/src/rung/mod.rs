@@ -6,12 +6,14 @@
 //! | `userns` | all, below a user namespace for the whole build | a full map |
 //! | `userns-single` | the same | one; the others are shown by a supervisor and kept in the store |
 //! | `in-place` | none | those of croze's own user namespace |
+//! | `chroot` | none | croze's own; the others are shown by a supervisor and kept in the store |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
 //! plans from it.
 
 mod choose;
+mod chroot;
 mod copy;
 mod in_place;
 mod namespaces;
@@ -43,11 +45,20 @@ pub enum Rung {
     UsernsSingle,
     /// No namespaces and no mounts: root of a container moves a stage's files to `/`.
     InPlace,
+    /// No namespaces and no mounts: steps change their root to a tree, and a supervisor shows the rest of what they need
+    /// to see.
+    Chroot,
 }
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 4] = [Self::Direct, Self::Userns, Self::UsernsSingle, Self::InPlace];
+    pub const ALL: [Self; 5] = [
+        Self::Direct,
+        Self::Userns,
+        Self::UsernsSingle,
+        Self::InPlace,
+        Self::Chroot,
+    ];
 
     /// Returns its name, as `--sandbox` takes it.
     pub fn name(self) -> &'static str {
@@ -56,6 +67,7 @@ impl Rung {
             Self::Userns => "userns",
             Self::UsernsSingle => "userns-single",
             Self::InPlace => "in-place",
+            Self::Chroot => "chroot",
         }
     }
 
@@ -66,6 +78,7 @@ impl Rung {
             Self::Userns => "a user namespace with a full id map",
             Self::UsernsSingle => "a user namespace with one id, and a supervisor that shows the others",
             Self::InPlace => "no namespace: the image's files are moved to `/` for each step",
+            Self::Chroot => "no namespace: a changed root, and a supervisor that shows `/proc`, `/dev` and all users",
         }
     }
 
@@ -73,7 +86,7 @@ impl Rung {
     pub fn ownership(self) -> Ownership {
         match self {
             Self::Direct | Self::Userns | Self::InPlace => Ownership::Real,
-            Self::UsernsSingle => Ownership::Emulated,
+            Self::UsernsSingle | Self::Chroot => Ownership::Emulated,
         }
     }
 
@@ -81,7 +94,7 @@ impl Rung {
     pub fn stacking(self) -> Stacking {
         match self {
             Self::Direct | Self::Userns | Self::UsernsSingle => Stacking::Overlay,
-            Self::InPlace => Stacking::Flat,
+            Self::InPlace | Self::Chroot => Stacking::Flat,
         }
     }
 }

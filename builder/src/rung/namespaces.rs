@@ -29,7 +29,7 @@ use rustix::mount::{
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
-use super::copy::{Copy, Original};
+use super::copy::{Copy, Number, Original};
 use super::overlay::{self, Stackable};
 use super::trial::{Entry, Place, Refusal, Trial};
 use super::{Confinement, ProcView, Rung, StatePlace};
@@ -38,22 +38,6 @@ use crate::rootless::{self, Caller, EnterError};
 
 /// The number of Debian's `nobody` and `nogroup`.
 const NOBODY: u32 = 65534;
-
-/// An error number, as it crosses from one process to the other.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Number(i32);
-
-impl Number {
-    fn of(error: impl Into<io::Error>) -> Self {
-        Self(error.into().raw_os_error().unwrap_or(libc::EIO))
-    }
-}
-
-impl From<Number> for io::Error {
-    fn from(number: Number) -> Self {
-        Self::from_raw_os_error(number.0)
-    }
-}
 
 /// What works in the child's namespaces.
 #[derive(Debug, Serialize, Deserialize)]

@@ -47,8 +47,10 @@ pub(super) enum Entry {
     UserNamespace(OwnedFd),
     /// By making a mount namespace of its own, and no more.
     MountNamespace,
-    /// It is there.
+    /// It is there, and its root will be the steps'.
     Here,
+    /// It is there, and steps will have another root.
+    Beside,
 }
 
 /// One thing that a rung needs.
@@ -129,6 +131,27 @@ pub enum Refusal {
     /// What lies in `/` cannot be moved.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// The right to change the root is missing.
+    #[error("croze may not change its root")]
+    NoChroot {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// No supervisor can be had.
+    #[error("system calls cannot be supervised")]
+    NoSupervisor {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Owners cannot be kept beside files.
+    #[error("no extended attribute can be set in the state directory")]
+    NoAttributes {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
     /// The trying process itself failed.
     #[error("cannot {verb}")]
     Trial {
@@ -186,6 +209,18 @@ impl Refusal {
                 "croze's own image, or another one that holds nothing but the program, in one directory of `/`",
             )],
             Self::StateInTheWay { .. } => vec![Remedy::host("`CROZE_ROOT` below `/.croze` or on a volume")],
+            Self::NoChroot { .. } => vec![
+                Remedy::docker("`--user 0 --cap-add SYS_CHROOT`"),
+                Remedy::kubernetes(
+                    "`securityContext.runAsUser: 0`, and `SYS_CHROOT` in `securityContext.capabilities.add`",
+                ),
+            ],
+            Self::NoSupervisor { .. } => vec![Remedy::host(
+                "Linux 5.14 or later, with `CONFIG_SECCOMP_FILTER=y` and without another supervisor over croze",
+            )],
+            Self::NoAttributes { .. } => vec![Remedy::host(
+                "`CROZE_ROOT` on ext4, xfs, btrfs, or since Linux 6.6 on tmpfs",
+            )],
             Self::Swap(_) | Self::Trial { .. } => Vec::new(),
         }
     }

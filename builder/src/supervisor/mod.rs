@@ -12,7 +12,7 @@
 //! | `call` | who calls, with which arguments |
 //! | `credentials`, `state`, `starts` | whom processes take themselves for; how that is handed on, also to programs |
 //! | `attributes`, `specials`, `owners` | what files are taken for |
-//! | `find`, `walk`, `place` | which file a path means |
+//! | `find`, `walk`, `place`, `view` | which file a path means |
 //! | `permission` | who may do what |
 //! | `status` | what `/proc` tells of it |
 //! | `threads` | who does the work |
@@ -36,6 +36,7 @@ mod starts;
 mod state;
 mod status;
 mod threads;
+mod view;
 mod walk;
 
 use std::io;
@@ -51,6 +52,7 @@ pub use credentials::Credentials;
 pub use place::Ground;
 pub use specials::{Inode, Owner};
 pub use threads::Supervisor;
+pub use view::Finder;
 
 use crate::sys;
 
@@ -77,14 +79,15 @@ impl Step {
     }
 }
 
-/// Makes this process the first one of a supervised step, and returns what its supervisor listens on.
+/// Makes this process the first one of a supervised step, and returns what its supervisor listens on. Files that the
+/// finder is to find are asked for by calls that are stopped for no other reason.
 ///
 /// From then on this process and all its descendants wait for answers: whoever gets the listener must be there.
-pub fn submit() -> io::Result<OwnedFd> {
+pub fn submit(finder: Finder) -> io::Result<OwnedFd> {
     // The filter takes a privilege, or having given up all. Set-user-ID programs are none the worse for it: what they
     // give, the supervisor gives.
     set_no_new_privs(true)?;
     state::tag_first(rustix::process::getpid())?;
-    let program = filter::compile(calls::rows()).ok_or(io::ErrorKind::FileTooLarge)?;
+    let program = filter::compile(calls::rows(finder)).ok_or(io::ErrorKind::FileTooLarge)?;
     sys::install_listener(&program)
 }

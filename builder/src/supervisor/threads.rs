@@ -20,6 +20,7 @@ use super::call::{Call, Reply};
 use super::calls::{self, Handler};
 use super::place::{Ground, Place};
 use super::specials::{Inode, Owner};
+use super::view::Finder;
 use super::{Credentials, Step, owners};
 use crate::sys::{self, Notification, Response};
 
@@ -61,8 +62,8 @@ impl Supervisor {
         let (alarm, writer) = io::pipe()?;
         let crew = Arc::new(Crew {
             step: Step::new(listener, first),
+            handlers: handlers(ground.finder()),
             ground,
-            handlers: handlers(),
             size: AtomicUsize::new(0),
             limit: thread::available_parallelism().map_or(1, Into::into),
             threads: Mutex::default(),
@@ -148,9 +149,9 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Sorts the table by number.
-fn handlers() -> Vec<Option<Handler>> {
+fn handlers(finder: Finder) -> Vec<Option<Handler>> {
     let mut handlers = Vec::new();
-    for (number, _, handler) in calls::rows() {
+    for (number, _, handler) in calls::rows(finder) {
         let number = usize::try_from(*number).unwrap_or_default();
         if handlers.len() <= number {
             handlers.resize(number + 1, None);
@@ -235,7 +236,10 @@ impl Crew {
             .ok()
             .and_then(|number| self.handlers.get(number).copied().flatten());
         let outcome = match handler {
-            Some(handler) => Call::new(&self.step, place, notification).and_then(|call| handler(&call)),
+            Some(handler) => Call::new(&self.step, place, notification).and_then(|call| match handler(&call)? {
+                Reply::Continue => calls::perform(&call),
+                reply => Ok(reply),
+            }),
             None => Ok(Reply::Continue),
         };
         let response = match outcome {

@@ -27,7 +27,7 @@ pub use notification::{Notification, Response, add_descriptor, is_pending, recei
 pub use process::{duplicate_descriptor, limit_of, set_limit_of};
 pub use seccomp::{install_filter, install_listener};
 pub use signals::{interrupt, let_threads_be_interrupted, reset_signals};
-pub use stat::{KernelStat, KernelStatx};
+pub use stat::{KernelStat, KernelStatFs, KernelStatx};
 
 use std::io;
 

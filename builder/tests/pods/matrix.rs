@@ -64,6 +64,23 @@ const IN_PLACE: Cell = Cell {
     ..CELL
 };
 
+const CHROOT: Cell = Cell {
+    rung: Rung::Chroot,
+    differs: &[
+        ("name", "a pod's host name cannot be changed in it"),
+        (
+            "ssl-cert-snakeoil.pem",
+            "a link to a certificate is named by the host name",
+        ),
+        (
+            "f/plain",
+            "a file that two steps know by two names stays one: overlay breaks hard links",
+        ),
+        ("g/plain", "a copy of the same"),
+    ],
+    ..CELL
+};
+
 const NO_SETFCAP: [(&str, &str); 1] = [("packages", "CRI-O's pods may not set file capabilities")];
 
 /// Makes tests of cells.
@@ -90,6 +107,8 @@ matrix! {
     p1_rd16_in_place: IN_PLACE { pod: "P1-rd16" }
     p1c_in_place: IN_PLACE { pod: "P1c", lacks: &NO_SETFCAP }
     p6_in_place: IN_PLACE { pod: "P6" }
+    p1_chroot: CHROOT {}
+    p6_chroot: CHROOT { pod: "P6" }
     p6c_in_place: IN_PLACE { pod: "P6c", lacks: &NO_SETFCAP, root_on: RootOn::Disk }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{PipeWriter, Write};
 
 use nix::sched::CloneFlags;
+use nix::sys::prctl::set_dumpable;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
@@ -88,6 +89,7 @@ impl Setup {
                 masks::apply(self.api()?, &self.mounts[proc], &self.mounts[sys], &self.devices)
             }
             SetupStep::Pivot => root::pivot(self.root()?),
+            SetupStep::ChangeRoot(tree) => root::change(&tree),
             SetupStep::Hostname(name) => rustix::system::sethostname(name.as_bytes()).on("set the host name to", &name),
             SetupStep::Session => session::start(),
             SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
@@ -95,15 +97,15 @@ impl Setup {
                 session::close_off(sockets, signals);
                 Ok(())
             }
-            SetupStep::NoSockets => {
-                set_no_new_privs(true).on("give up gaining rights in", "the step")?;
-                seccomp::refuse_sockets()
-            }
+            SetupStep::NoNewPrivileges => set_no_new_privs(true).on("give up gaining rights in", "the step"),
+            SetupStep::NoSockets => seccomp::refuse_sockets(),
             SetupStep::Seccomp => seccomp::install(),
             SetupStep::Credentials(credentials, privileges) => identity::take_on(&credentials, privileges),
             SetupStep::Limits(limits) => limits.iter().try_for_each(session::limit_to),
             SetupStep::Supervise => {
                 identity::stay_root()?;
+                // The monitor may not be looked at, and neither could its copy be, by the supervisor least of all.
+                set_dumpable(true).on("open to the supervisor", "the step")?;
                 let supervisor = self.to_supervisor.take().ok_or(Errno::NOTCONN);
                 supervisor.on("find", "the supervisor")?.submit()
             }

@@ -97,24 +97,30 @@ impl Wanted {
         Ok(Self { target, what })
     }
 
-    /// Places it in the exchanged `/`. Owners are the kernel's or noted.
+    /// Places it in the step's tree, whose top is at `root`. Owners are the kernel's or noted.
     ///
     /// A volume of the container cannot be covered, but what is there may do.
-    pub(super) fn place(self, turn: &Turn<'_>, ownership: Ownership) -> Result<Option<Placed>, SetupError> {
+    pub(super) fn place(
+        self,
+        turn: &Turn<'_>,
+        root: &Path,
+        ownership: Ownership,
+    ) -> Result<Option<Placed>, SetupError> {
         let Self { target, what } = self;
-        let root = openat(
+        let top = openat(
             CWD,
-            "/",
+            root,
             OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )
-        .on("open", "/")?;
-        let location = locate(root.as_fd(), &target).on("find the mount point", &target)?;
+        .on("open", root)?;
+        let location = locate(top.as_fd(), &target).on("find the mount point", &target)?;
         what.fits(&location, &target)?;
-        let (path, missing) = (location.path(), location.missing.len());
+        let here = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        let (path, missing) = (here(&location.path()), location.missing.len());
         let directory = match path.parent() {
             Some(parent) if missing == 0 => parent.to_owned(),
-            Some(_) => location.existing.clone(),
+            Some(_) => here(&location.existing),
             None => return Err(SetupError::TargetIsRoot { target }),
         };
         let placement = |stay| Placement {

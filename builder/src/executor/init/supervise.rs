@@ -28,7 +28,7 @@ use super::identity;
 use crate::executor::plan::Supervised;
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::executor::wire;
-use crate::supervisor::{self, Credentials, Ground, Inode, Owner, Supervisor};
+use crate::supervisor::{self, Credentials, Finder, Ground, Inode, Owner, Supervisor};
 
 /// The owners of files that croze makes for a step, by device and inode.
 #[derive(Default, Serialize, Deserialize)]
@@ -46,6 +46,7 @@ impl InodeOwners {
 /// The step's end of the way to its supervisor.
 pub(super) struct ToSupervisor {
     socket: UnixStream,
+    finder: Finder,
     /// What the supervisor cannot find out by itself.
     pub(super) owners: InodeOwners,
 }
@@ -53,7 +54,7 @@ pub(super) struct ToSupervisor {
 impl ToSupervisor {
     /// Puts this process under supervision.
     pub(super) fn submit(self) -> Result<(), SetupError> {
-        let listener = supervisor::submit().on("put under supervision", "the step")?;
+        let listener = supervisor::submit(self.finder).on("put under supervision", "the step")?;
         self.send(&listener).on("send a listener to", "the supervisor")
     }
 
@@ -90,12 +91,20 @@ impl Supervision {
             return Ok(None);
         };
         let (ours, theirs) = UnixStream::pair()?;
+        let finder = match supervised.root {
+            None => Finder::Kernel,
+            Some(_) => Finder::Supervisor,
+        };
         let supervision = Self {
             supervised,
             state: State::Awaited(ours),
         };
-        let owners = InodeOwners::default();
-        Ok(Some((supervision, ToSupervisor { socket: theirs, owners })))
+        let to_supervisor = ToSupervisor {
+            socket: theirs,
+            finder,
+            owners: InodeOwners::default(),
+        };
+        Ok(Some((supervision, to_supervisor)))
     }
 
     /// Returns what becomes readable when [`go_on`](Self::go_on) has something to do.
@@ -129,6 +138,7 @@ impl Supervision {
         let Supervised {
             credentials,
             special_owners,
+            root,
             ..
         } = &self.supervised;
         let first = Credentials::new(
@@ -137,7 +147,11 @@ impl Supervision {
             credentials.groups.clone(),
             identity::CAPABILITIES,
         );
-        let supervisor = Supervisor::start(listener, Ground::of(step)?, first)?;
+        let ground = match root {
+            None => Ground::of(step)?,
+            Some(root) => Ground::below(root)?,
+        };
+        let supervisor = Supervisor::start(listener, ground, first)?;
         supervisor.note_owners(special_owners, owners)?;
         Ok(supervisor)
     }

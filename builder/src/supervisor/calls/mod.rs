@@ -10,15 +10,19 @@ mod names;
 mod open;
 mod owner;
 mod prctl;
+mod proc_text;
 mod sockets;
 mod stat;
+mod through;
 mod xattr;
 
 use libc::*;
 
 use super::call::{Call, Outcome};
+use super::view::Finder;
 
 pub(super) use open::hand_over;
+pub(super) use through::perform;
 
 /// Which calls of a number are stopped.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +40,13 @@ pub(super) type Handler = fn(&Call<'_>) -> Outcome;
 pub(super) type Row = (c_long, When, Handler);
 
 /// Returns the whole table.
-pub(super) fn rows() -> impl Iterator<Item = &'static Row> + Clone {
-    EVERYWHERE.iter().chain(ARCHITECTURE)
+pub(super) fn rows(finder: Finder) -> impl Iterator<Item = &'static Row> + Clone {
+    let by_path: &[&[Row]] = match finder {
+        Finder::Kernel => &[],
+        Finder::Supervisor => &[BY_PATH, BY_PATH_ARCHITECTURE],
+    };
+    let rows = EVERYWHERE.iter().chain(ARCHITECTURE);
+    rows.chain(by_path.iter().copied().flatten())
 }
 
 use When::{Always, Argument};
@@ -150,3 +159,16 @@ const ARCHITECTURE: &[Row] = &[
 
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: &[Row] = &[];
+
+/// Calls that are about files and not about owners.
+const BY_PATH: &[Row] = &[
+    (SYS_readlinkat, Always, through::readlinkat),
+    (SYS_statfs, Always, through::statfs),
+    (SYS_getcwd, Always, through::getcwd),
+];
+
+#[cfg(target_arch = "x86_64")]
+const BY_PATH_ARCHITECTURE: &[Row] = &[(SYS_readlink, Always, through::readlink)];
+
+#[cfg(target_arch = "aarch64")]
+const BY_PATH_ARCHITECTURE: &[Row] = &[];

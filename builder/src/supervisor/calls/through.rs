@@ -1,0 +1,361 @@
+//! Calls whose paths lead through a window: what the kernel would do if the machine's directories were mounted over the
+//! step's tree is done here. Whether the caller may has been decided before.
+
+use std::ffi::{CStr, CString};
+
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{
+    Access, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps, accessat, ftruncate, linkat,
+    mkdirat, mknodat, openat, readlinkat as read_link, renameat_with, symlinkat, unlinkat, utimensat,
+};
+use rustix::io::Errno;
+
+use super::hand_over;
+use super::proc_text;
+use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply, errno};
+use crate::supervisor::find::{Found, Last, handle, is_in_proc};
+use crate::supervisor::walk::{Link, Walk, read_link_in_proc};
+use crate::sys::{self, KernelStatFs, Response};
+
+/// A path of a call: the directory that it begins at, and the argument that it is.
+type At = (i32, usize);
+
+/// Performs a call that is to be let pass, if the kernel could not.
+pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
+    if call.place.view.is_none() {
+        return Ok(Reply::Continue);
+    }
+    let here = |path: usize| (AT_FDCWD, path);
+    let at = |directory: usize| (call.descriptor(directory), directory + 1);
+    let flags = |index: usize| OFlags::from_bits_retain(call.word(index));
+    let removal = |index: usize| AtFlags::from_bits_retain(call.word(index));
+    match i64::from(call.notification.number) {
+        libc::SYS_openat => open(call, at(0), flags(2), call.word(3)),
+        libc::SYS_openat2 => open_how(call),
+        libc::SYS_faccessat | libc::SYS_faccessat2 => access(call, at(0), call.word(2)),
+        libc::SYS_mkdirat => make_directory(call, at(0), call.word(2)),
+        libc::SYS_mknodat => make_node(call, at(0), call.word(2)),
+        libc::SYS_symlinkat => make_link(call, at(1)),
+        libc::SYS_linkat => link(call, at(0), at(2), call.word(4)),
+        libc::SYS_unlinkat => remove(call, at(0), removal(2)),
+        libc::SYS_renameat => rename(call, at(0), at(2), 0),
+        libc::SYS_renameat2 => rename(call, at(0), at(2), call.word(4)),
+        libc::SYS_utimensat => set_times(call, at(0), call.word(3)),
+        libc::SYS_truncate => truncate(call, here(0)),
+        libc::SYS_getxattr | libc::SYS_setxattr | libc::SYS_removexattr => no_attributes(call, Last::Follow),
+        libc::SYS_lgetxattr | libc::SYS_lsetxattr | libc::SYS_lremovexattr => no_attributes(call, Last::Keep),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_open => open(call, here(0), flags(1), call.word(2)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_creat => open(
+            call,
+            here(0),
+            OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC,
+            call.word(1),
+        ),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_access => access(call, here(0), call.word(1)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mkdir => make_directory(call, here(0), call.word(1)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mknod => make_node(call, here(0), call.word(1)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_symlink => make_link(call, here(1)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_link => link(call, here(0), here(1), 0),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_unlink => remove(call, here(0), AtFlags::empty()),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rmdir => remove(call, here(0), AtFlags::REMOVEDIR),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rename => rename(call, here(0), here(1), 0),
+        _ => Ok(Reply::Continue),
+    }
+}
+
+/// Finds what a path stands for, if the kernel cannot.
+fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Found>, Errno> {
+    let Some(view) = &call.place.view else {
+        return Ok(None);
+    };
+    if call.argument(path) == 0 {
+        return Ok(None);
+    }
+    let path = call.read_path(call.argument(path))?;
+    let is_plain = || !call.tag.chrooted && view.look(call, directory, &path, handle(last)).is_some();
+    if path.is_empty() || is_plain() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(call)?;
+    let found = walk.to(directory, &path, last);
+    if walk.has_left { found.map(Some) } else { Ok(None) }
+}
+
+/// Finds a file that must exist.
+fn find_file(call: &Call<'_>, at: At, last: Last) -> Result<Option<OwnedFd>, Errno> {
+    let found = find(call, at, last)?;
+    found.map(|found| found.file.ok_or(Errno::NOENT)).transpose()
+}
+
+/// Finds both places of a call; if only one is behind a window, the other one is where the kernel has it.
+fn find_both(call: &Call<'_>, one: At, other: At) -> Result<Option<(Found, Found)>, Errno> {
+    let (first, second) = (find(call, one, Last::Keep)?, find(call, other, Last::Keep)?);
+    if first.is_none() && second.is_none() {
+        return Ok(None);
+    }
+    let whole = |found: Option<Found>, (directory, path): At| match found {
+        Some(found) => Ok(found),
+        None => call.find_name(directory, &call.read_path(call.argument(path))?, Last::Keep),
+    };
+    Ok(Some((whole(first, one)?, whole(second, other)?)))
+}
+
+/// The conditions of `openat2` are the kernel's to check: who has any opens what the kernel finds.
+fn open_how(call: &Call<'_>) -> Outcome {
+    let mut how = [0; 24];
+    call.read(call.argument(2), &mut how)?;
+    let field = |at: usize| u64::from_ne_bytes(how[at..at + 8].try_into().unwrap_or_default());
+    if field(16) != 0 {
+        return Ok(Reply::Continue);
+    }
+    let flags = OFlags::from_bits_retain(field(0) as u32);
+    open(call, (call.descriptor(0), 1), flags, field(8) as u32)
+}
+
+fn open(call: &Call<'_>, at: At, flags: OFlags, mode: u32) -> Outcome {
+    let exclusive = flags.contains(OFlags::CREATE | OFlags::EXCL);
+    let last = Last::unless(exclusive || flags.contains(OFlags::NOFOLLOW));
+    let Some(found) = find(call, at, last)? else {
+        return Ok(Reply::Continue);
+    };
+    let mode = Mode::from_raw_mode(mode & 0o7777 & !call.tag.umask);
+    match &found.file {
+        Some(_) if exclusive => Err(Errno::EXIST),
+        Some(file) => open_existing(call, &found, file, flags, mode),
+        None if flags.contains(OFlags::CREATE) && !found.wants_directory => {
+            let flags_here = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+            hand_over(call, &openat(&found.directory, &found.name, flags_here, mode)?, flags)
+        }
+        None => Err(Errno::NOENT),
+    }
+}
+
+fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, mode: Mode) -> Outcome {
+    let file_type = call.attributes(file)?.file_type();
+    if flags.contains(OFlags::DIRECTORY) && file_type != FileType::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    if flags.contains(OFlags::PATH) {
+        return hand_over(call, file, flags);
+    }
+    if file_type == FileType::Symlink {
+        return Err(Errno::LOOP);
+    }
+    if let Some(text) = proc_text::of(call, found)? {
+        return hand_over(call, &text, flags);
+    }
+    // A terminal must not become this process's own.
+    let flags_here = flags.difference(OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW) | OFlags::NOCTTY;
+    if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) {
+        return open_patiently(call, file, flags_here);
+    }
+    hand_over(call, &call.place.open_with(file, flags_here, mode)?, flags)
+}
+
+/// Opens a FIFO, for which somebody else may have to open its other end first.
+fn open_patiently(call: &Call<'_>, file: &OwnedFd, flags: OFlags) -> Outcome {
+    let copy = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|error| errno(&error));
+    let (listener, file) = (copy(call.step.listener())?, copy(file.as_fd())?);
+    let id = call.notification.id;
+    let wait = move || {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let opened = openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty());
+        let told = opened.and_then(|opened| {
+            let close_on_exec = flags.contains(OFlags::CLOEXEC);
+            let added = sys::add_descriptor(listener.as_fd(), id, opened.as_fd(), close_on_exec);
+            added.map_err(|error| errno(&error))
+        });
+        if let Err(error) = told {
+            // Whoever called may have been killed meanwhile.
+            let _gone = sys::respond(listener.as_fd(), id, Response::Fail(error.raw_os_error()));
+        }
+    };
+    let waiting = std::thread::Builder::new().name("supervisor".into()).spawn(wait);
+    waiting.map(|_| Reply::Told).map_err(|error| errno(&error))
+}
+
+fn access(call: &Call<'_>, at: At, wanted: u32) -> Outcome {
+    let Some(file) = find_file(call, at, Last::Follow)? else {
+        return Ok(Reply::Continue);
+    };
+    let wanted = Access::from_bits(wanted).ok_or(Errno::INVAL)?;
+    accessat(CWD, call.place.name_of(file.as_fd()), wanted, AtFlags::EACCESS)?;
+    Ok(DONE)
+}
+
+fn make_directory(call: &Call<'_>, at: At, mode: u32) -> Outcome {
+    let mode = Mode::from_raw_mode(mode & 0o1777 & !call.tag.umask);
+    at_name(call, at, |directory, name| mkdirat(directory, name, mode))
+}
+
+fn make_node(call: &Call<'_>, at: At, mode: u32) -> Outcome {
+    let permissions = Mode::from_raw_mode(mode & 0o7777 & !call.tag.umask);
+    let file_type = match FileType::from_raw_mode(mode) {
+        FileType::Unknown => FileType::RegularFile,
+        known => known,
+    };
+    at_name(call, at, |directory, name| {
+        mknodat(directory, name, file_type, permissions, 0)
+    })
+}
+
+fn make_link(call: &Call<'_>, at: At) -> Outcome {
+    let target = call.read_path(call.argument(0))?;
+    at_name(call, at, |directory, name| symlinkat(&target, directory, name))
+}
+
+fn remove(call: &Call<'_>, at: At, flags: AtFlags) -> Outcome {
+    at_name(call, at, |directory, name| unlinkat(directory, name, flags))
+}
+
+/// Does something with a name.
+fn at_name(call: &Call<'_>, at: At, work: impl FnOnce(&OwnedFd, &CStr) -> Result<(), Errno>) -> Outcome {
+    match find(call, at, Last::Keep)? {
+        Some(found) => work(&found.directory, &found.name).map(|()| DONE),
+        None => Ok(Reply::Continue),
+    }
+}
+
+fn link(call: &Call<'_>, old: At, new: At, flags: u32) -> Outcome {
+    let flags = AtFlags::from_bits_retain(flags);
+    if flags.contains(AtFlags::EMPTY_PATH) {
+        return Ok(Reply::Continue);
+    }
+    let Some((old, new)) = find_both(call, old, new)? else {
+        return Ok(Reply::Continue);
+    };
+    linkat(&old.directory, &old.name, &new.directory, &new.name, flags)?;
+    Ok(DONE)
+}
+
+fn rename(call: &Call<'_>, old: At, new: At, flags: u32) -> Outcome {
+    let Some((old, new)) = find_both(call, old, new)? else {
+        return Ok(Reply::Continue);
+    };
+    let flags = RenameFlags::from_bits_retain(flags);
+    renameat_with(&old.directory, &old.name, &new.directory, &new.name, flags)?;
+    Ok(DONE)
+}
+
+fn set_times(call: &Call<'_>, at: At, flags: u32) -> Outcome {
+    let last = Last::unless(flags & libc::AT_SYMLINK_NOFOLLOW.cast_unsigned() != 0);
+    let Some(file) = find_file(call, at, last)? else {
+        return Ok(Reply::Continue);
+    };
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: libc::UTIME_NOW,
+    };
+    let mut times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    if call.argument(2) != 0 {
+        let mut bytes = [0; 32];
+        call.read(call.argument(2), &mut bytes)?;
+        let field = |at: usize| i64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
+        let time = |at| Timespec {
+            tv_sec: field(at),
+            tv_nsec: field(at + 8),
+        };
+        (times.last_access, times.last_modification) = (time(0), time(16));
+    }
+    utimensat(CWD, call.place.name_of(file.as_fd()), &times, AtFlags::empty())?;
+    Ok(DONE)
+}
+
+fn truncate(call: &Call<'_>, at: At) -> Outcome {
+    let Some(file) = find_file(call, at, Last::Follow)? else {
+        return Ok(Reply::Continue);
+    };
+    ftruncate(call.place.open(&file, OFlags::WRONLY)?, call.argument(1))?;
+    Ok(DONE)
+}
+
+/// Extended attributes other than those that are answered for everybody: the kernel's file systems have none.
+fn no_attributes(call: &Call<'_>, last: Last) -> Outcome {
+    match find_file(call, (AT_FDCWD, 0), last)? {
+        Some(_) => Err(Errno::OPNOTSUPP),
+        None => Ok(Reply::Continue),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) fn readlink(call: &Call<'_>) -> Outcome {
+    tell_target(call, (AT_FDCWD, 0), (1, 2))
+}
+
+pub(super) fn readlinkat(call: &Call<'_>) -> Outcome {
+    tell_target(call, (call.descriptor(0), 1), (2, 3))
+}
+
+fn tell_target(call: &Call<'_>, at: At, (address, size): (usize, usize)) -> Outcome {
+    let Some(found) = find(call, at, Last::Keep)? else {
+        return Ok(Reply::Continue);
+    };
+    let link = found.file.as_ref().ok_or(Errno::NOENT)?;
+    let size = usize::try_from(call.descriptor(size)).map_err(|_| Errno::INVAL)?;
+    if size == 0 || !call.attributes(link)?.is_link() {
+        return Err(Errno::INVAL);
+    }
+    let mut target = target(call, &found, link)?.into_bytes();
+    target.truncate(size);
+    call.write(call.argument(address), &target)?;
+    Ok(Reply::Value(target.len() as i64))
+}
+
+/// Returns where a link leads, as the step sees it.
+fn target(call: &Call<'_>, found: &Found, link: &OwnedFd) -> Result<CString, Errno> {
+    let told = read_link(link, c"", Vec::new())?;
+    if !is_in_proc(link) {
+        return Ok(told);
+    }
+    match read_link_in_proc(call, &found.directory, &found.name, link) {
+        Ok(Link::To(target)) => Ok(target),
+        // It stands for something, whose path the kernel has told as this process sees it; or for nothing any more.
+        Ok(Link::Is(_)) | Err(_) => {
+            let shown = call.place.view.as_ref().and_then(|view| view.in_tree(told.to_bytes()));
+            shown.map_or(Ok(told.clone()), |shown| CString::new(shown).map_err(|_| Errno::INVAL))
+        }
+    }
+}
+
+pub(super) fn statfs(call: &Call<'_>) -> Outcome {
+    let Some(file) = find_file(call, (AT_FDCWD, 0), Last::Follow)? else {
+        return Ok(Reply::Continue);
+    };
+    let told = KernelStatFs::of(file.as_fd()).map_err(|error| errno(&error))?;
+    call.write(call.argument(1), told.bytes())?;
+    Ok(DONE)
+}
+
+/// A working directory behind a window is where the kernel knows of no path from the step's root.
+pub(super) fn getcwd(call: &Call<'_>) -> Outcome {
+    let Some(view) = &call.place.view else {
+        return Ok(Reply::Continue);
+    };
+    let link = format!("{}/cwd", call.thread().as_raw_pid());
+    let told = read_link(&call.place.proc, link, Vec::new())?;
+    if view.in_tree(told.to_bytes()).is_some() {
+        return Ok(Reply::Continue);
+    }
+    let Some(mut path) = view.path_of(told.to_bytes()) else {
+        return Ok(Reply::Continue);
+    };
+    path.push(0);
+    if call.argument(1) < path.len() as u64 {
+        return Err(Errno::RANGE);
+    }
+    call.write(call.argument(0), &path)?;
+    Ok(Reply::Value(path.len() as i64))
+}
