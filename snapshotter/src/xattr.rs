@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, flistxattr_query, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
 use crate::form::Ownership;
@@ -181,7 +181,7 @@ impl Reader {
     fn list(&mut self, fd: BorrowedFd<'_>) -> Result<usize, Errno> {
         if self.names.is_empty() {
             // A list that is not asked for tells how long it is.
-            if matches!(flistxattr(fd, &mut [0; 0]), Ok(0) | Err(Errno::OPNOTSUPP)) {
+            if matches!(flistxattr_query(fd), Ok(0) | Err(Errno::OPNOTSUPP)) {
                 return Ok(0);
             }
             self.names.resize(LONGEST, 0);

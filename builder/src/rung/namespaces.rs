@@ -28,6 +28,7 @@ use rustix::mount::{
 };
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
+use snapshotter::Ownership;
 
 use super::copy::{Copy, Number, Original};
 use super::overlay::{self, Stackable};
@@ -69,8 +70,10 @@ fn try_user_namespace(rung: Rung, place: Place<'_>, map: fn(&Caller) -> Result<I
             id_map::count(&map.gids)
         )
     });
-    let nobody = map.as_ref().map(has_nobody);
-    trial.wants(false, "id of `nobody`", nobody, |()| NOBODY.to_string());
+    if rung.ownership() == Ownership::Real {
+        let nobody = map.as_ref().map(has_nobody);
+        trial.wants(false, "id of `nobody`", nobody, |()| NOBODY.to_string());
+    }
     let writer = map.as_ref().map(|map| map.writer);
     let given = child.as_ref().zip(map).map(|(child, map)| give_ids(child, &map));
     let namespace = trial.needs("id map", given, |_| match writer {

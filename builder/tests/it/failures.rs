@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Lab, Outcome, sh};
 
+/// Made by `testdata/setup.sh`.
+const USER_WITHOUT_IDS: &str = "croze-nosub";
+
 #[test]
 fn a_missing_context_or_dockerfile_is_a_missing_input() {
     let lab = Lab::new("FROM scratch\n");
@@ -255,12 +258,10 @@ fn a_full_disk_is_said_and_the_next_smaller_build_works() {
     assert_eq!(next.code, 0, "{}", next.stderr);
 }
 
-#[test]
-fn a_user_without_subordinate_ids_is_told_the_exact_remedy() {
-    let lab = Lab::new("FROM BASE/busybox\nRUN true\n");
-    let binary = crate::harness::croze_binary().display();
-    let (path, user) = (lab.path().display(), "croze-nosub");
-    sh(&format!("mkdir {path}/theirs && chown {user} {path}/theirs"));
+/// Runs croze as a user without subordinate ids.
+fn croze_without_ids(lab: &Lab, args: &[&str]) -> Outcome {
+    let (path, user) = (lab.path().display(), USER_WITHOUT_IDS);
+    sh(&format!("mkdir -p {path}/theirs && chown {user} {path}/theirs"));
     let output = std::process::Command::new("setpriv")
         .args([
             "--reuid",
@@ -272,11 +273,35 @@ fn a_user_without_subordinate_ids_is_told_the_exact_remedy() {
             "--",
         ])
         .args(["env", "-i", "PATH=/usr/bin:/bin", &format!("HOME={path}/theirs")])
-        .arg(binary.to_string())
-        .args(["build", &lab.context("").display().to_string()])
+        .arg(crate::harness::croze_binary())
+        .args(args)
         .output()
         .unwrap();
-    Outcome::of(output).fails(9, &["/etc/subuid", "usermod --add-subuids", user]);
+    Outcome::of(output)
+}
+
+#[test]
+fn a_user_without_subordinate_ids_is_told_the_exact_remedy() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN true\n");
+    let context = lab.context("").display().to_string();
+    let outcome = croze_without_ids(&lab, &["build", "--sandbox=userns", &context]);
+    outcome.fails(9, &["/etc/subuid", "usermod --add-subuids", USER_WITHOUT_IDS]);
+}
+
+#[test]
+fn a_user_without_subordinate_ids_has_a_supervisor_show_them() {
+    let lab = Lab::new(
+        "FROM BASE/busybox\nRUN touch /file && chown 33:44 /file && chmod 4750 /file\nRUN stat -c %u:%g /file\n",
+    );
+    let context = lab.context("").display().to_string();
+    let built = lab.path().join("theirs/image.tar").display().to_string();
+    let output = format!("type=tar,dest={built}");
+    let outcome = croze_without_ids(&lab, &["build", "--progress=plain", "-o", &output, &context]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("sandbox: userns-single"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(" 33:44\n"), "{}", outcome.stderr);
+    let listed = sh(&format!("tar --numeric-owner -tvf {built} file"));
+    assert!(listed.starts_with("-rwsr-x--- 33/44 "), "{listed}");
 }
 
 #[test]

@@ -157,7 +157,13 @@ fn the_doctor_names_what_is_missing_and_the_command(sandbox: &Sandbox) {
     }
     let (exit, examination) = examine(sandbox, USER_WITHOUT_IDS);
     if sandbox.place.rung == Rung::UsernsSingle {
-        assert_eq!(exit, 0, "{examination:#}");
+        // It needs none; what it lacks is a place for its state, which is another user's.
+        assert_eq!(need(&examination, "ids")["status"], "has");
+        let state = need(&examination, "overlay on the state directory");
+        assert!(
+            state["cause"].as_str().unwrap().contains("Permission denied"),
+            "{state}"
+        );
         return;
     }
     assert_eq!(exit, 1, "{examination:#}");

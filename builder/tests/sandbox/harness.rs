@@ -120,10 +120,12 @@ impl Sandbox {
     /// A command that runs the copy of this program as whom the test is about.
     pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = if self.place.who == Who::User && is_root() {
-            as_user(name, &self.croze())
+            as_user(name)
         } else {
-            Command::new(self.croze())
+            Command::new("env")
         };
+        // A test run in the background of a script ignores what ^C and ^\ send.
+        command.arg("--default-signal=INT,QUIT").arg(self.croze());
         command.arg(driver::ARGUMENT).current_dir("/");
         command
     }
@@ -142,10 +144,10 @@ impl Sandbox {
     }
 }
 
-/// A command that runs a program as a user.
-fn as_user(name: &str, program: &Path) -> Command {
+/// A command that runs `env` as a user.
+fn as_user(name: &str) -> Command {
     let mut command = Command::new("runuser");
-    command.args(["-u", name, "--"]).arg(program);
+    command.args(["-u", name, "--", "env"]);
     command
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use builder::executor::{MountSource, Tree};
 use builder::rung::ProcView;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -193,12 +194,21 @@ fn the_second_request_kills(sandbox: &Sandbox) {
 }
 
 fn thousands_of_processes_end_with_their_step(sandbox: &Sandbox) {
-    let script = "i=0; while [ $i -lt 2000 ]; do sleep 300 & i=$((i+1)); done; echo forked; exit 0";
+    let script = "i=0; while [ $i -lt 2000 ]; do sleep 300 & i=$((i+1)); done; \
+        until [ -e /counted/now ]; do sleep 0.01; done; echo forked; exit 0";
     let (step, marker) = marked(sandbox, script);
-    let child = step.start();
+    let counted = sandbox.path("counted");
+    fs::create_dir(&counted).unwrap();
+    let bind = MountSource::Bind {
+        tree: Tree::Directory(counted.clone()),
+        path: "/".into(),
+        writable: false,
+    };
+    let child = step.mount("/counted", bind).start();
     eventually("many run", Duration::from_secs(60), || {
-        processes_with(&marker).len() > 1000
+        processes_with(&marker).len() > 2000
     });
+    fs::write(counted.join("now"), "").unwrap();
     let report = crate::harness::report(child);
     assert_eq!(report.stdout, "forked\n");
     assert_eq!(processes_with(&marker), [""; 0]);
