@@ -116,12 +116,14 @@ pub enum SetupStep {
     Session,
     /// Go to the working directory.
     WorkingDirectory(PathBuf),
-    /// Close the step off from processes outside of it, where the kernel can.
+    /// Close the step off from what is outside of it, where the kernel can.
     CloseOff {
         /// From their abstract Unix sockets.
         sockets: bool,
         /// From sending them signals.
         signals: bool,
+        /// From files that are not below its root.
+        files: bool,
     },
     /// Give up gaining rights by running programs, which allows what follows to who may do nothing else.
     NoNewPrivileges,
@@ -269,7 +271,11 @@ fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<Set
     steps.push(SetupStep::WorkingDirectory(process.cwd.clone()));
     let close_off = (process.network == Network::Default, !own_processes);
     if let (sockets @ true, signals) | (sockets, signals @ true) = close_off {
-        steps.push(SetupStep::CloseOff { sockets, signals });
+        steps.push(SetupStep::CloseOff {
+            sockets,
+            signals,
+            files: false,
+        });
     }
     if process.privileges == Privileges::Docker {
         steps.push(SetupStep::Seccomp);

@@ -31,6 +31,7 @@ mod find;
 mod owners;
 mod permission;
 mod place;
+pub mod shown;
 mod specials;
 mod starts;
 mod state;

@@ -8,18 +8,22 @@ use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat, statat};
 use rustix::io::Errno;
 
 use super::call::{AT_FDCWD, Call};
 use super::place::{HANDLE, Place};
+use super::shown;
 use super::specials::Inode;
 
-/// Names in the step's root that are windows. What the tree has there is covered, but for names that the machine lacks.
-const WINDOWS: [&CStr; 3] = [c"dev", PROC, c"sys"];
+/// Names in the step's root that are windows. What the tree has there is covered, but for names that are not seen through
+/// the window.
+const WINDOWS: [&CStr; 3] = [DEV, PROC, c"sys"];
 
+const DEV: &CStr = c"dev";
 const PROC: &CStr = c"proc";
 
 /// What the kernel writes behind the path of a file that has no name any more.
@@ -42,6 +46,8 @@ pub(super) struct View {
     /// Where the root is on the machine.
     path: Vec<u8>,
     windows: Vec<Window>,
+    /// Programs that were given a short path.
+    programs: Mutex<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -79,6 +85,17 @@ impl View {
             root,
             path: path.into_bytes(),
             windows,
+            programs: Mutex::default(),
+        })
+    }
+
+    /// Returns a number that stands for a program of the tree.
+    pub(super) fn number_of(&self, program: &[u8]) -> usize {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = programs.iter().position(|known| known == program);
+        known.unwrap_or_else(|| {
+            programs.push(program.to_vec());
+            programs.len() - 1
         })
     }
 
@@ -104,36 +121,45 @@ impl View {
         self.windows.iter().any(|window| window.inode == directory)
     }
 
-    /// Opens what the tree has in the place of what a window leads to.
-    pub(super) fn covered(&self, directory: Inode, name: &CStr) -> Result<OwnedFd, Errno> {
-        let window = self.windows.iter().find(|window| window.inode == directory);
-        let below = openat(
-            &self.root,
-            window.ok_or(Errno::NOENT)?.name,
-            HANDLE | OFlags::DIRECTORY | OFlags::NOFOLLOW,
-            Mode::empty(),
-        );
-        openat(
-            below.map_err(|_| Errno::NOENT)?,
-            name,
-            HANDLE | OFlags::NOFOLLOW,
-            Mode::empty(),
-        )
+    /// Opens the tree's own directory in the place of what a window leads to, for a name that is not seen through the
+    /// window: one that the machine lacks, or a device that the step was given.
+    pub(super) fn behind(&self, directory: Inode, name: &CStr) -> Result<Option<OwnedFd>, Errno> {
+        let Some(window) = self.windows.iter().find(|window| window.inode == directory) else {
+            return Ok(None);
+        };
+        let is_sure = window.name != DEV || shown::is_in_dev(name.to_bytes());
+        let is_special = matches!(name.to_bytes(), b"." | b"..");
+        let is_there = has(&window.top, name);
+        if is_special || is_there && is_sure {
+            return Ok(None);
+        }
+        let flags = HANDLE | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        match openat(&self.root, window.name, flags, Mode::empty()) {
+            Ok(behind) if !is_there || has(&behind, name) => Ok(Some(behind)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !is_there => Err(Errno::NOENT),
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 
-    /// Returns whether a name stands for a process that is not the step's. None of those is shown.
-    pub(super) fn hides(&self, place: &Place, directory: Inode, name: &CStr) -> bool {
-        let is_proc = |window: &&Window| window.name == PROC && window.inode == directory;
-        let is_number = !name.is_empty() && name.to_bytes().iter().all(u8::is_ascii_digit);
-        if !is_number || !self.windows.iter().any(|window| is_proc(&window)) {
-            return false;
+    /// Fails if what lies at a path of the machine is shown to the step, and no more: another device than every container
+    /// has, or what belongs to a process that is not the step's.
+    pub(super) fn bar(&self, place: &Place, path: &[u8], writes: bool) -> Result<(), Errno> {
+        if shown::is_no_device(path) {
+            return Err(Errno::PERM);
         }
-        let mut root = name.to_bytes().to_vec();
-        root.extend(b"/root");
-        match readlinkat(&place.proc, OsStr::from_bytes(&root), Vec::new()) {
-            Ok(root) => self.in_tree(root.to_bytes()).is_none(),
+        let Some((process, is_private)) = shown::process(path) else {
+            return Ok(());
+        };
+        let root = [process, b"/root"].concat();
+        let is_own = || match readlinkat(&place.proc, OsStr::from_bytes(&root), Vec::new()) {
+            Ok(root) => self.in_tree(root.to_bytes()).is_some(),
             // It has ended, and nobody has asked for its status so far: nothing is left of it to see.
-            Err(error) => error != Errno::NOENT,
+            Err(error) => error == Errno::NOENT,
+        };
+        if (is_private || writes) && !is_own() {
+            Err(Errno::ACCESS)
+        } else {
+            Ok(())
         }
     }
 
@@ -186,7 +212,7 @@ impl View {
     }
 
     /// Returns the path that a call means, from the step's root.
-    fn absolute(&self, call: &Call<'_>, directory: i32, path: &[u8]) -> Option<CString> {
+    pub(super) fn absolute(&self, call: &Call<'_>, directory: i32, path: &[u8]) -> Option<CString> {
         if path.starts_with(b"/") {
             return CString::new(path).ok();
         }
@@ -213,7 +239,12 @@ pub(super) fn inode(file: impl AsFd) -> Result<Inode, Errno> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn has(directory: &OwnedFd, name: &CStr) -> bool {
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+}
+
+/// Takes a path apart.
+pub(super) fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
 }
 
@@ -252,9 +283,18 @@ mod tests {
         let tree = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(tree.path().join("dev/pipes")).unwrap();
         let view = View::open(tree.path()).unwrap();
-        let dev = inode(view.window(view.root_inode, c"dev").unwrap()).unwrap();
-        assert!(view.covered(dev, c"pipes").is_ok());
-        assert_eq!(view.covered(dev, c"other").unwrap_err(), Errno::NOENT);
-        assert_eq!(view.covered(view.root_inode, c"dev").unwrap_err(), Errno::NOENT);
+        let is_behind = |directory, name| {
+            let top = inode(view.window(view.root_inode, directory).unwrap()).unwrap();
+            view.behind(top, name).map(|behind| behind.is_some())
+        };
+        assert_eq!(is_behind(DEV, c"pipes"), Ok(true));
+        assert_eq!(is_behind(DEV, c"new"), Ok(true));
+        assert_eq!(is_behind(DEV, c"null"), Ok(false));
+        assert_eq!(is_behind(PROC, c"meminfo"), Ok(false));
+        assert_eq!(
+            is_behind(PROC, c"new"),
+            Err(Errno::NOENT),
+            "the tree has no such directory"
+        );
     }
 }

@@ -53,6 +53,12 @@ impl<'a> Walk<'a> {
         while let Some(name) = names.pop_front() {
             let is_last = names.is_empty();
             self.search(&at)?;
+            if let Some(view) = &self.call.place.view
+                && let Some(behind) = view.behind(inode(&at)?, &name)?
+            {
+                at = behind;
+                self.has_left = false;
+            }
             let next = match self.step(&at, &name) {
                 Ok(next) => next,
                 Err(Errno::NOENT) if is_last => {
@@ -86,8 +92,8 @@ impl<'a> Walk<'a> {
                         names.push_front(c".".to_owned());
                         continue;
                     }
-                    Link::Is(file) if is_last => return self.arrived(at, name, file, wants_directory),
-                    Link::Is(file) => at = file,
+                    Link::Is(file) if is_last => return self.arrived(at, name, self.seen(file)?, wants_directory),
+                    Link::Is(file) => at = self.seen(file)?,
                 }
             } else if is_last {
                 return self.arrived(at, name, next, wants_directory);
@@ -119,10 +125,25 @@ impl<'a> Walk<'a> {
                 }
                 Ok((view.root().try_clone_to_owned().map_err(|_| Errno::MFILE)?, names))
             }
-            within => {
-                self.has_left = within.is_none();
-                Ok((base, names))
+            Some(_) => Ok((base, names)),
+            None => {
+                self.has_left = true;
+                Ok((self.seen(base)?, names))
             }
+        }
+    }
+
+    /// Fails if a directory is not one that the step can see.
+    fn seen(&self, file: OwnedFd) -> Result<OwnedFd, Errno> {
+        let Some(view) = &self.call.place.view else {
+            return Ok(file);
+        };
+        let is_directory = || self.call.attributes(&file).map(|attributes| attributes.is_directory());
+        let is_seen = view.path_of(self.call.place.path(file.as_fd())?.to_bytes()).is_some();
+        if is_seen || !is_directory()? {
+            Ok(file)
+        } else {
+            Err(Errno::ACCESS)
         }
     }
 
@@ -168,17 +189,7 @@ impl<'a> Walk<'a> {
             self.has_left = true;
             return copy(top.as_fd());
         }
-        if view.hides(self.call.place, directory, name) {
-            return Err(Errno::NOENT);
-        }
-        match openat(at, name, HANDLE | OFlags::NOFOLLOW, Mode::empty()) {
-            Err(Errno::NOENT) if view.is_top(directory) => {
-                let covered = view.covered(directory, name)?;
-                self.has_left = false;
-                Ok(covered)
-            }
-            found => found,
-        }
+        openat(at, name, HANDLE | OFlags::NOFOLLOW, Mode::empty())
     }
 
     /// Finds out where a link leads. Those of procfs are not what they look like.
@@ -193,6 +204,9 @@ impl<'a> Walk<'a> {
 /// Finds out where a link in a directory of procfs leads.
 pub(super) fn read_link_in_proc(call: &Call<'_>, at: &OwnedFd, name: &CStr, link: &OwnedFd) -> Result<Link, Errno> {
     if fstat(at)?.st_ino != PROC_ROOT {
+        if let Some(view) = &call.place.view {
+            view.bar(call.place, call.place.path(link.as_fd())?.to_bytes(), false)?;
+        }
         // It stands for something open, running or entered, and the kernel jumps there.
         return Ok(Link::Is(openat(at, name, HANDLE, Mode::empty())?));
     }

@@ -20,7 +20,7 @@ mod stat;
 
 pub use fork::{fork, fork_into_pid_namespace};
 pub use mapping::mapped_writes_change_times;
-pub use memory::{read_memory, write_memory};
+pub use memory::{overwrite_memory, read_memory, write_memory};
 pub use mount::{make_read_only, restrict};
 pub use names::fix_host_lookup;
 pub use notification::{Notification, Response, add_descriptor, is_pending, receive, respond, wake_synchronously};

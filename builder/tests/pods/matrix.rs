@@ -107,7 +107,7 @@ matrix! {
     p1_rd16_in_place: IN_PLACE { pod: "P1-rd16" }
     p1c_in_place: IN_PLACE { pod: "P1c", lacks: &NO_SETFCAP }
     p6_in_place: IN_PLACE { pod: "P6" }
-    p1_chroot: CHROOT {}
+    p1_chroot: CHROOT { weight: Weight::Heavy }
     p6_chroot: CHROOT { pod: "P6" }
     p6c_in_place: IN_PLACE { pod: "P6c", lacks: &NO_SETFCAP, root_on: RootOn::Disk }
 }

@@ -18,6 +18,7 @@ mod perform;
 mod placements;
 mod root;
 mod session;
+mod shadows;
 mod sources;
 mod starter;
 mod stubs;

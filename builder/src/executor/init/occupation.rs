@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use snapshotter::Root;
 
 use super::placements::{Placed, Wanted};
+use super::shadows::Shadows;
 use super::sources::is_wanted;
 use crate::executor::plan::{Occupation, Site};
 use crate::executor::setup_error::{OnPath, SetupError};
@@ -51,6 +52,8 @@ pub(super) struct Occupied<'a> {
     turn: &'a Turn<'a>,
     /// Where it lies: in `/`, or where it always does.
     root: PathBuf,
+    /// What is covered in it where it is seen as it is.
+    shadows: Option<Shadows>,
     placed: Vec<Placed>,
     /// What was moved or has had entries come and go: where it lies, its name in the tree, and what it looked like before
     /// the step.
@@ -70,17 +73,22 @@ impl<'a> Occupied<'a> {
             .into_iter()
             .map(|(target, source)| Wanted::find(target, source));
         let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
-        let (root, slots) = match &site {
+        let (root, slots, shadows) = match &site {
             Site::Root { in_use } => {
                 let in_use: Vec<&Path> = in_use.iter().map(PathBuf::as_path).collect();
-                (PathBuf::from("/"), vec![root_slot(&tree, &in_use)?])
+                (PathBuf::from("/"), vec![root_slot(&tree, &in_use)?], None)
             }
-            Site::Tree { .. } => (fs::canonicalize(&tree).on("find", &tree)?, Vec::new()),
+            Site::Tree { .. } => {
+                let root = fs::canonicalize(&tree).on("find", &tree)?;
+                let shadows = Shadows::cast(&root)?;
+                (root, Vec::new(), Some(shadows))
+            }
         };
         let slots = turn.exchange(slots)?;
         let mut occupied = Self {
             turn,
             root,
+            shadows,
             placed: Vec::new(),
             noted: Vec::new(),
         };
@@ -92,6 +100,7 @@ impl<'a> Occupied<'a> {
         });
         if let Err(error) = noted {
             turn.restore()?;
+            occupied.shadows.map_or(Ok(Vec::new()), Shadows::clear)?;
             return Err(error);
         }
         Ok(occupied)
@@ -114,6 +123,9 @@ impl<'a> Occupied<'a> {
         );
         self.turn.restore()?;
         copied?;
+        if let Some(shadows) = self.shadows {
+            only_moved.extend(shadows.clear()?);
+        }
         Ok(only_moved.into_iter().collect())
     }
 

@@ -93,8 +93,12 @@ impl Setup {
             SetupStep::Hostname(name) => rustix::system::sethostname(name.as_bytes()).on("set the host name to", &name),
             SetupStep::Session => session::start(),
             SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
-            SetupStep::CloseOff { sockets, signals } => {
-                session::close_off(sockets, signals);
+            SetupStep::CloseOff {
+                sockets,
+                signals,
+                files,
+            } => {
+                session::close_off(sockets, signals, files);
                 Ok(())
             }
             SetupStep::NoNewPrivileges => set_no_new_privs(true).on("give up gaining rights in", "the step"),

@@ -13,6 +13,7 @@ use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, fstat, linkat, mkdirat, openat,
     renameat_with, statat, statx,
 };
+use rustix::io::Errno;
 use snapshotter::{Attributes, Inodes, Ownership, Root, duplicate};
 
 use super::locate::{Location, locate};
@@ -223,7 +224,10 @@ impl Entry {
             Mode::empty(),
         )
         .on("open", dir)?;
-        let location = locate(tree.as_fd(), path).on("open the mount source", path)?;
+        let location = match locate(tree.as_fd(), path) {
+            Err(Errno::NOTDIR) => return Err(SetupError::SourceMissing { path: path.to_owned() }),
+            location => location.on("open the mount source", path)?,
+        };
         if !location.missing.is_empty() {
             return Err(SetupError::SourceMissing { path: path.to_owned() });
         }

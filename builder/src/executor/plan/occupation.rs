@@ -74,8 +74,10 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, owners
         SetupStep::WorkingDirectory(process.cwd.clone()),
         SetupStep::NoNewPrivileges,
         SetupStep::CloseOff {
-            sockets: process.network == Network::Default,
+            // There is no network of the step's own in which there would be none.
+            sockets: process.network != Network::Host,
             signals: true,
+            files: true,
         },
     ];
     if process.network == Network::None {

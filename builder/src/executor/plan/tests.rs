@@ -206,7 +206,8 @@ fn without_a_pid_namespace_croze_s_proc_is_shown_and_others_are_out_of_reach() {
         assert!(plan.steps.contains(&SetupStep::Open(Source::Proc { new: false })));
         assert!(plan.steps.contains(&SetupStep::CloseOff {
             sockets: network == Network::Default,
-            signals: true
+            signals: true,
+            files: false,
         }));
     }
 }

@@ -6,6 +6,7 @@ mod create;
 mod exec;
 mod ids;
 mod limits;
+mod mirror;
 mod names;
 mod open;
 mod owner;

@@ -10,10 +10,10 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::hand_over;
-use super::proc_text;
+use super::{hand_over, mirror, proc_text};
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply, errno};
 use crate::supervisor::find::{Found, Last, handle, is_in_proc};
+use crate::supervisor::shown;
 use crate::supervisor::walk::{Link, Walk, read_link_in_proc};
 use crate::sys::{self, KernelStatFs, Response};
 
@@ -41,6 +41,9 @@ pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
         libc::SYS_renameat => rename(call, at(0), at(2), 0),
         libc::SYS_renameat2 => rename(call, at(0), at(2), call.word(4)),
         libc::SYS_utimensat => set_times(call, at(0), call.word(3)),
+        libc::SYS_chdir => mirror::chdir(call),
+        libc::SYS_execve => mirror::execve(call),
+        libc::SYS_execveat => mirror::execveat(call),
         libc::SYS_truncate => truncate(call, here(0)),
         libc::SYS_getxattr | libc::SYS_setxattr | libc::SYS_removexattr => no_attributes(call, Last::Follow),
         libc::SYS_lgetxattr | libc::SYS_lsetxattr | libc::SYS_lremovexattr => no_attributes(call, Last::Keep),
@@ -74,7 +77,7 @@ pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
 }
 
 /// Finds what a path stands for, if the kernel cannot.
-fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Found>, Errno> {
+pub(super) fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Found>, Errno> {
     let Some(view) = &call.place.view else {
         return Ok(None);
     };
@@ -107,7 +110,10 @@ fn find_both(call: &Call<'_>, one: At, other: At) -> Result<Option<(Found, Found
         Some(found) => Ok(found),
         None => call.find_name(directory, &call.read_path(call.argument(path))?, Last::Keep),
     };
-    Ok(Some((whole(first, one)?, whole(second, other)?)))
+    let (first, second) = (whole(first, one)?, whole(second, other)?);
+    may_change(call, &first.directory)?;
+    may_change(call, &second.directory)?;
+    Ok(Some((first, second)))
 }
 
 /// The conditions of `openat2` are the kernel's to check: who has any opens what the kernel finds.
@@ -133,6 +139,7 @@ fn open(call: &Call<'_>, at: At, flags: OFlags, mode: u32) -> Outcome {
         Some(_) if exclusive => Err(Errno::EXIST),
         Some(file) => open_existing(call, &found, file, flags, mode),
         None if flags.contains(OFlags::CREATE) && !found.wants_directory => {
+            may_change(call, &found.directory)?;
             let flags_here = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
             hand_over(call, &openat(&found.directory, &found.name, flags_here, mode)?, flags)
         }
@@ -151,6 +158,24 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
     if file_type == FileType::Symlink {
         return Err(Errno::LOOP);
     }
+    let writes = flags.bits() & OFlags::RWMODE.bits() != 0 || flags.contains(OFlags::TRUNC);
+    if writes {
+        may_change(call, file)?;
+    }
+    if let Some(view) = &call.place.view {
+        view.bar(call.place, call.place.path(file.as_fd())?.to_bytes(), writes)?;
+    }
+    if is_masked(call, file)? {
+        return if file_type == FileType::Directory {
+            Err(Errno::NOENT)
+        } else {
+            hand_over(
+                call,
+                &openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
+                flags,
+            )
+        };
+    }
     if let Some(text) = proc_text::of(call, found)? {
         return hand_over(call, &text, flags);
     }
@@ -160,6 +185,16 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
         return open_patiently(call, file, flags_here);
     }
     hand_over(call, &call.place.open_with(file, flags_here, mode)?, flags)
+}
+
+/// Fails if a step may not change what a handle stands for, or what is in it.
+fn may_change(call: &Call<'_>, file: &OwnedFd) -> Result<(), Errno> {
+    let is_read_only = shown::is_read_only(call.place.path(file.as_fd())?.to_bytes());
+    if is_read_only { Err(Errno::ROFS) } else { Ok(()) }
+}
+
+fn is_masked(call: &Call<'_>, file: &OwnedFd) -> Result<bool, Errno> {
+    Ok(shown::is_masked(call.place.path(file.as_fd())?.to_bytes()))
 }
 
 /// Opens a FIFO, for which somebody else may have to open its other end first.
@@ -221,7 +256,10 @@ fn remove(call: &Call<'_>, at: At, flags: AtFlags) -> Outcome {
 /// Does something with a name.
 fn at_name(call: &Call<'_>, at: At, work: impl FnOnce(&OwnedFd, &CStr) -> Result<(), Errno>) -> Outcome {
     match find(call, at, Last::Keep)? {
-        Some(found) => work(&found.directory, &found.name).map(|()| DONE),
+        Some(found) => {
+            may_change(call, &found.directory)?;
+            work(&found.directory, &found.name).map(|()| DONE)
+        }
         None => Ok(Reply::Continue),
     }
 }
@@ -252,6 +290,7 @@ fn set_times(call: &Call<'_>, at: At, flags: u32) -> Outcome {
     let Some(file) = find_file(call, at, last)? else {
         return Ok(Reply::Continue);
     };
+    may_change(call, &file)?;
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: libc::UTIME_NOW,
@@ -278,6 +317,7 @@ fn truncate(call: &Call<'_>, at: At) -> Outcome {
     let Some(file) = find_file(call, at, Last::Follow)? else {
         return Ok(Reply::Continue);
     };
+    may_change(call, &file)?;
     ftruncate(call.place.open(&file, OFlags::WRONLY)?, call.argument(1))?;
     Ok(DONE)
 }
@@ -322,6 +362,7 @@ fn target(call: &Call<'_>, found: &Found, link: &OwnedFd) -> Result<CString, Err
     }
     match read_link_in_proc(call, &found.directory, &found.name, link) {
         Ok(Link::To(target)) => Ok(target),
+        Err(error @ Errno::ACCESS) => Err(error),
         // It stands for something, whose path the kernel has told as this process sees it; or for nothing any more.
         Ok(Link::Is(_)) | Err(_) => {
             let shown = call.place.view.as_ref().and_then(|view| view.in_tree(told.to_bytes()));
