@@ -18,6 +18,7 @@ context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 chmod 755 "$context"
 install -m 755 "$CROZE" "$context/croze"
+install -m 755 ci-examples/image/layout.sh "$context/layout.sh"
 file=ci-examples/image/Dockerfile
 "$CROZE" build --file "$file" --tag "$reference" "$@" "$context"
 "$CROZE" build --file "$file" --tag "$reference-restricted" --target restricted "$@" "$context"

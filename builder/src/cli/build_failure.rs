@@ -197,6 +197,16 @@ impl Fixed {
                     "the stage has no shell: start it from an image that has one, or write the command as `[\"program\", …]`",
                 )
             }
+            OpError::Exec {
+                source: RunError::Setup(SetupError::NoPlace { path }),
+                ..
+            } => {
+                let name = path.file_name().unwrap_or_default().display();
+                Failure::because(Kind::Environment, error).help(format!(
+                    "put it below a directory such as `/srv`, or prepare the name in the image that croze runs in: \
+                     `--build-arg NAMES={name}` of `ci-examples/image/Dockerfile`"
+                ))
+            }
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Import(error) => out_of(error, Kind::Network),

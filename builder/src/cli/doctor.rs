@@ -44,6 +44,8 @@ fn text(examination: &Examination) -> String {
         let verdict = if examined.works { "works" } else { "does not work" };
         text.push_str(&format!("`{}` {verdict}: {}\n", examined.rung, examined.rung.summary()));
         text.extend(examined.needs.iter().map(line));
+        let weaknesses = examined.weaknesses.iter().filter(|_| examined.works);
+        text.extend(weaknesses.map(|weakness| format!("  weak  {}\n", weakness.text)));
         text.push('\n');
     }
     text.push_str("this machine\n");
@@ -103,6 +105,7 @@ mod tests {
                     need(Importance::Required, misses("never was", &[])),
                     need(Importance::Required, Status::Untried),
                 ],
+                weaknesses: Rung::Direct.weaknesses().to_vec(),
             }],
             needs: Vec::new(),
         };

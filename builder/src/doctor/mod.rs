@@ -14,7 +14,7 @@ use rustix::fs::statvfs;
 use serde::{Deserialize, Serialize};
 
 use crate::rootless::Remedy;
-use crate::rung::{self, Confinement, Outcome, Rung, Survey, Trial};
+use crate::rung::{self, Confinement, Outcome, Rung, Survey, Trial, Weakness};
 
 /// Free space below which most builds will fail, in bytes.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -40,6 +40,8 @@ pub struct ExaminedRung {
     pub works: bool,
     /// What it needs.
     pub needs: Vec<Need>,
+    /// What a step can do in it as it works here, and could not in a full user namespace.
+    pub weaknesses: Vec<Weakness>,
 }
 
 /// Something that a build or a rung needs.
@@ -159,6 +161,10 @@ fn examined_rung(trial: &Trial) -> ExaminedRung {
         rung: trial.rung,
         works: trial.confinement.is_some(),
         needs: needs.collect(),
+        weaknesses: match trial.confinement {
+            Some(confinement) => confinement.weaknesses(),
+            None => trial.rung.weaknesses().to_vec(),
+        },
     }
 }
 

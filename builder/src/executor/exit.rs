@@ -39,6 +39,8 @@ pub struct Ended {
     /// Names in its root file system, without a leading slash, that croze has moved away and back, and to which nothing
     /// else was done.
     pub only_moved: Vec<PathBuf>,
+    /// The first path that it could not make, because it is in a `/` that nobody but root can change.
+    pub without_place: Option<PathBuf>,
 }
 
 /// What the owner of a running step wants of it; only ever rises.

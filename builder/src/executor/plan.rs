@@ -18,6 +18,7 @@ use snapshotter::{Ownership, SpecialOwners};
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
 use crate::rung::{Confinement, ProcView, Rung};
+use crate::supervisor::{Changes, Needs};
 pub use occupation::{Occupation, Site};
 
 /// `PATH` of a process that has none; Docker's.
@@ -55,8 +56,8 @@ pub struct Supervised {
     pub credentials: Credentials,
     /// Owners that the disk cannot tell.
     pub special_owners: SpecialOwners,
-    /// Where the step's changes go.
-    pub upper: Option<PathBuf>,
+    /// Where the step's changes are.
+    pub changes: Option<Changes>,
     /// The tree that the step changes its root to, if it does that.
     pub root: Option<PathBuf>,
 }
@@ -125,7 +126,7 @@ pub enum SetupStep {
         /// From files that are not below its root.
         files: bool,
     },
-    /// Give up gaining rights by running programs, which allows what follows to who may do nothing else.
+    /// Give up gaining rights by running programs, which lets anybody install filters.
     NoNewPrivileges,
     /// Have every socket refused that leads out of this machine.
     NoSockets,
@@ -135,8 +136,8 @@ pub enum SetupStep {
     Credentials(Credentials, Privileges),
     /// Set resource limits.
     Limits(Vec<ResourceLimit>),
-    /// Take on Docker's capabilities, and have a supervisor show the credentials.
-    Supervise,
+    /// Take on Docker's capabilities as far as they are there, and have a supervisor show the credentials.
+    Supervise(Needs),
     /// Become the program.
     Exec {
         /// Program and arguments.
@@ -200,10 +201,14 @@ pub enum Source {
 /// A root file system that is a directory is used as it is; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
     let ownership = confinement.rung.ownership();
-    match (confinement.rung, &process.rootfs) {
-        (Rung::InPlace, Tree::Directory(tree)) => return occupation::plan(process, tree, scratch, ownership),
-        (Rung::Chroot, Tree::Directory(tree)) => return occupation::plan_chroot(process, tree, scratch, ownership),
-        _ => {}
+    match &process.rootfs {
+        Tree::Directory(tree) if confinement.rung.is_in_place() => {
+            return occupation::plan(process, tree, scratch, ownership);
+        }
+        Tree::Directory(tree) if confinement.rung == Rung::Chroot => {
+            return occupation::plan_chroot(process, tree, scratch, ownership);
+        }
+        Tree::Directory(_) | Tree::Overlay(_) => {}
     }
     let own_processes = confinement.proc == ProcView::New;
     Plan {
@@ -215,7 +220,7 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
         supervised: is_supervised(confinement).then(|| Supervised {
             credentials: process.credentials.clone(),
             special_owners: process.special_owners.clone(),
-            upper: upper(&process.rootfs),
+            changes: upper(&process.rootfs).map(Changes::Upper),
             root: None,
         }),
         occupation: None,
@@ -284,7 +289,7 @@ fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<Set
     // Limits late, so that they hold for the program and not for what sets it up; but not below a supervisor.
     if is_supervised(confinement) {
         steps.extend(limits);
-        steps.push(SetupStep::Supervise);
+        steps.push(SetupStep::Supervise(Needs::Owners));
     } else {
         steps.push(SetupStep::Credentials(process.credentials.clone(), process.privileges));
         steps.extend(limits);

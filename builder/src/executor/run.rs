@@ -17,10 +17,12 @@ use super::own_program;
 use super::plan::plan;
 use super::process::Process;
 use super::run_error::{RunError, system};
+use super::setup_error::SetupError;
 use super::starter::{Monitor, Starter};
 use super::wire::{self, KILL, Outcome, TERMINATE};
 use crate::progress::Stream;
 use crate::rung::Confinement;
+use crate::swap;
 
 /// Size of the buffer for a stream of output, in bytes: what a pipe holds.
 const BUFFER: usize = 64 << 10;
@@ -82,7 +84,14 @@ impl Executor {
             never = obey(stop, &mut orders) => match never {},
         };
         let _incomplete = tokio::time::timeout(DRAIN, listener.drain()).await;
-        match outcome.ok_or(RunError::MonitorDied)? {
+        let Some(outcome) = outcome else {
+            if self.confinement.rung.is_in_place() {
+                let put_back = tokio::task::spawn_blocking(swap::put_back).await;
+                put_back.map_err(|_| RunError::MonitorDied)?.map_err(SetupError::from)?;
+            }
+            return Err(RunError::MonitorDied);
+        };
+        match outcome {
             Outcome::Ended(ended) => Ok(ended),
             Outcome::NotStarted(error) | Outcome::NotUndone(error) => Err(error.into()),
             Outcome::MonitorFailed { verb, errno } => Err(RunError::Monitor {

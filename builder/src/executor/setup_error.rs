@@ -44,6 +44,12 @@ pub enum SetupError {
         #[source]
         source: Option<SystemError>,
     },
+    /// A name of the tree cannot be made in `/`.
+    #[error("this sandbox has no place for `{}` of the image being built: this container's `/` is not croze's to change", .path.display())]
+    NoPlace {
+        /// The path.
+        path: PathBuf,
+    },
     /// Something cannot be put over the root file system without a mount.
     #[error("this sandbox can mount nothing at `{}`", .target.display())]
     CannotPlace {
@@ -151,9 +157,12 @@ impl From<MountError> for SetupError {
 
 impl From<SwapError> for SetupError {
     fn from(error: SwapError) -> Self {
+        if let SwapError::NoPlace { path } = error {
+            return Self::NoPlace { path };
+        }
         let source = match &error {
             SwapError::System { source, .. } | SwapError::Immovable { source, .. } => Some(SystemError::from(source)),
-            SwapError::Taken { .. } | SwapError::Journal { .. } => None,
+            SwapError::Taken { .. } | SwapError::NoPlace { .. } | SwapError::Journal { .. } => None,
         };
         Self::Swap {
             message: error.to_string(),

@@ -78,6 +78,7 @@ mod tests {
             exit: Exit::Code(3),
             special_owners: SpecialOwners::default(),
             only_moved: vec!["usr".into()],
+            without_place: None,
         });
         send(&outcome, &mut bytes).unwrap();
         bytes.push(KILL);

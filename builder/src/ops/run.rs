@@ -13,6 +13,7 @@ use crate::executor::{self, Content, Credentials, Ended, Mount, MountSource, Pri
 use crate::graph::Vertex;
 use crate::identity::{self, Identity};
 use crate::op::{Network, Op, RunOp, Security};
+use crate::progress::Stream;
 use crate::solver::Work;
 
 /// Bytes with which no step gets far.
@@ -86,7 +87,15 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         exit,
         special_owners,
         only_moved,
+        without_place,
     } = ended.map_err(failed)?;
+    if let (Some(step), Some(path)) = (step, &without_place) {
+        let note = format!(
+            "croze: `{}` could not be made: no new name can be made in this container's `/`\n",
+            path.display()
+        );
+        ops.progress.log(step, Stream::Stderr, note.into());
+    }
     if work.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }

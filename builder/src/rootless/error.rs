@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::remedy::Remedy;
+use super::remedy::{MOUNTING_APP_ARMOR, Remedy};
 
 /// Users or groups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -153,11 +153,14 @@ impl EnterError {
                 Remedy::host(app_armor_profile()),
                 Remedy::host("or for all programs `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`"),
                 Remedy::docker("`--security-opt apparmor=unconfined`"),
-                Remedy::kubernetes("`securityContext.appArmorProfile: {type: Unconfined}`"),
+                Remedy::kubernetes(MOUNTING_APP_ARMOR),
             ],
             Self::Seccomp => vec![
                 Remedy::docker("`--security-opt seccomp=unconfined`"),
-                Remedy::kubernetes("`securityContext.seccompProfile: {type: Unconfined}`"),
+                Remedy::kubernetes(
+                    "`securityContext.seccompProfile: {type: Unconfined}`, or `{type: Localhost, localhostProfile: \
+                     croze.json}` with croze's own profile on the node",
+                ),
             ],
             Self::NotInKernel => vec![Remedy::host("a kernel built with `CONFIG_USER_NS=y`")],
             Self::NoSubordinateIds { kind, user } => vec![
@@ -200,7 +203,7 @@ impl EnterError {
             ],
             Self::NoMount { .. } => vec![
                 Remedy::docker("`--security-opt apparmor=unconfined`"),
-                Remedy::kubernetes("`securityContext.appArmorProfile: {type: Unconfined}`"),
+                Remedy::kubernetes(MOUNTING_APP_ARMOR),
             ],
             Self::Refused { .. } | Self::WriteMap { .. } | Self::Read { .. } | Self::System { .. } => Vec::new(),
         }

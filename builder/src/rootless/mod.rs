@@ -16,4 +16,5 @@ pub use caller::Caller;
 pub use error::{EnterError, IdKind};
 pub use maps::{enter, find_helper, write_maps};
 pub use refusal::{why_no_mount, why_no_namespace};
+pub(crate) use remedy::MOUNTING_APP_ARMOR;
 pub use remedy::{Place, Remedy};

@@ -29,6 +29,10 @@ pub enum Place {
     Image,
 }
 
+/// What lets a pod mount where AppArmor keeps it from that.
+pub(crate) const MOUNTING_APP_ARMOR: &str = "`securityContext.appArmorProfile: {type: Unconfined}`, or \
+    `{type: Localhost, localhostProfile: croze-pod}` with croze's own profile on the node";
+
 impl Remedy {
     /// Something to do on the machine.
     pub fn host(action: impl Into<String>) -> Self {

@@ -13,11 +13,12 @@ use crate::rootless;
 
 /// The rungs from the strongest to the weakest. `direct` comes behind `userns`, which takes all power over the machine
 /// away from croze itself too, and is preferred where only it can mount a new `/proc`.
-const ORDER: [Rung; 5] = [
+const ORDER: [Rung; 6] = [
     Rung::Userns,
     Rung::Direct,
     Rung::UsernsSingle,
     Rung::InPlace,
+    Rung::InPlaceSingle,
     Rung::Chroot,
 ];
 
@@ -49,6 +50,7 @@ fn examine(rung: Rung, place: Place<'_>) -> Trial {
         Rung::Userns => namespaces::try_userns(place),
         Rung::UsernsSingle => namespaces::try_userns_single(place),
         Rung::InPlace => in_place::try_in_place(place),
+        Rung::InPlaceSingle => in_place::try_in_place_single(place),
         Rung::Chroot => chroot::try_chroot(place),
     }
 }
@@ -75,7 +77,7 @@ pub fn enter(wanted: Option<Rung>, state_root: &Path) -> Result<Entered, NoRung>
         });
     };
     let trial = &mut survey.trials[chosen.position];
-    match follow(&trial.entry).and_then(|()| cover(state_root, chosen.confinement)) {
+    match follow(trial).and_then(|()| cover(state_root, chosen.confinement)) {
         Ok(()) => Ok(Entered {
             confinement: chosen.confinement,
             trials: survey.trials,
@@ -154,11 +156,11 @@ fn may_beat(rung: Rung, found: Confinement) -> bool {
 }
 
 /// Enters what a trial has opened.
-fn follow(entry: &Entry) -> Result<(), Refusal> {
-    match entry {
+fn follow(trial: &Trial) -> Result<(), Refusal> {
+    match &trial.entry {
         Entry::UserNamespace(namespace) => rootless::enter(namespace.as_fd())?,
         Entry::MountNamespace => {}
-        Entry::Here => return in_place::settle(),
+        Entry::Here => return in_place::settle(trial.rung),
         Entry::Beside => return in_place::close_memory(),
     }
     let entered = nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(io::Error::from);

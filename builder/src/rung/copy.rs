@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Number(i32);
 
 impl Number {
+    /// Returns that of an error.
     pub(super) fn of(error: impl Into<io::Error>) -> Self {
         Self(error.into().raw_os_error().unwrap_or(libc::EIO))
     }

@@ -1,18 +1,22 @@
-//! The rung that needs nothing of the kernel but renames, `in-place`: tried by exchanging `/` for an empty tree and back.
+//! The rungs that need nothing of the kernel but renames, `in-place` and `in-place-single`: tried by exchanging what lies in
+//! `/` for an empty tree and back.
 
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use nix::sys::prctl::set_dumpable;
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use snapshotter::Root;
 
+use super::copy::{Number, in_copy};
 use super::trial::{Entry, Place, Refusal, Trial};
 use super::{Confinement, ProcView, Rung, StatePlace};
-use crate::swap::{self, HOME, Turn};
+use crate::supervisor;
+use crate::swap::{self, COMMON, HOME, Layout, Slot, SwapError, Turn};
 use crate::sys;
 
-/// Tries it.
+/// Tries `in-place`.
 pub(super) fn try_in_place(place: Place<'_>) -> Trial {
     let mut trial = Trial::of(Rung::InPlace);
     let is_root = rustix::process::geteuid().is_root();
@@ -21,7 +25,36 @@ pub(super) fn try_in_place(place: Place<'_>) -> Trial {
         Some(if is_root { Ok(()) } else { Err(Refusal::NotRoot) }),
         |()| "user 0".into(),
     );
-    let own = root.map(|()| match swap::foreign_directory() {
+    let room = try_room(&mut trial, root.is_some(), place);
+    let slots: Slots = |tree, in_use| Ok(vec![swap::root_slot(tree, in_use)?]);
+    try_renames(&mut trial, room, place, slots);
+    trial
+}
+
+/// Tries `in-place-single`.
+pub(super) fn try_in_place_single(place: Place<'_>) -> Trial {
+    let mut trial = Trial::of(Rung::InPlaceSingle);
+    let layout = Layout::read(&[place.state_root]).map_err(Refusal::from);
+    let layout = layout.and_then(|layout| match layout.lacks() {
+        None => Ok(()),
+        Some(path) => Err(Refusal::NotLaidOut { path }),
+    });
+    let layout = trial.needs("places in `/`", Some(layout), |()| "of this user's own".into());
+    let room = try_room(&mut trial, layout.is_some(), place);
+    let supervised = room.then(|| {
+        let tried = in_copy(|| supervisor::try_supervision().map_err(Number::of));
+        let tried = tried.map_err(Refusal::trial("hear from a trial"))?;
+        tried.map_err(|number| Refusal::NoSupervision { source: number.into() })
+    });
+    let supervised = trial.needs("supervision", supervised, |()| "system calls can be answered".into());
+    let slots: Slots = |tree, in_use| Layout::read(in_use)?.slots(tree);
+    try_renames(&mut trial, supervised.is_some(), place, slots);
+    trial
+}
+
+/// Tries whether neither the image nor the state directory is in the way of other images.
+fn try_room(trial: &mut Trial, is_tried: bool, place: Place<'_>) -> bool {
+    let own = is_tried.then(|| match swap::foreign_directory() {
         Ok(None) => Ok(()),
         Ok(Some(path)) => Err(Refusal::ForeignImage { path }),
         Err(error) => Err(error.into()),
@@ -30,33 +63,45 @@ pub(super) fn try_in_place(place: Place<'_>) -> Trial {
         format!("nothing lies outside of `{HOME}`")
     });
     let state = own.map(|()| match in_the_way(place.state_root) {
-        None => Ok(()),
         Some(path) => Err(Refusal::StateInTheWay { path }),
+        None if is_with_root(place.state_root)? => Ok(()),
+        None => Err(Refusal::StateElsewhere),
     });
     let state = trial.needs("room for the state directory", state, |()| {
         "out of the way of images".into()
     });
-    let moved = state.map(|()| exchange(place.state_root));
+    state.is_some()
+}
+
+/// Returns where a tree takes the place of what lies in `/`, but for paths in use.
+type Slots = fn(&Path, &[&Path]) -> Result<Vec<Slot>, SwapError>;
+
+fn try_renames(trial: &mut Trial, is_tried: bool, place: Place<'_>, slots: Slots) {
+    let moved = is_tried.then(|| exchange(place.state_root, slots));
     let moved = trial.needs("renames in `/`", moved, |()| {
         "what lies there can be moved away and back".into()
     });
+    let same_user = trial.rung == Rung::InPlaceSingle;
+    let apart = moved.map(|()| Err::<(), _>(Refusal::BesideCroze { same_user }));
+    trial.wants(false, "isolation from croze", apart, |()| String::new());
     if moved.is_some() {
         trial.entry = Entry::Here;
         trial.confinement = Some(Confinement {
-            rung: Rung::InPlace,
-            stacking: Rung::InPlace.stacking(),
+            rung: trial.rung,
+            stacking: trial.rung.stacking(),
             proc: ProcView::Bound,
             state: StatePlace::Disk,
         });
     }
-    trial
 }
 
-/// What images have in `/`.
-const COMMON: [&str; 18] = [
-    "bin", "boot", "etc", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "opt", "root", "run", "sbin",
-    "srv", "tmp", "usr", "var",
-];
+/// Whether what lies in a directory can be moved to `/`.
+fn is_with_root(dir: &Path) -> Result<bool, Refusal> {
+    let mount = |path: &Path| statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).map(|stat| stat.stx_mnt_id);
+    let both = mount(dir).and_then(|own| Ok(own == mount(Path::new("/"))?));
+    both.map_err(io::Error::from)
+        .map_err(Refusal::trial("look at the state directory"))
+}
 
 /// Returns the directory in `/` that the state directory would keep from an image.
 fn in_the_way(state_root: &Path) -> Option<PathBuf> {
@@ -68,30 +113,32 @@ fn in_the_way(state_root: &Path) -> Option<PathBuf> {
 }
 
 /// Puts an empty tree in the place of what lies in `/`, and everything back.
-fn exchange(state_root: &Path) -> Result<(), Refusal> {
+fn exchange(state_root: &Path, slots: Slots) -> Result<(), Refusal> {
     let stash = swap::stash()?;
     // Whoever has the turn has shown that it works.
     let Some(turn) = stash.turn()? else { return Ok(()) };
     const NAME: &str = "trial";
     let tree = stash.path().join(NAME);
-    fs::create_dir_all(tree.join("trial")).map_err(Refusal::trial("make a directory in `/.croze`"))?;
-    let tried = try_turn(&turn, &tree, state_root);
+    fs::create_dir_all(tree.join("usr")).map_err(Refusal::trial("make a directory in `/.croze`"))?;
+    let tried = try_turn(&turn, slots(&tree, &[state_root]));
     let removed = Root::open(stash.path()).and_then(|stash| stash.remove_tree(Path::new(NAME)));
     tried?;
     removed.map_err(|error| Refusal::trial("remove a directory from `/.croze`")(error.source))
 }
 
-fn try_turn(turn: &Turn<'_>, tree: &Path, state_root: &Path) -> Result<(), Refusal> {
-    let slot = swap::root_slot(tree, &[state_root])?;
-    turn.exchange(vec![slot])?;
+fn try_turn(turn: &Turn<'_>, slots: Result<Vec<Slot>, SwapError>) -> Result<(), Refusal> {
+    turn.exchange(slots?)?;
     turn.restore()?;
     Ok(())
 }
 
 /// Prepares croze for running steps as what it is itself, beside itself: they are not to read its memory, and what they
 /// see as `/etc` is not to reach it.
-pub(super) fn settle() -> Result<(), Refusal> {
-    close_memory()?;
+pub(super) fn settle(rung: Rung) -> Result<(), Refusal> {
+    // Who is not root could then not use what `/proc` says of croze itself. There it is the step that is closed off.
+    if rung == Rung::InPlace {
+        close_memory()?;
+    }
     sys::fix_host_lookup().map_err(Refusal::trial("fix how host names are looked up"))
 }
 

@@ -6,7 +6,8 @@
 //! | `userns` | all, below a user namespace for the whole build | a full map |
 //! | `userns-single` | the same | one; the others are shown by a supervisor and kept in the store |
 //! | `in-place` | none | those of croze's own user namespace |
-//! | `chroot` | none | croze's own; the others are shown by a supervisor and kept in the store |
+//! | `in-place-single` | none | one; the others are shown by a supervisor and kept in the store |
+//! | `chroot` | none | the same |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
@@ -20,6 +21,7 @@ mod namespaces;
 mod overlay;
 mod sandbox;
 mod trial;
+mod weakness;
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,6 +34,7 @@ pub use choose::{Entered, NoRung, Survey, enter, survey};
 pub(crate) use copy::in_copy;
 pub use sandbox::Sandbox;
 pub use trial::{Check, Outcome, Refusal, Trial};
+pub use weakness::Weakness;
 
 /// One way to confine a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -45,6 +48,8 @@ pub enum Rung {
     UsernsSingle,
     /// No namespaces and no mounts: root of a container moves a stage's files to `/`.
     InPlace,
+    /// The same for another user, whose files an image laid out for it has in `/`, and a supervisor.
+    InPlaceSingle,
     /// No namespaces and no mounts: steps change their root to a tree, and a supervisor shows the rest of what they need
     /// to see.
     Chroot,
@@ -52,11 +57,12 @@ pub enum Rung {
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Direct,
         Self::Userns,
         Self::UsernsSingle,
         Self::InPlace,
+        Self::InPlaceSingle,
         Self::Chroot,
     ];
 
@@ -67,6 +73,7 @@ impl Rung {
             Self::Userns => "userns",
             Self::UsernsSingle => "userns-single",
             Self::InPlace => "in-place",
+            Self::InPlaceSingle => "in-place-single",
             Self::Chroot => "chroot",
         }
     }
@@ -78,6 +85,7 @@ impl Rung {
             Self::Userns => "a user namespace with a full id map",
             Self::UsernsSingle => "a user namespace with one id, and a supervisor that shows the others",
             Self::InPlace => "no namespace: the image's files are moved to `/` for each step",
+            Self::InPlaceSingle => "the same for a user who is not root, and a supervisor that shows the others",
             Self::Chroot => "no namespace: a changed root, and a supervisor that shows `/proc`, `/dev` and all users",
         }
     }
@@ -86,15 +94,20 @@ impl Rung {
     pub fn ownership(self) -> Ownership {
         match self {
             Self::Direct | Self::Userns | Self::InPlace => Ownership::Real,
-            Self::UsernsSingle | Self::Chroot => Ownership::Emulated,
+            Self::UsernsSingle | Self::InPlaceSingle | Self::Chroot => Ownership::Emulated,
         }
+    }
+
+    /// Returns whether a step's root file system takes the place of what lies in the container's own `/`.
+    pub fn is_in_place(self) -> bool {
+        matches!(self, Self::InPlace | Self::InPlaceSingle)
     }
 
     /// Returns who stacks snapshots, as far as the state directory's file system allows it.
     pub fn stacking(self) -> Stacking {
         match self {
             Self::Direct | Self::Userns | Self::UsernsSingle => Stacking::Overlay,
-            Self::InPlace | Self::Chroot => Stacking::Flat,
+            Self::InPlace | Self::InPlaceSingle | Self::Chroot => Stacking::Flat,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fd::OwnedFd;
 
 use super::{Confinement, Rung};
-use crate::rootless::{EnterError, Remedy};
+use crate::rootless::{EnterError, MOUNTING_APP_ARMOR, Remedy};
 use crate::swap::SwapError;
 
 /// What a rung is tried for.
@@ -128,19 +128,34 @@ pub enum Refusal {
         /// The directory in `/`.
         path: PathBuf,
     },
+    /// The container's `/` is not croze's, and has no place for what images have there.
+    #[error("`{}` is no place for an image's: neither a directory of this user's nor a link to one", .path.display())]
+    NotLaidOut {
+        /// The first place that is missing.
+        path: PathBuf,
+    },
+    /// System calls cannot be answered.
+    #[error("system calls of a step cannot be answered")]
+    NoSupervision {
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Steps run beside croze.
+    #[error("steps run in croze's own root directory{}", if *.same_user { " as its own user, and can read and change its files" } else { ", and root among them can read and change its files" })]
+    BesideCroze {
+        /// Whether a step has no other user than croze.
+        same_user: bool,
+    },
+    /// Trees in the state directory could not be moved to `/`.
+    #[error("the state directory is on another file system than `/`, to where its trees have to be moved")]
+    StateElsewhere,
     /// What lies in `/` cannot be moved.
     #[error(transparent)]
     Swap(#[from] SwapError),
     /// The right to change the root is missing.
     #[error("croze may not change its root")]
     NoChroot {
-        /// What the kernel said.
-        #[source]
-        source: io::Error,
-    },
-    /// No supervisor can be had.
-    #[error("system calls cannot be supervised")]
-    NoSupervisor {
         /// What the kernel said.
         #[source]
         source: io::Error,
@@ -190,7 +205,7 @@ impl Refusal {
             ],
             Self::NoMount { .. } => vec![
                 Remedy::docker("`--security-opt apparmor=unconfined`"),
-                Remedy::kubernetes("`securityContext.appArmorProfile: {type: Unconfined}`"),
+                Remedy::kubernetes(MOUNTING_APP_ARMOR),
             ],
             Self::NoProc { .. } => vec![
                 Remedy::docker("`--security-opt systempaths=unconfined`"),
@@ -208,18 +223,30 @@ impl Refusal {
             Self::ForeignImage { .. } => vec![Remedy::image(
                 "croze's own image, or another one that holds nothing but the program, in one directory of `/`",
             )],
-            Self::StateInTheWay { .. } => vec![Remedy::host("`CROZE_ROOT` below `/.croze` or on a volume")],
+            Self::NotLaidOut { .. } => vec![
+                Remedy::image("the `-restricted` variant of croze's own image"),
+                Remedy::docker("`--user 1000`"),
+                Remedy::kubernetes("`securityContext.runAsUser: 1000`"),
+            ],
+            Self::NoSupervision { .. } => vec![
+                Remedy::host("Linux 5.14 or later, and `sysctl kernel.yama.ptrace_scope=1` if it is more"),
+                Remedy::kubernetes("`securityContext.seccompProfile: {type: RuntimeDefault}`"),
+            ],
+            Self::StateInTheWay { .. } | Self::StateElsewhere => {
+                vec![Remedy::image("`CROZE_ROOT` below `/.croze`, and no volume there")]
+            }
             Self::NoChroot { .. } => vec![
                 Remedy::docker("`--user 0 --cap-add SYS_CHROOT`"),
                 Remedy::kubernetes(
                     "`securityContext.runAsUser: 0`, and `SYS_CHROOT` in `securityContext.capabilities.add`",
                 ),
             ],
-            Self::NoSupervisor { .. } => vec![Remedy::host(
-                "Linux 5.14 or later, with `CONFIG_SECCOMP_FILTER=y` and without another supervisor over croze",
-            )],
             Self::NoAttributes { .. } => vec![Remedy::host(
                 "`CROZE_ROOT` on ext4, xfs, btrfs, or since Linux 6.6 on tmpfs",
+            )],
+            Self::BesideCroze { .. } => vec![Remedy::kubernetes(
+                "`hostUsers: false` and `securityContext.seccompProfile: {type: Unconfined}`, for a user namespace; \
+                     otherwise `automountServiceAccountToken: false`, and one pod for each build",
             )],
             Self::Swap(_) | Self::Trial { .. } => Vec::new(),
         }

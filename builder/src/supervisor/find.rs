@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::call::Call;
 use super::permission;
 use super::place::HANDLE;
+use super::top_names;
 use super::view::inode;
 use super::walk::Walk;
 
@@ -41,6 +42,25 @@ pub(super) struct Found {
     pub(super) file: Option<OwnedFd>,
     /// Whether the path ended in a slash, which asks for a directory.
     pub(super) wants_directory: bool,
+    /// What is there beside what is seen.
+    pub(super) spot: Spot,
+}
+
+/// What is where a name is to be made or taken away.
+pub(super) enum Spot {
+    /// What is seen.
+    Plain,
+    /// A link that cannot be changed; the name is made and taken away in the directory to which it leads.
+    Elsewhere,
+    /// A directory that cannot be taken away, seen or not.
+    StandIn(OwnedFd),
+}
+
+impl Spot {
+    /// Returns whether the kernel finds the name where it is seen.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
 }
 
 impl Call<'_> {
@@ -74,9 +94,21 @@ impl Call<'_> {
         if path.is_empty() {
             return Err(Errno::NOENT);
         }
-        match self.find_name_at_once(directory, path, last)? {
-            Some(found) => Ok(found),
-            None => Walk::new(self)?.to(directory, path, last),
+        let found = match self.find_name_at_once(directory, path, last)? {
+            Some(found) => found,
+            None => Walk::new(self)?.to(directory, path, last)?,
+        };
+        match &self.step.ground.top {
+            Some(top) => top.locate(found),
+            None => Ok(found),
+        }
+    }
+
+    /// Returns what the caller sees of what the kernel has found.
+    pub(super) fn seen(&self, file: OwnedFd) -> Result<OwnedFd, Errno> {
+        match &self.step.ground.top {
+            Some(top) => top.seen(file),
+            None => Ok(file),
         }
     }
 
@@ -109,7 +141,8 @@ impl Call<'_> {
         {
             return Ok(None);
         }
-        let file = match openat(&directory, &name, HANDLE | OFlags::NOFOLLOW, Mode::empty()) {
+        let opened = openat(&directory, &name, HANDLE | OFlags::NOFOLLOW, Mode::empty());
+        let file = match opened.and_then(|file| self.seen(file)) {
             Ok(file) if last == Last::Follow && is_link(&file) => return Ok(None),
             Ok(file) => Some(file),
             Err(Errno::NOENT) => None,
@@ -120,6 +153,7 @@ impl Call<'_> {
             name,
             file,
             wants_directory: false,
+            spot: Spot::Plain,
         }))
     }
 
@@ -142,8 +176,16 @@ impl Call<'_> {
         permission::passes_everywhere(&self.credentials) && !self.tag.chrooted
     }
 
+    /// Whether nothing can refuse the caller what it wants of a path but the kernel, which sees there what the step sees.
+    pub(super) fn passes_to(&self, path: u64) -> Result<bool, Errno> {
+        if !self.passes_everywhere() {
+            return Ok(false);
+        }
+        Ok(self.step.ground.top.is_none() || !top_names::may_be_meant(&self.read_path(path)?))
+    }
+
     fn find_at_once(&self, directory: i32, path: &CStr, last: Last) -> Result<OwnedFd, Errno> {
-        self.resolve(directory, path, handle(last), ResolveFlags::NO_MAGICLINKS)
+        self.seen(self.resolve(directory, path, handle(last), ResolveFlags::NO_MAGICLINKS)?)
     }
 
     /// Whether a path leads through links before it ends.

@@ -12,10 +12,10 @@
 //! | `call` | who calls, with which arguments |
 //! | `credentials`, `state`, `starts` | whom processes take themselves for; how that is handed on, also to programs |
 //! | `attributes`, `specials`, `owners` | what files are taken for |
-//! | `find`, `walk`, `place`, `view` | which file a path means |
+//! | `find`, `walk`, `place`, `top_names`, `view` | which file a path means |
 //! | `permission` | who may do what |
 //! | `status` | what `/proc` tells of it |
-//! | `threads` | who does the work |
+//! | `threads`, `handover`, `trial` | who does the work, how it comes to its step, and whether it can |
 //!
 //! This is no security boundary, and the sandbox does not need it as one: what the supervisor lets pass, the kernel does
 //! with the arguments that are in memory by then, and another thread may have changed them. Whatever a step gains so, it
@@ -28,6 +28,7 @@ mod calls;
 mod credentials;
 mod filter;
 mod find;
+mod handover;
 mod owners;
 mod permission;
 mod place;
@@ -37,6 +38,8 @@ mod starts;
 mod state;
 mod status;
 mod threads;
+mod top_names;
+mod trial;
 mod view;
 mod walk;
 
@@ -49,26 +52,31 @@ use attributes::Inodes;
 use starts::Starts;
 use state::States;
 
+pub use calls::Needs;
 pub use credentials::Credentials;
+pub use handover::{receive_listener, send_listener};
 pub use place::Ground;
 pub use specials::{Inode, Owner};
-pub use threads::Supervisor;
-pub use view::Finder;
+pub use threads::{Changes, Supervisor};
+pub use top_names::Top;
+pub use trial::try_supervision;
 
 use crate::sys;
 
 /// What all threads of a supervisor share.
 struct Step {
     listener: OwnedFd,
+    ground: Ground,
     states: States,
     starts: Starts,
     inodes: Inodes,
 }
 
 impl Step {
-    fn new(listener: OwnedFd, first: Credentials) -> Self {
+    fn new(listener: OwnedFd, ground: Ground, first: Credentials) -> Self {
         Self {
             listener,
+            ground,
             states: States::new(first),
             starts: Starts::default(),
             inodes: Inodes::new(),
@@ -84,11 +92,11 @@ impl Step {
 /// finder is to find are asked for by calls that are stopped for no other reason.
 ///
 /// From then on this process and all its descendants wait for answers: whoever gets the listener must be there.
-pub fn submit(finder: Finder) -> io::Result<OwnedFd> {
+pub fn submit(needs: Needs) -> io::Result<OwnedFd> {
     // The filter takes a privilege, or having given up all. Set-user-ID programs are none the worse for it: what they
     // give, the supervisor gives.
     set_no_new_privs(true)?;
     state::tag_first(rustix::process::getpid())?;
-    let program = filter::compile(calls::rows(finder)).ok_or(io::ErrorKind::FileTooLarge)?;
+    let program = filter::compile(calls::rows(needs)).ok_or(io::ErrorKind::FileTooLarge)?;
     sys::install_listener(&program)
 }

@@ -25,12 +25,21 @@ pub(super) fn note(place: &Place, owners: &SpecialOwners, specials: &Specials) -
     Ok(())
 }
 
-/// Finds the owners of the files that a step has made or changed: those below `changed`, which the step has seen below
-/// its root.
-pub(super) fn find(place: &Place, changed: Root, specials: &Specials) -> io::Result<SpecialOwners> {
+/// Where a step has seen what it has changed, and with it the inodes that are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Seen {
+    /// Under the same path below the step's root.
+    BelowRoot,
+    /// Where it is.
+    There,
+}
+
+/// Finds the owners of the files that a step has made or changed: those below `changed`.
+pub(super) fn find(place: &Place, changed: Root, seen: Seen, specials: &Specials) -> io::Result<SpecialOwners> {
     let mut finder = Finder {
         place,
         specials,
+        seen,
         found: SpecialOwners::default(),
     };
     let top = changed.open_dir(Path::new("")).map_err(into_io)?;
@@ -49,6 +58,7 @@ fn is_special(file_type: FileType) -> bool {
 struct Finder<'a> {
     place: &'a Place,
     specials: &'a Specials,
+    seen: Seen,
     found: SpecialOwners,
 }
 
@@ -66,7 +76,10 @@ impl walk::Visitor for Finder<'_> {
         }
         if is_special(file_type) {
             // By the inode that the step has seen. What is covered by a mount it has not.
-            let seen = self.place.open_in_tree(place.path).and_then(fstat);
+            let seen = match self.seen {
+                Seen::BelowRoot => self.place.open_in_tree(place.path).and_then(fstat),
+                Seen::There => statat(place.dir, place.name, AtFlags::SYMLINK_NOFOLLOW),
+            };
             let owner = seen
                 .ok()
                 .and_then(|seen| self.specials.owner((seen.st_dev, seen.st_ino), file_type));

@@ -6,7 +6,7 @@
 //!
 //! Where a container allows a thread no directories of its own, the step's root is a [`View`] instead.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::marker::PhantomData;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, MemfdFlags, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags, chmodat, fstat, getxattr, listxattr,
+    AtFlags, CWD, MemfdFlags, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags, chmodat, fstat, getxattr, linkat, listxattr,
     memfd_create, open, openat, readlinkat, removexattr, setxattr, stat, statfs,
 };
 use rustix::io::Errno;
@@ -24,14 +24,15 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, fchdir, umask};
 
-use super::view::{Finder, View};
+use super::calls::Needs;
+use super::top_names::{Top, TopNames};
+use super::view::View;
 
 /// Flags of a handle.
 pub(super) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// Where the files of a step are, as its supervisor sees them. The one thing that differs between steps with a mount
 /// namespace and steps without.
-#[derive(Debug)]
 pub struct Ground {
     /// The mount namespace whose root is the step's, unless the supervisor has the same root anyway.
     namespace: Option<OwnedFd>,
@@ -39,6 +40,8 @@ pub struct Ground {
     view: Option<Arc<View>>,
     /// The supervisor's own procfs: a thread that is started by one that has entered begins where that one is.
     proc: OwnedFd,
+    /// The names in `/`, if the step cannot change them.
+    pub(super) top: Option<TopNames>,
 }
 
 impl Ground {
@@ -54,7 +57,7 @@ impl Ground {
 
     /// Returns what a directory holds that a step has changed its root to, and the machine's `/dev`, `/proc` and `/sys`.
     /// This process must not have another root, nor go anywhere.
-    pub fn below(root: &Path) -> io::Result<Self> {
+    pub fn in_tree(root: &Path) -> io::Result<Self> {
         // What is made here is made with the mask of whoever asks for it.
         umask(Mode::empty());
         Ok(Self {
@@ -70,14 +73,24 @@ impl Ground {
             namespace: None,
             view: None,
             proc,
+            top: None,
         })
     }
 
-    /// Returns who finds files by their paths.
-    pub(super) fn finder(&self) -> Finder {
-        match self.view {
-            None => Finder::Kernel,
-            Some(_) => Finder::Supervisor,
+    /// Returns the same with names in `/` that the step cannot change.
+    pub fn below(top: Top) -> io::Result<Self> {
+        Ok(Self {
+            top: Some(TopNames::look(top)?),
+            ..Self::own()?
+        })
+    }
+
+    /// Returns what a step needs there.
+    pub(super) fn needs(&self) -> Needs {
+        match (&self.view, &self.top) {
+            (Some(_), _) => Needs::OwnersAndWindows,
+            (None, Some(_)) => Needs::OwnersAndTop,
+            (None, None) => Needs::Owners,
         }
     }
 }
@@ -140,7 +153,8 @@ impl ForeignDevices {
 }
 
 impl Place {
-    /// Makes this thread enter the ground. It keeps nothing in common with the other threads' directories.
+    /// Makes this thread enter the ground. It keeps nothing in common with the other threads' directories, unless a
+    /// container forbids that: then the whole process stands there.
     pub(super) fn enter(ground: &Ground) -> io::Result<Self> {
         if ground.view.is_some() {
             // It stays where it is, because the container may allow nothing else.
@@ -153,7 +167,10 @@ impl Place {
                 thread_bound: PhantomData,
             });
         }
-        unshare(CloneFlags::CLONE_FS)?;
+        match unshare(CloneFlags::CLONE_FS) {
+            Err(nix::errno::Errno::EPERM) if ground.namespace.is_none() => {}
+            unshared => unshared?,
+        }
         let proc = ground.proc.try_clone()?;
         if let Some(namespace) = &ground.namespace {
             setns(namespace, CloneFlags::CLONE_NEWNS)?;
@@ -277,6 +294,17 @@ impl Place {
     /// Returns the path of a handle.
     pub(super) fn path(&self, handle: BorrowedFd<'_>) -> Result<CString, Errno> {
         readlinkat(CWD, self.name_of(handle), Vec::new())
+    }
+
+    /// Gives what a handle stands for a further name.
+    pub(super) fn link(&self, handle: impl AsFd, directory: impl AsFd, name: &CStr) -> Result<(), Errno> {
+        linkat(
+            CWD,
+            self.name_of(handle.as_fd()),
+            directory,
+            name,
+            AtFlags::SYMLINK_FOLLOW,
+        )
     }
 
     /// Opens what a handle stands for.

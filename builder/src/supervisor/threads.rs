@@ -4,9 +4,10 @@
 //! work for: one that finds the next call waiting when it has answered the last, time and again, starts a further one,
 //! and one that has to wait for its calls ends.
 
+use std::collections::BTreeMap;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::unix::thread::JoinHandleExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -14,13 +15,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
+use serde::{Deserialize, Serialize};
 use snapshotter::{FileType, Root, SpecialOwners};
 
 use super::call::{Call, Reply};
-use super::calls::{self, Handler};
+use super::calls::{self, Handler, Needs};
+use super::owners::Seen;
 use super::place::{Ground, Place};
 use super::specials::{Inode, Owner};
-use super::view::Finder;
+use super::top_names::TopNames;
 use super::{Credentials, Step, owners};
 use crate::sys::{self, Notification, Response};
 
@@ -37,10 +40,18 @@ pub struct Supervisor {
     alarm: PipeReader,
 }
 
+/// Where the changes of a step are.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Changes {
+    /// In an upper directory, which the step has seen through a mount.
+    Upper(PathBuf),
+    /// In this tree, whose files the step has seen themselves.
+    Tree(PathBuf),
+}
+
 /// What the threads share.
 struct Crew {
     step: Step,
-    ground: Ground,
     /// What answers a call, by its number.
     handlers: Vec<Option<Handler>>,
     /// How many threads there are, and how many there may be.
@@ -61,9 +72,8 @@ impl Supervisor {
         sys::let_threads_be_interrupted()?;
         let (alarm, writer) = io::pipe()?;
         let crew = Arc::new(Crew {
-            step: Step::new(listener, first),
-            handlers: handlers(ground.finder()),
-            ground,
+            handlers: handlers(ground.needs()),
+            step: Step::new(listener, ground, first),
             size: AtomicUsize::new(0),
             limit: thread::available_parallelism().map_or(1, Into::into),
             threads: Mutex::default(),
@@ -105,21 +115,41 @@ impl Supervisor {
         self.at_the_place(|place| owners::note(place, by_path, specials))
     }
 
-    /// Returns the owners of what the step has made or changed and cannot be found on disk. `upper` is where its
-    /// changes are.
-    pub fn special_owners(&self, upper: &Path) -> io::Result<SpecialOwners> {
+    /// Returns which of the directories that stand for the step's the step has, by their paths.
+    pub fn existing(&self) -> BTreeMap<PathBuf, bool> {
+        self.crew
+            .step
+            .ground
+            .top
+            .as_ref()
+            .map(TopNames::existing)
+            .unwrap_or_default()
+    }
+
+    /// Returns the first path that the step could not make, because it is in a `/` that it cannot change.
+    pub fn without_place(&self) -> Option<PathBuf> {
+        self.crew.step.ground.top.as_ref().and_then(TopNames::without_place)
+    }
+
+    /// Returns the owners of what the step has made or changed and cannot be found on disk.
+    pub fn special_owners(&self, changes: &Changes) -> io::Result<SpecialOwners> {
         let specials = &self.crew.step.inodes.specials;
         if specials.is_empty() {
             return Ok(SpecialOwners::default());
         }
         // The path means something else where the step is.
-        let changed = Root::open(upper).map_err(|error| error.source)?;
-        self.at_the_place(move |place| owners::find(place, changed, specials))
+        let (Changes::Upper(directory) | Changes::Tree(directory)) = changes;
+        let changed = Root::open(directory).map_err(|error| error.source)?;
+        let seen = match changes {
+            Changes::Upper(_) => Seen::BelowRoot,
+            Changes::Tree(_) => Seen::There,
+        };
+        self.at_the_place(move |place| owners::find(place, changed, seen, specials))
     }
 
     /// Does something where the step is.
     fn at_the_place<T: Send>(&self, work: impl FnOnce(&Place) -> io::Result<T> + Send) -> io::Result<T> {
-        let ground = &self.crew.ground;
+        let ground = &self.crew.step.ground;
         let worker = || Place::enter(ground).and_then(|place| work(&place));
         let done = thread::scope(|scope| scope.spawn(worker).join());
         done.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
@@ -149,9 +179,9 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Sorts the table by number.
-fn handlers(finder: Finder) -> Vec<Option<Handler>> {
+fn handlers(needs: Needs) -> Vec<Option<Handler>> {
     let mut handlers = Vec::new();
-    for (number, _, handler) in calls::rows(finder) {
+    for (number, _, handler) in calls::rows(needs) {
         let number = usize::try_from(*number).unwrap_or_default();
         if handlers.len() <= number {
             handlers.resize(number + 1, None);
@@ -175,7 +205,7 @@ impl Crew {
         let worker = Arc::clone(crew);
         let thread = thread::Builder::new().name("supervisor".into()).spawn(move || {
             let _guard = Guard(&worker);
-            match Place::enter(&worker.ground) {
+            match Place::enter(&worker.step.ground) {
                 Ok(place) => {
                     tell(Ok(()));
                     if let Err(error) = Crew::work(&worker, &place) {

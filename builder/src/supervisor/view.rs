@@ -29,15 +29,6 @@ const PROC: &CStr = c"proc";
 /// What the kernel writes behind the path of a file that has no name any more.
 const DELETED: &[u8] = b" (deleted)";
 
-/// Who finds a step's files by their paths.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Finder {
-    /// The kernel, all of them.
-    Kernel,
-    /// The supervisor, where they are seen through windows.
-    Supervisor,
-}
-
 /// What a step sees.
 #[derive(Debug)]
 pub(super) struct View {
@@ -122,22 +113,22 @@ impl View {
     }
 
     /// Opens the tree's own directory in the place of what a window leads to, for a name that is not seen through the
-    /// window: one that the machine lacks, or a device that the step was given.
+    /// window: one that the machine lacks, or a device that the step was given. New names in `/dev` are made there.
     pub(super) fn behind(&self, directory: Inode, name: &CStr) -> Result<Option<OwnedFd>, Errno> {
         let Some(window) = self.windows.iter().find(|window| window.inode == directory) else {
             return Ok(None);
         };
-        let is_sure = window.name != DEV || shown::is_in_dev(name.to_bytes());
-        let is_special = matches!(name.to_bytes(), b"." | b"..");
+        let is_dev = window.name == DEV;
+        let is_sure = !is_dev || shown::is_in_dev(name.to_bytes());
         let is_there = has(&window.top, name);
-        if is_special || is_there && is_sure {
+        if matches!(name.to_bytes(), b"." | b"..") || is_there && is_sure {
             return Ok(None);
         }
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         match openat(&self.root, window.name, flags, Mode::empty()) {
-            Ok(behind) if !is_there || has(&behind, name) => Ok(Some(behind)),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !is_there => Err(Errno::NOENT),
-            Ok(_) | Err(_) => Ok(None),
+            Ok(behind) if is_dev && !is_there || has(&behind, name) => Ok(Some(behind)),
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::call::Call;
-use super::find::{Found, Last, is_in_proc};
+use super::find::{Found, Last, Spot, is_in_proc};
 use super::permission::{self, Wanted};
 use super::place::HANDLE;
 use super::specials::Inode;
@@ -67,6 +67,7 @@ impl<'a> Walk<'a> {
                         name,
                         file: None,
                         wants_directory,
+                        spot: Spot::Plain,
                     });
                 }
                 Err(error) => return Err(error),
@@ -92,8 +93,8 @@ impl<'a> Walk<'a> {
                         names.push_front(c".".to_owned());
                         continue;
                     }
-                    Link::Is(file) if is_last => return self.arrived(at, name, self.seen(file)?, wants_directory),
-                    Link::Is(file) => at = self.seen(file)?,
+                    Link::Is(file) if is_last => return self.arrived(at, name, self.visible(file)?, wants_directory),
+                    Link::Is(file) => at = self.visible(file)?,
                 }
             } else if is_last {
                 return self.arrived(at, name, next, wants_directory);
@@ -128,13 +129,13 @@ impl<'a> Walk<'a> {
             Some(_) => Ok((base, names)),
             None => {
                 self.has_left = true;
-                Ok((self.seen(base)?, names))
+                Ok((self.visible(base)?, names))
             }
         }
     }
 
     /// Fails if a directory is not one that the step can see.
-    fn seen(&self, file: OwnedFd) -> Result<OwnedFd, Errno> {
+    fn visible(&self, file: OwnedFd) -> Result<OwnedFd, Errno> {
         let Some(view) = &self.call.place.view else {
             return Ok(file);
         };
@@ -156,6 +157,7 @@ impl<'a> Walk<'a> {
             name,
             file: Some(file),
             wants_directory,
+            spot: Spot::Plain,
         })
     }
 
@@ -176,7 +178,8 @@ impl<'a> Walk<'a> {
         if let Some(view) = &call.place.view {
             return self.step_in(view, at, name);
         }
-        openat(at, name, HANDLE | OFlags::NOFOLLOW, Mode::empty())
+        let next = openat(at, name, HANDLE | OFlags::NOFOLLOW, Mode::empty())?;
+        call.seen(next)
     }
 
     fn step_in(&mut self, view: &View, at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {

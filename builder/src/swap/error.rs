@@ -30,6 +30,12 @@ pub enum SwapError {
         /// The entry.
         path: PathBuf,
     },
+    /// An entry of the tree has no room, because nobody but root can make names in the container's `/`.
+    #[error("`{}` of the image being built has no place: this container's `/` is not croze's to change", .path.display())]
+    NoPlace {
+        /// The entry.
+        path: PathBuf,
+    },
     /// The journal makes no sense.
     #[error("the journal `{}` is damaged", .path.display())]
     Journal {

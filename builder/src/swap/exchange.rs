@@ -6,10 +6,11 @@
 //! A directory of a lower layer of the container's overlay cannot be renamed, but what is in it often can. Then its
 //! entries are exchanged and it stands for the tree's directory meanwhile.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, mkdirat, openat, renameat, renameat_with, statat, unlinkat,
@@ -98,6 +99,17 @@ impl Exchange<'_> {
         occupied.ok_or(Errno::NOTCONN).on("exchange by means of", self.shown)
     }
 
+    /// Notes that the step has made or removed a directory for which one stands that was there all the time.
+    pub(super) fn note_existence(&self, existing: &BTreeMap<PathBuf, bool>) -> Result<(), SwapError> {
+        let mut journal = self.occupied()?;
+        for slot in &mut journal.slots {
+            if let (Some(stands_in), Some(exists)) = (&mut slot.stands_in, existing.get(&slot.place)) {
+                stands_in.is_extra = !exists;
+            }
+        }
+        journal.write(self.stash, self.shown, self.rename)
+    }
+
     /// Moves everything back to where the journal says it belongs.
     pub(super) fn restore(&self) -> Result<(), SwapError> {
         let Some(mut journal) = Journal::read(self.stash, self.shown)? else {
@@ -137,7 +149,8 @@ impl Exchange<'_> {
         for name in names(&place, &slot.place)?.into_iter().filter(|name| slot.moves(name)) {
             let path = slot.place.join(&name);
             match self.rename.shift((place.as_fd(), &name), (own.as_fd(), &name)) {
-                Err(error @ (Errno::XDEV | Errno::BUSY)) => {
+                // Of a lower layer, a mount, or in or of a directory that is somebody else's.
+                Err(error @ (Errno::XDEV | Errno::BUSY | Errno::ACCESS | Errno::PERM)) => {
                     journal.slots.extend(beneath(&slot, &place, &name, error)?);
                     journal.slots[number].kept.insert(name);
                     journal.write(self.stash, self.shown, self.rename)?;

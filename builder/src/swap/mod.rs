@@ -14,9 +14,13 @@
 //!   discarded/      what nobody wants any more
 //! ```
 //!
+//! Where `/` is somebody else's, what it has makes room instead of the whole: see [`Layout`].
+//!
 //! Whoever holds the [`Turn`] may die after any rename: the next one finds the journal and puts everything back.
 
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, chmod, mkdir};
 use rustix::io::Errno;
@@ -26,6 +30,7 @@ use error::OnPath as _;
 mod error;
 mod exchange;
 mod journal;
+mod layout;
 mod looks;
 mod place;
 mod root;
@@ -36,12 +41,27 @@ mod tests;
 
 pub use error::SwapError;
 pub use journal::{Placement, Stay};
+pub use layout::{COMMON, Layout};
 pub use root::{foreign_directory, root_slot};
 pub use slot::Slot;
 pub use stash::{Stash, Turn};
 
 /// The directory in `/` that is croze's own. Its name keeps it out of `/*`.
 pub const HOME: &str = "/.croze";
+
+/// How long to wait for a turn that may be a dying process's, and how long between two tries.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(10));
+
+/// Puts back what a process has left exchanged that has been killed. Whoever has the turn meanwhile has done so.
+pub fn put_back() -> Result<(), SwapError> {
+    let stash = stash()?;
+    let (patience, pause) = PATIENCE;
+    let began = Instant::now();
+    while stash.turn()?.is_none() && began.elapsed() < patience {
+        sleep(pause);
+    }
+    Ok(())
+}
 
 /// Opens the stash of this container's `/`. Steps that are not root's are kept out.
 pub fn stash() -> Result<Stash, SwapError> {

@@ -12,7 +12,7 @@ use super::exchange::{DIRECTORY, names};
 use super::slot::Slot;
 
 /// The kernel's file systems stay, and cover what a tree has of these names.
-const COVERING: [&str; 3] = ["proc", "sys", "dev"];
+pub(super) const COVERING: [&str; 3] = ["proc", "sys", "dev"];
 
 /// How many files a runtime may put into a directory: `/etc/hostname` and the like.
 const MAX_FILES: usize = 12;
@@ -95,14 +95,14 @@ fn count_files(dir: &OwnedFd, name: &OsStr, depth: usize) -> usize {
 }
 
 /// Returns the first name of an absolute path.
-fn top(path: &Path) -> Option<OsString> {
+pub(super) fn top(path: &Path) -> Option<OsString> {
     path.components().find_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         _ => None,
     })
 }
 
-fn is_mount_point(dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<bool> {
+pub(super) fn is_mount_point(dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<bool> {
     let stat = statx(
         dir,
         name,

@@ -44,6 +44,11 @@ impl Slot {
         }
     }
 
+    /// Whether the place stands for a directory; if so, whether the tree has that directory.
+    pub fn stands_for_existing(&self) -> Option<bool> {
+        self.stands_in.as_ref().map(|stands_in| !stands_in.is_extra)
+    }
+
     /// Whether entries of this name are moved.
     pub fn moves(&self, name: &OsStr) -> bool {
         !self.kept.contains(name) && self.only.as_ref().is_none_or(|only| only.contains(name))

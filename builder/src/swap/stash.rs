@@ -1,5 +1,6 @@
 //! Where the container's own entries wait, and whose turn it is.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -86,6 +87,11 @@ impl Turn<'_> {
         make: impl FnOnce(BorrowedFd<'_>, &OsStr) -> Result<(), E>,
     ) -> Result<(), E> {
         self.exchange_by_kernel().place(placement, make)
+    }
+
+    /// Notes which of the directories that stand for others the step has made or removed, by their places.
+    pub fn note_existence(&self, existing: &BTreeMap<PathBuf, bool>) -> Result<(), SwapError> {
+        self.exchange_by_kernel().note_existence(existing)
     }
 
     /// Puts the entries of the trees back into them and the container's own into their places; nothing if nothing is

@@ -18,7 +18,7 @@ use super::{Placement, Slot, Stash, Stay, SwapError};
 const LOWER: [&str; 3] = ["lower", "below", "mine"];
 
 /// Lets a number of renames happen and then, as if the process were dead, no more.
-struct Dying(Cell<usize>);
+pub(super) struct Dying(pub(super) Cell<usize>);
 
 impl Dying {
     fn one(&self) -> Result<(), Errno> {

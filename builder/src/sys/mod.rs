@@ -23,7 +23,9 @@ pub use mapping::mapped_writes_change_times;
 pub use memory::{overwrite_memory, read_memory, write_memory};
 pub use mount::{make_read_only, restrict};
 pub use names::fix_host_lookup;
-pub use notification::{Notification, Response, add_descriptor, is_pending, receive, respond, wake_synchronously};
+pub use notification::{
+    Notification, Response, add_descriptor, is_pending, receive, replace_descriptor, respond, wake_synchronously,
+};
 pub use process::{duplicate_descriptor, limit_of, set_limit_of};
 pub use seccomp::{install_filter, install_listener};
 pub use signals::{interrupt, let_threads_be_interrupted, reset_signals};

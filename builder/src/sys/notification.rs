@@ -90,11 +90,45 @@ pub fn add_descriptor(
     descriptor: BorrowedFd<'_>,
     close_on_exec: bool,
 ) -> io::Result<()> {
+    add(
+        listener,
+        id,
+        descriptor,
+        (libc::SECCOMP_ADDFD_FLAG_SEND as u32, 0),
+        close_on_exec,
+    )
+}
+
+/// Puts a copy of a descriptor in the place of one that whoever made a call has. The call still waits.
+pub fn replace_descriptor(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    descriptor: BorrowedFd<'_>,
+    replaced: i32,
+    close_on_exec: bool,
+) -> io::Result<()> {
+    let flag = libc::SECCOMP_ADDFD_FLAG_SETFD as u32;
+    add(
+        listener,
+        id,
+        descriptor,
+        (flag, replaced.cast_unsigned()),
+        close_on_exec,
+    )
+}
+
+fn add(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    descriptor: BorrowedFd<'_>,
+    (flags, newfd): (u32, u32),
+    close_on_exec: bool,
+) -> io::Result<()> {
     let mut raw = libc::seccomp_notif_addfd {
         id,
-        flags: libc::SECCOMP_ADDFD_FLAG_SEND as u32,
+        flags,
         srcfd: descriptor.as_raw_fd().cast_unsigned(),
-        newfd: 0,
+        newfd,
         newfd_flags: if close_on_exec {
             libc::O_CLOEXEC.cast_unsigned()
         } else {

@@ -13,5 +13,6 @@ mod lint;
 mod main_job;
 mod outputs;
 mod policy;
+mod promises;
 mod remote;
 mod shared_cache;

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::harness::sh;
+use crate::harness::{sh, workspace};
 use crate::pod::Pod;
 
 /// What a pod runs.
@@ -13,42 +13,55 @@ use crate::pod::Pod;
 pub(crate) enum Image {
     /// An image that croze was copied into.
     Foreign,
+    /// The same, whose user has no subordinate ids.
+    ForeignWithoutIds,
     /// croze's own image, as `ci-examples/image/Dockerfile` lays it out, and a shell for the tests.
     Own,
+    /// The same in its `restricted` variant.
+    Restricted,
 }
 
 impl Image {
     /// Returns where croze is.
     pub(crate) fn croze(self) -> &'static str {
         match self {
-            Self::Foreign => "/croze/croze",
-            Self::Own => "/.croze/bin/croze",
+            Self::Foreign | Self::ForeignWithoutIds => "/croze/croze",
+            Self::Own | Self::Restricted => "/.croze/bin/croze",
         }
     }
 
     /// Returns a directory for what is built.
     pub(crate) fn context(self) -> &'static str {
         match self {
-            Self::Foreign => "/c",
-            Self::Own => "/.croze/c",
+            Self::Foreign | Self::ForeignWithoutIds => "/c",
+            Self::Own | Self::Restricted => "/.croze/c",
         }
     }
 
     /// Returns the words that run a script.
     pub(crate) fn shell(self) -> &'static [&'static str] {
         match self {
-            Self::Foreign => &["/bin/sh", "-c"],
-            Self::Own => &["/.croze/bin/busybox", "sh", "-c"],
+            Self::Foreign | Self::ForeignWithoutIds => &["/bin/sh", "-c"],
+            Self::Own | Self::Restricted => &["/.croze/bin/busybox", "sh", "-c"],
         }
     }
 
     /// Makes a copy for a pod.
     pub(crate) fn copy(self, pod: &Pod, to: &Path) {
         let root = match self {
-            Self::Foreign => foreign(),
-            Self::Own => own(),
+            Self::Foreign | Self::ForeignWithoutIds => foreign(),
+            Self::Own | Self::Restricted => own(),
         };
         sh(&format!("cp -a '{}' '{}'", root.display(), to.display()));
+        if self == Self::Restricted {
+            let layout = workspace().join("ci-examples/image/layout.sh");
+            sh(&format!(
+                "'{layout}' '{root}' {user}; chown -R 0:0 '{root}'/.croze/bin '{root}'/.croze/lib",
+                layout = layout.display(),
+                root = to.display(),
+                user = pod.uid,
+            ));
+        }
         let first = pod.first_id();
         if self == Self::Foreign {
             for kind in ["subuid", "subgid"] {

@@ -14,9 +14,14 @@
 #[path = "../it/harness/mod.rs"]
 mod harness;
 
+mod attacks;
 mod files;
 mod image;
+mod kills;
+mod manifest;
+mod manifests;
 mod matrix;
 mod pod;
+mod pod_security;
 mod runc;
 mod workloads;

@@ -14,16 +14,16 @@ use crate::runc::{DISK, Files, MEMORY, OWN, RootOn};
 use crate::workloads::{WORKLOADS, Weight, Workload, tag};
 
 /// One cell: a pod, and how croze runs in it.
-struct Cell {
-    pod: &'static str,
-    rung: Rung,
+pub(crate) struct Cell {
+    pub(crate) pod: &'static str,
+    pub(crate) rung: Rung,
     /// Whether `auto` takes this sandbox here.
-    is_auto: bool,
+    pub(crate) is_auto: bool,
     /// What is built at most.
     weight: Weight,
     root_on: RootOn,
     /// What the pod runs.
-    image: Image,
+    pub(crate) image: Image,
     /// Directory for state.
     state: &'static str,
     /// The files that come out differently, or what leads to them does, with the reason.
@@ -49,17 +49,19 @@ const IN_PLACE: Cell = Cell {
     image: Image::Own,
     state: "/.croze",
     differs: &[
-        ("name", "a pod's host name cannot be changed in it"),
+        ("srv/name", "a pod's host name cannot be changed in it"),
         (
             "ssl-cert-snakeoil.pem",
             "a link to a certificate is named by the host name",
         ),
-        ("setuid", "find(1) sees croze's own directory"),
+        ("srv/setuid", "find(1) sees croze's own directory"),
+        ("tmp/names", "ls(1) sees it, and where volumes are mounted"),
+        ("tmp/found", "find(1) too"),
         (
-            "f/plain",
+            "srv/f/plain",
             "a file that two steps know by two names stays one: overlay breaks hard links",
         ),
-        ("g/plain", "a copy of the same"),
+        ("srv/g/plain", "a copy of the same"),
     ],
     ..CELL
 };
@@ -81,11 +83,46 @@ const CHROOT: Cell = Cell {
     ..CELL
 };
 
+/// Owners are emulated: a setuid `find(1)` does not get to croze's own directory, which is hidden.
+const IN_PLACE_SINGLE: Cell = Cell {
+    rung: Rung::InPlaceSingle,
+    image: Image::Restricted,
+    state: "/.croze",
+    differs: &[
+        ("srv/name", "a pod's host name cannot be changed in it"),
+        (
+            "ssl-cert-snakeoil.pem",
+            "a link to a certificate is named by the host name",
+        ),
+        (
+            "srv/f/plain",
+            "a file that two steps know by two names stays one: overlay breaks hard links",
+        ),
+        ("srv/g/plain", "a copy of the same"),
+        ("tmp/names", "ls(1) sees where volumes are mounted"),
+        ("tmp/found", "find(1) too"),
+    ],
+    lacks: &[(
+        "top",
+        "nobody but root can make names in a container's `/`, but for those of the image",
+    )],
+    ..CELL
+};
+
+/// Nothing may differ: the supervisor keeps owners, modes and devices as the kernel would.
+const USERNS_SINGLE: Cell = Cell {
+    rung: Rung::UsernsSingle,
+    ..CELL
+};
+
 const NO_SETFCAP: [(&str, &str); 1] = [("packages", "CRI-O's pods may not set file capabilities")];
 
-/// Makes tests of cells.
+/// Makes a list and tests of cells.
 macro_rules! matrix {
     ($($name:ident: $from:ident { $($field:ident: $value:expr),* $(,)? })*) => {
+        /// All of them.
+        pub(crate) static CELLS: &[Cell] = &[$(Cell { $($field: $value,)* ..$from }),*];
+
         $(#[test] fn $name() { check(stringify!($name), &Cell { $($field: $value,)* ..$from }); })*
     };
 }
@@ -94,21 +131,30 @@ matrix! {
     p1s_direct: CELL { pod: "P1s", rung: Rung::Direct, weight: Weight::Heavy }
     p1s_userns: CELL { pod: "P1s", is_auto: false }
     p1x_userns: CELL { pod: "P1x", weight: Weight::Heavy }
+    p3l_userns_single: CELL { pod: "P3l", rung: Rung::UsernsSingle }
     p4_userns: CELL { pod: "P4", state: MEMORY }
     p6b_direct: CELL { pod: "P6b", rung: Rung::Direct }
     p6bu_userns: CELL { pod: "P6bu", root_on: RootOn::Disk }
     p6bu_direct: CELL { pod: "P6bu", rung: Rung::Direct, is_auto: false }
+    p6lu_userns: CELL { pod: "P6lu" }
     p6r_userns: CELL { pod: "P6r" }
     p6x_userns: CELL { pod: "P6x", state: MEMORY }
     p6xu_userns: CELL { pod: "P6xu" }
     // On the container's own root nothing can be stacked: state is kept in memory.
     p6xu_userns_without_a_volume: CELL { pod: "P6xu", state: OWN }
+    p4_userns_single_without_ids: USERNS_SINGLE { pod: "P4", image: Image::ForeignWithoutIds }
+    p4d_userns_single: USERNS_SINGLE { pod: "P4d", state: MEMORY }
+    p5_userns_single: USERNS_SINGLE { pod: "P5", weight: Weight::Heavy }
+    p6n_userns_single: USERNS_SINGLE { pod: "P6n" }
     p1_in_place: IN_PLACE { weight: Weight::Heavy }
     p1_rd16_in_place: IN_PLACE { pod: "P1-rd16" }
     p1c_in_place: IN_PLACE { pod: "P1c", lacks: &NO_SETFCAP }
     p6_in_place: IN_PLACE { pod: "P6" }
     p1_chroot: CHROOT { weight: Weight::Heavy }
     p6_chroot: CHROOT { pod: "P6" }
+    p2_in_place_single: IN_PLACE_SINGLE { pod: "P2" }
+    p3_in_place_single: IN_PLACE_SINGLE { pod: "P3", weight: Weight::Heavy }
+    p3_rd16_in_place_single: IN_PLACE_SINGLE { pod: "P3-rd16", root_on: RootOn::Disk }
     p6c_in_place: IN_PLACE { pod: "P6c", lacks: &NO_SETFCAP, root_on: RootOn::Disk }
 }
 
@@ -118,7 +164,7 @@ fn check(place: &str, cell: &Cell) {
     let (context, croze) = (cell.image.context(), cell.image.croze());
     let files = Files::new(&pod, cell.image, cell.root_on);
     for workload in of(cell) {
-        files.write(&format!("{context}/{}.Dockerfile", workload.name), &workload.text());
+        files.write(&format!("{context}/{}.Dockerfile", workload.name), workload.text());
     }
     let environment = format!("set -eu; export CROZE_ROOT={}/state", cell.state);
     let examined = files.run(&pod, &format!("{environment}; exec {croze} doctor --format=json"));

@@ -41,6 +41,8 @@ pub(crate) enum Seccomp {
     RuntimeDefault,
     /// containerd 1.6.
     Containerd16,
+    /// `ci-examples/kubernetes/seccomp-croze.json`, which an administrator has put on the node.
+    Croze,
     /// All.
     Unconfined,
 }
@@ -74,8 +76,11 @@ const P6: Pod = Pod {
 /// The user of pods that are not root's.
 const USER: u32 = 1000;
 
+/// A group of the pod's, as `fsGroup` gives one.
+const GROUP: u32 = 999;
+
 /// All of them.
-pub(crate) const PODS: [Pod; 19] = [
+pub(crate) const PODS: [Pod; 22] = [
     P1,
     Pod {
         name: "P1-rd16",
@@ -116,6 +121,23 @@ pub(crate) const PODS: [Pod; 19] = [
         no_new_privileges: true,
         ..P1
     },
+    Pod {
+        name: "P3-rd16",
+        uid: USER,
+        capabilities: Capabilities::None,
+        no_new_privileges: true,
+        seccomp: Seccomp::Containerd16,
+        ..P1
+    },
+    // The same on nodes with croze's profile.
+    Pod {
+        name: "P3l",
+        uid: USER,
+        capabilities: Capabilities::None,
+        no_new_privileges: true,
+        seccomp: Seccomp::Croze,
+        ..P1
+    },
     P4,
     Pod {
         name: "P4d",
@@ -152,6 +174,12 @@ pub(crate) const PODS: [Pod; 19] = [
     Pod {
         name: "P6xu",
         seccomp: Seccomp::Unconfined,
+        is_proc_masked: false,
+        ..P6
+    },
+    Pod {
+        name: "P6lu",
+        seccomp: Seccomp::Croze,
         is_proc_masked: false,
         ..P6
     },
@@ -200,6 +228,19 @@ const NOT_CRIO: [&str; 5] = [
     "CAP_AUDIT_WRITE",
 ];
 
+impl Capabilities {
+    /// Returns them as the kernel names them.
+    pub(crate) fn names(self) -> Vec<&'static str> {
+        let default = DEFAULT_CAPABILITIES.into_iter();
+        match self {
+            Self::Default => default.collect(),
+            Self::Crio => default.filter(|name| !NOT_CRIO.contains(name)).collect(),
+            Self::SysAdmin => default.chain(["CAP_SYS_ADMIN"]).collect(),
+            Self::None => Vec::new(),
+        }
+    }
+}
+
 impl Pod {
     /// Returns the pod of a name.
     pub(crate) fn named(name: &str) -> Self {
@@ -222,25 +263,16 @@ impl Pod {
         }
     }
 
-    fn capabilities(&self) -> Vec<&'static str> {
-        let default = DEFAULT_CAPABILITIES.into_iter();
-        match self.capabilities {
-            Capabilities::Default => default.collect(),
-            Capabilities::Crio => default.filter(|name| !NOT_CRIO.contains(name)).collect(),
-            Capabilities::SysAdmin => default.chain(["CAP_SYS_ADMIN"]).collect(),
-            Capabilities::None => Vec::new(),
-        }
-    }
-
     /// Returns the profile as containerd makes it for the pod's capabilities.
     fn seccomp(&self) -> Option<Value> {
         let profile = match self.seccomp {
             Seccomp::RuntimeDefault => read("seccomp.json"),
             Seccomp::Containerd16 => read("seccomp-1.6.json"),
+            Seccomp::Croze => return Some(read("../../ci-examples/kubernetes/seccomp-croze.json")),
             Seccomp::Unconfined => return None,
         };
         let mut rules = profile["always"].as_array().unwrap().clone();
-        let has = |name: &str| self.capabilities().contains(&name);
+        let has = |name: &str| self.capabilities.names().contains(&name);
         let mut add = |list: &Value, wanted: bool| {
             for (capability, more) in list.as_object().unwrap() {
                 if has(capability) == wanted {
@@ -260,10 +292,10 @@ impl Pod {
     /// Returns the configuration. The pod has the network of the host, where the tests' registry is.
     pub(crate) fn configuration(&self) -> Value {
         let mut config = read("pod.json");
-        let capabilities = self.capabilities();
+        let capabilities = self.capabilities.names();
         // A user's are there for setuid programs only, which is what the bounding set is for.
         let process = &mut config["process"];
-        process["user"] = json!({ "uid": self.uid, "gid": self.uid });
+        process["user"] = json!({ "uid": self.uid, "gid": self.uid, "additionalGids": [GROUP] });
         process["capabilities"] = json!({
             "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
         });

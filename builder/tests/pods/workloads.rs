@@ -61,9 +61,11 @@ impl Workload {
 }
 
 /// All of them, the lightest first.
-pub(crate) static WORKLOADS: [Workload; 5] = [
+pub(crate) static WORKLOADS: [Workload; 7] = [
     Workload::new("files", Weight::Light),
     Workload::new("shell", Weight::Light),
+    Workload::new("places", Weight::Light),
+    Workload::new("top", Weight::Light),
     Workload::new("packages", Weight::Light),
     Workload::new("postgres", Weight::Heavy),
     Workload::new("languages", Weight::Heavy),

@@ -27,10 +27,6 @@ pub(crate) const NOT_HERE: &[(&str, &str)] = &[
         "nothing keeps a step from removing what was put into its tree",
     ),
     (
-        "a_working_directory_in_proc_is_refused",
-        "from there a step reaches no more than the supervisor shows",
-    ),
-    (
         "a_read_only_bind_cannot_be_written",
         "it is a copy, which is thrown away",
     ),

@@ -151,10 +151,10 @@ fn a_working_directory_in_proc_is_refused(sandbox: &Sandbox) {
 }
 
 /// A directory of the host that no step may change, and what it looked like.
-struct Sentry(std::path::PathBuf);
+pub(crate) struct Sentry(std::path::PathBuf);
 
 impl Sentry {
-    fn new(sandbox: &Sandbox) -> Self {
+    pub(crate) fn new(sandbox: &Sandbox) -> Self {
         let dir = sandbox.path("outside");
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("victim"), "untouched").unwrap();
@@ -162,8 +162,13 @@ impl Sentry {
         Self(dir)
     }
 
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     #[track_caller]
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         assert_eq!(fs::read_to_string(self.0.join("victim")).unwrap(), "untouched");
         assert_eq!(fs::read_dir(&self.0).unwrap().count(), 1);
     }

@@ -12,6 +12,7 @@
     reason = "its output is the report of a test run, a driver or a probe"
 )]
 
+mod attacks;
 mod bench;
 mod chroot;
 mod driver;
@@ -68,6 +69,7 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         isolation::TESTS,
         lifetime::TESTS,
         supervised::TESTS,
+        attacks::TESTS,
     ];
     let places = |name: &str| {
         let is_not_here = chroot::NOT_HERE.iter().any(|(listed, _)| *listed == name);

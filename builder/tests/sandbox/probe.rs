@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{getresgid, getresuid};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsopen, open_tree};
 use rustix::net::{AddressFamily, SocketType, socket};
@@ -41,6 +42,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
             println!("{}", told(UnixStream::connect_addr(&address).map(drop)));
         }
         ["listen-abstract", name] => listen(name),
+        ["exchange", a, b] => exchange(a, b),
         ["random-credentials", seed] => random_calls::credentials(seed.parse().unwrap()),
         ["random-files", seed] => random_calls::files(seed.parse().unwrap()),
         ["truncate-self"] => {
@@ -74,6 +76,17 @@ fn calls() {
     println!("setns {}", nix(setns(own_namespace, CloneFlags::CLONE_NEWUTS)));
     println!("pidfd-open {}", or(pidfd_open(getpid(), PidfdFlags::empty()).map(drop)));
     println!("sethostname {}", or(rustix::system::sethostname(b"x")));
+}
+
+/// Exchanges two names, again and again, until somebody removes a file.
+fn exchange(a: &str, b: &str) {
+    const SIGN: &str = "/x/racing";
+    drop(File::create(SIGN).unwrap());
+    while Path::new(SIGN).exists() {
+        for _ in 0..100 {
+            renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).unwrap();
+        }
+    }
 }
 
 fn listen(name: &str) {

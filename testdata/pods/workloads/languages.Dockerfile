@@ -6,7 +6,7 @@ RUN apt-get update \
         openjdk-17-jre-headless python3-pip python3-setuptools python3-wheel \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/*.log
 RUN java -version && java -XshowSettings:system -version 2>&1 | grep -i 'operating system' || java -XshowSettings -version
-WORKDIR /package
+WORKDIR /srv/package
 RUN printf 'from setuptools import setup\nsetup(name="said", version="1", py_modules=["said"])\n' > setup.py \
     && echo 'print("said")' > said.py \
     && pip install --break-system-packages --no-index --no-build-isolation --no-compile . \

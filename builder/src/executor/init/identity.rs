@@ -64,6 +64,12 @@ pub(super) fn stay_root() -> Result<(), SetupError> {
     hold(CAPABILITIES.intersection(own))
 }
 
+/// Gives up all capabilities, without which there is nothing that a program could gain.
+pub(super) fn have_nothing() -> Result<(), SetupError> {
+    clear_ambient_capability_set().on("clear", "the ambient capabilities")?;
+    hold(CapabilitySet::empty())
+}
+
 fn hold(held: CapabilitySet) -> Result<(), SetupError> {
     let sets = CapabilitySets {
         effective: held,

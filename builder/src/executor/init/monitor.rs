@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use nix::sys::prctl::set_dumpable;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fd::OwnedFd;
-use rustix::process::{Signal, setsid};
+use rustix::process::{Signal, geteuid, setsid};
 use rustix::thread::set_name;
 use snapshotter::SpecialOwners;
 
@@ -77,8 +77,11 @@ pub(super) fn main(ends: Ends) -> u8 {
 
 /// Runs the step when its root is its to take.
 fn in_turn(control: UnixStream, plan: Plan, occupation: &Occupation, null: &OwnedFd) -> u8 {
-    // It may hold secrets, and the step's root may be this process's root.
-    if let Err(error) = set_dumpable(false).to("close the monitor to the step") {
+    // It may hold secrets, and the step's root may be this process's root. Who is not root could then not use its own
+    // `/proc`; there the step is closed off from this process by other means.
+    if geteuid().is_root()
+        && let Err(error) = set_dumpable(false).to("close the monitor to the step")
+    {
         return finish(Err(error), control);
     }
     let stash = match occupation::stash(&occupation.site) {
@@ -101,6 +104,7 @@ fn in_turn(control: UnixStream, plan: Plan, occupation: &Occupation, null: &Owne
                 exit,
                 special_owners: SpecialOwners::default(),
                 only_moved: Vec::new(),
+                without_place: None,
             };
             finish(Ok(Outcome::Ended(ended)), control)
         }
@@ -170,7 +174,9 @@ fn run_step(
         Err(error) => return Ok(Outcome::NotStarted(error)),
     };
     let (report, report_writer) = io::pipe().to("make a pipe")?;
-    let (mut supervision, to_supervisor) = Supervision::prepare(plan.supervised).to("make a socket")?.unzip();
+    let top = occupied.as_ref().and_then(Occupied::top);
+    let supervision = Supervision::prepare(plan.supervised, top).to("make a socket")?;
+    let (mut supervision, to_supervisor) = supervision.unzip();
     let ours = Cell::new(Some(report));
     let life = || {
         // The step must see this pipe break when the monitor dies.
@@ -190,11 +196,13 @@ fn run_step(
     if plan.processes == Processes::Adopted {
         leftovers::end_all().to("end what the step has left behind")?;
     }
-    let only_moved = match occupied.map_or(Ok(Vec::new()), Occupied::end) {
+    let existing = supervision.as_ref().map(Supervision::existing).unwrap_or_default();
+    let only_moved = match occupied.map_or(Ok(Vec::new()), |occupied| occupied.end(&existing)) {
         Ok(only_moved) => only_moved,
         Err(error) => return Ok(Outcome::NotUndone(error)),
     };
     let exit = exit?;
+    let without_place = supervision.as_ref().and_then(Supervision::without_place);
     let special_owners = supervision.map(Supervision::finish).transpose();
     let special_owners = special_owners
         .to("find out who owns the step's links")?
@@ -211,6 +219,7 @@ fn run_step(
             exit,
             special_owners,
             only_moved,
+            without_place,
         }),
     })
 }

@@ -9,15 +9,15 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-
-use snapshotter::Root;
+use snapshotter::{Ownership, Root};
 
 use super::placements::{Placed, Wanted};
 use super::shadows::Shadows;
 use super::sources::is_wanted;
 use crate::executor::plan::{Occupation, Site};
 use crate::executor::setup_error::{OnPath, SetupError};
-use crate::swap::{self, Slot, Stash, Turn, root_slot};
+use crate::supervisor::Top;
+use crate::swap::{self, HOME, Layout, Slot, Stash, Turn, root_slot};
 
 /// Waits for the turn of a stash; `None` when croze wants nothing of this step any more.
 pub(super) fn wait_for_turn<'a>(stash: &'a Stash, control: &UnixStream) -> Result<Option<Turn<'a>>, SetupError> {
@@ -55,6 +55,8 @@ pub(super) struct Occupied<'a> {
     /// What is covered in it where it is seen as it is.
     shadows: Option<Shadows>,
     placed: Vec<Placed>,
+    /// The names in `/`, if they cannot be changed.
+    top: Option<Top>,
     /// What was moved or has had entries come and go: where it lies, its name in the tree, and what it looked like before
     /// the step.
     noted: Vec<(PathBuf, PathBuf, Look)>,
@@ -73,15 +75,22 @@ impl<'a> Occupied<'a> {
             .into_iter()
             .map(|(target, source)| Wanted::find(target, source));
         let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
-        let (root, slots, shadows) = match &site {
+        let (root, slots, layout, shadows) = match &site {
             Site::Root { in_use } => {
                 let in_use: Vec<&Path> = in_use.iter().map(PathBuf::as_path).collect();
-                (PathBuf::from("/"), vec![root_slot(&tree, &in_use)?], None)
+                let (slots, layout) = match ownership {
+                    Ownership::Real => (vec![root_slot(&tree, &in_use)?], None),
+                    Ownership::Emulated => {
+                        let layout = Layout::read(&in_use)?;
+                        (layout.slots(&tree)?, Some(layout))
+                    }
+                };
+                (PathBuf::from("/"), slots, layout, None)
             }
             Site::Tree { .. } => {
                 let root = fs::canonicalize(&tree).on("find", &tree)?;
                 let shadows = Shadows::cast(&root)?;
-                (root, Vec::new(), Some(shadows))
+                (root, Vec::new(), None, Some(shadows))
             }
         };
         let slots = turn.exchange(slots)?;
@@ -90,6 +99,7 @@ impl<'a> Occupied<'a> {
             root,
             shadows,
             placed: Vec::new(),
+            top: layout.map(|layout| top(&layout, &slots)),
             noted: Vec::new(),
         };
         let place = |wanted: Wanted| wanted.place(turn, &occupied.root, ownership);
@@ -106,12 +116,18 @@ impl<'a> Occupied<'a> {
         Ok(occupied)
     }
 
-    /// Puts everything back. Returns the names in the tree that were moved, and to which nothing else was done.
-    pub(super) fn end(self) -> Result<Vec<PathBuf>, SetupError> {
+    /// Returns the names in `/`, if they cannot be changed.
+    pub(super) fn top(&self) -> Option<Top> {
+        self.top.clone()
+    }
+
+    /// Puts everything back. `existing` tells which of the directories that stand for the step's the step has. Returns the
+    /// names in the tree that were moved, and to which nothing else was done.
+    pub(super) fn end(self, existing: &BTreeMap<PathBuf, bool>) -> Result<Vec<PathBuf>, SetupError> {
         let copied = self.placed.iter().try_for_each(Placed::copy_back);
         let mut only_moved: BTreeSet<PathBuf> = BTreeSet::new();
         for (path, name, before) in &self.noted {
-            if Look::at(path).is_ok_and(|now| now == *before) {
+            if !self.is_made(path, existing) && Look::at(path).is_ok_and(|now| now == *before) {
                 only_moved.insert(name.clone());
             }
         }
@@ -121,12 +137,21 @@ impl<'a> Occupied<'a> {
                 .filter_map(|placed| placed.covered.as_deref())
                 .map(|path| self.in_tree(path)),
         );
+        if !existing.is_empty() {
+            self.turn.note_existence(existing)?;
+        }
         self.turn.restore()?;
         copied?;
         if let Some(shadows) = self.shadows {
             only_moved.extend(shadows.clear()?);
         }
         Ok(only_moved.into_iter().collect())
+    }
+
+    /// Whether a directory that stands for one has not stood for one before.
+    fn is_made(&self, path: &Path, existing: &BTreeMap<PathBuf, bool>) -> bool {
+        let existed = self.top.as_ref().and_then(|top| top.directories.get(path));
+        existed == Some(&false) && existing.get(path) == Some(&true)
     }
 
     fn note(&mut self, slots: &[Slot], tree: &Path) -> Result<(), SetupError> {
@@ -152,6 +177,18 @@ impl<'a> Occupied<'a> {
 
     fn in_tree(&self, path: &Path) -> PathBuf {
         path.strip_prefix(&self.root).unwrap_or(path).to_owned()
+    }
+}
+
+fn top(layout: &Layout, slots: &[Slot]) -> Top {
+    let root = Path::new("/");
+    let directories = slots.iter().filter(|slot| slot.place.parent() == Some(root));
+    let directories = directories.filter_map(|slot| Some((slot.place.clone(), slot.stands_for_existing()?)));
+    Top {
+        directories: directories.collect(),
+        links: layout.links().map(ToOwned::to_owned).collect(),
+        linked: layout.top(),
+        own: HOME.into(),
     }
 }
 

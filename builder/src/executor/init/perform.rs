@@ -17,6 +17,7 @@ use super::{devices, exec, identity, loopback, masks, mounts, root, session};
 use crate::executor::plan::SetupStep;
 use crate::executor::seccomp;
 use crate::executor::setup_error::{OnPath, SetupError};
+use crate::supervisor::Needs;
 
 /// What the steps of a plan leave for later ones.
 #[derive(Default)]
@@ -106,12 +107,15 @@ impl Setup {
             SetupStep::Seccomp => seccomp::install(),
             SetupStep::Credentials(credentials, privileges) => identity::take_on(&credentials, privileges),
             SetupStep::Limits(limits) => limits.iter().try_for_each(session::limit_to),
-            SetupStep::Supervise => {
-                identity::stay_root()?;
+            SetupStep::Supervise(needs) => {
+                match needs {
+                    Needs::Owners | Needs::OwnersAndWindows => identity::stay_root()?,
+                    Needs::OwnersAndTop => identity::have_nothing()?,
+                }
                 // The monitor may not be looked at, and neither could its copy be, by the supervisor least of all.
                 set_dumpable(true).on("open to the supervisor", "the step")?;
                 let supervisor = self.to_supervisor.take().ok_or(Errno::NOTCONN);
-                supervisor.on("find", "the supervisor")?.submit()
+                supervisor.on("find", "the supervisor")?.submit(needs)
             }
             SetupStep::Exec { args, env } => {
                 session::die_with_parent(report)?;

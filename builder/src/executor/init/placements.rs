@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, fstat, linkat, mkdirat, openat,
-    renameat_with, statat, statx,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, access, fstat, linkat,
+    mkdirat, openat, renameat_with, statat, statx,
 };
 use rustix::io::Errno;
 use snapshotter::{Attributes, Inodes, Ownership, Root, duplicate};
@@ -119,6 +119,11 @@ impl Wanted {
         what.fits(&location, &target)?;
         let here = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
         let (path, missing) = (here(&location.path()), location.missing.len());
+        let is_in_top = location.existing == Path::new("/") && root == Path::new("/");
+        if missing > 0 && is_in_top && ownership == Ownership::Emulated {
+            let top = path.components().take(2).collect();
+            return Err(SetupError::NoPlace { path: top });
+        }
         let directory = match path.parent() {
             Some(parent) if missing == 0 => parent.to_owned(),
             Some(_) => here(&location.existing),
@@ -135,6 +140,7 @@ impl Wanted {
         match what {
             // A tmpfs of the container's own, `/dev/shm`.
             What::Empty if is_mount => return Ok(None),
+            What::File(..) if is_mount && !is_writable(&location.fd) => return Err(SetupError::CannotPlace { target }),
             What::File(content, _) if is_mount => turn.place(placement(Stay::Overwritten), |dir, name| {
                 let open = OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let mut file = File::from(openat(dir, name, open, Mode::empty()).on("open", &path)?);
@@ -292,6 +298,11 @@ fn is_same_mount(one: &OwnedFd, other: &OwnedFd) -> Result<bool, SetupError> {
 fn is_mount_point(fd: &OwnedFd) -> Result<bool, SetupError> {
     let stat = statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE).on("stat", "a mount point")?;
     Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether this process may write to an open file.
+fn is_writable(fd: &OwnedFd) -> bool {
+    access(format!("/proc/self/fd/{}", fd.as_raw_fd()), Access::WRITE_OK).is_ok()
 }
 
 fn make_directory((dir, name): (BorrowedFd<'_>, &OsStr), ownership: Ownership) -> Result<(), SetupError> {

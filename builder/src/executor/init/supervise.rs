@@ -8,18 +8,14 @@
 //!                                           asks whom new links belong to, ends the supervisor
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::fstat;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use snapshotter::SpecialOwners;
@@ -28,7 +24,7 @@ use super::identity;
 use crate::executor::plan::Supervised;
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::executor::wire;
-use crate::supervisor::{self, Credentials, Finder, Ground, Inode, Owner, Supervisor};
+use crate::supervisor::{self, Credentials, Ground, Inode, Needs, Owner, Supervisor, Top};
 
 /// The owners of files that croze makes for a step, by device and inode.
 #[derive(Default, Serialize, Deserialize)]
@@ -46,32 +42,25 @@ impl InodeOwners {
 /// The step's end of the way to its supervisor.
 pub(super) struct ToSupervisor {
     socket: UnixStream,
-    finder: Finder,
     /// What the supervisor cannot find out by itself.
     pub(super) owners: InodeOwners,
 }
 
 impl ToSupervisor {
     /// Puts this process under supervision.
-    pub(super) fn submit(self) -> Result<(), SetupError> {
-        let listener = supervisor::submit(self.finder).on("put under supervision", "the step")?;
-        self.send(&listener).on("send a listener to", "the supervisor")
-    }
-
-    fn send(mut self, listener: &OwnedFd) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let listener = [listener.as_fd()];
-        ancillary.push(SendAncillaryMessage::ScmRights(&listener));
-        // A descriptor takes at least one byte to ride on.
-        sendmsg(&self.socket, &[IoSlice::new(b"l")], &mut ancillary, SendFlags::empty())?;
-        wire::send(&self.owners, &mut self.socket)
+    pub(super) fn submit(mut self, needs: Needs) -> Result<(), SetupError> {
+        let listener = supervisor::submit(needs).on("put under supervision", "the step")?;
+        let sent = supervisor::send_listener(&self.socket, &listener);
+        let sent = sent.and_then(|()| wire::send(&self.owners, &mut self.socket));
+        sent.on("send a listener to", "the supervisor")
     }
 }
 
 /// The monitor's end.
 pub(super) struct Supervision {
     supervised: Supervised,
+    /// The names in `/`, if the step cannot change them.
+    top: Option<Top>,
     state: State,
 }
 
@@ -85,26 +74,23 @@ enum State {
 }
 
 impl Supervision {
-    /// Prepares for a step that is supervised; gives the step's end.
-    pub(super) fn prepare(supervised: Option<Supervised>) -> io::Result<Option<(Self, ToSupervisor)>> {
+    /// Prepares for a step that is supervised; gives the step's end. Without a mount namespace of its own the step has
+    /// these names in `/`.
+    pub(super) fn prepare(
+        supervised: Option<Supervised>,
+        top: Option<Top>,
+    ) -> io::Result<Option<(Self, ToSupervisor)>> {
         let Some(supervised) = supervised else {
             return Ok(None);
         };
         let (ours, theirs) = UnixStream::pair()?;
-        let finder = match supervised.root {
-            None => Finder::Kernel,
-            Some(_) => Finder::Supervisor,
-        };
         let supervision = Self {
             supervised,
+            top,
             state: State::Awaited(ours),
         };
-        let to_supervisor = ToSupervisor {
-            socket: theirs,
-            finder,
-            owners: InodeOwners::default(),
-        };
-        Ok(Some((supervision, to_supervisor)))
+        let owners = InodeOwners::default();
+        Ok(Some((supervision, ToSupervisor { socket: theirs, owners })))
     }
 
     /// Returns what becomes readable when [`go_on`](Self::go_on) has something to do.
@@ -120,7 +106,7 @@ impl Supervision {
     pub(super) fn go_on(&mut self, step: Pid) -> io::Result<()> {
         match &mut self.state {
             State::Awaited(socket) => {
-                let Some(listener) = receive(socket)? else {
+                let Some(listener) = supervisor::receive_listener(socket)? else {
                     // The step could not be set up; it says why elsewhere.
                     self.state = State::Never;
                     return Ok(());
@@ -147,13 +133,30 @@ impl Supervision {
             credentials.groups.clone(),
             identity::CAPABILITIES,
         );
-        let ground = match root {
-            None => Ground::of(step)?,
-            Some(root) => Ground::below(root)?,
+        let ground = match (root, &self.top) {
+            (Some(root), _) => Ground::in_tree(root)?,
+            (None, Some(top)) => Ground::below(top.clone())?,
+            (None, None) => Ground::of(step)?,
         };
         let supervisor = Supervisor::start(listener, ground, first)?;
         supervisor.note_owners(special_owners, owners)?;
         Ok(supervisor)
+    }
+
+    /// Returns which of the directories that stand for the step's the step has, by their paths.
+    pub(super) fn existing(&self) -> BTreeMap<PathBuf, bool> {
+        match &self.state {
+            State::Running(supervisor) => supervisor.existing(),
+            State::Awaited(_) | State::Never => BTreeMap::new(),
+        }
+    }
+
+    /// Returns the first path that the step could not make, because it is in a `/` that it cannot change.
+    pub(super) fn without_place(&self) -> Option<PathBuf> {
+        match &self.state {
+            State::Running(supervisor) => supervisor.without_place(),
+            State::Awaited(_) | State::Never => None,
+        }
     }
 
     /// Ends the supervisor, whose step has ended, and returns the owners of what the step has made that cannot tell by
@@ -162,31 +165,9 @@ impl Supervision {
         let State::Running(supervisor) = self.state else {
             return Ok(SpecialOwners::default());
         };
-        let upper: Option<PathBuf> = self.supervised.upper;
-        let found = upper.map(|upper| supervisor.special_owners(&upper)).transpose();
+        let changes = self.supervised.changes;
+        let found = changes.map(|changes| supervisor.special_owners(&changes)).transpose();
         supervisor.stop();
         Ok(found?.unwrap_or_default())
     }
-}
-
-/// Receives a descriptor; `None` at the end.
-fn receive(socket: &mut UnixStream) -> io::Result<Option<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let received = recvmsg(
-        &*socket,
-        &mut [IoSliceMut::new(&mut byte)],
-        &mut ancillary,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    let descriptors = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    let descriptor = descriptors.flatten().next();
-    if received.bytes == 0 {
-        return Ok(None);
-    }
-    descriptor.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

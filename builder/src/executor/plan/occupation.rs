@@ -8,6 +8,7 @@ use snapshotter::Ownership;
 
 use super::{Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
 use crate::executor::process::{Network, Privileges, Process};
+use crate::supervisor::{Changes, Needs};
 
 /// A tree that a step is given as it is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -18,7 +19,8 @@ pub struct Occupation {
     pub site: Site,
     /// What is placed over the tree, in order.
     pub placements: Vec<(PathBuf, Source)>,
-    /// Who holds the owners of files in the tree.
+    /// Who holds the owners of files in the tree. If that is not the kernel, croze is a user to whom `/` does not belong,
+    /// and what lies there makes room instead.
     pub ownership: Ownership,
 }
 
@@ -37,33 +39,55 @@ pub enum Site {
     },
 }
 
-/// Compiles a process for which a tree takes the place of what lies in `/`. `scratch` is a directory of croze's own that stays where it is.
+/// Where heredoc scripts lie, and where they do in a container whose `/dev` is not croze's to change.
+const SCRIPTS: (&str, &str) = ("/dev/pipes", "/run/pipes");
+
+/// Compiles a process for which a tree takes the place of what lies in `/`. `scratch` is a directory of croze's own that
+/// stays where it is.
 pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, ownership: Ownership) -> Plan {
-    let mut steps = vec![SetupStep::Session, SetupStep::WorkingDirectory(process.cwd.clone())];
+    let occupation = |placements| Occupation {
+        tree: tree.to_owned(),
+        site: Site::Root {
+            in_use: vec![scratch.to_owned()],
+        },
+        placements,
+        ownership,
+    };
+    match ownership {
+        Ownership::Real => Plan {
+            processes: Processes::Adopted,
+            supervised: None,
+            occupation: Some(occupation(
+                etc_files(process).into_iter().chain(theirs(process)).collect(),
+            )),
+            steps: steps_of_root(process),
+        },
+        Ownership::Emulated => Plan {
+            processes: Processes::Adopted,
+            supervised: Some(Supervised {
+                credentials: process.credentials.clone(),
+                special_owners: process.special_owners.clone(),
+                changes: Some(Changes::Tree(tree.to_owned())),
+                root: None,
+            }),
+            occupation: Some(occupation(placements_of_a_user(process))),
+            steps: steps_of_a_user(process),
+        },
+    }
+}
+
+fn steps_of_root(process: &Process) -> Vec<SetupStep> {
+    let mut steps = beginning(process);
     if process.network == Network::None {
         steps.extend([SetupStep::NoNewPrivileges, SetupStep::NoSockets]);
     }
     steps.push(SetupStep::Credentials(process.credentials.clone(), process.privileges));
-    if !process.limits.is_empty() {
-        steps.push(SetupStep::Limits(process.limits.clone()));
-    }
+    steps.extend(limits(process));
     steps.push(SetupStep::Exec {
         args: process.args.clone(),
         env: environment(process),
     });
-    Plan {
-        processes: Processes::Adopted,
-        supervised: None,
-        occupation: Some(Occupation {
-            tree: tree.to_owned(),
-            site: Site::Root {
-                in_use: vec![scratch.to_owned()],
-            },
-            placements: etc_files(process).into_iter().chain(theirs(process)).collect(),
-            ownership,
-        }),
-        steps,
-    }
+    steps
 }
 
 /// Compiles a process that changes its root to a tree. `scratch` is a directory of croze's own on the same file system.
@@ -80,16 +104,9 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, owners
             files: true,
         },
     ];
-    if process.network == Network::None {
-        steps.push(SetupStep::NoSockets);
-    }
-    if process.privileges == Privileges::Docker {
-        steps.push(SetupStep::Seccomp);
-    }
-    if !process.limits.is_empty() {
-        steps.push(SetupStep::Limits(process.limits.clone()));
-    }
-    steps.push(SetupStep::Supervise);
+    steps.extend(filters(process));
+    steps.extend(limits(process));
+    steps.push(SetupStep::Supervise(Needs::OwnersAndWindows));
     steps.push(SetupStep::Exec {
         args: process.args.clone(),
         env: environment(process),
@@ -99,7 +116,7 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, owners
         supervised: Some(Supervised {
             credentials: process.credentials.clone(),
             special_owners: process.special_owners.clone(),
-            upper: Some(tree.to_owned()),
+            changes: Some(Changes::Tree(tree.to_owned())),
             root: Some(tree.to_owned()),
         }),
         occupation: Some(Occupation {
@@ -112,4 +129,59 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, owners
         }),
         steps,
     }
+}
+
+/// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory: both have
+/// the same user in the kernel's eyes.
+fn steps_of_a_user(process: &Process) -> Vec<SetupStep> {
+    let mut steps = beginning(process);
+    steps.push(SetupStep::NoNewPrivileges);
+    steps.push(SetupStep::CloseOff {
+        sockets: process.network == Network::Default,
+        signals: true,
+        files: false,
+    });
+    steps.extend(filters(process));
+    steps.extend(limits(process));
+    steps.push(SetupStep::Supervise(Needs::OwnersAndTop));
+    let in_dev = |arg: &String| Path::new(arg).starts_with(SCRIPTS.0);
+    let arg = |arg: &String| {
+        if in_dev(arg) {
+            arg.replacen(SCRIPTS.0, SCRIPTS.1, 1)
+        } else {
+            arg.clone()
+        }
+    };
+    steps.push(SetupStep::Exec {
+        args: process.args.iter().map(arg).collect(),
+        env: environment(process),
+    });
+    steps
+}
+
+fn beginning(process: &Process) -> Vec<SetupStep> {
+    vec![SetupStep::Session, SetupStep::WorkingDirectory(process.cwd.clone())]
+}
+
+/// What refuses system calls to who can gain no rights.
+fn filters(process: &Process) -> impl Iterator<Item = SetupStep> {
+    let sockets = (process.network == Network::None).then_some(SetupStep::NoSockets);
+    let others = (process.privileges == Privileges::Docker).then_some(SetupStep::Seccomp);
+    sockets.into_iter().chain(others)
+}
+
+fn limits(process: &Process) -> Option<SetupStep> {
+    (!process.limits.is_empty()).then(|| SetupStep::Limits(process.limits.clone()))
+}
+
+/// The container's own name servers and hosts have to do: they are mounts that are root's. But hosts that were asked for
+/// must not be left out in silence.
+fn placements_of_a_user(process: &Process) -> Vec<(PathBuf, Source)> {
+    let [_resolv_conf, hosts] = etc_files(process);
+    let hosts = (!process.extra_hosts.is_empty()).then_some(hosts);
+    let theirs = theirs(process).map(|(target, source)| match target.strip_prefix(SCRIPTS.0) {
+        Ok(name) => (Path::new(SCRIPTS.1).join(name), source),
+        Err(_) => (target, source),
+    });
+    hosts.into_iter().chain(theirs).collect()
 }

@@ -212,6 +212,49 @@ fn without_a_pid_namespace_croze_s_proc_is_shown_and_others_are_out_of_reach() {
     }
 }
 
+#[test]
+fn a_user_in_a_container_s_own_root_is_closed_off_and_supervised() {
+    let confinement = Confinement {
+        rung: Rung::InPlaceSingle,
+        stacking: Stacking::Flat,
+        proc: ProcView::Bound,
+        ..CONFINEMENT
+    };
+    let mut process = run_make();
+    process.rootfs = Tree::Directory("/.croze/tree".into());
+    process.network = Network::None;
+    process.args = vec!["/dev/pipes/SCRIPT".into()];
+    let script = |target: &str| Mount {
+        target: target.into(),
+        source: MountSource::Tmpfs { size: None },
+    };
+    process.mounts = vec![script("/dev/pipes/SCRIPT"), script("/cache")];
+    let plan = plan(&process, Path::new("/.croze/scratch"), confinement);
+    let steps: String = plan.steps.iter().map(|step| format!("{step:?}\n")).collect();
+    insta::assert_snapshot!(steps, @r#"
+    Session
+    WorkingDirectory("/src")
+    NoNewPrivileges
+    CloseOff { sockets: false, signals: true }
+    NoSockets
+    Seccomp
+    Supervise(OwnersAndTop)
+    Exec { args: ["/run/pipes/SCRIPT"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
+    "#);
+    let targets = |plan: Plan| {
+        plan.occupation
+            .unwrap()
+            .placements
+            .into_iter()
+            .map(|(target, _)| target)
+    };
+    let hosts: Vec<PathBuf> = ["/etc/hosts", "/run/pipes/SCRIPT", "/cache"].map(PathBuf::from).into();
+    assert_eq!(targets(plan).collect::<Vec<_>>(), hosts);
+    process.extra_hosts.clear();
+    let without = super::plan(&process, Path::new("/.croze/scratch"), confinement);
+    assert_eq!(targets(without).collect::<Vec<_>>(), hosts[1..]);
+}
+
 fn closes_off(steps: &[SetupStep]) -> bool {
     steps.iter().any(|step| matches!(step, SetupStep::CloseOff { .. }))
 }

@@ -40,7 +40,7 @@ pub(super) fn capget(call: &Call<'_>) -> Outcome {
         return Err(Errno::INVAL);
     }
     // Of another process the kernel tells what it knows.
-    if header.process != 0 {
+    if header.process != 0 && !call.is_own_number(header.process)? {
         return Ok(Reply::Continue);
     }
     if asks_for_version {

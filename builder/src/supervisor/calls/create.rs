@@ -11,7 +11,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::supervisor::attributes::{Meaning, is_device};
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
-use crate::supervisor::find::{Found, Last};
+use crate::supervisor::find::{Found, Last, Spot};
 use crate::supervisor::permission::{self, Wanted};
 
 /// A file that is about to be made.
@@ -32,13 +32,21 @@ impl New {
         }
         let directory = call.attributes(&found.directory)?;
         permission::may(&call.credentials, &directory, Wanted::CHANGE_NAMES)?;
+        let is_directory = FileType::from_raw_mode(mode) == FileType::Directory;
+        if let Some(top) = &call.step.ground.top {
+            top.note_new(&found, is_directory)?;
+        }
+        if matches!(found.spot, Spot::StandIn(_)) && !is_directory {
+            // Nothing else can be there.
+            return Err(Errno::ACCESS);
+        }
         let meaning = permission::of_new_file(&call.credentials, &directory, mode);
         Ok(Self { found, meaning })
     }
 
     /// Whether the file will mean just this when the kernel makes it by itself.
     pub(super) fn is_ordinary(&self) -> bool {
-        self.meaning.is_root() && self.meaning.is_usable()
+        self.meaning.is_root() && self.meaning.is_usable() && self.found.spot.is_plain()
     }
 
     /// Gives the file, which has just been made, its meaning; a file that cannot have it is removed again.
@@ -85,6 +93,13 @@ fn directory(call: &Call<'_>, at: i32, first: usize) -> Outcome {
     if new.is_ordinary() {
         return Ok(Reply::Continue);
     }
+    if let (Spot::StandIn(directory), Some(top)) = (&new.found.spot, &call.step.ground.top) {
+        if !top.show(directory)? {
+            return Err(Errno::EXIST);
+        }
+        call.step.inodes.dress(call.place, directory, new.meaning)?;
+        return Ok(DONE);
+    }
     make_directory(&new.found.directory, new.name(), Mode::RWXU)?;
     new.dress(call)?;
     Ok(DONE)
@@ -102,7 +117,7 @@ pub(super) fn symlinkat(call: &Call<'_>) -> Outcome {
 fn link(call: &Call<'_>, at: i32, path: usize) -> Outcome {
     let path = call.read_path(call.argument(path))?;
     let new = New::of(call, call.find_name(at, &path, Last::Keep)?, libc::S_IFLNK | 0o777)?;
-    if new.meaning.is_root() && call.step.inodes.specials.is_empty() {
+    if new.meaning.is_root() && new.found.spot.is_plain() && call.step.inodes.specials.is_empty() {
         return Ok(Reply::Continue);
     }
     let target = call.read_path(call.argument(0))?;

@@ -15,12 +15,13 @@ mod proc_text;
 mod sockets;
 mod stat;
 mod through;
+mod top;
 mod xattr;
 
 use libc::*;
+use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Outcome};
-use super::view::Finder;
 
 pub(super) use open::hand_over;
 pub(super) use through::perform;
@@ -40,14 +41,25 @@ pub(super) type Handler = fn(&Call<'_>) -> Outcome;
 /// A call and its handler.
 pub(super) type Row = (c_long, When, Handler);
 
-/// Returns the whole table.
-pub(super) fn rows(finder: Finder) -> impl Iterator<Item = &'static Row> + Clone {
-    let by_path: &[&[Row]] = match finder {
-        Finder::Kernel => &[],
-        Finder::Supervisor => &[BY_PATH, BY_PATH_ARCHITECTURE],
+/// What a step cannot do by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Needs {
+    /// To have owners and credentials.
+    Owners,
+    /// The same, and to change the names in `/`.
+    OwnersAndTop,
+    /// To have owners and credentials, and to see what lies behind windows.
+    OwnersAndWindows,
+}
+
+/// Returns the whole table for a step.
+pub(super) fn rows(needs: Needs) -> impl Iterator<Item = &'static Row> + Clone {
+    let more = match needs {
+        Needs::Owners => &[],
+        Needs::OwnersAndTop => TOP,
+        Needs::OwnersAndWindows => WINDOWS,
     };
-    let rows = EVERYWHERE.iter().chain(ARCHITECTURE);
-    rows.chain(by_path.iter().copied().flatten())
+    EVERYWHERE.iter().chain(ARCHITECTURE).chain(more)
 }
 
 use When::{Always, Argument};
@@ -137,6 +149,19 @@ const EVERYWHERE: &[Row] = &[
 ];
 
 #[cfg(target_arch = "x86_64")]
+const TOP: &[Row] = &[
+    (SYS_getdents64, Always, top::getdents64),
+    (SYS_readlinkat, Always, top::readlinkat),
+    (SYS_readlink, Always, top::readlink),
+];
+
+#[cfg(target_arch = "aarch64")]
+const TOP: &[Row] = &[
+    (SYS_getdents64, Always, top::getdents64),
+    (SYS_readlinkat, Always, top::readlinkat),
+];
+
+#[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: &[Row] = &[
     (SYS_stat, Always, stat::stat),
     (SYS_lstat, Always, stat::lstat),
@@ -154,7 +179,7 @@ const ARCHITECTURE: &[Row] = &[
     (SYS_symlink, Always, create::symlink),
     (SYS_link, Always, names::link),
     (SYS_unlink, Always, names::unlink),
-    (SYS_rmdir, Always, names::unlink),
+    (SYS_rmdir, Always, names::rmdir),
     (SYS_rename, Always, names::rename),
 ];
 
@@ -162,14 +187,17 @@ const ARCHITECTURE: &[Row] = &[
 const ARCHITECTURE: &[Row] = &[];
 
 /// Calls that are about files and not about owners.
-const BY_PATH: &[Row] = &[
+#[cfg(target_arch = "x86_64")]
+const WINDOWS: &[Row] = &[
+    (SYS_readlink, Always, through::readlink),
     (SYS_readlinkat, Always, through::readlinkat),
     (SYS_statfs, Always, through::statfs),
     (SYS_getcwd, Always, through::getcwd),
 ];
 
-#[cfg(target_arch = "x86_64")]
-const BY_PATH_ARCHITECTURE: &[Row] = &[(SYS_readlink, Always, through::readlink)];
-
 #[cfg(target_arch = "aarch64")]
-const BY_PATH_ARCHITECTURE: &[Row] = &[];
+const WINDOWS: &[Row] = &[
+    (SYS_readlinkat, Always, through::readlinkat),
+    (SYS_statfs, Always, through::statfs),
+    (SYS_getcwd, Always, through::getcwd),
+];

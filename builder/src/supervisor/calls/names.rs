@@ -1,37 +1,43 @@
 //! Giving files further names and taking names away: whether the caller may. The kernel does it.
 
-use std::ffi::CStr;
-
-use rustix::fs::FileType;
+use rustix::fs::{AtFlags, FileType, RenameFlags, renameat_with, unlinkat as remove_name};
 use rustix::io::Errno;
 
 use crate::supervisor::attributes::Attributes;
-use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply};
-use crate::supervisor::find::Last;
+use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
+use crate::supervisor::find::{Last, Spot};
 use crate::supervisor::permission::{self, Wanted};
 
 #[cfg(target_arch = "x86_64")]
 pub(super) fn unlink(call: &Call<'_>) -> Outcome {
-    remove(call, AT_FDCWD, 0)
+    remove(call, AT_FDCWD, 0, AtFlags::empty())
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) fn rmdir(call: &Call<'_>) -> Outcome {
+    remove(call, AT_FDCWD, 0, AtFlags::REMOVEDIR)
 }
 
 pub(super) fn unlinkat(call: &Call<'_>) -> Outcome {
-    remove(call, call.descriptor(0), 1)
+    let flags = AtFlags::from_bits_retain(call.word(2)) & AtFlags::REMOVEDIR;
+    remove(call, call.descriptor(0), 1, flags)
 }
 
-fn remove(call: &Call<'_>, directory: i32, path: usize) -> Outcome {
-    if !call.passes_everywhere() {
-        let path = call.read_path(call.argument(path))?;
-        may_remove(call, directory, &path)?;
+fn remove(call: &Call<'_>, directory: i32, path: usize, flags: AtFlags) -> Outcome {
+    if call.passes_to(call.argument(path))? {
+        return Ok(Reply::Continue);
     }
-    Ok(Reply::Continue)
-}
-
-/// Fails unless the caller may take a name away.
-fn may_remove(call: &Call<'_>, directory: i32, path: &CStr) -> Result<(), Errno> {
-    let found = call.find_name(directory, path, Last::Keep)?;
+    let path = call.read_path(call.argument(path))?;
+    let found = call.find_name(directory, &path, Last::Keep)?;
     let file = call.attributes(found.file.as_ref().ok_or(Errno::NOENT)?)?;
-    permission::may_remove(&call.credentials, &call.attributes(&found.directory)?, &file)
+    permission::may_remove(&call.credentials, &call.attributes(&found.directory)?, &file)?;
+    match (&found.spot, &call.step.ground.top) {
+        (Spot::Elsewhere, _) => remove_name(&found.directory, &found.name, flags)?,
+        (Spot::StandIn(_), Some(_)) if !flags.contains(AtFlags::REMOVEDIR) => return Err(Errno::ISDIR),
+        (Spot::StandIn(directory), Some(top)) => top.hide(directory)?,
+        (Spot::Plain | Spot::StandIn(_), _) => return Ok(Reply::Continue),
+    }
+    Ok(DONE)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -48,7 +54,7 @@ pub(super) fn renameat(call: &Call<'_>) -> Outcome {
 }
 
 fn exchange(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: u32) -> Outcome {
-    if call.passes_everywhere() {
+    if call.passes_to(call.argument(old.1))? && call.passes_to(call.argument(new.1))? {
         return Ok(Reply::Continue);
     }
     let old_path = call.read_path(call.argument(old.1))?;
@@ -71,13 +77,27 @@ fn exchange(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: u32) -
                 return Ok(Reply::Continue);
             }
         }
-        None => permission::may(&call.credentials, &to, Wanted::CHANGE_NAMES)?,
+        None => {
+            permission::may(&call.credentials, &to, Wanted::CHANGE_NAMES)?;
+            if let Some(top) = &call.step.ground.top {
+                top.note_new(&target, moved.is_directory())?;
+            }
+        }
     }
     // A directory that moves gets another `..`.
     if moved.is_directory() && from.inode != to.inode {
         permission::may(&call.credentials, &moved, Wanted::WRITE)?;
     }
-    Ok(Reply::Continue)
+    match (&source.spot, &target.spot) {
+        (Spot::Plain, Spot::Plain) => Ok(Reply::Continue),
+        // Then programs copy it.
+        (Spot::StandIn(_), _) | (_, Spot::StandIn(_)) => Err(Errno::XDEV),
+        (Spot::Elsewhere, _) | (_, Spot::Elsewhere) => {
+            let flags = RenameFlags::from_bits_retain(flags);
+            renameat_with(&source.directory, &source.name, &target.directory, &target.name, flags)?;
+            Ok(DONE)
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -91,7 +111,7 @@ pub(super) fn linkat(call: &Call<'_>) -> Outcome {
 }
 
 fn add(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: i32) -> Outcome {
-    if call.passes_everywhere() {
+    if call.passes_to(call.argument(old.1))? && call.passes_to(call.argument(new.1))? {
         return Ok(Reply::Continue);
     }
     let old_path = call.read_path(call.argument(old.1))?;
@@ -107,6 +127,10 @@ fn add(call: &Call<'_>, old: (i32, usize), new: (i32, usize), flags: i32) -> Out
         .or_else(|error| if is_safe(call, &attributes) { Ok(()) } else { Err(error) })?;
     let directory = call.attributes(&target.directory)?;
     permission::may(&call.credentials, &directory, Wanted::CHANGE_NAMES)?;
+    if let Spot::Elsewhere = target.spot {
+        call.place.link(&file, &target.directory, &target.name)?;
+        return Ok(DONE);
+    }
     Ok(Reply::Continue)
 }
 

@@ -94,7 +94,7 @@ fn decide(call: &Call<'_>, opening: Opening) -> Outcome {
     {
         return Ok(reply);
     }
-    if call.passes_everywhere() {
+    if call.passes_to(opening.path)? {
         return Ok(Reply::Continue);
     }
     let last = Last::unless(opening.flags.contains(OFlags::NOFOLLOW));

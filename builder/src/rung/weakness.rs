@@ -1,0 +1,112 @@
+//! In which ways a sandbox confines a step less than a user namespace with everything below it does.
+//!
+//! `builder/tests/pods/attacks.rs` holds this list to what really can be done: each name is that of an attack, or is
+//! written in the attacks that it stands for.
+
+use serde::Serialize;
+
+use super::{Confinement, ProcView, Rung};
+
+/// Something that a step can do in one sandbox, and cannot in a better one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Weakness {
+    /// A word or two for it.
+    pub name: &'static str,
+    /// What a step can do.
+    pub text: &'static str,
+}
+
+const PROCESS_LIST: Weakness = Weakness {
+    name: "process-list",
+    text: "a step sees the processes outside by name; what it leaves running is found and killed by croze, not by the \
+           kernel",
+};
+const OWN_CAPABILITIES: Weakness = Weakness {
+    name: "own-capabilities",
+    text: "a step's capabilities are croze's own, over the network that croze has, raw sockets among it",
+};
+const USERS: Weakness = Weakness {
+    name: "users",
+    text: "users of the image are one user to the kernel: what they may do to each other's files is croze's to \
+           refuse, and their processes can end each other",
+};
+const CROZE_FILES: Weakness = Weakness {
+    name: "croze-files",
+    text: "a step that is root can use every file of the container: credentials, volumes, croze's program and its state",
+};
+const CROZE_SIGNALS: Weakness = Weakness {
+    name: "croze-signals",
+    text: "a step that is root can end croze",
+};
+const ABSTRACT_SOCKETS: Weakness = Weakness {
+    name: "abstract-sockets",
+    text: "a step can connect to abstract Unix sockets of the container's network",
+};
+const SYSTEM_CALLS: Weakness = Weakness {
+    name: "system-calls",
+    text: "the only filter of system calls is the container's own: without one, a step can make namespaces",
+};
+const READ_ONLY_MOUNTS: Weakness = Weakness {
+    name: "read-only-mounts",
+    text: "what is mounted to be read is a copy that a step can write to",
+};
+const MOUNT_SIZES: Weakness = Weakness {
+    name: "mount-sizes",
+    text: "the sizes of `--mount=type=tmpfs` and `--shm-size` are not enforced",
+};
+const HOST_NAME: Weakness = Weakness {
+    name: "host-name",
+    text: "a step has the host name of the container",
+};
+
+impl Rung {
+    /// Returns in which ways it is weaker than a user namespace with a full id map and a `/proc` of its own.
+    pub fn weaknesses(self) -> &'static [Weakness] {
+        match self {
+            Self::Userns => &[],
+            Self::Direct => &[OWN_CAPABILITIES],
+            Self::UsernsSingle => &[USERS],
+            Self::InPlace => &[
+                CROZE_FILES,
+                CROZE_SIGNALS,
+                PROCESS_LIST,
+                OWN_CAPABILITIES,
+                SYSTEM_CALLS,
+                ABSTRACT_SOCKETS,
+                READ_ONLY_MOUNTS,
+                MOUNT_SIZES,
+                HOST_NAME,
+            ],
+            Self::Chroot => &[
+                PROCESS_LIST,
+                OWN_CAPABILITIES,
+                USERS,
+                READ_ONLY_MOUNTS,
+                MOUNT_SIZES,
+                HOST_NAME,
+            ],
+            Self::InPlaceSingle => &[
+                CROZE_FILES,
+                CROZE_SIGNALS,
+                PROCESS_LIST,
+                USERS,
+                SYSTEM_CALLS,
+                ABSTRACT_SOCKETS,
+                READ_ONLY_MOUNTS,
+                MOUNT_SIZES,
+                HOST_NAME,
+            ],
+        }
+    }
+}
+
+impl Confinement {
+    /// Returns in which ways it is weaker than `userns` at its best.
+    pub fn weaknesses(&self) -> Vec<Weakness> {
+        let mut weaknesses = self.rung.weaknesses().to_vec();
+        if self.proc == ProcView::Bound && !weaknesses.contains(&PROCESS_LIST) {
+            weaknesses.push(PROCESS_LIST);
+        }
+        weaknesses
+    }
+}
