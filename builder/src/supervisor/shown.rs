@@ -77,7 +77,7 @@ pub(super) fn is_read_only(path: &[u8]) -> bool {
 fn lies_in(path: &[u8], top: &[u8], parts: &[&str]) -> bool {
     let rest = path.strip_prefix(top).unwrap_or_default();
     let has = |part: &&str| matches!(rest.strip_prefix(part.as_bytes()), Some([] | [b'/', ..]));
-    parts.iter().any(|part| has(&part))
+    parts.iter().any(has)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ fn check(pod: &str, rung: Rung, image: Image) {
     files.write("/etc/own", "own");
     files.write(
         &format!("{context}/Dockerfile"),
-        &format!("FROM {base}/busybox\nRUN mkdir -p /tmp; touch /tmp/begun; sleep 1000\n"),
+        format!("FROM {base}/busybox\nRUN mkdir -p /tmp; touch /tmp/begun; sleep 1000\n"),
     );
     let script = SCRIPT.replace("PROGRAM", image.croze()).replace("CONTEXT", context);
     let outcome = files.run(&pod, &script.replace("RUNG", rung.name()));

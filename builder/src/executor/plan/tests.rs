@@ -265,3 +265,43 @@ fn a_plan_survives_being_sent() {
     let sent = serde_json::to_vec(&plan).unwrap();
     assert_eq!(serde_json::from_slice::<Plan>(&sent).unwrap(), plan);
 }
+
+#[test]
+fn in_a_changed_root_the_step_is_closed_off_before_it_is_supervised() {
+    let process = Process {
+        rootfs: Tree::Directory("/state/tree".into()),
+        network: Network::None,
+        limits: vec!["nofile=64".parse().unwrap()],
+        ..run_make()
+    };
+    let chroot = Confinement {
+        rung: Rung::Chroot,
+        stacking: Stacking::Flat,
+        proc: ProcView::Bound,
+        ..CONFINEMENT
+    };
+    let plan = plan(&process, Path::new("/state/scratch"), chroot);
+    assert_eq!(plan.processes, Processes::Adopted);
+    let supervised = plan.supervised.unwrap();
+    assert_eq!(supervised.root.as_deref(), Some(Path::new("/state/tree")));
+    let occupation = plan.occupation.unwrap();
+    assert_eq!(
+        occupation.site,
+        Site::Tree {
+            stash: "/state/scratch".into()
+        }
+    );
+    let printed: String = plan.steps.iter().map(|step| format!("{step:?}\n")).collect();
+    insta::assert_snapshot!(printed, @r#"
+    Session
+    ChangeRoot("/state/tree")
+    WorkingDirectory("/src")
+    NoNewPrivileges
+    CloseOff { sockets: true, signals: true, files: true }
+    NoSockets
+    Seccomp
+    Limits([ResourceLimit { kind: Nofile, soft: Some(64), hard: Some(64) }])
+    Supervise(OwnersAndWindows)
+    Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
+    "#);
+}

@@ -1,21 +1,28 @@
 //! Calls whose paths lead through a window: what the kernel would do if the machine's directories were mounted over the
 //! step's tree is done here. Whether the caller may has been decided before.
 
-use std::ffi::{CStr, CString};
+mod mirror;
+mod open;
+mod proc_text;
+mod tell;
 
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ffi::CStr;
+
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     Access, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps, accessat, ftruncate, linkat,
-    mkdirat, mknodat, openat, readlinkat as read_link, renameat_with, symlinkat, unlinkat, utimensat,
+    mkdirat, mknodat, renameat_with, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
-use super::{hand_over, mirror, proc_text};
-use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply, errno};
-use crate::supervisor::find::{Found, Last, handle, is_in_proc};
+use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
+use crate::supervisor::find::{Found, Last, handle};
 use crate::supervisor::shown;
-use crate::supervisor::walk::{Link, Walk, read_link_in_proc};
-use crate::sys::{self, KernelStatFs, Response};
+use crate::supervisor::walk::Walk;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use tell::readlink;
+pub(super) use tell::{getcwd, readlinkat, statfs};
 
 /// A path of a call: the directory that it begins at, and the argument that it is.
 type At = (i32, usize);
@@ -30,8 +37,8 @@ pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
     let flags = |index: usize| OFlags::from_bits_retain(call.word(index));
     let removal = |index: usize| AtFlags::from_bits_retain(call.word(index));
     match i64::from(call.notification.number) {
-        libc::SYS_openat => open(call, at(0), flags(2), call.word(3)),
-        libc::SYS_openat2 => open_how(call),
+        libc::SYS_openat => open::open(call, at(0), flags(2), call.word(3)),
+        libc::SYS_openat2 => open::open_how(call),
         libc::SYS_faccessat | libc::SYS_faccessat2 => access(call, at(0), call.word(2)),
         libc::SYS_mkdirat => make_directory(call, at(0), call.word(2)),
         libc::SYS_mknodat => make_node(call, at(0), call.word(2)),
@@ -48,9 +55,9 @@ pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
         libc::SYS_getxattr | libc::SYS_setxattr | libc::SYS_removexattr => no_attributes(call, Last::Follow),
         libc::SYS_lgetxattr | libc::SYS_lsetxattr | libc::SYS_lremovexattr => no_attributes(call, Last::Keep),
         #[cfg(target_arch = "x86_64")]
-        libc::SYS_open => open(call, here(0), flags(1), call.word(2)),
+        libc::SYS_open => open::open(call, here(0), flags(1), call.word(2)),
         #[cfg(target_arch = "x86_64")]
-        libc::SYS_creat => open(
+        libc::SYS_creat => open::open(
             call,
             here(0),
             OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC,
@@ -77,7 +84,7 @@ pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
 }
 
 /// Finds what a path stands for, if the kernel cannot.
-pub(super) fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Found>, Errno> {
+fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Found>, Errno> {
     let Some(view) = &call.place.view else {
         return Ok(None);
     };
@@ -116,107 +123,10 @@ fn find_both(call: &Call<'_>, one: At, other: At) -> Result<Option<(Found, Found
     Ok(Some((first, second)))
 }
 
-/// The conditions of `openat2` are the kernel's to check: who has any opens what the kernel finds.
-fn open_how(call: &Call<'_>) -> Outcome {
-    let mut how = [0; 24];
-    call.read(call.argument(2), &mut how)?;
-    let field = |at: usize| u64::from_ne_bytes(how[at..at + 8].try_into().unwrap_or_default());
-    if field(16) != 0 {
-        return Ok(Reply::Continue);
-    }
-    let flags = OFlags::from_bits_retain(field(0) as u32);
-    open(call, (call.descriptor(0), 1), flags, field(8) as u32)
-}
-
-fn open(call: &Call<'_>, at: At, flags: OFlags, mode: u32) -> Outcome {
-    let exclusive = flags.contains(OFlags::CREATE | OFlags::EXCL);
-    let last = Last::unless(exclusive || flags.contains(OFlags::NOFOLLOW));
-    let Some(found) = find(call, at, last)? else {
-        return Ok(Reply::Continue);
-    };
-    let mode = Mode::from_raw_mode(mode & 0o7777 & !call.tag.umask);
-    match &found.file {
-        Some(_) if exclusive => Err(Errno::EXIST),
-        Some(file) => open_existing(call, &found, file, flags, mode),
-        None if flags.contains(OFlags::CREATE) && !found.wants_directory => {
-            may_change(call, &found.directory)?;
-            let flags_here = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-            hand_over(call, &openat(&found.directory, &found.name, flags_here, mode)?, flags)
-        }
-        None => Err(Errno::NOENT),
-    }
-}
-
-fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, mode: Mode) -> Outcome {
-    let file_type = call.attributes(file)?.file_type();
-    if flags.contains(OFlags::DIRECTORY) && file_type != FileType::Directory {
-        return Err(Errno::NOTDIR);
-    }
-    if flags.contains(OFlags::PATH) {
-        return hand_over(call, file, flags);
-    }
-    if file_type == FileType::Symlink {
-        return Err(Errno::LOOP);
-    }
-    let writes = flags.bits() & OFlags::RWMODE.bits() != 0 || flags.contains(OFlags::TRUNC);
-    if writes {
-        may_change(call, file)?;
-    }
-    if let Some(view) = &call.place.view {
-        view.bar(call.place, call.place.path(file.as_fd())?.to_bytes(), writes)?;
-    }
-    if is_masked(call, file)? {
-        return if file_type == FileType::Directory {
-            Err(Errno::NOENT)
-        } else {
-            hand_over(
-                call,
-                &openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
-                flags,
-            )
-        };
-    }
-    if let Some(text) = proc_text::of(call, found)? {
-        return hand_over(call, &text, flags);
-    }
-    // A terminal must not become this process's own.
-    let flags_here = flags.difference(OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW) | OFlags::NOCTTY;
-    if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) {
-        return open_patiently(call, file, flags_here);
-    }
-    hand_over(call, &call.place.open_with(file, flags_here, mode)?, flags)
-}
-
 /// Fails if a step may not change what a handle stands for, or what is in it.
 fn may_change(call: &Call<'_>, file: &OwnedFd) -> Result<(), Errno> {
     let is_read_only = shown::is_read_only(call.place.path(file.as_fd())?.to_bytes());
     if is_read_only { Err(Errno::ROFS) } else { Ok(()) }
-}
-
-fn is_masked(call: &Call<'_>, file: &OwnedFd) -> Result<bool, Errno> {
-    Ok(shown::is_masked(call.place.path(file.as_fd())?.to_bytes()))
-}
-
-/// Opens a FIFO, for which somebody else may have to open its other end first.
-fn open_patiently(call: &Call<'_>, file: &OwnedFd, flags: OFlags) -> Outcome {
-    let copy = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|error| errno(&error));
-    let (listener, file) = (copy(call.step.listener())?, copy(file.as_fd())?);
-    let id = call.notification.id;
-    let wait = move || {
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let opened = openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty());
-        let told = opened.and_then(|opened| {
-            let close_on_exec = flags.contains(OFlags::CLOEXEC);
-            let added = sys::add_descriptor(listener.as_fd(), id, opened.as_fd(), close_on_exec);
-            added.map_err(|error| errno(&error))
-        });
-        if let Err(error) = told {
-            // Whoever called may have been killed meanwhile.
-            let _gone = sys::respond(listener.as_fd(), id, Response::Fail(error.raw_os_error()));
-        }
-    };
-    let waiting = std::thread::Builder::new().name("supervisor".into()).spawn(wait);
-    waiting.map(|_| Reply::Told).map_err(|error| errno(&error))
 }
 
 fn access(call: &Call<'_>, at: At, wanted: u32) -> Outcome {
@@ -328,75 +238,4 @@ fn no_attributes(call: &Call<'_>, last: Last) -> Outcome {
         Some(_) => Err(Errno::OPNOTSUPP),
         None => Ok(Reply::Continue),
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-pub(super) fn readlink(call: &Call<'_>) -> Outcome {
-    tell_target(call, (AT_FDCWD, 0), (1, 2))
-}
-
-pub(super) fn readlinkat(call: &Call<'_>) -> Outcome {
-    tell_target(call, (call.descriptor(0), 1), (2, 3))
-}
-
-fn tell_target(call: &Call<'_>, at: At, (address, size): (usize, usize)) -> Outcome {
-    let Some(found) = find(call, at, Last::Keep)? else {
-        return Ok(Reply::Continue);
-    };
-    let link = found.file.as_ref().ok_or(Errno::NOENT)?;
-    let size = usize::try_from(call.descriptor(size)).map_err(|_| Errno::INVAL)?;
-    if size == 0 || !call.attributes(link)?.is_link() {
-        return Err(Errno::INVAL);
-    }
-    let mut target = target(call, &found, link)?.into_bytes();
-    target.truncate(size);
-    call.write(call.argument(address), &target)?;
-    Ok(Reply::Value(target.len() as i64))
-}
-
-/// Returns where a link leads, as the step sees it.
-fn target(call: &Call<'_>, found: &Found, link: &OwnedFd) -> Result<CString, Errno> {
-    let told = read_link(link, c"", Vec::new())?;
-    if !is_in_proc(link) {
-        return Ok(told);
-    }
-    match read_link_in_proc(call, &found.directory, &found.name, link) {
-        Ok(Link::To(target)) => Ok(target),
-        Err(error @ Errno::ACCESS) => Err(error),
-        // It stands for something, whose path the kernel has told as this process sees it; or for nothing any more.
-        Ok(Link::Is(_)) | Err(_) => {
-            let shown = call.place.view.as_ref().and_then(|view| view.in_tree(told.to_bytes()));
-            shown.map_or(Ok(told.clone()), |shown| CString::new(shown).map_err(|_| Errno::INVAL))
-        }
-    }
-}
-
-pub(super) fn statfs(call: &Call<'_>) -> Outcome {
-    let Some(file) = find_file(call, (AT_FDCWD, 0), Last::Follow)? else {
-        return Ok(Reply::Continue);
-    };
-    let told = KernelStatFs::of(file.as_fd()).map_err(|error| errno(&error))?;
-    call.write(call.argument(1), told.bytes())?;
-    Ok(DONE)
-}
-
-/// A working directory behind a window is where the kernel knows of no path from the step's root.
-pub(super) fn getcwd(call: &Call<'_>) -> Outcome {
-    let Some(view) = &call.place.view else {
-        return Ok(Reply::Continue);
-    };
-    let link = format!("{}/cwd", call.thread().as_raw_pid());
-    let told = read_link(&call.place.proc, link, Vec::new())?;
-    if view.in_tree(told.to_bytes()).is_some() {
-        return Ok(Reply::Continue);
-    }
-    let Some(mut path) = view.path_of(told.to_bytes()) else {
-        return Ok(Reply::Continue);
-    };
-    path.push(0);
-    if call.argument(1) < path.len() as u64 {
-        return Err(Errno::RANGE);
-    }
-    call.write(call.argument(0), &path)?;
-    Ok(Reply::Value(path.len() as i64))
 }

@@ -8,7 +8,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 
-use super::through::find;
+use super::find;
 use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply, errno};
 use crate::supervisor::find::Last;
 use crate::supervisor::place::HANDLE;
