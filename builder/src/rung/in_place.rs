@@ -13,7 +13,7 @@ use super::copy::{Number, in_copy};
 use super::trial::{Entry, Place, Refusal, Trial};
 use super::{Confinement, ProcView, Rung, StatePlace};
 use crate::supervisor;
-use crate::swap::{self, COMMON, HOME, Layout, Slot, SwapError, Turn};
+use crate::swap::{self, COMMON, HOME, Layout, Slot, Stash, SwapError, Turn};
 use crate::sys;
 
 /// Tries `in-place`.
@@ -54,11 +54,7 @@ pub(super) fn try_in_place_single(place: Place<'_>) -> Trial {
 
 /// Tries whether neither the image nor the state directory is in the way of other images.
 fn try_room(trial: &mut Trial, is_tried: bool, place: Place<'_>) -> bool {
-    let own = is_tried.then(|| match swap::foreign_directory() {
-        Ok(None) => Ok(()),
-        Ok(Some(path)) => Err(Refusal::ForeignImage { path }),
-        Err(error) => Err(error.into()),
-    });
+    let own = is_tried.then(try_image);
     let own = trial.needs("an image of croze's own", own, |()| {
         format!("nothing lies outside of `{HOME}`")
     });
@@ -73,6 +69,21 @@ fn try_room(trial: &mut Trial, is_tried: bool, place: Place<'_>) -> bool {
     state.is_some()
 }
 
+/// Tries whether the image that this container runs is croze's own.
+fn try_image() -> Result<(), Refusal> {
+    let stash = swap::existing_stash()?;
+    // What a dead process has left there is put back on this occasion.
+    let turn = stash.as_ref().map(Stash::turn).transpose()?;
+    if let Some(None) = turn {
+        // The image that is there is a step's, whose croze has found this out.
+        return Ok(());
+    }
+    match swap::foreign_directory()? {
+        None => Ok(()),
+        Some(path) => Err(Refusal::ForeignImage { path }),
+    }
+}
+
 /// Returns where a tree takes the place of what lies in `/`, but for paths in use.
 type Slots = fn(&Path, &[&Path]) -> Result<Vec<Slot>, SwapError>;
 
@@ -81,9 +92,6 @@ fn try_renames(trial: &mut Trial, is_tried: bool, place: Place<'_>, slots: Slots
     let moved = trial.needs("renames in `/`", moved, |()| {
         "what lies there can be moved away and back".into()
     });
-    let same_user = trial.rung == Rung::InPlaceSingle;
-    let apart = moved.map(|()| Err::<(), _>(Refusal::BesideCroze { same_user }));
-    trial.wants(false, "isolation from croze", apart, |()| String::new());
     if moved.is_some() {
         trial.entry = Entry::Here;
         trial.confinement = Some(Confinement {

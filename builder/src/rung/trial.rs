@@ -141,12 +141,6 @@ pub enum Refusal {
         #[source]
         source: io::Error,
     },
-    /// Steps run beside croze.
-    #[error("steps run in croze's own root directory{}", if *.same_user { " as its own user, and can read and change its files" } else { ", and root among them can read and change its files" })]
-    BesideCroze {
-        /// Whether a step has no other user than croze.
-        same_user: bool,
-    },
     /// Trees in the state directory could not be moved to `/`.
     #[error("the state directory is on another file system than `/`, to where its trees have to be moved")]
     StateElsewhere,
@@ -243,10 +237,6 @@ impl Refusal {
             ],
             Self::NoAttributes { .. } => vec![Remedy::host(
                 "`CROZE_ROOT` on ext4, xfs, btrfs, or since Linux 6.6 on tmpfs",
-            )],
-            Self::BesideCroze { .. } => vec![Remedy::kubernetes(
-                "`hostUsers: false` and `securityContext.seccompProfile: {type: Unconfined}`, for a user namespace; \
-                     otherwise `automountServiceAccountToken: false`, and one pod for each build",
             )],
             Self::Swap(_) | Self::Trial { .. } => Vec::new(),
         }

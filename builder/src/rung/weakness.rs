@@ -32,7 +32,7 @@ const USERS: Weakness = Weakness {
 };
 const CROZE_FILES: Weakness = Weakness {
     name: "croze-files",
-    text: "a step that is root can use every file of the container: credentials, volumes, croze's program and its state",
+    text: "a step can use every file of the container that croze can: credentials, volumes, croze's program and its state",
 };
 const CROZE_SIGNALS: Weakness = Weakness {
     name: "croze-signals",
@@ -87,11 +87,8 @@ impl Rung {
             ],
             Self::InPlaceSingle => &[
                 CROZE_FILES,
-                CROZE_SIGNALS,
                 PROCESS_LIST,
                 USERS,
-                SYSTEM_CALLS,
-                ABSTRACT_SOCKETS,
                 READ_ONLY_MOUNTS,
                 MOUNT_SIZES,
                 HOST_NAME,

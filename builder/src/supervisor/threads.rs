@@ -115,14 +115,15 @@ impl Supervisor {
         self.at_the_place(|place| owners::note(place, by_path, specials))
     }
 
-    /// Returns which of the directories that stand for the step's the step has, by their paths.
-    pub fn existing(&self) -> BTreeMap<PathBuf, bool> {
+    /// Returns which directories in a `/` that the step cannot change it seems to have made or removed, and whether they
+    /// are there now.
+    pub fn changed_top(&self) -> BTreeMap<PathBuf, bool> {
         self.crew
             .step
             .ground
             .top
             .as_ref()
-            .map(TopNames::existing)
+            .map(TopNames::changed)
             .unwrap_or_default()
     }
 

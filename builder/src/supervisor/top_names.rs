@@ -51,6 +51,8 @@ pub(super) struct TopNames {
 struct StandIn {
     path: PathBuf,
     exists: AtomicBool,
+    /// Whether the step has made or removed it.
+    is_changed: AtomicBool,
 }
 
 impl TopNames {
@@ -64,7 +66,12 @@ impl TopNames {
         for (path, exists) in top.directories {
             // What is mounted in it, or placed, the step sees too.
             let exists = AtomicBool::new(exists || !is_empty(open(&path, LISTED, Mode::empty())?)?);
-            directories.insert(of(&path)?, StandIn { path, exists });
+            let stand_in = StandIn {
+                exists,
+                is_changed: AtomicBool::new(false),
+                path: path.clone(),
+            };
+            directories.insert(of(&path)?, stand_in);
         }
         let mut links = HashMap::new();
         for name in top.links {
@@ -84,10 +91,11 @@ impl TopNames {
         })
     }
 
-    /// Returns the directories that stand for the step's, and whether the step has these.
-    pub(super) fn existing(&self) -> BTreeMap<PathBuf, bool> {
+    /// Returns the directories that the step has made or removed, and whether they are there now.
+    pub(super) fn changed(&self) -> BTreeMap<PathBuf, bool> {
         let directories = self.directories.values();
         directories
+            .filter(|stand_in| stand_in.is_changed.load(Ordering::Acquire))
             .map(|stand_in| (stand_in.path.clone(), stand_in.exists.load(Ordering::Acquire)))
             .collect()
     }
@@ -149,6 +157,7 @@ impl TopNames {
     /// Makes a directory be there that stands for one, and returns whether it has not been there before.
     pub(super) fn show(&self, directory: &OwnedFd) -> Result<bool, Errno> {
         let stand_in = self.directories.get(&inode(directory)?).ok_or(Errno::NOENT)?;
+        stand_in.is_changed.store(true, Ordering::Release);
         Ok(!stand_in.exists.swap(true, Ordering::AcqRel))
     }
 
@@ -159,6 +168,7 @@ impl TopNames {
         if !is_empty(listed)? {
             return Err(Errno::NOTEMPTY);
         }
+        stand_in.is_changed.store(true, Ordering::Release);
         stand_in.exists.store(false, Ordering::Release);
         Ok(())
     }

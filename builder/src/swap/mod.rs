@@ -49,8 +49,17 @@ pub use stash::{Stash, Turn};
 /// The directory in `/` that is croze's own. Its name keeps it out of `/*`.
 pub const HOME: &str = "/.croze";
 
+/// The stash's name there.
+const STASH: &str = "swap";
+
 /// How long to wait for a turn that may be a dying process's, and how long between two tries.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(10));
+
+/// Opens the stash of this container's `/` if it has one.
+pub fn existing_stash() -> Result<Option<Stash>, SwapError> {
+    let path = Path::new(HOME).join(STASH);
+    path.is_dir().then(|| Stash::open(&path)).transpose()
+}
 
 /// Puts back what a process has left exchanged that has been killed. Whoever has the turn meanwhile has done so.
 pub fn put_back() -> Result<(), SwapError> {
@@ -71,5 +80,5 @@ pub fn stash() -> Result<Stash, SwapError> {
         Err(Errno::EXIST) => chmod(home, Mode::RWXU).on("change the mode of", home)?,
         Err(error) => return Err(error).on("create", home),
     }
-    Stash::open(&home.join("swap"))
+    Stash::open(&home.join(STASH))
 }

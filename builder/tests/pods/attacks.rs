@@ -41,6 +41,16 @@ const IN_PLACE: Place = Place {
     unseen: &[("system-calls", "the runtime's profile refuses them")],
 };
 
+const IN_PLACE_SINGLE: Place = Place {
+    pod: "P3",
+    rung: Rung::InPlaceSingle,
+    image: Image::Restricted,
+    unseen: &[(
+        "croze-files",
+        "what the attack looks for is hidden; who knows a path in it gets there",
+    )],
+};
+
 /// Makes tests of places.
 macro_rules! places {
     ($($name:ident: $from:ident { $($field:ident: $value:expr),* $(,)? })*) => {
@@ -60,6 +70,7 @@ places! {
     userns_single_withstands_attacks_but_those_it_tells: PLACE { pod: "P3l", rung: Rung::UsernsSingle }
     chroot_withstands_attacks_but_those_it_tells: PLACE { pod: "P1", rung: Rung::Chroot }
     in_place_withstands_attacks_but_those_it_tells: IN_PLACE {}
+    in_place_single_withstands_attacks_but_those_it_tells: IN_PLACE_SINGLE {}
     in_place_without_seccomp_withstands_attacks_but_those_it_tells: IN_PLACE {
         pod: "P1cx",
         unseen: &[("own-capabilities", "CRI-O gives no `NET_RAW`")],
@@ -134,12 +145,9 @@ fn check(name: &str, place: &Place) {
     let pod = Pod::named(place.pod);
     let files = Files::new(&pod, place.image, RootOn::Overlay);
     let (context, croze, busybox) = (place.image.context(), place.image.croze(), place.image.shell()[0]);
-    let busybox = if place.image == Image::Own {
-        busybox
-    } else {
-        "/bin/busybox"
-    };
-    let home = if place.image == Image::Own { "/.croze" } else { DISK };
+    let is_own = matches!(place.image, Image::Own | Image::Restricted);
+    let busybox = if is_own { busybox } else { "/bin/busybox" };
+    let home = if is_own { "/.croze" } else { DISK };
     let sentry = format!("{home}/sentry");
     // In the network that the pods of these tests share with the machine.
     let listener = format!("croze-attacks-{}-{name}", std::process::id());

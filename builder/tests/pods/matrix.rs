@@ -69,16 +69,16 @@ const IN_PLACE: Cell = Cell {
 const CHROOT: Cell = Cell {
     rung: Rung::Chroot,
     differs: &[
-        ("name", "a pod's host name cannot be changed in it"),
+        ("srv/name", "a pod's host name cannot be changed in it"),
         (
             "ssl-cert-snakeoil.pem",
             "a link to a certificate is named by the host name",
         ),
         (
-            "f/plain",
+            "srv/f/plain",
             "a file that two steps know by two names stays one: overlay breaks hard links",
         ),
-        ("g/plain", "a copy of the same"),
+        ("srv/g/plain", "a copy of the same"),
     ],
     ..CELL
 };

@@ -196,8 +196,8 @@ fn run_step(
     if plan.processes == Processes::Adopted {
         leftovers::end_all().to("end what the step has left behind")?;
     }
-    let existing = supervision.as_ref().map(Supervision::existing).unwrap_or_default();
-    let only_moved = match occupied.map_or(Ok(Vec::new()), |occupied| occupied.end(&existing)) {
+    let changed = supervision.as_ref().map(Supervision::changed_top).unwrap_or_default();
+    let only_moved = match occupied.map_or(Ok(Vec::new()), |occupied| occupied.end(&changed)) {
         Ok(only_moved) => only_moved,
         Err(error) => return Ok(Outcome::NotUndone(error)),
     };

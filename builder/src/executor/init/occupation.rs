@@ -121,13 +121,13 @@ impl<'a> Occupied<'a> {
         self.top.clone()
     }
 
-    /// Puts everything back. `existing` tells which of the directories that stand for the step's the step has. Returns the
-    /// names in the tree that were moved, and to which nothing else was done.
-    pub(super) fn end(self, existing: &BTreeMap<PathBuf, bool>) -> Result<Vec<PathBuf>, SetupError> {
+    /// Puts everything back. `changed` tells which of the directories that stand for the step's it has made or removed, and
+    /// whether they are there now. Returns the names in the tree that were moved, and to which nothing else was done.
+    pub(super) fn end(self, changed: &BTreeMap<PathBuf, bool>) -> Result<Vec<PathBuf>, SetupError> {
         let copied = self.placed.iter().try_for_each(Placed::copy_back);
         let mut only_moved: BTreeSet<PathBuf> = BTreeSet::new();
         for (path, name, before) in &self.noted {
-            if !self.is_made(path, existing) && Look::at(path).is_ok_and(|now| now == *before) {
+            if !self.is_made(path, changed) && Look::at(path).is_ok_and(|now| now == *before) {
                 only_moved.insert(name.clone());
             }
         }
@@ -137,8 +137,8 @@ impl<'a> Occupied<'a> {
                 .filter_map(|placed| placed.covered.as_deref())
                 .map(|path| self.in_tree(path)),
         );
-        if !existing.is_empty() {
-            self.turn.note_existence(existing)?;
+        if !changed.is_empty() {
+            self.turn.note_existence(changed)?;
         }
         self.turn.restore()?;
         copied?;
@@ -149,9 +149,9 @@ impl<'a> Occupied<'a> {
     }
 
     /// Whether a directory that stands for one has not stood for one before.
-    fn is_made(&self, path: &Path, existing: &BTreeMap<PathBuf, bool>) -> bool {
+    fn is_made(&self, path: &Path, changed: &BTreeMap<PathBuf, bool>) -> bool {
         let existed = self.top.as_ref().and_then(|top| top.directories.get(path));
-        existed == Some(&false) && existing.get(path) == Some(&true)
+        existed == Some(&false) && changed.get(path) == Some(&true)
     }
 
     fn note(&mut self, slots: &[Slot], tree: &Path) -> Result<(), SetupError> {

@@ -143,10 +143,11 @@ impl Supervision {
         Ok(supervisor)
     }
 
-    /// Returns which of the directories that stand for the step's the step has, by their paths.
-    pub(super) fn existing(&self) -> BTreeMap<PathBuf, bool> {
+    /// Returns which directories in a `/` that the step cannot change it seems to have made or removed, and whether they
+    /// are there now.
+    pub(super) fn changed_top(&self) -> BTreeMap<PathBuf, bool> {
         match &self.state {
-            State::Running(supervisor) => supervisor.existing(),
+            State::Running(supervisor) => supervisor.changed_top(),
             State::Awaited(_) | State::Never => BTreeMap::new(),
         }
     }
