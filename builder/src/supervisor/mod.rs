@@ -57,7 +57,7 @@ pub use credentials::Credentials;
 pub use handover::{receive_listener, send_listener};
 pub use place::Ground;
 pub use specials::{Inode, Owner};
-pub use threads::{Changes, Supervisor};
+pub use threads::{Changes, KnownOwners, Supervisor};
 pub use top_names::Top;
 pub use trial::try_supervision;
 
