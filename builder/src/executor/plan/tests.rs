@@ -72,7 +72,7 @@ fn an_ordinary_step() {
     Hostname("buildkitsandbox")
     Session
     WorkingDirectory("/src")
-    CloseOff { sockets: true, signals: false }
+    CloseOff { sockets: true, signals: false, files: false }
     Seccomp
     Credentials(Credentials { uid: 0, gid: 0, groups: [] }, Docker)
     Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
@@ -235,7 +235,7 @@ fn a_user_in_a_container_s_own_root_is_closed_off_and_supervised() {
     Session
     WorkingDirectory("/src")
     NoNewPrivileges
-    CloseOff { sockets: false, signals: true }
+    CloseOff { sockets: false, signals: true, files: false }
     NoSockets
     Seccomp
     Supervise(OwnersAndTop)
@@ -300,7 +300,7 @@ fn in_a_changed_root_the_step_is_closed_off_before_it_is_supervised() {
     CloseOff { sockets: true, signals: true, files: true }
     NoSockets
     Seccomp
-    Limits([ResourceLimit { kind: Nofile, soft: Some(64), hard: Some(64) }])
+    Limits([ResourceLimit { name: "nofile", soft: Some(64), hard: Some(64) }])
     Supervise(OwnersAndWindows)
     Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
     "#);
