@@ -17,9 +17,9 @@ use snapshotter::{Ownership, SpecialOwners};
 
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
-use crate::rung::{Confinement, ProcView};
+use crate::rung::{Confinement, ProcView, Rung};
 use crate::supervisor::{Changes, Needs};
-pub use occupation::Occupation;
+pub use occupation::{Occupation, Site};
 
 /// `PATH` of a process that has none; Docker's.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -34,7 +34,7 @@ pub struct Plan {
     pub processes: Processes,
     /// What the supervisor is told, if the step has one.
     pub supervised: Option<Supervised>,
-    /// What the monitor puts in the place of what lies in `/` before it forks the child, where nothing can be mounted.
+    /// The root file system that the monitor prepares before it forks the child, where nothing can be mounted.
     pub occupation: Option<Occupation>,
     /// The way from a bare child process to the program.
     pub steps: Vec<SetupStep>,
@@ -58,6 +58,8 @@ pub struct Supervised {
     pub special_owners: SpecialOwners,
     /// Where the step's changes are.
     pub changes: Option<Changes>,
+    /// The tree that the step changes its root to, if it does that.
+    pub root: Option<PathBuf>,
 }
 
 /// One step of the way from a bare child process to the program.
@@ -107,18 +109,22 @@ pub enum SetupStep {
     },
     /// Make the root file system the root, and the old root unreachable.
     Pivot,
+    /// Change the root to a directory of the host.
+    ChangeRoot(PathBuf),
     /// Name the UTS namespace.
     Hostname(String),
     /// Leave the session, take `/dev/null` for standard input, set the umask and sane limits.
     Session,
     /// Go to the working directory.
     WorkingDirectory(PathBuf),
-    /// Close the step off from processes outside of it, where the kernel can.
+    /// Close the step off from what is outside of it, where the kernel can.
     CloseOff {
         /// From their abstract Unix sockets.
         sockets: bool,
         /// From sending them signals.
         signals: bool,
+        /// From files that are not below its root.
+        files: bool,
     },
     /// Give up gaining rights by running programs, which lets anybody install filters.
     NoNewPrivileges,
@@ -192,10 +198,17 @@ pub enum Source {
 
 /// Compiles a process to steps. `scratch` is an empty directory of the host to mount on.
 ///
-/// A root file system that is a directory takes the place of the container's own; scratch then stays where it is.
+/// A root file system that is a directory is used as it is; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
-    if let (true, Tree::Directory(tree)) = (confinement.rung.is_in_place(), &process.rootfs) {
-        return occupation::plan(process, tree, scratch, confinement.rung.ownership());
+    let ownership = confinement.rung.ownership();
+    match &process.rootfs {
+        Tree::Directory(tree) if confinement.rung.is_in_place() => {
+            return occupation::plan(process, tree, scratch, ownership);
+        }
+        Tree::Directory(tree) if confinement.rung == Rung::Chroot => {
+            return occupation::plan_chroot(process, tree, scratch, ownership);
+        }
+        Tree::Directory(_) | Tree::Overlay(_) => {}
     }
     let own_processes = confinement.proc == ProcView::New;
     Plan {
@@ -208,6 +221,7 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
             credentials: process.credentials.clone(),
             special_owners: process.special_owners.clone(),
             changes: upper(&process.rootfs).map(Changes::Upper),
+            root: None,
         }),
         occupation: None,
         steps: steps(process, scratch, confinement),
@@ -262,7 +276,11 @@ fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<Set
     steps.push(SetupStep::WorkingDirectory(process.cwd.clone()));
     let close_off = (process.network == Network::Default, !own_processes);
     if let (sockets @ true, signals) | (sockets, signals @ true) = close_off {
-        steps.push(SetupStep::CloseOff { sockets, signals });
+        steps.push(SetupStep::CloseOff {
+            sockets,
+            signals,
+            files: false,
+        });
     }
     if process.privileges == Privileges::Docker {
         steps.push(SetupStep::Seccomp);

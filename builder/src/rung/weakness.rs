@@ -77,6 +77,14 @@ impl Rung {
                 MOUNT_SIZES,
                 HOST_NAME,
             ],
+            Self::Chroot => &[
+                PROCESS_LIST,
+                OWN_CAPABILITIES,
+                USERS,
+                READ_ONLY_MOUNTS,
+                MOUNT_SIZES,
+                HOST_NAME,
+            ],
             Self::InPlaceSingle => &[
                 CROZE_FILES,
                 PROCESS_LIST,

@@ -18,6 +18,8 @@ mod perform;
 mod placements;
 mod root;
 mod session;
+mod shadows;
+mod sources;
 mod starter;
 mod stubs;
 mod supervise;

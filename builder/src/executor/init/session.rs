@@ -1,16 +1,22 @@
 //! What a process inherits and a step must not: a parent to outlive, a terminal, a directory, limits.
 
+use std::error::Error;
+use std::ffi::OsStr;
 use std::io::PipeWriter;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use landlock::{BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, Scope,
+};
 use nix::unistd::dup2_stdin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, openat};
 use rustix::io::Errno;
 use rustix::process::{
-    Resource, Rlimit, Signal, fchdir, getrlimit, set_parent_process_death_signal, setrlimit, setsid, umask,
+    Resource, Rlimit, Signal, fchdir, getcwd, getrlimit, set_parent_process_death_signal, setrlimit, setsid, umask,
 };
 
 use super::mounts::open_in;
@@ -93,21 +99,34 @@ pub(super) fn enter_working_directory(path: &Path) -> Result<(), SetupError> {
     )
     .map_err(failed)?;
     let dir = open_in(root.as_fd(), path).map_err(failed)?;
-    if fstatfs(&dir).map_err(failed)?.f_type == PROC_SUPER_MAGIC {
+    let is_procfs = fstatfs(&dir).map_err(failed)?.f_type == PROC_SUPER_MAGIC;
+    fchdir(&dir).map_err(failed)?;
+    // In a changed root procfs is not there, but where it is seen.
+    let entered = getcwd(Vec::new()).map_err(failed)?;
+    if is_procfs || Path::new(OsStr::from_bytes(entered.to_bytes())).starts_with("/proc") {
         return Err(SetupError::WorkingDirectoryInProc { path: path.to_owned() });
     }
-    fchdir(&dir).map_err(failed)
+    Ok(())
 }
 
-/// Closes off the abstract sockets of every process outside of the step, or all of them from its signals. Kernels before
-/// 6.12 and those without Landlock cannot, which `croze doctor` tells.
-pub(super) fn close_off(sockets: bool, signals: bool) {
+/// Closes off the abstract sockets of every process outside of the step, or all of them from its signals, or all files
+/// that are not below its root. Kernels before 6.12 and those without Landlock cannot, which `croze doctor` tells; files
+/// have been closed off since 5.13.
+pub(super) fn close_off(sockets: bool, signals: bool, files: bool) {
     let sockets = sockets.then_some(Scope::AbstractUnixSocket);
-    let scopes: BitFlags<Scope> = sockets.into_iter().chain(signals.then_some(Scope::Signal)).collect();
+    let scopes = sockets.into_iter().chain(signals.then_some(Scope::Signal)).collect();
+    // Not with *no new privileges*, which would break `sudo`: the step still has CAP_SYS_ADMIN here, or has it set.
+    let _best_effort = enclosure(scopes, files).map(|ruleset| ruleset.no_new_privs(false).restrict_self());
+}
+
+fn enclosure(scopes: BitFlags<Scope>, files: bool) -> Result<RulesetCreated, Box<dyn Error>> {
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .scope(scopes)
-        .and_then(Ruleset::create);
-    // Not with *no new privileges*, which would break `sudo`: the step still has CAP_SYS_ADMIN here.
-    let _best_effort = ruleset.map(|ruleset| ruleset.no_new_privs(false).restrict_self());
+        .scope(scopes)?;
+    if !files {
+        return Ok(ruleset.create()?);
+    }
+    let access = AccessFs::from_all(ABI::V5);
+    let below = PathBeneath::new(PathFd::new("/")?, access);
+    Ok(ruleset.handle_access(access)?.create()?.add_rule(below)?)
 }
