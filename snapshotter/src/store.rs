@@ -104,7 +104,8 @@ impl SnapshotStore {
         let path = Path::new(name.as_str());
         if let Some(keeper) = &self.keeper {
             keeper.keep(name).on("keep snapshot", path)?;
-            self.vouched.check(name, || stamp::discard_doubtful(&self.root, path, &**keeper))?;
+            self.vouched
+                .check(name, || stamp::discard_doubtful(&self.root, path, &**keeper))?;
         }
         let stat = self.root.stat(path, false)?;
         Ok(stat.map(|stat| SnapshotInfo { modified: stat.mtime }))
