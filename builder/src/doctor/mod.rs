@@ -257,6 +257,7 @@ mod tests {
             stacking: Rung::Userns.stacking(),
             state: rung::StatePlace::Disk,
             proc: rung::ProcView::New,
+            landlock: rung::Landlock::Scopes,
         });
         let useful = need(Importance::Useful, missing());
         let required = need(Importance::Required, missing());

@@ -117,15 +117,8 @@ pub enum SetupStep {
     Session,
     /// Go to the working directory.
     WorkingDirectory(PathBuf),
-    /// Close the step off from what is outside of it, where the kernel can.
-    CloseOff {
-        /// From their abstract Unix sockets.
-        sockets: bool,
-        /// From sending them signals.
-        signals: bool,
-        /// From files that are not below its root.
-        files: bool,
-    },
+    /// Close the step off from what it shares with others, where the kernel can.
+    CloseOff(CloseOff),
     /// Give up gaining rights by running programs, which lets anybody install filters.
     NoNewPrivileges,
     /// Have every socket refused that leads out of this machine.
@@ -145,6 +138,29 @@ pub enum SetupStep {
         /// The whole environment.
         env: Vec<(String, String)>,
     },
+}
+
+/// What a step is closed off from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CloseOff {
+    /// The abstract Unix sockets of processes outside of it.
+    pub sockets: bool,
+    /// Sending signals to processes outside of it.
+    pub signals: bool,
+    /// To be asked for only of a kernel that can.
+    pub files: ClosedFiles,
+}
+
+/// Which files a step is closed off from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum ClosedFiles {
+    /// None.
+    #[default]
+    None,
+    /// Those in croze's own directory, in a `/` that they share.
+    OfCroze,
+    /// All that are not below its root.
+    Outside,
 }
 
 /// Where a mount comes from.
@@ -200,13 +216,12 @@ pub enum Source {
 ///
 /// A root file system that is a directory is used as it is; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
-    let ownership = confinement.rung.ownership();
     match &process.rootfs {
         Tree::Directory(tree) if confinement.rung.is_in_place() => {
-            return occupation::plan(process, tree, scratch, ownership);
+            return occupation::plan(process, tree, scratch, confinement);
         }
         Tree::Directory(tree) if confinement.rung == Rung::Chroot => {
-            return occupation::plan_chroot(process, tree, scratch, ownership);
+            return occupation::plan_chroot(process, tree, scratch, confinement);
         }
         Tree::Directory(_) | Tree::Overlay(_) => {}
     }
@@ -274,13 +289,13 @@ fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<Set
     steps.push(SetupStep::Hostname(process.hostname.clone()));
     steps.push(SetupStep::Session);
     steps.push(SetupStep::WorkingDirectory(process.cwd.clone()));
-    let close_off = (process.network == Network::Default, !own_processes);
-    if let (sockets @ true, signals) | (sockets, signals @ true) = close_off {
-        steps.push(SetupStep::CloseOff {
-            sockets,
-            signals,
-            files: false,
-        });
+    let close_off = CloseOff {
+        sockets: process.network == Network::Default,
+        signals: !own_processes,
+        files: ClosedFiles::None,
+    };
+    if close_off != CloseOff::default() {
+        steps.push(SetupStep::CloseOff(close_off));
     }
     if process.privileges == Privileges::Docker {
         steps.push(SetupStep::Seccomp);

@@ -189,6 +189,7 @@ pub(crate) fn nearest_existing(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Landlock;
     use super::*;
 
     #[test]
@@ -204,6 +205,7 @@ mod tests {
             stacking: Rung::Userns.stacking(),
             state: StatePlace::Disk,
             proc,
+            landlock: Landlock::Scopes,
         };
         assert!(may_beat(Rung::Direct, found(ProcView::Bound)));
         assert!(!may_beat(Rung::Direct, found(ProcView::New)));

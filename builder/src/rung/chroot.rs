@@ -8,7 +8,7 @@ use rustix::process::chroot;
 
 use super::copy::{Number, in_copy};
 use super::trial::{Entry, Place, Refusal, Trial};
-use super::{Confinement, ProcView, Rung, StatePlace};
+use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
 use crate::supervisor::try_supervision;
 
 /// Tries it.
@@ -26,6 +26,7 @@ pub(super) fn try_chroot(place: Place<'_>) -> Trial {
         rung: Rung::Chroot,
         stacking: Rung::Chroot.stacking(),
         proc: ProcView::Bound,
+        landlock: Landlock::find(),
         state: StatePlace::Disk,
     });
     trial

@@ -11,7 +11,7 @@ use snapshotter::Root;
 
 use super::copy::{Number, in_copy};
 use super::trial::{Entry, Place, Refusal, Trial};
-use super::{Confinement, ProcView, Rung, StatePlace};
+use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
 use crate::supervisor;
 use crate::swap::{self, COMMON, HOME, Layout, Slot, Stash, SwapError, Turn};
 use crate::sys;
@@ -99,6 +99,7 @@ fn try_renames(trial: &mut Trial, is_tried: bool, place: Place<'_>, slots: Slots
             stacking: trial.rung.stacking(),
             proc: ProcView::Bound,
             state: StatePlace::Disk,
+            landlock: Landlock::find(),
         });
     }
 }

@@ -17,6 +17,7 @@ mod choose;
 mod chroot;
 mod copy;
 mod in_place;
+mod landlock;
 mod namespaces;
 mod overlay;
 mod sandbox;
@@ -32,6 +33,7 @@ use snapshotter::{Ownership, Stacking};
 pub(crate) use choose::nearest_existing;
 pub use choose::{Entered, NoRung, Survey, enter, survey};
 pub(crate) use copy::in_copy;
+pub use landlock::Landlock;
 pub use sandbox::Sandbox;
 pub use trial::{Check, Outcome, Refusal, Trial};
 pub use weakness::Weakness;
@@ -146,6 +148,8 @@ pub struct Confinement {
     pub state: StatePlace,
     /// What a step sees as `/proc`.
     pub proc: ProcView,
+    /// What can be kept from a step that it shares with croze.
+    pub landlock: Landlock,
 }
 
 impl fmt::Display for Confinement {

@@ -33,7 +33,7 @@ use snapshotter::Ownership;
 use super::copy::{Copy, Number, Original};
 use super::overlay::{self, Stackable};
 use super::trial::{Entry, Place, Refusal, Trial};
-use super::{Confinement, ProcView, Rung, StatePlace};
+use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
 use crate::rootless::id_map::{self, IdMap, Mapping, Writer};
 use crate::rootless::{self, Caller, EnterError};
 
@@ -226,5 +226,6 @@ fn try_mounts(trial: &mut Trial, mut child: Option<Copy>, has_ids: bool, why: im
         stacking: rung.stacking(),
         state,
         proc: if proc.is_some() { ProcView::New } else { ProcView::Bound },
+        landlock: Landlock::find(),
     });
 }

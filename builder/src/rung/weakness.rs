@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{Confinement, ProcView, Rung};
+use super::{Confinement, Landlock, ProcView, Rung};
 
 /// Something that a step can do in one sandbox, and cannot in a better one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -32,11 +32,16 @@ const USERS: Weakness = Weakness {
 };
 const CROZE_FILES: Weakness = Weakness {
     name: "croze-files",
-    text: "a step can use every file of the container that croze can: credentials, volumes, croze's program and its state",
+    text: "a step that has croze's own user id can use every file that croze can: credentials, volumes, croze's program \
+           and its state",
 };
 const CROZE_SIGNALS: Weakness = Weakness {
     name: "croze-signals",
-    text: "a step that is root can end croze",
+    text: "a step that has croze's own user id can end croze",
+};
+const CROZE_MEMORY: Weakness = Weakness {
+    name: "croze-memory",
+    text: "a step that has croze's own user id can read and change what croze has in memory",
 };
 const ABSTRACT_SOCKETS: Weakness = Weakness {
     name: "abstract-sockets",
@@ -60,7 +65,8 @@ const HOST_NAME: Weakness = Weakness {
 };
 
 impl Rung {
-    /// Returns in which ways it is weaker than a user namespace with a full id map and a `/proc` of its own.
+    /// Returns in which ways it is weaker than a user namespace with a full id map and a `/proc` of its own, on a kernel
+    /// that has all that can help.
     pub fn weaknesses(self) -> &'static [Weakness] {
         match self {
             Self::Userns => &[],
@@ -85,14 +91,7 @@ impl Rung {
                 MOUNT_SIZES,
                 HOST_NAME,
             ],
-            Self::InPlaceSingle => &[
-                CROZE_FILES,
-                PROCESS_LIST,
-                USERS,
-                READ_ONLY_MOUNTS,
-                MOUNT_SIZES,
-                HOST_NAME,
-            ],
+            Self::InPlaceSingle => &[PROCESS_LIST, USERS, READ_ONLY_MOUNTS, MOUNT_SIZES, HOST_NAME],
         }
     }
 }
@@ -101,8 +100,20 @@ impl Confinement {
     /// Returns in which ways it is weaker than `userns` at its best.
     pub fn weaknesses(&self) -> Vec<Weakness> {
         let mut weaknesses = self.rung.weaknesses().to_vec();
-        if self.proc == ProcView::Bound && !weaknesses.contains(&PROCESS_LIST) {
-            weaknesses.push(PROCESS_LIST);
+        let is_bound = self.proc == ProcView::Bound;
+        // Of those whose root is not their own, and that have croze's user.
+        let is_kept_by_landlock = matches!(self.rung, Rung::InPlaceSingle | Rung::Chroot);
+        let further = [
+            (PROCESS_LIST, is_bound),
+            (ABSTRACT_SOCKETS, self.landlock < Landlock::Scopes),
+            (CROZE_SIGNALS, self.landlock < Landlock::Scopes && is_bound),
+            (CROZE_FILES, self.landlock < Landlock::Files && is_kept_by_landlock),
+            (CROZE_MEMORY, self.landlock < Landlock::Files && is_kept_by_landlock),
+        ];
+        for (weakness, is_there) in further {
+            if is_there && !weaknesses.contains(&weakness) {
+                weaknesses.push(weakness);
+            }
         }
         weaknesses
     }

@@ -140,6 +140,14 @@ impl<'a> Call<'a> {
 
     /// Opens the caller's descriptor, or its working directory, as a handle.
     pub(super) fn open_descriptor(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
+        let file = self.handle_of(descriptor)?;
+        match &self.step.ground.top {
+            Some(top) if top.is_own(self.place, &file)? => Err(Errno::ACCESS),
+            _ => Ok(file),
+        }
+    }
+
+    fn handle_of(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
         if descriptor == AT_FDCWD {
             return self.place.of_thread(self.thread(), "cwd");
         }

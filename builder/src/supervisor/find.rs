@@ -12,7 +12,6 @@ use rustix::io::Errno;
 use super::call::Call;
 use super::permission;
 use super::place::HANDLE;
-use super::top_names;
 use super::view::inode;
 use super::walk::Walk;
 
@@ -107,6 +106,7 @@ impl Call<'_> {
     /// Returns what the caller sees of what the kernel has found.
     pub(super) fn seen(&self, file: OwnedFd) -> Result<OwnedFd, Errno> {
         match &self.step.ground.top {
+            Some(top) if top.is_own(self.place, &file)? => Err(Errno::NOENT),
             Some(top) => top.seen(file),
             None => Ok(file),
         }
@@ -181,7 +181,10 @@ impl Call<'_> {
         if !self.passes_everywhere() {
             return Ok(false);
         }
-        Ok(self.step.ground.top.is_none() || !top_names::may_be_meant(&self.read_path(path)?))
+        match &self.step.ground.top {
+            Some(top) => Ok(!top.may_be_about(&self.read_path(path)?)),
+            None => Ok(true),
+        }
     }
 
     fn find_at_once(&self, directory: i32, path: &CStr, last: Last) -> Result<OwnedFd, Errno> {

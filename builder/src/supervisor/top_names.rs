@@ -5,7 +5,9 @@
 //! the step has made or removed it, a link is what it leads to, and croze's own directory is not there.
 //!
 //! What the kernel resolves by itself it resolves through the links, and a directory that is not there is empty. So
-//! only those calls need be looked at that are about a name in `/` itself.
+//! only those calls need be looked at that are about a name in `/` itself, or about what lies in croze's own directory.
+//! The supervisor, which may use that, must not do so for the step; the kernel refuses the step itself, where it has
+//! Landlock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -20,7 +22,7 @@ use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, fstat, open, openat, statat};
 use rustix::io::Errno;
 
 use super::find::{Found, Spot};
-use super::place::HANDLE;
+use super::place::{HANDLE, Place};
 use super::specials::Inode;
 
 /// What lies in a `/` that is not the step's to change.
@@ -42,7 +44,8 @@ pub(super) struct TopNames {
     root_inode: Inode,
     linked: OwnedFd,
     linked_inode: Inode,
-    own: Inode,
+    own: PathBuf,
+    linked_path: PathBuf,
     directories: HashMap<Inode, StandIn>,
     links: HashMap<Inode, CString>,
     without_place: OnceLock<PathBuf>,
@@ -84,7 +87,8 @@ impl TopNames {
             root,
             linked_inode: inode(&linked)?,
             linked,
-            own: of(&top.own)?,
+            own: top.own,
+            linked_path: top.linked,
             directories,
             links,
             without_place: OnceLock::new(),
@@ -123,9 +127,6 @@ impl TopNames {
     /// Returns what a step sees of what the kernel has found.
     pub(super) fn seen(&self, file: OwnedFd) -> Result<OwnedFd, Errno> {
         let inode = inode(&file)?;
-        if inode == self.own {
-            return Err(Errno::NOENT);
-        }
         if inode == self.linked_inode {
             return self.root.try_clone().map_err(|_| Errno::MFILE);
         }
@@ -135,6 +136,19 @@ impl TopNames {
         match self.directories.get(&inode) {
             Some(stand_in) if !stand_in.exists.load(Ordering::Acquire) => Err(Errno::NOENT),
             _ => Ok(file),
+        }
+    }
+
+    /// Whether a file lies in croze's own directory, or is it. What has this path is not the step's, however it was found.
+    pub(super) fn is_own(&self, place: &Place, file: &OwnedFd) -> Result<bool, Errno> {
+        match place.path(file.as_fd()) {
+            Ok(path) => {
+                let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+                Ok(path.starts_with(&self.own) && !path.starts_with(&self.linked_path))
+            }
+            // Only what the step has made itself lies so deep.
+            Err(Errno::NAMETOOLONG) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -173,6 +187,13 @@ impl TopNames {
         Ok(())
     }
 
+    /// Returns whether a path may be that of a name in `/` or lead through croze's own directory, as far as can be told
+    /// from the path alone.
+    pub(super) fn may_be_about(&self, path: &CStr) -> bool {
+        let own = self.own.file_name().map(OsStr::as_bytes);
+        may_be_meant(path) || names(path).any(|name| Some(name) == own)
+    }
+
     /// Returns whether a directory is `/`.
     pub(super) fn is_root(&self, directory: impl AsFd) -> Result<bool, Errno> {
         Ok(inode(directory)? == self.root_inode)
@@ -180,19 +201,22 @@ impl TopNames {
 
     /// Returns whether a step sees a name in `/`.
     pub(super) fn shows(&self, name: &CStr) -> bool {
+        let is_own = self.own.file_name().map(OsStr::as_bytes) == Some(name.to_bytes());
         let file = openat(&self.root, name, HANDLE | OFlags::NOFOLLOW, Mode::empty());
-        file.and_then(|file| self.seen(file)).is_ok()
+        !is_own && file.and_then(|file| self.seen(file)).is_ok()
     }
 }
 
 /// Returns whether a path may be that of a name in `/`, as far as can be told from the path alone.
 pub(super) fn may_be_meant(path: &CStr) -> bool {
-    let mut names = path
-        .to_bytes()
-        .split(|byte| *byte == b'/')
-        .filter(|name| !name.is_empty());
+    let mut names = names(path);
     let has_dots = names.clone().any(|name| matches!(name, b"." | b".."));
     has_dots || names.nth(1).is_none()
+}
+
+fn names(path: &CStr) -> impl Iterator<Item = &[u8]> + Clone {
+    let names = path.to_bytes().split(|byte| *byte == b'/');
+    names.filter(|name| !name.is_empty())
 }
 
 const LISTED: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);

@@ -122,7 +122,7 @@ impl Layout {
 }
 
 /// Where links in `/` lead to, from there.
-const TOP: &str = ".croze/top";
+pub const TOP: &str = ".croze/top";
 
 /// What a name in `/` can stand for.
 enum Kind {

@@ -41,7 +41,7 @@ mod tests;
 
 pub use error::SwapError;
 pub use journal::{Placement, Stay};
-pub use layout::{COMMON, Layout};
+pub use layout::{COMMON, Layout, TOP};
 pub use root::{foreign_directory, root_slot};
 pub use slot::Slot;
 pub use stash::{Stash, Turn};

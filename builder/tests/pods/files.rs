@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::sh;
+use crate::harness::{scratch, sh};
 
 /// The files of an image by path: its layers, one over the other.
 pub(crate) type Files = BTreeMap<String, Entry>;
@@ -58,10 +58,7 @@ fn varies(path: &str, list: &[(&str, &str)]) -> bool {
 
 /// Returns the files of an image of the tests' registry.
 pub(crate) fn of_image(tag: &str) -> Files {
-    let dir = tempfile::Builder::new()
-        .prefix("croze-image-")
-        .tempdir_in("/var/tmp")
-        .unwrap();
+    let dir = tempfile::Builder::new().prefix("image-").tempdir_in(scratch()).unwrap();
     sh(&format!(
         "skopeo copy -q --src-tls-verify=false docker://{tag} dir:{}",
         dir.path().display()

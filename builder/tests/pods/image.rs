@@ -5,11 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::harness::{sh, workspace};
+use crate::harness::{scratch, sh, workspace};
 use crate::pod::Pod;
-
-/// Names in `/` that the attacks use and no layout has by itself.
-const NAMES: &str = "a absolute b c d dangling late mark rootdir s t upwards x";
 
 /// What a pod runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +56,7 @@ impl Image {
         if self == Self::Restricted {
             let layout = workspace().join("ci-examples/image/layout.sh");
             sh(&format!(
-                "'{layout}' '{root}' {user} {NAMES}; chown -R 0:0 '{root}'/.croze/bin '{root}'/.croze/lib",
+                "'{layout}' '{root}' {user}; chown -R 0:0 '{root}'/.croze/bin '{root}'/.croze/lib",
                 layout = layout.display(),
                 root = to.display(),
                 user = pod.uid,
@@ -84,28 +81,12 @@ impl Image {
     }
 }
 
-/// Returns a directory for an image, and removes those that former runs of the tests have left.
-fn directory(name: &str) -> PathBuf {
-    let temporary = std::env::temp_dir();
-    let prefix = format!("{name}-");
-    for entry in fs::read_dir(&temporary).unwrap().flatten() {
-        let file_name = entry.file_name();
-        let process = file_name.to_str().and_then(|file_name| file_name.strip_prefix(&prefix));
-        let is_left = |process: &str| process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists();
-        if process.is_some_and(is_left) {
-            // Another run may be doing the same.
-            let _gone = fs::remove_dir_all(entry.path());
-        }
-    }
-    temporary.join(format!("{prefix}{}", std::process::id()))
-}
-
 /// Returns the root of an image that leaves `/` to the images that are built.
 ///
 /// The released croze is a static program. This one finds its libraries where no stage has any.
 fn own() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let root = directory("croze-pod-own-image");
+        let root = scratch().join("own-image");
         for dir in ["bin", "lib"] {
             fs::create_dir_all(root.join(".croze").join(dir)).unwrap();
         }
@@ -125,7 +106,7 @@ fn own() -> &'static Path {
 /// Returns the root of an image with croze and its libraries, the programs that write id maps, and busybox.
 fn foreign() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let root = directory("croze-pod-image");
+        let root = scratch().join("foreign-image");
         for dir in [
             "bin", "croze", "etc", "proc", "dev", "sys", "tmp", "work/e", "work/t", "work/o",
         ] {

@@ -7,7 +7,7 @@ use builder::rung::Rung;
 use serde_json::Value;
 
 use crate::files;
-use crate::harness::{Outcome, croze_binary};
+use crate::harness::{Outcome, croze_binary, scratch};
 use crate::image::Image;
 use crate::pod::Pod;
 use crate::runc::{DISK, Files, MEMORY, OWN, RootOn};
@@ -211,10 +211,7 @@ fn compare(place: &str, cell: &Cell, outcome: &Outcome) {
 
 /// Builds as root of the machine, outside of any pod.
 fn check_on_host(place: &str, rung: Rung) {
-    let dir = tempfile::Builder::new()
-        .prefix("croze-host-")
-        .tempdir_in("/var/tmp")
-        .unwrap();
+    let dir = tempfile::Builder::new().prefix("host-").tempdir_in(scratch()).unwrap();
     let context = dir.path().display().to_string();
     let mut script = format!("set -eu; export CROZE_ROOT={context}/state\n");
     for workload in of(&CELL) {

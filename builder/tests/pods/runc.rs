@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 
-use crate::harness::{Outcome, sh};
+use crate::harness::{Outcome, scratch, sh};
 use crate::image::Image;
 use crate::pod::Pod;
 
@@ -38,10 +38,7 @@ pub(crate) struct Files {
 impl Files {
     /// Copies the image of a pod and lays out its volumes.
     pub(crate) fn new(pod: &Pod, image: Image, root_on: RootOn) -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("croze-pod-")
-            .tempdir_in("/var/tmp")
-            .unwrap();
+        let dir = tempfile::Builder::new().prefix("pod-").tempdir_in(scratch()).unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let files = Self {
             dir,

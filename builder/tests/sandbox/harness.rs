@@ -18,6 +18,7 @@ use snapshotter::{Overlay, SpecialOwners, Stacking, Tree, Upper};
 use crate::driver::{self, Job, Order, Report};
 use crate::place::{Place, Who};
 use crate::rootfs;
+use crate::scratch::scratch;
 
 /// The user that tests drop to.
 pub(crate) const USER: &str = "croze-ci";
@@ -37,7 +38,10 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn new(place: Place) -> Self {
-        let dir = tempfile::Builder::new().prefix("croze-sandbox-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("sandbox-")
+            .tempdir_in(scratch())
+            .unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let sandbox = Self {
             place,

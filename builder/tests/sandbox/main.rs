@@ -27,6 +27,8 @@ mod probe;
 mod programs;
 mod random_calls;
 mod rootfs;
+#[path = "../it/harness/scratch.rs"]
+mod scratch;
 mod supervised;
 
 use std::panic::catch_unwind;

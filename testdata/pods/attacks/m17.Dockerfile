@@ -1,4 +1,4 @@
 # M17: what is written to a bind mount stays.
 FROM BASE/busybox
-RUN --mount=type=bind,target=/c,rw echo x > /c/BIND_BREAKOUT; rm -f /c/files.tar; (echo x > /c/kernel.tar); ls -A /c
-RUN --mount=type=bind,target=/c set -eux; test -s /c/files.tar; test ! -e /c/BIND_BREAKOUT; test "$(wc -c < /c/kernel.tar)" -gt 2
+RUN --mount=type=bind,target=/srv/c,rw echo x > /srv/c/BIND_BREAKOUT; rm -f /srv/c/files.tar; (echo x > /srv/c/kernel.tar); ls -A /srv/c
+RUN --mount=type=bind,target=/srv/c set -eux; test -s /srv/c/files.tar; test ! -e /srv/c/BIND_BREAKOUT; test "$(wc -c < /srv/c/kernel.tar)" -gt 2

@@ -1,5 +1,5 @@
 # M2: what is mounted out of a cache has become a link to somewhere else.
 # either
 FROM BASE/busybox
-RUN --mount=type=cache,id=m2,target=/c rm -rf /c/sub; ln -s SENTRY /c/sub
-RUN --mount=type=cache,id=m2,source=sub,target=/x if cat /x/victim; then exit 1; fi; echo x > /x/m2
+RUN --mount=type=cache,id=m2,target=/srv/c rm -rf /srv/c/sub; ln -s SENTRY /srv/c/sub
+RUN --mount=type=cache,id=m2,source=sub,target=/srv/x if cat /srv/x/victim; then exit 1; fi; echo x > /srv/x/m2

@@ -1,5 +1,5 @@
 # M7: it leads there by way of the parents of `/`.
 # either
 FROM BASE/busybox
-RUN ln -s ../../../../../../..SENTRY /upwards
-RUN --mount=type=tmpfs,target=/upwards/deep/er echo x > /upwards/deep/er/x
+RUN mkdir -p /srv; ln -s ../../../../../../..SENTRY /srv/upwards
+RUN --mount=type=tmpfs,target=/srv/upwards/deep/er echo x > /srv/upwards/deep/er/x

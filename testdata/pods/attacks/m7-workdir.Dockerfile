@@ -1,7 +1,7 @@
 # M7: so does the working directory, and a parent of it that does not exist.
 # either
 FROM BASE/busybox
-RUN ln -s SENTRY /absolute; ln -s /nowhere /dangling
-WORKDIR /absolute/work
-WORKDIR /dangling/work
+RUN mkdir -p /srv; ln -s SENTRY /srv/absolute; ln -s /nowhere /srv/dangling
+WORKDIR /srv/absolute/work
+WORKDIR /srv/dangling/work
 RUN echo x > x

@@ -4,6 +4,7 @@
 //! a [`SetupError`](super::SetupError) that travels back to croze.
 
 mod api;
+mod close_off;
 mod devices;
 mod exec;
 mod identity;

@@ -13,7 +13,7 @@ use super::api::Api;
 use super::devices::HostDevices;
 use super::mounts::Scratch;
 use super::supervise::ToSupervisor;
-use super::{devices, exec, identity, loopback, masks, mounts, root, session};
+use super::{close_off, devices, exec, identity, loopback, masks, mounts, root, session};
 use crate::executor::plan::SetupStep;
 use crate::executor::seccomp;
 use crate::executor::setup_error::{OnPath, SetupError};
@@ -94,14 +94,7 @@ impl Setup {
             SetupStep::Hostname(name) => rustix::system::sethostname(name.as_bytes()).on("set the host name to", &name),
             SetupStep::Session => session::start(),
             SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
-            SetupStep::CloseOff {
-                sockets,
-                signals,
-                files,
-            } => {
-                session::close_off(sockets, signals, files);
-                Ok(())
-            }
+            SetupStep::CloseOff(what) => close_off::close_off(what),
             SetupStep::NoNewPrivileges => set_no_new_privs(true).on("give up gaining rights in", "the step"),
             SetupStep::NoSockets => seccomp::refuse_sockets(),
             SetupStep::Seccomp => seccomp::install(),

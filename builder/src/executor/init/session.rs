@@ -1,15 +1,10 @@
 //! What a process inherits and a step must not: a parent to outlive, a terminal, a directory, limits.
 
-use std::error::Error;
 use std::ffi::OsStr;
 use std::io::PipeWriter;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, Scope,
-};
 use nix::unistd::dup2_stdin;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -107,26 +102,4 @@ pub(super) fn enter_working_directory(path: &Path) -> Result<(), SetupError> {
         return Err(SetupError::WorkingDirectoryInProc { path: path.to_owned() });
     }
     Ok(())
-}
-
-/// Closes off the abstract sockets of every process outside of the step, or all of them from its signals, or all files
-/// that are not below its root. Kernels before 6.12 and those without Landlock cannot, which `croze doctor` tells; files
-/// have been closed off since 5.13.
-pub(super) fn close_off(sockets: bool, signals: bool, files: bool) {
-    let sockets = sockets.then_some(Scope::AbstractUnixSocket);
-    let scopes = sockets.into_iter().chain(signals.then_some(Scope::Signal)).collect();
-    // Not with *no new privileges*, which would break `sudo`: the step still has CAP_SYS_ADMIN here, or has it set.
-    let _best_effort = enclosure(scopes, files).map(|ruleset| ruleset.no_new_privs(false).restrict_self());
-}
-
-fn enclosure(scopes: BitFlags<Scope>, files: bool) -> Result<RulesetCreated, Box<dyn Error>> {
-    let ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .scope(scopes)?;
-    if !files {
-        return Ok(ruleset.create()?);
-    }
-    let access = AccessFs::from_all(ABI::V5);
-    let below = PathBeneath::new(PathFd::new("/")?, access);
-    Ok(ruleset.handle_access(access)?.create()?.add_rule(below)?)
 }

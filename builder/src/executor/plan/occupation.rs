@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
-use super::{Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
+use super::{CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
 use crate::executor::process::{Network, Privileges, Process};
+use crate::rung::{Confinement, Landlock};
 use crate::supervisor::{Changes, Needs};
 
 /// A tree that a step is given as it is.
@@ -44,7 +45,8 @@ const SCRIPTS: (&str, &str) = ("/dev/pipes", "/run/pipes");
 
 /// Compiles a process for which a tree takes the place of what lies in `/`. `scratch` is a directory of croze's own that
 /// stays where it is.
-pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, ownership: Ownership) -> Plan {
+pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, confinement: Confinement) -> Plan {
+    let ownership = confinement.rung.ownership();
     let occupation = |placements| Occupation {
         tree: tree.to_owned(),
         site: Site::Root {
@@ -71,7 +73,7 @@ pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, ownership: Ow
                 root: None,
             }),
             occupation: Some(occupation(placements_of_a_user(process))),
-            steps: steps_of_a_user(process),
+            steps: steps_of_a_user(process, confinement.landlock),
         },
     }
 }
@@ -91,18 +93,23 @@ fn steps_of_root(process: &Process) -> Vec<SetupStep> {
 }
 
 /// Compiles a process that changes its root to a tree. `scratch` is a directory of croze's own on the same file system.
-pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, ownership: Ownership) -> Plan {
+pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, confinement: Confinement) -> Plan {
+    let ownership = confinement.rung.ownership();
     let mut steps = vec![
         SetupStep::Session,
         SetupStep::ChangeRoot(tree.to_owned()),
         SetupStep::WorkingDirectory(process.cwd.clone()),
         SetupStep::NoNewPrivileges,
-        SetupStep::CloseOff {
+        SetupStep::CloseOff(CloseOff {
             // There is no network of the step's own in which there would be none.
             sockets: process.network != Network::Host,
             signals: true,
-            files: true,
-        },
+            files: if confinement.landlock >= Landlock::Files {
+                ClosedFiles::Outside
+            } else {
+                ClosedFiles::None
+            },
+        }),
     ];
     steps.extend(filters(process));
     steps.extend(limits(process));
@@ -131,16 +138,20 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, owners
     }
 }
 
-/// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory: both have
-/// the same user in the kernel's eyes.
-fn steps_of_a_user(process: &Process) -> Vec<SetupStep> {
+/// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory and files:
+/// both have the same user in the kernel's eyes.
+fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
     let mut steps = beginning(process);
     steps.push(SetupStep::NoNewPrivileges);
-    steps.push(SetupStep::CloseOff {
+    steps.push(SetupStep::CloseOff(CloseOff {
         sockets: process.network == Network::Default,
         signals: true,
-        files: false,
-    });
+        files: if landlock >= Landlock::Files {
+            ClosedFiles::OfCroze
+        } else {
+            ClosedFiles::None
+        },
+    }));
     steps.extend(filters(process));
     steps.extend(limits(process));
     steps.push(SetupStep::Supervise(Needs::OwnersAndTop));

@@ -4,7 +4,7 @@ use super::*;
 use snapshotter::{Overlay, Stacking};
 
 use crate::executor::process::{DEFAULT_SHM_SIZE, Mount};
-use crate::rung::{Rung, StatePlace};
+use crate::rung::{Landlock, Rung, StatePlace};
 
 /// A step as a Dockerfile's `RUN make` gives it.
 fn run_make() -> Process {
@@ -37,6 +37,7 @@ const CONFINEMENT: Confinement = Confinement {
     stacking: Stacking::Overlay,
     state: StatePlace::Disk,
     proc: ProcView::New,
+    landlock: Landlock::Scopes,
 };
 
 /// The steps where the strongest sandbox works.
@@ -72,7 +73,7 @@ fn an_ordinary_step() {
     Hostname("buildkitsandbox")
     Session
     WorkingDirectory("/src")
-    CloseOff { sockets: true, signals: false, files: false }
+    CloseOff(CloseOff { sockets: true, signals: false, files: None })
     Seccomp
     Credentials(Credentials { uid: 0, gid: 0, groups: [] }, Docker)
     Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
@@ -204,11 +205,11 @@ fn without_a_pid_namespace_croze_s_proc_is_shown_and_others_are_out_of_reach() {
         let plan = plan(&process, Path::new("/state/scratch"), bound);
         assert_eq!(plan.processes, Processes::Adopted);
         assert!(plan.steps.contains(&SetupStep::Open(Source::Proc { new: false })));
-        assert!(plan.steps.contains(&SetupStep::CloseOff {
+        assert!(plan.steps.contains(&SetupStep::CloseOff(CloseOff {
             sockets: network == Network::Default,
             signals: true,
-            files: false,
-        }));
+            files: ClosedFiles::None,
+        })));
     }
 }
 
@@ -235,7 +236,7 @@ fn a_user_in_a_container_s_own_root_is_closed_off_and_supervised() {
     Session
     WorkingDirectory("/src")
     NoNewPrivileges
-    CloseOff { sockets: false, signals: true, files: false }
+    CloseOff(CloseOff { sockets: false, signals: true, files: OfCroze })
     NoSockets
     Seccomp
     Supervise(OwnersAndTop)
@@ -256,7 +257,7 @@ fn a_user_in_a_container_s_own_root_is_closed_off_and_supervised() {
 }
 
 fn closes_off(steps: &[SetupStep]) -> bool {
-    steps.iter().any(|step| matches!(step, SetupStep::CloseOff { .. }))
+    steps.iter().any(|step| matches!(step, SetupStep::CloseOff(_)))
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply, errno};
 use crate::supervisor::find::{Last, Spot};
-use crate::supervisor::top_names::{TopNames, may_be_meant};
+use crate::supervisor::top_names::TopNames;
 use crate::sys;
 
 /// Room for the list of a directory.
@@ -31,7 +31,8 @@ pub(super) fn readlinkat(call: &Call<'_>) -> Outcome {
 /// `first` is the argument that is the path.
 fn read_link(call: &Call<'_>, directory: i32, first: usize) -> Outcome {
     let path = call.read_path(call.argument(first))?;
-    if path.is_empty() || !may_be_meant(&path) {
+    let is_about = |top: &TopNames| top.may_be_about(&path);
+    if path.is_empty() || !call.step.ground.top.as_ref().is_some_and(is_about) {
         return Ok(Reply::Continue);
     }
     let found = call.find_name(directory, &path, Last::Keep)?;

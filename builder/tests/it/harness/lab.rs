@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{USER, base_registry, croze_binary, sh};
+use super::{USER, base_registry, croze_binary, scratch, sh};
 
 /// A directory that belongs to the building user, with `context/` and a pristine `state/`.
 pub(crate) struct Lab {
@@ -30,8 +30,8 @@ impl Lab {
     /// Makes an empty context with this Dockerfile. `BASE` in it becomes the shared registry's host.
     pub(crate) fn new(dockerfile: &str) -> Self {
         let directory = tempfile::Builder::new()
-            .prefix("croze-it-")
-            .tempdir_in("/tmp")
+            .prefix("lab-")
+            .tempdir_in(scratch())
             .expect("a directory");
         let id = |option: &str| sh(&format!("id {option} {USER}")).trim().parse().expect("an id");
         let lab = Self {

@@ -6,11 +6,13 @@
 mod bare;
 mod lab;
 mod registry;
+mod scratch;
 mod web;
 
 pub(crate) use bare::BareMachine;
 pub(crate) use lab::{Lab, Outcome};
 pub(crate) use registry::{Registry, base_registry};
+pub(crate) use scratch::scratch;
 pub(crate) use web::{Page, WebServer};
 
 use std::path::{Path, PathBuf};
@@ -62,7 +64,7 @@ pub(crate) fn base_images() -> PathBuf {
 /// home directory that is closed to others.
 pub(crate) fn croze_binary() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
-        let directory = std::env::temp_dir().join(format!("croze-it-bin-{}", std::process::id()));
+        let directory = scratch().join("bin");
         let binary = directory.join("croze");
         sh(&format!(
             "mkdir -p '{0}' && chmod 755 '{0}' && install -m 755 '{1}' '{2}'",

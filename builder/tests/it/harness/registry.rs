@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{base_images, sh};
+use super::{base_images, scratch, sh};
 
 /// A running registry with its own empty storage; it ends with the value, or with the thread that started it.
 pub(crate) struct Registry {
@@ -20,7 +20,10 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts a registry.
     pub(crate) fn start() -> Self {
-        let storage = tempfile::tempdir().expect("a temporary directory");
+        let storage = tempfile::Builder::new()
+            .prefix("registry-")
+            .tempdir_in(scratch())
+            .expect("a temporary directory");
         let address = free_address();
         // The registry must not outlive the test, whatever ends it; `setpriv` asks the kernel for that.
         let child = Command::new("setpriv")

@@ -1,0 +1,214 @@
+//! What steps cost in each sandbox, in one run on one machine: each in the stand-in for a pod in which it is the one to
+//! take, beside `userns`.
+//!
+//! ```text
+//! cargo bench -p builder --bench rungs                            # everything
+//! cargo bench -p builder --bench rungs -- calls find              # only these
+//! cargo bench -p builder --bench rungs -- --rounds 1 in-place     # quickly, `userns` and one other
+//! ```
+//!
+//! A time is that of one step as the build's progress tells it: from the tree being made ready to the changes being
+//! found. Needs what `testdata/setup.sh` installs, and root. What counts are the ratios of one run.
+
+#![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "shared with the integration tests, which use more of it"
+)]
+#[path = "../tests/it/harness/mod.rs"]
+mod harness;
+#[allow(dead_code, reason = "shared with the tests of pods")]
+#[path = "../tests/pods/image.rs"]
+mod image;
+#[allow(dead_code, reason = "shared with the tests of pods")]
+#[path = "../tests/pods/pod.rs"]
+mod pod;
+#[allow(dead_code, reason = "shared with the tests of pods")]
+#[path = "../tests/pods/runc.rs"]
+mod runc;
+
+use builder::rung::Rung;
+use serde_json::Value;
+
+use harness::base_registry;
+use image::Image;
+use pod::Pod;
+use runc::{DISK, Files, RootOn};
+
+/// The rungs, `userns` first, which the others are compared with; the pod of each, and what that runs.
+const PLACES: [(Rung, &str, Image); 5] = [
+    (Rung::Userns, "P6xu", Image::Foreign),
+    (Rung::Direct, "P1s", Image::Foreign),
+    (Rung::UsernsSingle, "P3l", Image::Foreign),
+    (Rung::InPlace, "P1", Image::Own),
+    (Rung::InPlaceSingle, "P3", Image::Restricted),
+];
+
+/// A step that is measured.
+struct Workload {
+    name: &'static str,
+    /// What is there before.
+    before: &'static str,
+    /// The step.
+    step: &'static str,
+    /// How often the step does the thing that is measured.
+    times: u32,
+}
+
+const MAKE_FILES: &str = "FROM BASE/busybox\nRUN mkdir -p /srv/f && cd /srv/f && for d in $(seq 100); do mkdir $d; \
+    for f in $(seq 100); do echo $d/$f > $d/$f; done; done; tar -cf /srv/f.tar .";
+
+const WORKLOADS: [Workload; 6] = [
+    Workload {
+        name: "empty",
+        before: "FROM BASE/busybox\n",
+        step: "true",
+        times: 1,
+    },
+    Workload {
+        name: "untar",
+        before: MAKE_FILES,
+        step: "mkdir /srv/out && tar -xf /srv/f.tar -C /srv/out",
+        times: 1,
+    },
+    Workload {
+        name: "find",
+        before: MAKE_FILES,
+        step: "find /srv -type f -mtime +1",
+        times: 1,
+    },
+    Workload {
+        name: "packages",
+        before: "FROM BASE/debian\nENV DEBIAN_FRONTEND=noninteractive\n\
+            RUN apt-get update && apt-get install -y --download-only --no-install-recommends cron dbus iputils-ping sudo",
+        step: "apt-get install -y --no-download --no-install-recommends cron dbus iputils-ping sudo",
+        times: 1,
+    },
+    Workload {
+        name: "make",
+        before: "FROM BASE/debian\n\
+            RUN apt-get update && apt-get install -y --no-install-recommends make && mkdir -p /srv && \
+            printf 'all: $(shell seq -f t%%g 400)\\nt%%:\\n\\t@sort /etc/services /etc/passwd > $@; sha256sum $@ > $@.sum\\n' \
+            > /srv/Makefile",
+        step: "make -s -j 4 -C /srv",
+        times: 1,
+    },
+    Workload {
+        name: "calls",
+        before: "FROM BASE/debian\n",
+        step: "perl -e 'chown 0, 0, \"/tmp\" for 1 .. 50000'",
+        times: 50_000,
+    },
+];
+
+impl Workload {
+    fn dockerfile(&self) -> String {
+        let before = self.before.replacen(['\n'], " AS before\n", 1) + "\nFROM before AS measured";
+        let text = format!("{before}\nRUN {}\n", self.step);
+        text.replace("BASE/", &format!("{}/", base_registry()))
+    }
+}
+
+/// Returns the seconds that each step took, once each time it was run.
+fn seconds(events: &str) -> Vec<f64> {
+    let events = events
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let vertexes = events.flat_map(|event| event["vertexes"].as_array().cloned().unwrap_or_default());
+    let measured = vertexes.filter(|vertex| {
+        let name = vertex["name"].as_str().unwrap_or_default();
+        name.starts_with("[measured ") && vertex["completed"].is_string() && vertex["started"].is_string()
+    });
+    let took = |vertex: Value| {
+        let took = second_of_day(&vertex["completed"]) - second_of_day(&vertex["started"]);
+        took.rem_euclid(86_400.0)
+    };
+    measured.map(took).collect()
+}
+
+/// Reads the time of day of `2026-01-31T12:34:56.789Z`.
+fn second_of_day(time: &Value) -> f64 {
+    let (_, time) = time.as_str().unwrap().trim_end_matches('Z').split_once('T').unwrap();
+    time.split(':')
+        .fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
+}
+
+/// Runs a workload several times in a sandbox, after once in vain, and returns the median.
+fn measure(workload: &Workload, (rung, pod, image): (Rung, &str, Image), rounds: usize) -> f64 {
+    let pod = Pod::named(pod);
+    let files = Files::new(&pod, image, RootOn::Overlay);
+    let (context, croze) = (image.context(), image.croze());
+    let state = match image {
+        Image::Own | Image::Restricted => "/.croze",
+        Image::Foreign | Image::ForeignWithoutIds => DISK,
+    };
+    files.write(&format!("{context}/Dockerfile"), workload.dockerfile());
+    let builds = format!(
+        "{croze} build --sandbox={rung} --no-cache-filter=measured --progress=rawjson {context} 2>&1 || exit 1\n"
+    );
+    let script = format!("export CROZE_ROOT={state}/state\n{}", builds.repeat(rounds + 1));
+    let outcome = files.run(&pod, &script);
+    let mut seconds = seconds(&outcome.stdout);
+    assert!(
+        outcome.code == 0 && seconds.len() == rounds + 1,
+        "{}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
+    let seconds = &mut seconds[1..];
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2] / f64::from(workload.times)
+}
+
+fn main() {
+    let (mut rounds, mut names) = (5, Vec::new());
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--rounds" => {
+                rounds = words
+                    .next()
+                    .and_then(|word| word.parse().ok())
+                    .expect("a number of rounds")
+            }
+            _ => names.push(word),
+        }
+    }
+    // Whatever is named is all there is of its kind.
+    let wants = |name: &str, kind: &[&str]| {
+        !names.iter().any(|named| kind.contains(&named.as_str())) || names.iter().any(|named| named == name)
+    };
+    let rungs = PLACES.map(|(rung, ..)| rung.name());
+    let workloads = WORKLOADS.map(|workload| workload.name);
+    let places = PLACES
+        .into_iter()
+        .filter(|(rung, ..)| *rung == Rung::Userns || wants(rung.name(), &rungs));
+    let places: Vec<_> = places.collect();
+    let header: String = places.iter().map(|(rung, ..)| format!(" `{rung}` |")).collect();
+    println!("| step |{header}\n|---|{}", "---|".repeat(places.len()));
+    for workload in WORKLOADS.iter().filter(|workload| wants(workload.name, &workloads)) {
+        let mut row = format!("| {} |", workload.name);
+        let mut best = None;
+        for place in &places {
+            let took = measure(workload, *place, rounds);
+            let first = *best.get_or_insert(took);
+            row += &match place.0 {
+                Rung::Userns => format!(" {} |", time(took)),
+                _ => format!(" {:.2} |", took / first),
+            };
+        }
+        println!("{row}");
+    }
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 1e-3 => format!("{:.2} µs", seconds * 1e6),
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        seconds => format!("{seconds:.2} s"),
+    }
+}
