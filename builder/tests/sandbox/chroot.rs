@@ -51,6 +51,14 @@ pub(crate) const NOT_HERE: &[(&str, &str)] = &[
         "croze_s_own_program_cannot_be_written",
         "no interpreter can lie in procfs",
     ),
+    (
+        "m2_a_cache_that_changes_while_it_is_mounted_leads_nowhere_else",
+        "steps that share a cache take turns",
+    ),
+    (
+        "m15_the_terminal_of_whoever_runs_croze_is_out_of_reach",
+        "it runs a program of the host's; in pods m15 tries the same",
+    ),
     // What steps without *no new privileges* have.
     (
         "the_seccomp_profile_answers_as_docker_s_does",
