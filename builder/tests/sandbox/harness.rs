@@ -124,8 +124,8 @@ impl Sandbox {
         } else {
             Command::new("env")
         };
-        // A test run in the background of a script ignores what ^C and ^\ send.
-        command.arg("--default-signal=INT,QUIT").arg(self.croze());
+        // A test run in the background of a script, or by `nohup`, ignores some.
+        command.arg("--default-signal").arg(self.croze());
         command.arg(driver::ARGUMENT).current_dir("/");
         command
     }

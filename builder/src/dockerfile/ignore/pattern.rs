@@ -40,11 +40,12 @@ struct Glob {
 
 impl Pattern {
     pub(super) fn new(text: &str, exception: bool, path: &str, line: usize, span: Span) -> Result<Self, PatternError> {
-        // moby cleans a pattern together with its `!`: `!/` is `!` and nothing.
-        let path = if exception {
-            clean(&format!("!{path}")).split_off(1)
-        } else {
-            clean(path)
+        // moby looks for the `!` when it has cleaned a pattern together with it: `!/` is `!` and nothing, from `!../../a`
+        // the `..` take it away, and `./!a` is an exception.
+        let path = clean(&if exception { format!("!{path}") } else { path.to_owned() });
+        let (exception, path) = match path.strip_prefix('!') {
+            Some(rest) => (true, rest.to_owned()),
+            None => (false, path),
         };
         if exception && path.is_empty() {
             return Err(PatternError::EmptyException { span });

@@ -46,6 +46,14 @@ fn lines_that_are_no_patterns_are_refused_with_their_place() {
 }
 
 #[test]
+fn an_exception_is_what_starts_with_its_mark_when_it_is_clean() {
+    // `!..` is a name, which the next `..` takes away.
+    assert!(matcher("!../../\u{36d}c").ignores("\u{36d}c"));
+    assert!(!matcher("*\n./!a").ignores("a"));
+    assert!(!matcher("*\n!!a").ignores("!a"));
+}
+
+#[test]
 fn paths_are_cleaned_as_go_cleans_them() {
     for (path, cleaned) in [
         ("", "."),
