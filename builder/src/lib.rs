@@ -37,5 +37,6 @@ pub mod remote_cache;
 pub mod attest;
 pub mod collect;
 pub mod verify;
+pub mod history;
 pub mod build;
 pub mod cli;

@@ -11,6 +11,7 @@ use super::finish::Finish;
 use super::inline_cache::Inline;
 use super::layers::{LayerTasks, Shipper};
 use super::observe::BuildObserver;
+use super::recording::Recording;
 use super::variant::Variant;
 use super::{Build, BuildError, Finished, Interrupt, records, step_error};
 use crate::diagnostic::Diagnostic;
@@ -36,12 +37,14 @@ impl Build {
         self.needs_no_missing_sandbox(&plan)?;
         let variants = Variant::of_request(&self.request, self.epoch());
         let tasks = Arc::new(self.layer_tasks(&plan, &variants));
-        let mut observer = self.observer(&variants, &tasks);
+        let recording = Recording::of_plan(&self.problem.graph, &plan, &self.problem.evaluator.steps);
+        let mut observer = self.observer(&variants, &tasks, recording);
         let limits = solver::Limits {
             jobs: self.request.jobs,
             cancel: interrupt.cancel.clone(),
         };
         let solution = solver::execute(&self.problem, plan, limits, &mut observer).await;
+        *self.recording.lock().unwrap_or_else(PoisonError::into_inner) = observer.recording;
         let solution = solution.map_err(|failure| step_error(&self.problem, failure))?;
         self.remember_contexts();
         tokio::select! {
@@ -72,7 +75,7 @@ impl Build {
         self.lowered.iter().find_map(|(_, lowered)| lowered.epoch)
     }
 
-    fn observer(&self, variants: &[Variant], tasks: &Arc<LayerTasks>) -> BuildObserver {
+    fn observer(&self, variants: &[Variant], tasks: &Arc<LayerTasks>, recording: Recording) -> BuildObserver {
         let layers = self
             .lowered
             .iter()
@@ -90,6 +93,7 @@ impl Build {
                 .map(|options| cache_export::format(options, &self.request, variants))
                 .collect(),
             tasks: Arc::clone(tasks),
+            recording,
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::layers::LayerTasks;
-use crate::cache::CacheError;
+use super::recording::Recording;
+use crate::cache::{CacheError, Change};
 use crate::diagnostic::Diagnostic;
 use crate::graph::VertexId;
 use crate::image::LayerFormat;
@@ -28,6 +29,8 @@ pub(super) struct BuildObserver {
     pub(super) cached: Vec<LayerFormat>,
     /// Where those are packed.
     pub(super) tasks: Arc<LayerTasks>,
+    /// What is kept of the steps.
+    pub(super) recording: Recording,
 }
 
 impl BuildObserver {
@@ -38,6 +41,7 @@ impl BuildObserver {
 
 impl Observer<Value> for BuildObserver {
     fn hit(&mut self, vertex: VertexId, _key: CacheKey) {
+        self.recording.hit(vertex);
         if let Some(step) = self.step(vertex) {
             self.progress.cached(step);
         }
@@ -51,19 +55,22 @@ impl Observer<Value> for BuildObserver {
         }
     }
 
-    fn started(&mut self, vertex: VertexId, _reason: &MissReason) {
+    fn started(&mut self, vertex: VertexId, reason: &MissReason, changes: &[Change]) {
+        self.recording.started(vertex, reason, changes);
         if let Some(step) = self.step(vertex) {
             self.progress.started(step);
         }
     }
 
-    fn completed(&mut self, vertex: VertexId, _took: Duration) {
+    fn completed(&mut self, vertex: VertexId, took: Duration) {
+        self.recording.completed(vertex, took);
         if let Some(step) = self.step(vertex) {
             self.progress.completed(step, None);
         }
     }
 
     fn failed(&mut self, vertex: VertexId, error: &(dyn Error + 'static)) {
+        self.recording.failed(vertex);
         if let Some(step) = self.step(vertex) {
             self.progress.completed(step, Some(error.to_string()));
         }

@@ -49,9 +49,9 @@ struct Stored {
 #[serde(rename_all = "snake_case")]
 enum Entry {
     /// Under its canonical key.
-    Record(Record),
+    Record(Box<Record>),
     /// Under another: it came from elsewhere.
-    Adopted(Record),
+    Adopted(Box<Record>),
     Link(CacheKey),
 }
 
@@ -119,7 +119,7 @@ impl CacheStore for LocalCache {
         let mut key = key;
         for _ in 0..=MOST_LINKS {
             match self.read(key)? {
-                Entry::Record(record) | Entry::Adopted(record) => return Some(record),
+                Entry::Record(record) | Entry::Adopted(record) => return Some(*record),
                 Entry::Link(next) => key = next,
             }
         }
@@ -127,11 +127,11 @@ impl CacheStore for LocalCache {
     }
 
     fn save(&self, record: &Record) -> Result<(), CacheError> {
-        self.write(record.key, Entry::Record(record.clone()))
+        self.write(record.key, Entry::Record(Box::new(record.clone())))
     }
 
     fn adopt(&self, key: CacheKey, record: &Record) -> Result<(), CacheError> {
-        self.write(key, Entry::Adopted(record.clone()))
+        self.write(key, Entry::Adopted(Box::new(record.clone())))
     }
 
     fn link(&self, alias: CacheKey, key: CacheKey) -> Result<(), CacheError> {
@@ -162,7 +162,7 @@ pub fn inspect(path: &Path) -> Option<Inspected> {
     };
     let key = path.file_name().and_then(|name| CacheKey::from_hex(name.to_str()?));
     Some(match key.and_then(|key| decode(&bytes, key)) {
-        Some(Entry::Record(record) | Entry::Adopted(record)) => Inspected::Record(Box::new(record)),
+        Some(Entry::Record(record) | Entry::Adopted(record)) => Inspected::Record(record),
         Some(Entry::Link(key)) => Inspected::Link(key),
         None => Inspected::Damaged,
     })

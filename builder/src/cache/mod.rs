@@ -10,6 +10,7 @@
 //!
 //! What other machines have made comes through a [`RecordSource`].
 
+mod aspects;
 mod local;
 mod memory;
 mod record;
@@ -20,6 +21,7 @@ mod conformance;
 #[cfg(test)]
 mod tests;
 
+pub use aspects::{Aspects, Change, ChangeKind, hidden, tell};
 pub use local::{Inspected, LocalCache, inspect};
 pub use memory::MemoryCache;
 pub use record::{Lineage, Reading, Record};

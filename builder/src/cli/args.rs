@@ -1,6 +1,7 @@
 //! The command line as typed. What it means is decided in the command's own file.
 
 mod cache;
+mod history;
 mod store;
 
 use std::num::NonZeroUsize;
@@ -13,6 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::rung::Rung;
 
 pub use cache::{CacheArgs, CacheCommand, CachePruneArgs};
+pub use history::{ExplainArgs, GraphArgs, GraphFormat, LogsArgs, WhichBuild};
 pub use store::{BoundsArgs, PruneArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -77,6 +79,14 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Say what this machine allows, and how to get what is missing
     Doctor(DoctorArgs),
+    /// Say why each step of a build was in the cache or not
+    Explain(ExplainArgs),
+    /// Draw the steps of a build, coloured by what became of them and how long they took
+    Graph(GraphArgs),
+    /// List past builds
+    History(FormatArgs),
+    /// Print what the steps of a build have printed
+    Logs(LogsArgs),
     /// Show how much the store holds
     Du(FormatArgs),
     /// Remove what the store need not keep

@@ -13,6 +13,7 @@ mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;
+mod history;
 mod key_agent;
 mod locate;
 mod pointer;
@@ -85,6 +86,10 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
             };
         }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
+        Command::Explain(args) => build::print(&history::explain(&root()?, args)?)?,
+        Command::Graph(args) => build::print(&history::graph(&root()?, args)?)?,
+        Command::History(args) => build::print(&history::list(&root()?, args)?)?,
+        Command::Logs(args) => history::logs(&root()?, args)?,
         Command::Du(args) => {
             sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;

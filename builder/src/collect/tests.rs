@@ -9,7 +9,7 @@ use snapshotter::{Ownership, SnapshotName};
 use tempfile::TempDir;
 
 use super::*;
-use crate::cache::{CacheStore as _, Lineage, LocalCache, Record};
+use crate::cache::{Aspects, CacheStore as _, Lineage, LocalCache, Record};
 use crate::op::key::{CacheKey, KeyHasher};
 
 fn state() -> (TempDir, StateDir) {
@@ -57,6 +57,7 @@ fn record(state: &StateDir, name: &str, snapshots: &[&SnapshotName]) {
             operation: Digest::of(b""),
             inputs: Vec::new(),
         },
+        aspects: Aspects::default(),
     };
     cache.save(&record).unwrap();
     cache.link(key(&format!("link to {name}")), record.key).unwrap();

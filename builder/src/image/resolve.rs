@@ -50,6 +50,13 @@ pub struct ImagePin {
     pub manifest: Digest,
 }
 
+impl ImagePin {
+    /// Returns whether a reference names the manifest that the name stood for.
+    pub fn manifest_is(&self, reference: &Reference) -> bool {
+        reference.digest() == Some(self.manifest)
+    }
+}
+
 impl BaseImages {
     /// Resolves and keeps documents by `transfer`, and notes in the directory `records`, written by way of `scratch`; the
     /// images in `local` are known without asking.

@@ -91,6 +91,11 @@ impl StateDir {
         Ok(REMOTE.iter().any(|remote| u64::from(*remote) == magic))
     }
 
+    /// Returns whether the process with a scratch space of this name lives.
+    pub fn is_alive(&self, name: &str) -> bool {
+        matches!(is_alive(&self.path(Class::Scratch).join(name)), Ok(true))
+    }
+
     /// Returns the paths of the layout that running builds rely on.
     pub fn leased(&self) -> Result<BTreeSet<PathBuf>, StateDirError> {
         leased(&self.layout)

@@ -11,7 +11,7 @@ use super::save::Unsaved;
 use super::tasks::{Report, Tasks};
 use super::turn::Turn;
 use super::{Limits, Solution, Solved, VertexKeys};
-use crate::cache::Record;
+use crate::cache::{Change, Record};
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 use crate::solver::ahead::Answers;
@@ -19,7 +19,7 @@ use crate::solver::keys::run_key;
 use crate::solver::known::{Identity, Known};
 use crate::solver::places::Places;
 use crate::solver::plan::{Adoption, Link};
-use crate::solver::reason::miss_reason;
+use crate::solver::reason::{changes, miss_reason};
 use crate::solver::{Decision, Evaluator, Failure, Made, MissReason, Observer, Plan, Planned, Problem};
 
 /// The only owner of the state of an execution.
@@ -183,30 +183,36 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     }
 
     /// Runs a vertex whose turn has come.
-    pub(super) fn run(&mut self, id: VertexId, draft: Draft) {
+    pub(super) fn run(&mut self, id: VertexId, mut draft: Draft) {
         let vertex = self.vertex(id);
-        let reason = self.reason(vertex, &draft);
-        self.observer.started(id, &reason);
+        draft.aspects = self.problem.evaluator.aspects(vertex);
+        let (reason, changes) = self.reason(vertex, &draft);
+        self.observer.started(id, &reason, &changes);
         let inputs = vertex.inputs.iter().map(|input| self.values[input].clone()).collect();
         self.tasks.run(id, run_key(draft.key, &self.problem.build), inputs);
         self.running.insert(id, (Instant::now(), draft));
     }
 
-    fn reason(&self, vertex: &Vertex<E::Op>, draft: &Draft) -> MissReason {
+    fn reason(&self, vertex: &Vertex<E::Op>, draft: &Draft) -> (MissReason, Vec<Change>) {
         if vertex.op.ignores_cache() {
-            return MissReason::Forced;
+            return (MissReason::Forced, Vec::new());
         }
         if draft.refused {
-            return MissReason::Evicted;
+            return (MissReason::Evicted, Vec::new());
         }
         let last = self.places.last(&*self.problem.cache, vertex);
-        miss_reason(
+        let lineage = last.as_ref().map(|record| &record.lineage);
+        let is_new = |input| self.ran.contains(&input);
+        let reason = miss_reason(
             &self.problem.graph,
             vertex,
             &self.known.lineage(vertex),
-            last.as_ref().map(|record| &record.lineage),
-            |input| self.ran.contains(&input),
-        )
+            lineage,
+            is_new,
+        );
+        let last = last.as_ref().map(|record| &record.aspects);
+        let changes = changes(&reason, &draft.aspects, last);
+        (reason, changes)
     }
 
     fn ended(&mut self, id: VertexId, report: Report<E>) {
@@ -259,6 +265,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             payload: made.payload,
             created: Timestamp::now().to_string(),
             lineage: self.known.lineage(vertex),
+            aspects: std::mem::take(&mut draft.aspects),
         };
         let aliases = draft.aliases(&self.places, vertex);
         let turn = std::mem::take(&mut draft.turn);

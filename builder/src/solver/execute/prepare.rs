@@ -10,7 +10,7 @@ use registry::oci::Digest;
 
 use super::coordinator::Coordinator;
 use super::turn::Turn;
-use crate::cache::Record;
+use crate::cache::{Aspects, Record};
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 use crate::solver::places::Places;
@@ -31,6 +31,8 @@ pub(super) struct Draft {
     by: FindBy,
     /// How far it is on its way to run.
     pub(super) turn: Turn,
+    /// What people know it by, once it runs.
+    pub(super) aspects: Aspects,
     /// The record that is being loaded.
     loading: Option<Loading>,
 }
@@ -99,6 +101,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             refused: false,
             by: FindBy::Definition,
             turn: Turn::default(),
+            aspects: Aspects::default(),
             loading: None,
         };
         if vertex.op.ignores_cache() {

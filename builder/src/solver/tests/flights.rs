@@ -10,6 +10,7 @@ use super::toy::Cache;
 use super::toy::Toy::{Add, Copy, Fail, Image, Random, Sleep};
 use super::toy::{NAP, Number};
 use super::workshop::{Sketch, Workshop, jobs};
+use crate::cache::Change;
 use crate::graph::VertexId;
 use crate::op::key::CacheKey;
 use crate::solver::{Failure, Limits, MissReason, Observer};
@@ -41,7 +42,7 @@ impl Observer<Number> for Tally {
         self.waits += 1;
     }
 
-    fn started(&mut self, _vertex: VertexId, _reason: &MissReason) {
+    fn started(&mut self, _vertex: VertexId, _reason: &MissReason, _changes: &[Change]) {
         self.runs += 1;
     }
 }

@@ -3,3 +3,4 @@
 mod collection;
 mod damage;
 mod flights;
+mod history;
