@@ -298,7 +298,7 @@ fn in_a_changed_root_the_step_is_closed_off_before_it_is_supervised() {
     ChangeRoot("/state/tree")
     WorkingDirectory("/src")
     NoNewPrivileges
-    CloseOff { sockets: true, signals: true, files: true }
+    CloseOff(CloseOff { sockets: true, signals: true, files: Outside })
     NoSockets
     Seccomp
     Limits([ResourceLimit { name: "nofile", soft: Some(64), hard: Some(64) }])
