@@ -2,6 +2,7 @@
 
 mod cache;
 mod history;
+mod login;
 mod store;
 
 use std::num::NonZeroUsize;
@@ -15,6 +16,7 @@ use crate::rung::Rung;
 
 pub use cache::{CacheArgs, CacheCommand, CachePruneArgs};
 pub use history::{ExplainArgs, GraphArgs, GraphFormat, LogsArgs, WhichBuild};
+pub use login::{LoginArgs, LogoutArgs};
 pub use store::{BoundsArgs, PruneArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -371,32 +373,4 @@ pub enum ProgressArg {
     Quiet,
     /// BuildKit's SolveStatus, one JSON object a line.
     Rawjson,
-}
-
-/// `croze login`.
-#[derive(Args, Debug)]
-pub struct LoginArgs {
-    /// The registry
-    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
-    pub registry: String,
-    /// User name
-    #[arg(short, long)]
-    pub username: String,
-    /// Read the password from standard input (the only way: arguments are visible to others)
-    #[arg(long, required = true)]
-    pub password_stdin: bool,
-    /// Speak plain HTTP, or accept any certificate, with this registry
-    #[arg(long = "insecure-registry", value_name = "HOST")]
-    pub insecure_registries: Vec<String>,
-    /// Trust the certificates in this PEM file
-    #[arg(long = "registry-ca", value_name = "FILE")]
-    pub registry_cas: Vec<PathBuf>,
-}
-
-/// `croze logout`.
-#[derive(Args, Debug)]
-pub struct LogoutArgs {
-    /// The registry
-    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
-    pub registry: String,
 }

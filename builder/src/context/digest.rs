@@ -73,7 +73,11 @@ impl Selection {
             matched.entries.iter().map(move |entry| {
                 let mut framed = Framed(Hasher::new());
                 entry.feed(used, &mut framed);
-                (matched.origin.join(&entry.path), framed.0.finish())
+                let path = match entry.path.as_os_str().is_empty() {
+                    true => matched.origin.clone(),
+                    false => matched.origin.join(&entry.path),
+                };
+                (path, framed.0.finish())
             })
         })
     }
