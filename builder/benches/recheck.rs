@@ -96,7 +96,7 @@ fn look(context: &Path, memory: &Path, patterns: &str) -> (usize, String) {
         chmod: None,
         keep_owner: false,
     });
-    cache.save().unwrap();
+    cache.save(memory.parent().unwrap()).unwrap();
     let entries = selection.matches.iter().map(|matched| matched.entries.len()).sum();
     (entries, digest.to_string())
 }

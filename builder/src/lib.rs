@@ -35,5 +35,8 @@ pub mod ops;
 pub mod export;
 pub mod remote_cache;
 pub mod attest;
+pub mod collect;
+pub mod verify;
+pub mod history;
 pub mod build;
 pub mod cli;

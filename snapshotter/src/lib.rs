@@ -44,4 +44,4 @@ pub use root::Root;
 pub use rustix::fs::FileType;
 pub use special_owners::{InvalidSpecialOwners, SpecialOwners};
 pub use stack::{Evidence, StackError, Stacks, Tree, View, Workspace, Writes};
-pub use store::{ActiveSnapshot, SnapshotInfo, SnapshotStore, Usage, measure};
+pub use store::{ActiveSnapshot, Keeper, SnapshotInfo, SnapshotStore, Usage, measure};

@@ -4,6 +4,7 @@
 //! DIR/
 //!   <name>/fs/              a committed snapshot: never changed again
 //!   <name>/owners           owners of its links and FIFOs, where the kernel does not hold them
+//!   <name>/stamp            who vouches for it, if somebody does ([`Keeper`])
 //!   _active/<id>/{fs,work}/ one that is being made; its maker holds a `flock` on the directory
 //!   _trash/<id>/            on its way to be deleted
 //! ```
@@ -13,13 +14,17 @@
 //! same snapshot agree without talking: whoever comes second finds the name taken, which is success. An active
 //! snapshot whose lock is free belongs to a process that died; [`SnapshotStore::reclaim`] deletes those.
 //!
-//! Nothing is synced here; how far a snapshot survives a power cut is for its user to decide.
+//! Nothing is synced here. A power cut can therefore leave a name without its files: a store that is used for a
+//! [`Keeper`] discards what that does not vouch for.
 
 mod active;
+mod keeper;
+mod stamp;
 mod usage;
 
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -34,6 +39,8 @@ use crate::special_owners::SpecialOwners;
 
 pub use active::ActiveSnapshot;
 pub(crate) use active::Committed;
+pub use keeper::Keeper;
+use stamp::Vouched;
 pub use usage::{Usage, measure};
 
 /// Directory of the snapshots being made.
@@ -47,13 +54,15 @@ pub struct SnapshotStore {
     path: PathBuf,
     root: Root,
     ownership: Ownership,
+    keeper: Option<Arc<dyn Keeper>>,
+    vouched: Vouched,
 }
 
 /// What is known of a committed snapshot without looking into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotInfo {
-    /// When it was committed.
-    pub committed: Timestamp,
+    /// The time of its directory: when it was committed, or what its users have set since.
+    pub modified: Timestamp,
 }
 
 impl SnapshotStore {
@@ -70,7 +79,18 @@ impl SnapshotStore {
             path: dir.to_owned(),
             root,
             ownership,
+            keeper: None,
+            vouched: Vouched::default(),
         })
+    }
+
+    /// Uses the store on behalf of somebody.
+    #[must_use]
+    pub fn kept_by(self, keeper: Arc<dyn Keeper>) -> Self {
+        Self {
+            keeper: Some(keeper),
+            ..self
+        }
     }
 
     /// Returns who holds the owners of files.
@@ -78,10 +98,22 @@ impl SnapshotStore {
         self.ownership
     }
 
-    /// Returns what is known of a snapshot, or `None` when no such snapshot is committed.
+    /// Returns what is known of a snapshot, or `None` when no such snapshot is committed. One that the keeper does not
+    /// vouch for is removed, and counts as not committed.
     pub fn stat(&self, name: &SnapshotName) -> Result<Option<SnapshotInfo>, FsError> {
-        let stat = self.root.stat(Path::new(name.as_str()), false)?;
-        Ok(stat.map(|stat| SnapshotInfo { committed: stat.ctime }))
+        let path = Path::new(name.as_str());
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(name).on("keep snapshot", path)?;
+            self.vouched
+                .check(name, || stamp::discard_doubtful(&self.root, path, &**keeper))?;
+        }
+        let stat = self.root.stat(path, false)?;
+        Ok(stat.map(|stat| SnapshotInfo { modified: stat.mtime }))
+    }
+
+    /// Returns the stamp of a committed snapshot, if it has one.
+    pub fn stamp(&self, name: &SnapshotName) -> Result<Option<String>, FsError> {
+        stamp::of(&self.root, Path::new(name.as_str()))
     }
 
     /// Returns where the files of a snapshot are once it is committed.
@@ -129,7 +161,7 @@ impl SnapshotStore {
 
     /// Begins a snapshot, empty as yet.
     pub fn prepare(&self) -> Result<ActiveSnapshot, FsError> {
-        ActiveSnapshot::new(&self.path, &self.root, self.ownership)
+        ActiveSnapshot::new(&self.path, &self.root, self.ownership, self.keeper.clone())
     }
 
     /// Removes a committed snapshot; the name is free at once, even if this process dies while the files are being

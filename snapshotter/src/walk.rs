@@ -166,7 +166,11 @@ impl Names {
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
         let mut entries = RawDir::new(dir, &mut buffer);
         while let Some(entry) = entries.next() {
-            let entry = entry?;
+            let entry = match entry {
+                // Somebody has removed the directory since it was opened.
+                Err(Errno::NOENT) => break,
+                entry => entry?,
+            };
             let name = entry.file_name().to_bytes_with_nul();
             if !matches!(name, b".\0" | b"..\0") {
                 names.index.push((names.bytes.len(), entry.file_type()));

@@ -106,10 +106,14 @@ fn assert_is_buildkits(error: &WordError) {
     assert!(known, "{error:?}: {said}");
 }
 
-/// Whether a word is well-formed does not depend on what is set, apart from what it demands itself.
+/// Whether a word is well-formed does not depend on what is set, apart from what it demands itself and from patterns that
+/// values are parts of.
 fn assert_same_kind(word: &str, set: Option<&WordError>, unset: Option<&WordError>) {
-    let demands = |error: Option<&WordError>| matches!(error, Some(WordError::Required { .. }));
-    if !demands(set) && !demands(unset) {
+    let depends = |error: Option<&WordError>| {
+        use WordError::{InvalidPattern, PatternTooLarge, Required};
+        matches!(error, Some(Required { .. } | InvalidPattern { .. } | PatternTooLarge { .. }))
+    };
+    if !depends(set) && !depends(unset) {
         let kind = |error: Option<&WordError>| error.map(std::mem::discriminant);
         assert_eq!(kind(set), kind(unset), "{word:?}: {set:?}, {unset:?} with nothing set");
     }

@@ -11,6 +11,7 @@ use super::finish::Finish;
 use super::inline_cache::Inline;
 use super::layers::{LayerTasks, Shipper};
 use super::observe::BuildObserver;
+use super::recording::Recording;
 use super::variant::Variant;
 use super::{Build, BuildError, Finished, Interrupt, records, step_error};
 use crate::diagnostic::Diagnostic;
@@ -36,12 +37,14 @@ impl Build {
         self.needs_no_missing_sandbox(&plan)?;
         let variants = Variant::of_request(&self.request, self.epoch());
         let tasks = Arc::new(self.layer_tasks(&plan, &variants));
-        let mut observer = self.observer(&variants, &tasks);
+        let recording = Recording::of_plan(&self.problem.graph, &plan, &self.problem.evaluator.steps);
+        let mut observer = self.observer(&variants, &tasks, recording);
         let limits = solver::Limits {
             jobs: self.request.jobs,
             cancel: interrupt.cancel.clone(),
         };
         let solution = solver::execute(&self.problem, plan, limits, &mut observer).await;
+        *self.recording.lock().unwrap_or_else(PoisonError::into_inner) = observer.recording;
         let solution = solution.map_err(|failure| step_error(&self.problem, failure))?;
         self.remember_contexts();
         tokio::select! {
@@ -50,12 +53,29 @@ impl Build {
         }
     }
 
+    /// Removes the blobs that were found damaged in this build; returns whether there were any.
+    pub(super) fn evict_damaged(&self) -> bool {
+        let content = &self.services.content;
+        let mut evicted = false;
+        for blob in content.take_damaged() {
+            // Not those that somebody only has a wrong idea of.
+            let is_damaged = content.verify(blob).is_err_and(|error| error.is_damage());
+            if is_damaged && matches!(content.remove(blob), Ok(true)) {
+                let warning = format!("blob `{blob}` of the store was damaged and is made or fetched again");
+                self.progress.warn(Diagnostic::warning(warning));
+                evicted = true;
+            }
+        }
+        content.take_damaged();
+        evicted
+    }
+
     /// Returns `SOURCE_DATE_EPOCH`.
     fn epoch(&self) -> Option<i64> {
         self.lowered.iter().find_map(|(_, lowered)| lowered.epoch)
     }
 
-    fn observer(&self, variants: &[Variant], tasks: &Arc<LayerTasks>) -> BuildObserver {
+    fn observer(&self, variants: &[Variant], tasks: &Arc<LayerTasks>, recording: Recording) -> BuildObserver {
         let layers = self
             .lowered
             .iter()
@@ -73,13 +93,14 @@ impl Build {
                 .map(|options| cache_export::format(options, &self.request, variants))
                 .collect(),
             tasks: Arc::clone(tasks),
+            recording,
         }
     }
 
     /// Keeps what was digested of contexts.
     fn remember_contexts(&self) {
         let contexts = self.problem.evaluator.contexts.values();
-        let remembered = contexts.map(|context| context.remembered.save());
+        let remembered = contexts.map(|context| context.remembered.save(self.services.scratch.path()));
         for error in remembered.filter_map(Result::err) {
             self.progress
                 .warn(Diagnostic::warning("the digests of context files could not be kept").because(&error));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use registry::client::{BlobSource, Client, ClientError};
+use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, Reference};
 use snapshotter::SnapshotName;
 use tokio::sync::watch;
@@ -47,6 +48,9 @@ pub enum ShipError {
     /// Another machine made it, and it cannot be had.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// Its blob in the store is damaged.
+    #[error(transparent)]
+    Content(#[from] ContentError),
     /// It could not be pushed.
     #[error(transparent)]
     Push(#[from] ClientError),
@@ -166,8 +170,21 @@ impl Shipper {
                 self.imports.ensure_blob(layer, None).await?;
                 push().await?;
             }
+            (Err(error), _) => {
+                verify(content, blob).await?;
+                return Err(error.into());
+            }
             (pushed, _) => drop(pushed?),
         }
         Ok(())
+    }
+}
+
+/// Fails if a blob of the store is damaged: registries say in many ways that bytes were wrong.
+pub(super) async fn verify(content: &ContentStore, blob: &Descriptor) -> Result<(), ContentError> {
+    let (content, digest) = (content.clone(), blob.digest);
+    match tokio::task::spawn_blocking(move || content.verify(digest)).await {
+        Ok(Err(error)) if error.is_damage() => Err(error),
+        _ => Ok(()),
     }
 }

@@ -13,16 +13,17 @@ mod lowering;
 mod names;
 mod observe;
 mod outputs;
+mod recording;
 mod records;
 mod request;
 mod services;
 mod variant;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use registry::oci::Platform;
+use registry::oci::{Platform, Reference};
 use tokio_util::sync::CancellationToken;
 
 pub use cache_export::CacheExportError;
@@ -39,13 +40,16 @@ use crate::dockerfile::ignore::Matcher;
 use crate::fetch::{CheckedOut, Fetcher};
 use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
+use crate::history::{BuildRecord, Outcome};
 use crate::image::{BaseImages, ImportedLayers};
 use crate::op::Op;
+use crate::op::key::Define as _;
 use crate::ops::{LocalContext, OpError, Ops, Surroundings, Value};
 use crate::progress::Progress;
 use crate::remote_cache::Sources;
 use crate::solver::{self, Plan, Problem};
 use crate::state_dir::Class;
+use recording::Recording;
 
 /// How a running build is told to end.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +78,8 @@ struct Build {
     scans: Vec<VertexId>,
     checked_out: CheckedOut,
     problem: Problem<Ops>,
+    /// What the last attempt has done.
+    recording: Mutex<Recording>,
 }
 
 /// Reads the Dockerfile, resolves its images, lowers it and plans.
@@ -101,7 +107,7 @@ pub async fn plan(
     let contexts = contexts(&request, &services, &graph)?;
     let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
-        state: services.state.clone(),
+        lease: Arc::clone(&services.lease),
         stacks: services.stacks.clone(),
         images: Arc::clone(&images),
         imports: Arc::clone(&imports),
@@ -115,6 +121,7 @@ pub async fn plan(
             limits: request.limits.clone(),
         },
         progress: progress.clone(),
+        source_ops: outside(&graph),
         steps: names::declare(&progress, &graph, &targets),
         kill: interrupt.kill.clone(),
         confinement: services.sandbox.confinement(),
@@ -130,7 +137,8 @@ pub async fn plan(
         evaluator: Arc::new(ops),
         cache: Arc::clone(&services.cache),
         elsewhere: (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>),
-        scope: request.dockerfile.name().to_owned(),
+        flights: Some(services.state.flights()),
+        scope: scope(&request),
         build: services.build_id.clone(),
     };
     let build = Build {
@@ -143,9 +151,23 @@ pub async fn plan(
         scans,
         checked_out,
         problem,
+        recording: Mutex::default(),
     };
     let plan = build.plan(interrupt).await?;
     Ok(Planned { build, plan })
+}
+
+/// Returns the operations that stand for something outside.
+fn outside(graph: &Graph<Op>) -> HashMap<VertexId, Op> {
+    let sources = graph.iter().filter(|vertex| vertex.op.is_source());
+    sources.map(|vertex| (vertex.id, vertex.op.clone())).collect()
+}
+
+/// Returns what tells the builds of one Dockerfile from those of others that may have the same name elsewhere.
+fn scope(request: &BuildRequest) -> String {
+    let context = request.directories.get("context");
+    let context = context.map(|directory| directory.path.display().to_string());
+    format!("{} {}", context.unwrap_or_default(), request.dockerfile.name())
 }
 
 /// Returns where a local context was checked out from, if that is to be told.
@@ -166,27 +188,65 @@ impl Planned {
 
     /// Carries the plan out and brings the result where the request wants it.
     ///
-    /// What another machine made may turn out to be gone or damaged when it is needed; then the plan is made again
-    /// without it. What has run meanwhile is in the cache.
+    /// What another machine made may turn out to be gone or damaged when it is needed, and so may a blob of this one; then
+    /// the plan is made again without it. What has run meanwhile is in the cache.
     ///
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
     pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
-        let Self { build, mut plan } = self;
+        let Self { build, plan } = self;
+        let outcome = build.execute(plan, interrupt).await;
+        build.remember(&outcome);
+        outcome
+    }
+}
+
+impl Build {
+    async fn execute(&self, mut plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
         loop {
-            let outcome = build.attempt(plan, interrupt).await;
-            let losses = build.imports.take_losses();
+            let outcome = self.attempt(plan, interrupt).await;
+            let losses = self.imports.take_losses();
             for loss in &losses {
                 let warning = Diagnostic::consequence(&loss.to_string(), &*loss.source);
-                build.progress.warn(warning);
+                self.progress.warn(warning);
             }
-            match outcome {
-                Err(_) if !losses.is_empty() && !interrupt.cancel.is_cancelled() => {
-                    plan = build.plan(interrupt).await?
-                }
+            let error = match outcome {
+                Err(error) if !interrupt.cancel.is_cancelled() => error,
                 outcome => return outcome,
+            };
+            if losses.is_empty() && !self.evict_damaged() {
+                return Err(error);
             }
+            plan = self.plan(interrupt).await?;
         }
+    }
+
+    /// Keeps what became of the build, for `croze explain` and others.
+    fn remember(&self, outcome: &Result<Finished, BuildError>) {
+        let (request, services) = (&self.request, &self.services);
+        let took = jiff::Timestamp::now().duration_since(services.started);
+        let context = request.directories.get("context");
+        let record = BuildRecord {
+            id: services.build_id.clone(),
+            started: services.started.to_string(),
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(0),
+            outcome: match outcome {
+                Ok(_) => Outcome::Succeeded,
+                Err(BuildError::Cancelled) => Outcome::Cancelled,
+                Err(error) => Outcome::Failed {
+                    error: error.to_string(),
+                },
+            },
+            dockerfile: request.dockerfile.name().to_owned(),
+            context: context.map(|context| context.path.display().to_string()),
+            target: request.target.clone(),
+            platforms: request.platforms.iter().map(ToString::to_string).collect(),
+            tags: request.tags.iter().map(Reference::familiar).collect(),
+            steps: self.recording.lock().unwrap_or_else(PoisonError::into_inner).steps(),
+        };
+        let is_alive = |name: &str| services.state.is_alive(name);
+        // A history that cannot be written is no reason to fail.
+        let _unrecorded = record.save(&services.log_directory(), services.scratch.path(), &is_alive);
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::layers::LayerTasks;
-use crate::cache::CacheError;
+use super::recording::Recording;
+use crate::cache::{CacheError, Change};
 use crate::diagnostic::Diagnostic;
 use crate::graph::VertexId;
 use crate::image::LayerFormat;
 use crate::op::key::CacheKey;
 use crate::ops::Value;
-use crate::progress::{Progress, StepId};
+use crate::progress::{Progress, StepId, Stream};
 use crate::solver::{MissReason, Observer};
 
 /// Hears of vertices while a plan is executed.
@@ -28,6 +29,8 @@ pub(super) struct BuildObserver {
     pub(super) cached: Vec<LayerFormat>,
     /// Where those are packed.
     pub(super) tasks: Arc<LayerTasks>,
+    /// What is kept of the steps.
+    pub(super) recording: Recording,
 }
 
 impl BuildObserver {
@@ -38,24 +41,36 @@ impl BuildObserver {
 
 impl Observer<Value> for BuildObserver {
     fn hit(&mut self, vertex: VertexId, _key: CacheKey) {
+        self.recording.hit(vertex);
         if let Some(step) = self.step(vertex) {
             self.progress.cached(step);
         }
     }
 
-    fn started(&mut self, vertex: VertexId, _reason: &MissReason) {
+    fn waits(&mut self, vertex: VertexId) {
+        if let Some(step) = self.step(vertex) {
+            self.progress.started(step);
+            let notice = "waiting for another build, which is doing this step\n";
+            self.progress.log(step, Stream::Stderr, notice.as_bytes().into());
+        }
+    }
+
+    fn started(&mut self, vertex: VertexId, reason: &MissReason, changes: &[Change]) {
+        self.recording.started(vertex, reason, changes);
         if let Some(step) = self.step(vertex) {
             self.progress.started(step);
         }
     }
 
-    fn completed(&mut self, vertex: VertexId, _took: Duration) {
+    fn completed(&mut self, vertex: VertexId, took: Duration) {
+        self.recording.completed(vertex, took);
         if let Some(step) = self.step(vertex) {
             self.progress.completed(step, None);
         }
     }
 
     fn failed(&mut self, vertex: VertexId, error: &(dyn Error + 'static)) {
+        self.recording.failed(vertex);
         if let Some(step) = self.step(vertex) {
             self.progress.completed(step, Some(error.to_string()));
         }

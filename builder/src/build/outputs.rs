@@ -9,7 +9,7 @@ use registry::oci::{Descriptor, Reference};
 
 use super::attest::Attester;
 use super::finish::Part;
-use super::layers::{ShipError, Shipper};
+use super::layers::{self, ShipError, Shipper};
 use super::variant::Variant;
 use super::{BuildError, Services};
 use crate::export::{
@@ -210,7 +210,12 @@ impl Outputs<'_> {
                     .map_err(BuildError::from)?;
                 Ok(self.push_blob(to, &layer.descriptor, &from).await?)
             }
-            pushed => Ok(pushed?),
+            Err(error) => {
+                let verified = layers::verify(&self.services.content, &layer.descriptor).await;
+                verified.map_err(BuildError::from)?;
+                Err(error.into())
+            }
+            Ok(()) => Ok(()),
         }
     }
 

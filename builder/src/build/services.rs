@@ -11,11 +11,11 @@ use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
-use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin};
+use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin, Transfer};
 use crate::progress::Progress;
 use crate::rung::Sandbox;
 use crate::secrets::Secrets;
-use crate::state_dir::{BuildLock, Class, Scratch, StateDir};
+use crate::state_dir::{BuildLock, Class, Lease, Scratch, StateDir};
 use crate::sys;
 
 /// Threads that compress one layer.
@@ -41,6 +41,8 @@ pub struct Services {
     pub build_id: String,
     /// When it began.
     pub started: jiff::Timestamp,
+    /// What the build relies on.
+    pub lease: Arc<Lease>,
     pub(super) scratch: Scratch,
     #[expect(dead_code, reason = "held for its lock")]
     lock: BuildLock,
@@ -55,18 +57,14 @@ impl Services {
         let state = StateDir::open(root, sandbox.ownership())?;
         let lock = state.lock_for_build()?;
         let scratch = state.scratch()?;
-        let content = state.blobs(&scratch)?;
-        let snapshots = Arc::new(state.snapshots()?);
+        let lease = Arc::new(state.lease(&scratch)?);
+        let content = state.blobs(&scratch)?.kept_by(Arc::<Lease>::clone(&lease));
+        let snapshots = Arc::new(state.snapshots()?.kept_by(Arc::<Lease>::clone(&lease)));
         state.reclaim()?;
-        // A kernel without it (none that is supported) makes records of all boots look alike.
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let cache = LocalCache::new(
-            state.path(Class::Records),
-            scratch.path().to_owned(),
-            boot_id.trim().to_owned(),
-        );
+        let boot_id = lease.epoch().boot().to_owned();
+        let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), boot_id);
         let cache = Arc::new(cache);
-        let build_id = scratch.path().file_name().unwrap_or_default().display().to_string();
+        let build_id = scratch.name().to_owned();
         Ok(Self {
             state,
             content,
@@ -77,6 +75,7 @@ impl Services {
             sandbox,
             build_id,
             started: jiff::Timestamp::now(),
+            lease,
             scratch,
             lock,
         })
@@ -104,25 +103,23 @@ impl Services {
 
     pub(super) fn images(&self, request: &BuildRequest, progress: &Progress) -> Result<BaseImages, BuildError> {
         let local = (!request.pull).then(|| self.state.tags());
-        Ok(BaseImages::new(
-            self.client.clone(),
-            self.content.clone(),
-            self.stacks.clone(),
-            progress.clone(),
-            self.state.path(Class::Images),
-            local,
-        )
-        .with_layouts(request.layouts.iter().cloned()))
+        let (notes, scratch) = (self.state.path(Class::Images), self.scratch.path().to_owned());
+        Ok(BaseImages::new(self.transfer(progress), notes, scratch, local)
+            .with_layouts(request.layouts.iter().cloned()))
     }
 
     pub(super) fn imports(&self, progress: &Progress, origins: Vec<Origin>) -> ImportedLayers {
-        ImportedLayers::new(
-            self.client.clone(),
-            self.content.clone(),
-            self.stacks.clone(),
-            progress.clone(),
-            origins,
-        )
+        ImportedLayers::new(self.transfer(progress), origins)
+    }
+
+    fn transfer(&self, progress: &Progress) -> Transfer {
+        Transfer {
+            client: self.client.clone(),
+            content: self.content.clone(),
+            stacks: self.stacks.clone(),
+            progress: progress.clone(),
+            flights: self.state.flights(),
+        }
     }
 
     /// Makes what fetches sources on the network, with credentials out of `secrets`.
@@ -130,6 +127,7 @@ impl Services {
         Fetcher::new(FetcherOptions {
             snapshots: Arc::clone(&self.snapshots),
             memory: self.state.path(Class::Remotes),
+            lease: Arc::clone(&self.lease),
             scratch: self.scratch.path().to_owned(),
             extra_ca: fetching.extra_ca.clone(),
             secrets: secrets.clone(),
@@ -143,6 +141,7 @@ impl Services {
             self.content.clone(),
             Arc::clone(&self.snapshots),
             self.state.path(Class::Layers),
+            self.scratch.path().to_owned(),
             threads,
         )
     }

@@ -3,7 +3,7 @@
 use registry::oci::Digest;
 use serde_json::json;
 
-use super::{CacheStore, Lineage, Reading, Record};
+use super::{Aspects, CacheStore, Lineage, Reading, Record};
 use crate::op::key::{CacheKey, KeyHasher};
 
 /// Runs every check, each on a store of its own; `forget` removes what is under a key, as pruning would.
@@ -40,6 +40,7 @@ pub(crate) fn record(name: &str, payload: serde_json::Value) -> Record {
                 },
             ],
         },
+        aspects: Aspects::default(),
     }
 }
 

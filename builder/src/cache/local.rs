@@ -3,13 +3,13 @@
 //! ```text
 //! index/
 //!   3f/                          first two hex digits of the key
-//!     3f09…c2                    one frame (`frame.rs`): a record, or a link to one
+//!     3f09…c2                    one frame (`state_dir/frame.rs`): a record, or a link to one
 //! ```
 //!
 //! A file is written under the process's own scratch directory and renamed into place, so a reader sees a
-//! whole file or none; one that is torn all the same (the machine lost power), or that is not ours, is deleted
-//! and counts as a miss. Nothing is synced here. Each file names the boot in which it was written: after
-//! another boot, that its rename survived does not prove that the content it names did.
+//! whole file or none; one that is damaged all the same, or that is not ours, is deleted and counts as a miss. Whether
+//! the content that a record names is whole is for who loads it: blobs prove themselves by their digests, snapshots by
+//! their stamps.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CacheError, CacheStore, Record, frame};
+use super::{CacheError, CacheStore, Record};
 use crate::op::key::CacheKey;
+use crate::state_dir::frame;
 
 /// How many links may lie between a key and its record; more is a loop made by two processes at once.
 const MOST_LINKS: usize = 8;
@@ -48,9 +49,9 @@ struct Stored {
 #[serde(rename_all = "snake_case")]
 enum Entry {
     /// Under its canonical key.
-    Record(Record),
+    Record(Box<Record>),
     /// Under another: it came from elsewhere.
-    Adopted(Record),
+    Adopted(Box<Record>),
     Link(CacheKey),
 }
 
@@ -73,11 +74,7 @@ impl LocalCache {
     fn read(&self, key: CacheKey) -> Option<Entry> {
         let path = self.path(key);
         let bytes = read_small(&path).ok()?;
-        let entry = frame::decode(&bytes)
-            .and_then(|payload| serde_json::from_slice::<Stored>(payload).ok())
-            .filter(|stored| stored.key == key)
-            .map(|stored| stored.entry)
-            .filter(|entry| !matches!(entry, Entry::Record(record) if record.key != key));
+        let entry = decode(&bytes, key);
         if entry.is_none() {
             // Should another process have put a good file here meanwhile, it goes as well: one more miss.
             let _stays_a_miss = fs::remove_file(&path);
@@ -103,12 +100,17 @@ impl LocalCache {
             .map_err(failed("create a file in", &self.scratch))?;
         file.write_all(&bytes).map_err(failed("write", file.path()))?;
         let path = self.path(key);
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(failed("create", directory))?;
+        loop {
+            match file.persist(&path) {
+                Ok(_) => return Ok(()),
+                // The first with these two digits, or the directory was empty and somebody removed it.
+                Err(error) if error.error.kind() == io::ErrorKind::NotFound => file = error.file,
+                Err(error) => return Err(failed("rename a file to", &path)(error.error)),
+            }
+            if let Some(directory) = path.parent() {
+                fs::create_dir_all(directory).map_err(failed("create", directory))?;
+            }
         }
-        file.persist(&path)
-            .map_err(|error| failed("rename a file to", &path)(error.error))?;
-        Ok(())
     }
 }
 
@@ -117,7 +119,7 @@ impl CacheStore for LocalCache {
         let mut key = key;
         for _ in 0..=MOST_LINKS {
             match self.read(key)? {
-                Entry::Record(record) | Entry::Adopted(record) => return Some(record),
+                Entry::Record(record) | Entry::Adopted(record) => return Some(*record),
                 Entry::Link(next) => key = next,
             }
         }
@@ -125,11 +127,11 @@ impl CacheStore for LocalCache {
     }
 
     fn save(&self, record: &Record) -> Result<(), CacheError> {
-        self.write(record.key, Entry::Record(record.clone()))
+        self.write(record.key, Entry::Record(Box::new(record.clone())))
     }
 
     fn adopt(&self, key: CacheKey, record: &Record) -> Result<(), CacheError> {
-        self.write(key, Entry::Adopted(record.clone()))
+        self.write(key, Entry::Adopted(Box::new(record.clone())))
     }
 
     fn link(&self, alias: CacheKey, key: CacheKey) -> Result<(), CacheError> {
@@ -138,6 +140,41 @@ impl CacheStore for LocalCache {
         }
         self.write(alias, Entry::Link(key))
     }
+}
+
+/// What a file of an index says.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Inspected {
+    /// A record.
+    Record(Box<Record>),
+    /// The way to a record.
+    Link(CacheKey),
+    /// Nothing that can be believed.
+    Damaged,
+}
+
+/// Reads a file of an index and changes nothing; `None` if it is not there.
+pub fn inspect(path: &Path) -> Option<Inspected> {
+    let bytes = match read_small(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(_) => return Some(Inspected::Damaged),
+    };
+    let key = path.file_name().and_then(|name| CacheKey::from_hex(name.to_str()?));
+    Some(match key.and_then(|key| decode(&bytes, key)) {
+        Some(Entry::Record(record) | Entry::Adopted(record)) => Inspected::Record(record),
+        Some(Entry::Link(key)) => Inspected::Link(key),
+        None => Inspected::Damaged,
+    })
+}
+
+/// Returns what stands in the file of a key.
+fn decode(bytes: &[u8], key: CacheKey) -> Option<Entry> {
+    frame::decode(bytes)
+        .and_then(|payload| serde_json::from_slice::<Stored>(payload).ok())
+        .filter(|stored| stored.key == key)
+        .map(|stored| stored.entry)
+        .filter(|entry| !matches!(entry, Entry::Record(record) if record.key != key))
 }
 
 /// Reads a file, but never more than a record can have.

@@ -14,7 +14,7 @@ pub struct MemoryCache {
 
 #[derive(Debug, Clone)]
 enum Entry {
-    Record(Record),
+    Record(Box<Record>),
     Link(CacheKey),
 }
 
@@ -50,7 +50,7 @@ impl CacheStore for MemoryCache {
         // No path is longer than the map, unless it is a loop.
         for _ in 0..entries.len() {
             match entries.get(&key)? {
-                Entry::Record(record) => return Some(record.clone()),
+                Entry::Record(record) => return Some((**record).clone()),
                 Entry::Link(next) => key = *next,
             }
         }
@@ -65,12 +65,12 @@ impl CacheStore for MemoryCache {
             record.lineage.is_complete(),
             "a record is saved before its content was read"
         );
-        self.lock().insert(record.key, Entry::Record(record.clone()));
+        self.lock().insert(record.key, Entry::Record(Box::new(record.clone())));
         Ok(())
     }
 
     fn adopt(&self, key: CacheKey, record: &Record) -> Result<(), CacheError> {
-        self.lock().insert(key, Entry::Record(record.clone()));
+        self.lock().insert(key, Entry::Record(Box::new(record.clone())));
         Ok(())
     }
 

@@ -10,7 +10,7 @@
 //!
 //! What other machines have made comes through a [`RecordSource`].
 
-mod frame;
+mod aspects;
 mod local;
 mod memory;
 mod record;
@@ -21,7 +21,8 @@ mod conformance;
 #[cfg(test)]
 mod tests;
 
-pub use local::LocalCache;
+pub use aspects::{Aspects, Change, ChangeKind, hidden, tell};
+pub use local::{Inspected, LocalCache, inspect};
 pub use memory::MemoryCache;
 pub use record::{Lineage, Reading, Record};
 pub use source::RecordSource;

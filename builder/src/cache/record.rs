@@ -3,6 +3,7 @@
 use registry::oci::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::Aspects;
 use crate::op::key::CacheKey;
 
 /// What the cache stores under a key.
@@ -16,6 +17,9 @@ pub struct Record {
     pub created: String,
     /// What the value was made from.
     pub lineage: Lineage,
+    /// The same in words for people; empty if another machine made it.
+    #[serde(default)]
+    pub aspects: Aspects,
 }
 
 /// What a value was made from: everything that its keys are computed of.

@@ -1,6 +1,9 @@
 //! The command line as typed. What it means is decided in the command's own file.
 
 mod cache;
+mod history;
+mod login;
+mod store;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,6 +15,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::rung::Rung;
 
 pub use cache::{CacheArgs, CacheCommand, CachePruneArgs};
+pub use history::{ExplainArgs, GraphArgs, GraphFormat, LogsArgs, WhichBuild};
+pub use login::{LoginArgs, LogoutArgs};
+pub use store::{BoundsArgs, PruneArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -75,10 +81,20 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Say what this machine allows, and how to get what is missing
     Doctor(DoctorArgs),
+    /// Say why each step of a build was in the cache or not
+    Explain(ExplainArgs),
+    /// Draw the steps of a build, coloured by what became of them and how long they took
+    Graph(GraphArgs),
+    /// List past builds
+    History(FormatArgs),
+    /// Print what the steps of a build have printed
+    Logs(LogsArgs),
     /// Show how much the store holds
     Du(FormatArgs),
     /// Remove what the store need not keep
     Prune(PruneArgs),
+    /// Look for damage in the store: exits 8 if there is any
+    Verify(VerifyArgs),
     /// List or remove what a cache holds that machines share
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -230,6 +246,13 @@ pub struct BuildArgs {
     #[arg(long, help_heading = "Cache")]
     pub plan: bool,
 
+    /// What bounds the store at the end.
+    #[command(flatten)]
+    pub bounds: BoundsArgs,
+    /// Do not wait until the disk has the results: they are made again after a loss of power
+    #[arg(long, help_heading = "Store")]
+    pub no_sync: bool,
+
     /// Network of RUN steps that do not say `--network`
     #[arg(long, value_enum, default_value_t, help_heading = "Steps")]
     pub network: NetworkArg,
@@ -350,46 +373,4 @@ pub enum ProgressArg {
     Quiet,
     /// BuildKit's SolveStatus, one JSON object a line.
     Rawjson,
-}
-
-/// `croze prune`.
-#[derive(Args, Debug)]
-pub struct PruneArgs {
-    /// Remove everything: snapshots, blobs, tags, cache mounts and logs
-    #[arg(short, long)]
-    pub all: bool,
-    /// Remove only what has not been used for this long (`36h`, `7d`)
-    #[arg(long, value_name = "AGE")]
-    pub older_than: Option<String>,
-    /// Output format
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
-}
-
-/// `croze login`.
-#[derive(Args, Debug)]
-pub struct LoginArgs {
-    /// The registry
-    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
-    pub registry: String,
-    /// User name
-    #[arg(short, long)]
-    pub username: String,
-    /// Read the password from standard input (the only way: arguments are visible to others)
-    #[arg(long, required = true)]
-    pub password_stdin: bool,
-    /// Speak plain HTTP, or accept any certificate, with this registry
-    #[arg(long = "insecure-registry", value_name = "HOST")]
-    pub insecure_registries: Vec<String>,
-    /// Trust the certificates in this PEM file
-    #[arg(long = "registry-ca", value_name = "FILE")]
-    pub registry_cas: Vec<PathBuf>,
-}
-
-/// `croze logout`.
-#[derive(Args, Debug)]
-pub struct LogoutArgs {
-    /// The registry
-    #[arg(value_name = "REGISTRY", default_value = "docker.io")]
-    pub registry: String,
 }

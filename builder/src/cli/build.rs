@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
@@ -16,6 +17,7 @@ use super::failure::{Failure, Kind};
 use super::locate::{self, Located, Place};
 use super::request::ReadOnce;
 use super::sandbox::{self, Say};
+use super::store::{self, Sync};
 use super::{build_failure, policy, render, request};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
@@ -31,6 +33,8 @@ pub(super) fn run(
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
     let read = ReadOnce::new(args, environment)?;
+    let bounds = store::bounds_of_build(&args.bounds, environment);
+    let bounds = bounds.map_err(|error| Failure::because(Kind::Usage, &error))?;
     let place = policy::governed(locate::place(args)?, &read.policy)?;
     let at_hand = locate::at_hand(args, &place)?;
     let ready = at_hand.map(|located| request::build_request(args, environment, located, &read));
@@ -41,6 +45,7 @@ pub(super) fn run(
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;
+    let (state, lease) = (services.state.clone(), Arc::clone(&services.lease));
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -62,11 +67,20 @@ pub(super) fn run(
     let outcome = runtime.block_on(interruptible(args, request, services, progress));
     // What still runs in the background (a download that nobody waits for) must not delay the end.
     runtime.shutdown_background();
+    let sync = if args.no_sync { Sync::No } else { Sync::Wait };
+    let unkempt = store::after_build(&state, &lease, &bounds, sync);
     let recorder = join(display);
     if let Some(recorder) = &recorder
         && shows_warnings(args)
     {
         show_warnings(recorder, environment.colored(global.color));
+    }
+    for warning in &unkempt {
+        let _reader_gone = writeln!(
+            io::stderr(),
+            "{}",
+            render::diagnostic(warning, environment.colored(global.color))
+        );
     }
     match outcome {
         Ok(Outcome::Built(finished)) => report(args, &finished),

@@ -131,6 +131,7 @@ impl Fixed {
                 }
             }
             BuildError::Layer(error) => match &*error {
+                ShipError::Content(_) => Failure::because(Kind::Integrity, &error),
                 ShipError::Push(error) => Failure::of_client(error),
                 ShipError::Import(_) => out_of(&*error, Kind::Network),
                 ShipError::Pack(_) | ShipError::Lost => out_of(&*error, Kind::Environment),

@@ -13,6 +13,7 @@ mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;
+mod history;
 mod key_agent;
 mod locate;
 mod pointer;
@@ -23,6 +24,7 @@ mod sandbox;
 mod ssh;
 mod store;
 mod values;
+mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -84,6 +86,10 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
             };
         }
         Command::Doctor(args) => return doctor::run(args, &root()?, environment),
+        Command::Explain(args) => build::print(&history::explain(&root()?, args)?)?,
+        Command::Graph(args) => build::print(&history::graph(&root()?, args)?)?,
+        Command::History(args) => build::print(&history::list(&root()?, args)?)?,
+        Command::Logs(args) => history::logs(&root()?, args)?,
         Command::Du(args) => {
             sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::usage(&root()?, args)?)?;
@@ -91,6 +97,10 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         Command::Prune(args) => {
             sandbox::enter_for_store(&root()?, environment, &cli.global)?;
             build::print(&store::prune(&root()?, args)?)?;
+        }
+        Command::Verify(args) => {
+            sandbox::enter_for_store(&root()?, environment, &cli.global)?;
+            return verify::run(&root()?, args);
         }
         Command::Cache(command) => build::print(&block_on(caches::run(command, environment))?)?,
         Command::Login(args) => build::print(&block_on(credentials::login(args, environment))?)?,

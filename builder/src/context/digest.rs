@@ -24,6 +24,7 @@ mod tests;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use registry::oci::{Digest, Hasher};
 use snapshotter::FileType;
@@ -62,6 +63,23 @@ impl Selection {
             matched.feed(used, &mut framed);
         }
         framed.0.finish()
+    }
+}
+
+impl Selection {
+    /// Returns every selected file with the digest of what its user sees of it, for people to compare.
+    pub fn listing<'a>(&'a self, used: Use<'a>) -> impl Iterator<Item = (PathBuf, Digest)> + 'a {
+        self.matches.iter().flat_map(move |matched| {
+            matched.entries.iter().map(move |entry| {
+                let mut framed = Framed(Hasher::new());
+                entry.feed(used, &mut framed);
+                let path = match entry.path.as_os_str().is_empty() {
+                    true => matched.origin.clone(),
+                    false => matched.origin.join(&entry.path),
+                };
+                (path, framed.0.finish())
+            })
+        })
     }
 }
 

@@ -115,8 +115,8 @@ impl StatCache {
         state.records.insert(path.as_os_str().as_bytes().into(), record);
     }
 
-    /// Writes the file, if there is anything new.
-    pub fn save(&self) -> Result<(), FsError> {
+    /// Writes the file, if there is anything new, by way of `scratch`, a directory on the same file system.
+    pub fn save(&self, scratch: &Path) -> Result<(), FsError> {
         let bytes = {
             let mut state = self.lock();
             if !std::mem::take(&mut state.changed) {
@@ -126,8 +126,7 @@ impl StatCache {
             format::encode(&state.records)
         };
         let failed = |error| FsError::new("write stat cache", &self.file, error);
-        let directory = self.file.parent().unwrap_or(Path::new("."));
-        let mut temporary = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+        let mut temporary = tempfile::NamedTempFile::new_in(scratch).map_err(failed)?;
         temporary.write_all(&bytes).map_err(failed)?;
         temporary.persist(&self.file).map_err(|error| failed(error.error))?;
         Ok(())

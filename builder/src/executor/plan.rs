@@ -17,9 +17,9 @@ use snapshotter::{Ownership, SpecialOwners};
 
 use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
-use crate::rung::{Confinement, ProcView};
+use crate::rung::{Confinement, ProcView, Rung};
 use crate::supervisor::{Changes, Needs};
-pub use occupation::Occupation;
+pub use occupation::{Occupation, Site};
 
 /// `PATH` of a process that has none; Docker's.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -34,7 +34,7 @@ pub struct Plan {
     pub processes: Processes,
     /// What the supervisor is told, if the step has one.
     pub supervised: Option<Supervised>,
-    /// What the monitor puts in the place of what lies in `/` before it forks the child, where nothing can be mounted.
+    /// The root file system that the monitor prepares before it forks the child, where nothing can be mounted.
     pub occupation: Option<Occupation>,
     /// The way from a bare child process to the program.
     pub steps: Vec<SetupStep>,
@@ -58,6 +58,8 @@ pub struct Supervised {
     pub special_owners: SpecialOwners,
     /// Where the step's changes are.
     pub changes: Option<Changes>,
+    /// The tree that the step changes its root to, if it does that.
+    pub root: Option<PathBuf>,
 }
 
 /// One step of the way from a bare child process to the program.
@@ -107,6 +109,8 @@ pub enum SetupStep {
     },
     /// Make the root file system the root, and the old root unreachable.
     Pivot,
+    /// Change the root to a directory of the host.
+    ChangeRoot(PathBuf),
     /// Name the UTS namespace.
     Hostname(String),
     /// Leave the session, take `/dev/null` for standard input, set the umask and sane limits.
@@ -143,8 +147,20 @@ pub struct CloseOff {
     pub sockets: bool,
     /// Sending signals to processes outside of it.
     pub signals: bool,
-    /// The files in croze's own directory, in a `/` that they share; to be asked for only of a kernel that can.
-    pub files: bool,
+    /// To be asked for only of a kernel that can.
+    pub files: ClosedFiles,
+}
+
+/// Which files a step is closed off from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum ClosedFiles {
+    /// None.
+    #[default]
+    None,
+    /// Those in croze's own directory, in a `/` that they share.
+    OfCroze,
+    /// All that are not below its root.
+    Outside,
 }
 
 /// Where a mount comes from.
@@ -198,10 +214,16 @@ pub enum Source {
 
 /// Compiles a process to steps. `scratch` is an empty directory of the host to mount on.
 ///
-/// A root file system that is a directory takes the place of the container's own; scratch then stays where it is.
+/// A root file system that is a directory is used as it is; scratch then stays where it is.
 pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan {
-    if let (true, Tree::Directory(tree)) = (confinement.rung.is_in_place(), &process.rootfs) {
-        return occupation::plan(process, tree, scratch, confinement);
+    match &process.rootfs {
+        Tree::Directory(tree) if confinement.rung.is_in_place() => {
+            return occupation::plan(process, tree, scratch, confinement);
+        }
+        Tree::Directory(tree) if confinement.rung == Rung::Chroot => {
+            return occupation::plan_chroot(process, tree, scratch, confinement);
+        }
+        Tree::Directory(_) | Tree::Overlay(_) => {}
     }
     let own_processes = confinement.proc == ProcView::New;
     Plan {
@@ -214,6 +236,7 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
             credentials: process.credentials.clone(),
             special_owners: process.special_owners.clone(),
             changes: upper(&process.rootfs).map(Changes::Upper),
+            root: None,
         }),
         occupation: None,
         steps: steps(process, scratch, confinement),
@@ -269,7 +292,7 @@ fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<Set
     let close_off = CloseOff {
         sockets: process.network == Network::Default,
         signals: !own_processes,
-        files: false,
+        files: ClosedFiles::None,
     };
     if close_off != CloseOff::default() {
         steps.push(SetupStep::CloseOff(close_off));

@@ -59,7 +59,7 @@ impl Fetcher {
                     });
                 };
                 let current = self.keep(op, download).await?;
-                current.save(&note);
+                current.save(&note, &self.scratch);
                 current
             }
         };

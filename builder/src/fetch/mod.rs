@@ -28,6 +28,7 @@ pub use git::CheckedOut;
 
 use crate::op::{HttpForm, Op};
 use crate::secrets::Secrets;
+use crate::state_dir::Lease;
 
 /// Fetches the sources of one build.
 pub struct Fetcher {
@@ -35,6 +36,7 @@ pub struct Fetcher {
     snapshots: Arc<SnapshotStore>,
     /// Directory of what is remembered between builds: validators of web files, and repositories.
     memory: PathBuf,
+    lease: Arc<Lease>,
     /// A private directory on the file system of the store.
     scratch: PathBuf,
     secrets: Secrets,
@@ -47,6 +49,8 @@ pub struct FetcherOptions {
     pub snapshots: Arc<SnapshotStore>,
     /// Directory of what is remembered between builds.
     pub memory: PathBuf,
+    /// What keeps repositories from being removed meanwhile.
+    pub lease: Arc<Lease>,
     /// A private directory on the file system of the store.
     pub scratch: PathBuf,
     /// Certificates to believe beside the system's, as PEM files.
@@ -86,6 +90,7 @@ impl Fetcher {
             web: Web::new(options.extra_ca, RetryPolicy::default()),
             snapshots: options.snapshots,
             memory: options.memory,
+            lease: options.lease,
             scratch: options.scratch,
             secrets: options.secrets,
             environment: options.environment,

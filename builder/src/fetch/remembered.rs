@@ -1,14 +1,14 @@
 //! What is remembered of a web file: the server's validators, and what they stand for.
 //!
-//! One small JSON file for each address and credential. What is missing or damaged is not remembered.
+//! One note for each address and credential. What is missing or damaged is not remembered.
 
-use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use registry::oci::Digest;
 use serde::{Deserialize, Serialize};
 use snapshotter::SnapshotName;
+
+use crate::state_dir::note;
 
 /// A web file as it was last time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -27,19 +27,12 @@ pub(super) struct Remembered {
 
 impl Remembered {
     pub(super) fn load(path: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
+        note::read(path)
     }
 
-    /// Keeps it. A note that cannot be written costs only a transfer later.
-    pub(super) fn save(&self, path: &Path) {
-        let written = || -> std::io::Result<()> {
-            let directory = path.parent().unwrap_or(Path::new("/"));
-            let mut file = tempfile::NamedTempFile::new_in(directory)?;
-            file.write_all(&serde_json::to_vec(self)?)?;
-            file.persist(path).map_err(|error| error.error)?;
-            Ok(())
-        };
-        let _transferred_again = written();
+    /// Keeps it, by way of a directory of this process's own. A note that cannot be written costs only a transfer later.
+    pub(super) fn save(&self, path: &Path, scratch: &Path) {
+        let _transferred_again = note::write(path, scratch, self);
     }
 
     /// Tells whether the server has anything to recognise this version by.
@@ -63,17 +56,20 @@ mod tests {
     fn what_is_damaged_is_not_remembered() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("note");
-        let note = Remembered {
+        let remembered = Remembered {
             etag: Some("W/\"1\"".to_owned()),
             last_modified: None,
             digest: Digest::of(b""),
             snapshot: SnapshotName::new("http-1").unwrap(),
             time: Some(1),
         };
-        note.save(&path);
-        assert_eq!(Remembered::load(&path).as_ref(), Some(&note));
-        assert!(note.has_etag(Some("\"1\"")) && !note.has_etag(Some("\"2\"")) && !note.has_etag(None));
-        fs::write(&path, "{").unwrap();
+        remembered.save(&path, directory.path());
+        assert_eq!(Remembered::load(&path).as_ref(), Some(&remembered));
+        assert!(
+            remembered.has_etag(Some("\"1\"")) && !remembered.has_etag(Some("\"2\"")) && !remembered.has_etag(None)
+        );
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "{").unwrap();
         assert_eq!(Remembered::load(&path), None);
     }
 }

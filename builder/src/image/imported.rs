@@ -9,16 +9,15 @@ use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry::client::Client;
-use registry::content::{ContentError, ContentStore};
+use registry::content::ContentError;
 use registry::oci::Digest;
 use serde::{Deserialize, Serialize};
-use snapshotter::{SnapshotName, Stacks};
+use snapshotter::SnapshotName;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::transfer::Transfer;
 use super::{LayerBlob, Origin, PullError};
-use crate::progress::{Progress, StepId};
+use crate::progress::StepId;
 
 /// Layers that are fetched at the same time.
 const PARALLEL: usize = 6;
@@ -73,21 +72,10 @@ impl ImportedLayer {
 }
 
 impl ImportedLayers {
-    /// Imports from `origins` into the two stores.
-    pub fn new(
-        client: Client,
-        content: ContentStore,
-        stacks: Stacks,
-        progress: Progress,
-        origins: Vec<Origin>,
-    ) -> Self {
+    /// Imports from `origins`.
+    pub fn new(transfer: Transfer, origins: Vec<Origin>) -> Self {
         Self {
-            transfer: Transfer {
-                client,
-                content,
-                stacks,
-                progress,
-            },
+            transfer,
             origins,
             permits: Semaphore::new(PARALLEL),
             unpacked: Mutex::default(),
@@ -113,9 +101,9 @@ impl ImportedLayers {
             Arc::clone(unpacked.entry(name.clone()).or_default())
         };
         let made = cell.get_or_try_init(|| async {
-            if self.transfer.stacks.store().stat(&name)?.is_some() {
+            let Some(_flight) = self.transfer.enter(&name).await? else {
                 return Ok(());
-            }
+            };
             let _permit = self.permits.acquire().await.map_err(|_| PullError::Lost)?;
             let alone = self.transfer.unpack_alone(&layer.origin, &layer.blob, step).await?;
             if alone.leans {

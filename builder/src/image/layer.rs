@@ -4,7 +4,6 @@
 //! the snapshot says which blob it became. A record whose blob is gone, or that cannot be read, counts for
 //! nothing: the blob is made again and has the same bytes.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,8 @@ use registry::oci::{Descriptor, DiffId, MediaType};
 use serde::{Deserialize, Serialize};
 use snapshotter::layer::{PackError, PackOptions, TreeForm, pack};
 use snapshotter::{FsError, SnapshotName, SnapshotStore};
+
+use crate::state_dir::note;
 
 /// The blob that a snapshot became.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,6 +33,7 @@ pub struct LayerPacker {
     content: ContentStore,
     snapshots: Arc<SnapshotStore>,
     records: PathBuf,
+    scratch: PathBuf,
     threads: usize,
 }
 
@@ -63,12 +65,19 @@ pub enum LayerError {
 
 impl LayerPacker {
     /// Packs snapshots into `content` with `threads` compressing threads for each layer; `records` is the
-    /// directory of the notes about what was packed before.
-    pub fn new(content: ContentStore, snapshots: Arc<SnapshotStore>, records: PathBuf, threads: usize) -> Self {
+    /// directory of the notes about what was packed before, `scratch` one of this process's own beside it.
+    pub fn new(
+        content: ContentStore,
+        snapshots: Arc<SnapshotStore>,
+        records: PathBuf,
+        scratch: PathBuf,
+        threads: usize,
+    ) -> Self {
         Self {
             content,
             snapshots,
             records,
+            scratch,
             threads,
         }
     }
@@ -129,22 +138,16 @@ impl LayerPacker {
     }
 
     fn recorded(&self, record: &Path) -> Result<Option<LayerBlob>, ContentError> {
-        let known = fs::read(record)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<LayerBlob>(&bytes).ok());
-        let Some(known) = known else { return Ok(None) };
+        let Some(known) = note::read::<LayerBlob>(record) else {
+            return Ok(None);
+        };
         let stored = self.content.size(known.descriptor.digest)?;
         Ok((stored == Some(known.descriptor.size)).then_some(known))
     }
 
     /// Notes which blob a snapshot became. A note that cannot be written costs only time later.
     fn remember(&self, record: &Path, blob: &LayerBlob) {
-        let written = serde_json::to_vec(blob).map_err(io::Error::from).and_then(|bytes| {
-            let mut file = tempfile::NamedTempFile::new_in(&self.records)?;
-            io::Write::write_all(&mut file, &bytes)?;
-            file.persist(record).map_err(|error| error.error)
-        });
-        drop(written);
+        let _packed_again = note::write(record, &self.scratch, blob);
     }
 }
 
@@ -155,6 +158,11 @@ impl LayerFormat {
             Compression::Gzip { .. } => MediaType::LAYER_GZIP,
             Compression::Zstd { .. } => MediaType::LAYER_ZSTD,
         }
+    }
+
+    /// Returns the latest mtime of files in a format, by its label.
+    pub fn clamp_of(label: &str) -> Option<i64> {
+        label.split_once("-until-")?.1.parse().ok()
     }
 
     /// Returns what tells the blobs of one layer in several formats apart.

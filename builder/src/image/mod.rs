@@ -11,8 +11,10 @@ mod transfer;
 mod pull;
 mod resolve;
 mod imported;
+mod damage;
 
 pub use base::{BaseError, BaseImage, BaseLayer};
+pub use damage::{DamageError, packed, packed_from};
 pub use imported::{ImportError, ImportedLayer, ImportedLayers};
 pub use layer::{LayerBlob, LayerError, LayerFormat, LayerPacker};
 pub use layout::{LayoutError, LayoutImage};
@@ -20,3 +22,4 @@ pub use media_types::MediaTypes;
 pub use origin::{Origin, OriginError};
 pub use pull::PullError;
 pub use resolve::{BaseImages, ImagePin};
+pub use transfer::Transfer;

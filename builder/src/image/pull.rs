@@ -18,8 +18,9 @@ use super::Origin;
 use super::base::{BaseError, BaseImage, BaseLayer};
 use super::layout::LayoutError;
 use super::resolve::BaseImages;
-use super::transfer::unpack_checked;
+use super::transfer::{blame, unpack_checked};
 use crate::progress::StepId;
+use crate::state_dir::StateDirError;
 
 /// Layers of one image that are fetched at the same time.
 const PARALLEL: usize = 6;
@@ -42,6 +43,9 @@ pub enum PullError {
     /// The store refused.
     #[error(transparent)]
     Content(#[from] ContentError),
+    /// The state directory refused.
+    #[error(transparent)]
+    State(#[from] StateDirError),
     /// A blob could not be written to the store while it came in.
     #[error("cannot keep a blob")]
     Keep(#[source] io::Error),
@@ -128,9 +132,9 @@ impl BaseImages {
         let alone = base.layers.iter().enumerate().map(|(position, layer)| {
             let permits = &permits;
             async move {
-                if self.transfer.stacks.store().stat(&layer.snapshot)?.is_some() {
+                let Some(_flight) = self.transfer.enter(&layer.snapshot).await? else {
                     return Ok::<_, PullError>(None);
-                }
+                };
                 let _permit = permits.acquire().await.map_err(|_| PullError::Lost)?;
                 let alone = self.transfer.unpack_alone(from, &layer.blob(), step).await?;
                 // The lowest layer has nothing to lean on; others wait for theirs.
@@ -165,6 +169,7 @@ fn unpack_merged(content: &ContentStore, stacks: &Stacks, layers: &[BaseLayer]) 
     let below: Vec<SnapshotName> = below.iter().map(|layer| layer.snapshot.clone()).collect();
     let workspace = stacks.workspace(&below, Writes::NewFiles)?;
     let blob = content.open_blob(&layer.descriptor)?;
-    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob())?;
+    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob())
+        .map_err(|error| blame(content, layer.descriptor.digest, error))?;
     Ok(workspace.commit(&layer.snapshot)?)
 }

@@ -4,21 +4,16 @@
 //! kept in the content store with a small record, so that a build whose bases did not move asks no more.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use registry::client::{Client, manifest_for};
-use registry::content::ContentStore;
+use registry::client::manifest_for;
 use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
-use snapshotter::Stacks;
 use tokio::sync::OnceCell;
 
 use super::transfer::Transfer;
 use super::{BaseImage, LayoutImage, PullError};
-use crate::progress::Progress;
-use crate::state_dir::Tags;
+use crate::state_dir::{Tags, note};
 
 /// The longest manifest or config that is read back from the store, in bytes.
 pub(super) const MAX_DOCUMENT: u64 = 8 << 20;
@@ -31,6 +26,8 @@ pub struct BaseImages {
     pub(super) transfer: Transfer,
     /// Directory of the records: what an index or manifest means for a platform.
     records: PathBuf,
+    /// A directory of this process's own on the same file system.
+    scratch: PathBuf,
     /// Names of images that the store has; they come before the registry's.
     local: Option<Tags>,
     /// Images of layouts on disk, by the digest that their references have.
@@ -53,25 +50,21 @@ pub struct ImagePin {
     pub manifest: Digest,
 }
 
+impl ImagePin {
+    /// Returns whether a reference names the manifest that the name stood for.
+    pub fn manifest_is(&self, reference: &Reference) -> bool {
+        reference.digest() == Some(self.manifest)
+    }
+}
+
 impl BaseImages {
-    /// Resolves with `client`, keeping documents in `content` and records in the directory `records`; the
+    /// Resolves and keeps documents by `transfer`, and notes in the directory `records`, written by way of `scratch`; the
     /// images in `local` are known without asking.
-    pub fn new(
-        client: Client,
-        content: ContentStore,
-        stacks: Stacks,
-        progress: Progress,
-        records: PathBuf,
-        local: Option<Tags>,
-    ) -> Self {
+    pub fn new(transfer: Transfer, records: PathBuf, scratch: PathBuf, local: Option<Tags>) -> Self {
         Self {
-            transfer: Transfer {
-                client,
-                content,
-                stacks,
-                progress,
-            },
+            transfer,
             records,
+            scratch,
             local,
             layouts: HashMap::new(),
             named: Mutex::default(),
@@ -190,7 +183,7 @@ impl BaseImages {
         let descriptor = match self.kept(reference) {
             Some(descriptor) if descriptor.media_type.is_manifest() => descriptor,
             Some(descriptor) if descriptor.media_type.is_index() => self.kept_manifest(&descriptor, platform)?,
-            _ => serde_json::from_slice(&fs::read(self.record(named, platform)).ok()?).ok()?,
+            _ => note::read(&self.record(named, platform))?,
         };
         let manifest: Manifest =
             serde_json::from_slice(&self.transfer.content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
@@ -214,12 +207,7 @@ impl BaseImages {
 
     /// Notes what a digest means for a platform. A note that cannot be written costs only a request later.
     fn remember(&self, named: Digest, platform: &Platform, manifest: &Descriptor) {
-        let written = serde_json::to_vec(manifest).map_err(io::Error::from).and_then(|bytes| {
-            let mut file = tempfile::NamedTempFile::new_in(&self.records)?;
-            file.write_all(&bytes)?;
-            file.persist(self.record(named, platform)).map_err(|error| error.error)
-        });
-        drop(written);
+        let _asked_again = note::write(&self.record(named, platform), &self.scratch, manifest);
     }
 
     fn record(&self, named: Digest, platform: &Platform) -> PathBuf {

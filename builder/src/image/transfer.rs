@@ -11,25 +11,32 @@ use bytes::Bytes;
 use registry::client::{Client, ClientError};
 use registry::compress::decoder;
 use registry::content::{ContentStore, DigestReader, Ingest};
-use registry::oci::{Descriptor, DiffId, Reference};
+use registry::oci::{Descriptor, DiffId, Digest, Reference};
 use snapshotter::layer::{Limits, UnpackMode, unpack};
-use snapshotter::{ActiveSnapshot, Root, Stacks};
+use snapshotter::{ActiveSnapshot, Root, SnapshotName, Stacks};
 use tokio::sync::mpsc;
 
 use super::layout::{LayoutError, blob_path};
 use super::{LayerBlob, Origin, PullError};
 use crate::progress::{Progress, StepId};
+use crate::state_dir::{Flight, Flights};
 
 /// Pieces of a blob between the network and the thread that unpacks it.
 const QUEUE: usize = 16;
 
 /// What moving layers takes.
 #[derive(Clone)]
-pub(super) struct Transfer {
-    pub(super) client: Client,
-    pub(super) content: ContentStore,
-    pub(super) stacks: Stacks,
-    pub(super) progress: Progress,
+pub struct Transfer {
+    /// Asks registries.
+    pub client: Client,
+    /// Where blobs are kept.
+    pub content: ContentStore,
+    /// Where layers are unpacked.
+    pub stacks: Stacks,
+    /// Where to tell what is fetched.
+    pub progress: Progress,
+    /// What keeps other processes from fetching the same layer.
+    pub flights: Flights,
 }
 
 /// A layer that has been unpacked on its own.
@@ -58,6 +65,16 @@ impl Transfer {
         Ok(())
     }
 
+    /// Waits until no other process makes a snapshot, and returns the right to make it; `None` if it is there.
+    pub(super) async fn enter(&self, snapshot: &SnapshotName) -> Result<Option<Flight>, PullError> {
+        let is_there = || Ok::<_, PullError>(self.stacks.store().stat(snapshot)?.is_some());
+        if is_there()? {
+            return Ok(None);
+        }
+        let flight = self.flights.enter(snapshot.as_str()).await?;
+        Ok((!is_there()?).then_some(flight))
+    }
+
     /// Unpacks one layer into a directory of its own, fetching its blob on the way if the store lacks it.
     pub(super) async fn unpack_alone(
         &self,
@@ -73,7 +90,8 @@ impl Transfer {
                 let (content, snapshot, layer) = (self.content.clone(), self.stacks.store().prepare()?, layer.clone());
                 let stored = move || {
                     let blob = content.open_blob(&layer.descriptor)?;
-                    unpack_stream(blob, snapshot, &layer)
+                    let unpacked = unpack_stream(blob, snapshot, &layer);
+                    unpacked.map_err(|error| blame(&content, layer.descriptor.digest, error))
                 };
                 tokio::task::spawn_blocking(stored).await.map_err(|_| PullError::Lost)?
             }
@@ -150,6 +168,14 @@ impl Transfer {
             }
         };
         Ok(self.client.fetch_blob(from, blob, sink, &report).await?)
+    }
+}
+
+/// Returns why a blob of the store could not be unpacked: a damaged one shows in many ways before its digest is known.
+pub(super) fn blame(content: &ContentStore, blob: Digest, error: PullError) -> PullError {
+    match content.verify(blob) {
+        Err(damage) if damage.is_damage() => damage.into(),
+        _ => error,
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! mounts/<hash>/        one cache
+//!   stamp               which build used it last; what a power cut may have damaged is thrown away
 //!   0.lock  0/          its first directory and the lock of who uses it
 //!   1.lock  1/ …        further ones, for `private` caches in use at the same time
 //! ```
@@ -21,6 +22,7 @@ use registry::oci::Hasher;
 use snapshotter::{Attributes, FileType, Inodes, Ownership, Root};
 
 use crate::dockerfile::Sharing;
+use crate::state_dir::{Class, Lease};
 
 /// How long to wait between two tries for a lock that another process holds.
 const RETRY: Duration = Duration::from_millis(20);
@@ -92,16 +94,18 @@ pub(super) struct Usage<'a> {
 /// # Errors
 /// If its directory or lock cannot be made, it cannot be filled, or the wait was cancelled.
 pub(super) fn acquire(
-    mounts: &Path,
+    lease: &Lease,
     identity: &CacheIdentity<'_>,
     usage: &Usage<'_>,
 ) -> Result<CacheLease, CacheMountError> {
-    let cache = mounts.join(identity.directory_name());
-    fs::create_dir_all(&cache).map_err(failed("make", &cache))?;
+    let name = identity.directory_name();
+    let discard = |cache: &Path| empty(cache).map_err(|error| error.source);
+    let held = lease.hold_directory(Class::Mounts, &name, discard);
+    let cache = held.map_err(failed("make", Path::new(&name)))?;
     if let Some(emptied) = usage.emptied {
         // The guard is held until it is empty: another step of this build must not begin to use it before.
         let mut emptied = emptied.lock().unwrap_or_else(PoisonError::into_inner);
-        if emptied.insert(identity.directory_name()) {
+        if emptied.insert(name) {
             empty(&cache)?;
         }
     }
@@ -209,6 +213,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::state_dir::{Scratch, StateDir};
 
     const PLAIN: CacheIdentity<'_> = CacheIdentity {
         id: "../../etc",
@@ -218,11 +223,36 @@ mod tests {
         filled_from: None,
     };
 
-    fn take(mounts: &Path, identity: &CacheIdentity<'_>, sharing: Sharing) -> PathBuf {
-        hold(mounts, identity, sharing).directory
+    /// A state directory and a build in it.
+    struct Store {
+        dir: tempfile::TempDir,
+        lease: Lease,
+        _scratch: Scratch,
     }
 
-    fn hold(mounts: &Path, identity: &CacheIdentity<'_>, sharing: Sharing) -> CacheLease {
+    impl Store {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let state = StateDir::open(&dir.path().join("state"), Ownership::Real).unwrap();
+            let scratch = state.scratch().unwrap();
+            let lease = state.lease(&scratch).unwrap();
+            Self {
+                dir,
+                lease,
+                _scratch: scratch,
+            }
+        }
+
+        fn mounts(&self) -> PathBuf {
+            self.dir.path().join("state/v1").join(Class::Mounts.directory())
+        }
+    }
+
+    fn take(lease: &Lease, identity: &CacheIdentity<'_>, sharing: Sharing) -> PathBuf {
+        hold(lease, identity, sharing).directory
+    }
+
+    fn hold(lease: &Lease, identity: &CacheIdentity<'_>, sharing: Sharing) -> CacheLease {
         let usage = Usage {
             ownership: Ownership::Real,
             emptied: None,
@@ -230,38 +260,38 @@ mod tests {
             fill: &|fresh| fs::write(fresh.join("filled"), ""),
             cancelled: &|| false,
         };
-        acquire(mounts, identity, &usage).unwrap()
+        acquire(lease, identity, &usage).unwrap()
     }
 
     #[test]
     fn a_cache_keeps_its_files_and_an_id_cannot_leave_the_store() {
-        let mounts = tempfile::tempdir().unwrap();
-        let first = take(mounts.path(), &PLAIN, Sharing::Shared);
-        assert!(first.starts_with(mounts.path()) && first.join("filled").exists());
+        let store = Store::new();
+        let first = take(&store.lease, &PLAIN, Sharing::Shared);
+        assert!(first.starts_with(store.mounts()) && first.join("filled").exists());
         assert_eq!(fs::metadata(&first).unwrap().permissions().mode() & 0o7777, 0o750);
         fs::write(first.join("kept"), "").unwrap();
         fs::remove_file(first.join("filled")).unwrap();
-        let second = take(mounts.path(), &PLAIN, Sharing::Shared);
+        let second = take(&store.lease, &PLAIN, Sharing::Shared);
         assert!(second.join("kept").exists() && !second.join("filled").exists());
     }
 
     #[test]
     fn a_private_cache_in_use_gives_another_directory() {
-        let mounts = tempfile::tempdir().unwrap();
-        let first = hold(mounts.path(), &PLAIN, Sharing::Private);
-        let second = hold(mounts.path(), &PLAIN, Sharing::Private);
+        let store = Store::new();
+        let first = hold(&store.lease, &PLAIN, Sharing::Private);
+        let second = hold(&store.lease, &PLAIN, Sharing::Private);
         assert_ne!(first.directory, second.directory);
         let used = first.directory.clone();
         drop(first);
-        assert_eq!(take(mounts.path(), &PLAIN, Sharing::Private), used);
+        assert_eq!(take(&store.lease, &PLAIN, Sharing::Private), used);
     }
 
     #[test]
     fn a_locked_cache_in_use_is_waited_for() {
-        let mounts = tempfile::tempdir().unwrap();
-        let first = hold(mounts.path(), &PLAIN, Sharing::Locked);
+        let store = Store::new();
+        let first = hold(&store.lease, &PLAIN, Sharing::Locked);
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| take(mounts.path(), &PLAIN, Sharing::Locked));
+            let second = scope.spawn(|| take(&store.lease, &PLAIN, Sharing::Locked));
             std::thread::sleep(RETRY * 3);
             assert!(!second.is_finished());
             let directory = first.directory.clone();
@@ -272,8 +302,8 @@ mod tests {
 
     #[test]
     fn a_cancelled_wait_ends() {
-        let mounts = tempfile::tempdir().unwrap();
-        let _held = hold(mounts.path(), &PLAIN, Sharing::Locked);
+        let store = Store::new();
+        let _held = hold(&store.lease, &PLAIN, Sharing::Locked);
         let usage = Usage {
             ownership: Ownership::Real,
             emptied: None,
@@ -281,7 +311,7 @@ mod tests {
             fill: &|_| Ok(()),
             cancelled: &|| true,
         };
-        assert!(acquire(mounts.path(), &PLAIN, &usage).is_err());
+        assert!(acquire(&store.lease, &PLAIN, &usage).is_err());
     }
 
     #[test]
@@ -307,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_build_without_cache_empties_each_cache_once_unless_another_build_uses_it() {
-        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new();
         let emptied = Mutex::default();
         let take = |emptied: Option<&Mutex<HashSet<String>>>| {
             let usage = Usage {
@@ -317,7 +347,7 @@ mod tests {
                 fill: &|_| Ok(()),
                 cancelled: &|| false,
             };
-            acquire(dir.path(), &PLAIN, &usage).unwrap()
+            acquire(&store.lease, &PLAIN, &usage).unwrap()
         };
         let has = |lease: &CacheLease, name: &str| lease.directory.join(name).exists();
         let first = take(None);
@@ -330,5 +360,16 @@ mod tests {
         fs::write(renewed.directory.join("new"), "").unwrap();
         drop(renewed);
         assert!(has(&take(Some(&emptied)), "new"), "it was emptied twice");
+    }
+
+    #[test]
+    fn what_a_lost_boot_has_left_is_thrown_away() {
+        let store = Store::new();
+        let first = take(&store.lease, &PLAIN, Sharing::Shared);
+        fs::write(first.join("damaged"), "").unwrap();
+        let stamp = first.parent().unwrap().join("stamp");
+        fs::write(stamp, "00000000-0000-0000-0000-000000000000 1-2-3\n").unwrap();
+        let second = take(&store.lease, &PLAIN, Sharing::Shared);
+        assert!(second.join("filled").exists() && !second.join("damaged").exists());
     }
 }

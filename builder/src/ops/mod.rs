@@ -1,6 +1,7 @@
 //! What operations do: the solver's evaluator over real images, contexts, snapshots and processes.
 
 mod agent;
+mod aspects;
 mod bind;
 mod cache_mount;
 mod error;
@@ -19,7 +20,7 @@ use registry::oci::Digest;
 use snapshotter::{Root, SnapshotName, Stacks};
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::Record;
+use crate::cache::{Aspects, Record};
 use crate::context::Selection;
 use crate::devices::DeviceRegistry;
 use crate::executor::{Executor, ResourceLimit};
@@ -31,7 +32,7 @@ use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
 use crate::rung::Confinement;
 use crate::solver::{Evaluator, Made, Pinned, Work};
-use crate::state_dir::StateDir;
+use crate::state_dir::Lease;
 
 pub use crate::secrets::{SecretError, SecretSource, Secrets};
 pub use error::OpError;
@@ -40,8 +41,8 @@ pub use value::{Rootfs, StepLayer, Stored, Value};
 
 /// Performs the operations of one build.
 pub struct Ops {
-    /// Where everything is kept.
-    pub state: StateDir,
+    /// What the build relies on of what is kept.
+    pub lease: Arc<Lease>,
     /// Snapshots in it, and chains of them as trees.
     pub stacks: Stacks,
     /// Images that the build names.
@@ -60,6 +61,8 @@ pub struct Ops {
     pub surroundings: Surroundings,
     /// Where to tell what happens.
     pub progress: Progress,
+    /// The sources of the graph.
+    pub source_ops: HashMap<VertexId, Op>,
     /// The displayed steps.
     pub steps: HashMap<VertexId, StepId>,
     /// Cancelled when running processes are to be killed at once instead of being asked to end.
@@ -74,7 +77,7 @@ pub struct Ops {
     pub emptied_caches: Arc<Mutex<HashSet<String>>>,
     /// Which versions of the sources on the network were found.
     pub revisions: Mutex<BTreeMap<VertexId, Revision>>,
-    /// What was digested for the key of a copy, by vertex and input, until it is copied.
+    /// What was digested for the key of a copy or for bind mounts, by vertex and input, until it is copied.
     pub selected: Mutex<HashMap<(VertexId, usize), Vec<Selection>>>,
 }
 
@@ -161,13 +164,17 @@ impl Evaluator for Ops {
             Ok((files::digest(&stacks, &op, input, &value, &selections)?, selections))
         })
         .await?;
-        if matches!(vertex.op, Op::Copy(_)) {
+        if matches!(vertex.op, Op::Copy(_) | Op::Run(_)) {
             self.selected
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert((vertex.id, input), selections);
         }
         Ok(digest)
+    }
+
+    fn aspects(&self, vertex: &Vertex<Op>) -> Aspects {
+        self.aspects_of(vertex)
     }
 
     async fn run(&self, vertex: &Vertex<Op>, work: Work<Value>) -> Result<Made<Value>, OpError> {
@@ -231,6 +238,12 @@ impl Ops {
     /// Returns the displayed step of a vertex.
     fn step(&self, vertex: &Vertex<Op>) -> Option<StepId> {
         self.steps.get(&vertex.id).copied()
+    }
+
+    /// Looks at what was digested of an input for the key of a vertex, if that is still here.
+    fn with_selected<T>(&self, vertex: &Vertex<Op>, input: usize, look: impl FnOnce(&[Selection]) -> T) -> Option<T> {
+        let selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        selected.get(&(vertex.id, input)).map(|selections| look(selections))
     }
 
     /// Takes what was digested for the key of a vertex: its copy must give just that.

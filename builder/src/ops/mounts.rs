@@ -13,7 +13,6 @@ use crate::dockerfile::Sharing;
 use crate::executor::{Content, Mount, MountSource, Tree};
 use crate::op::{self, RunOp};
 use crate::solver::Work;
-use crate::state_dir::Class;
 
 /// Mounts that are ready, with what must live as long as the step.
 pub(super) struct Prepared {
@@ -170,8 +169,8 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
 
 /// Takes a cache, filled first if it is new and comes from somewhere.
 async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLease, OpError> {
-    let (mounts, emptied, stacks, cancel) = (
-        ops.state.path(Class::Mounts),
+    let (lease, emptied, stacks, cancel) = (
+        Arc::clone(&ops.lease),
         Arc::clone(&ops.emptied_caches),
         ops.stacks.clone(),
         work.cancel.clone(),
@@ -205,7 +204,7 @@ async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLea
             fill: &fill,
             cancelled: &|| cancel.is_cancelled(),
         };
-        Ok(cache_mount::acquire(&mounts, &identity, &usage)?)
+        Ok(cache_mount::acquire(&lease, &identity, &usage)?)
     })
     .await
 }

@@ -11,7 +11,7 @@
 use registry::oci::{ChainId, Descriptor, ImageConfig, MediaType};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{Lineage, Record};
+use crate::cache::{Aspects, Lineage, Record};
 use crate::image::{ImportedLayer, LayerBlob, MediaTypes, Origin};
 use crate::op::key::CacheKey;
 use crate::ops::{StepLayer, Stored};
@@ -150,6 +150,7 @@ impl Entry {
             payload,
             created: self.created.clone(),
             lineage: self.lineage.clone(),
+            aspects: Aspects::default(),
         })
     }
 }

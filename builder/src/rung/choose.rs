@@ -8,17 +8,18 @@ use nix::sched::CloneFlags;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use super::trial::{Entry, Place, Refusal, Thoroughness, Trial};
-use super::{Confinement, ProcView, Rung, StatePlace, in_place, namespaces, overlay};
+use super::{Confinement, ProcView, Rung, StatePlace, chroot, in_place, namespaces, overlay};
 use crate::rootless;
 
 /// The rungs from the strongest to the weakest. `direct` comes behind `userns`, which takes all power over the machine
 /// away from croze itself too, and is preferred where only it can mount a new `/proc`.
-const ORDER: [Rung; 5] = [
+const ORDER: [Rung; 6] = [
     Rung::Userns,
     Rung::Direct,
     Rung::UsernsSingle,
     Rung::InPlace,
     Rung::InPlaceSingle,
+    Rung::Chroot,
 ];
 
 /// The rung that this process has entered.
@@ -50,6 +51,7 @@ fn examine(rung: Rung, place: Place<'_>) -> Trial {
         Rung::UsernsSingle => namespaces::try_userns_single(place),
         Rung::InPlace => in_place::try_in_place(place),
         Rung::InPlaceSingle => in_place::try_in_place_single(place),
+        Rung::Chroot => chroot::try_chroot(place),
     }
 }
 
@@ -159,6 +161,7 @@ fn follow(trial: &Trial) -> Result<(), Refusal> {
         Entry::UserNamespace(namespace) => rootless::enter(namespace.as_fd())?,
         Entry::MountNamespace => {}
         Entry::Here => return in_place::settle(trial.rung),
+        Entry::Beside => return in_place::close_memory(),
     }
     let entered = nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(io::Error::from);
     entered.map_err(Refusal::trial("make a mount namespace"))?;

@@ -146,8 +146,13 @@ fn try_turn(turn: &Turn<'_>, slots: Result<Vec<Slot>, SwapError>) -> Result<(), 
 pub(super) fn settle(rung: Rung) -> Result<(), Refusal> {
     // Who is not root could then not use what `/proc` says of croze itself. There it is the step that is closed off.
     if rung == Rung::InPlace {
-        let closed = set_dumpable(false).map_err(io::Error::from);
-        closed.map_err(Refusal::trial("close croze's memory to steps"))?;
+        close_memory()?;
     }
     sys::fix_host_lookup().map_err(Refusal::trial("fix how host names are looked up"))
+}
+
+/// Keeps steps that are what croze is from reading its memory.
+pub(super) fn close_memory() -> Result<(), Refusal> {
+    let closed = set_dumpable(false).map_err(io::Error::from);
+    closed.map_err(Refusal::trial("close croze's memory to steps"))
 }

@@ -7,12 +7,14 @@
 //! | `userns-single` | the same | one; the others are shown by a supervisor and kept in the store |
 //! | `in-place` | none | those of croze's own user namespace |
 //! | `in-place-single` | none | one; the others are shown by a supervisor and kept in the store |
+//! | `chroot` | none | the same |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
 //! plans from it.
 
 mod choose;
+mod chroot;
 mod copy;
 mod in_place;
 mod landlock;
@@ -50,16 +52,20 @@ pub enum Rung {
     InPlace,
     /// The same for another user, whose files an image laid out for it has in `/`, and a supervisor.
     InPlaceSingle,
+    /// No namespaces and no mounts: steps change their root to a tree, and a supervisor shows the rest of what they need
+    /// to see.
+    Chroot,
 }
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Direct,
         Self::Userns,
         Self::UsernsSingle,
         Self::InPlace,
         Self::InPlaceSingle,
+        Self::Chroot,
     ];
 
     /// Returns its name, as `--sandbox` takes it.
@@ -70,6 +76,7 @@ impl Rung {
             Self::UsernsSingle => "userns-single",
             Self::InPlace => "in-place",
             Self::InPlaceSingle => "in-place-single",
+            Self::Chroot => "chroot",
         }
     }
 
@@ -81,6 +88,7 @@ impl Rung {
             Self::UsernsSingle => "a user namespace with one id, and a supervisor that shows the others",
             Self::InPlace => "no namespace: the image's files are moved to `/` for each step",
             Self::InPlaceSingle => "the same for a user who is not root, and a supervisor that shows the others",
+            Self::Chroot => "no namespace: a changed root, and a supervisor that shows `/proc`, `/dev` and all users",
         }
     }
 
@@ -88,7 +96,7 @@ impl Rung {
     pub fn ownership(self) -> Ownership {
         match self {
             Self::Direct | Self::Userns | Self::InPlace => Ownership::Real,
-            Self::UsernsSingle | Self::InPlaceSingle => Ownership::Emulated,
+            Self::UsernsSingle | Self::InPlaceSingle | Self::Chroot => Ownership::Emulated,
         }
     }
 
@@ -101,7 +109,7 @@ impl Rung {
     pub fn stacking(self) -> Stacking {
         match self {
             Self::Direct | Self::Userns | Self::UsernsSingle => Stacking::Overlay,
-            Self::InPlace | Self::InPlaceSingle => Stacking::Flat,
+            Self::InPlace | Self::InPlaceSingle | Self::Chroot => Stacking::Flat,
         }
     }
 }

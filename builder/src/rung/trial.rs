@@ -47,8 +47,10 @@ pub(super) enum Entry {
     UserNamespace(OwnedFd),
     /// By making a mount namespace of its own, and no more.
     MountNamespace,
-    /// It is there.
+    /// It is there, and its root will be the steps'.
     Here,
+    /// It is there, and steps will have another root.
+    Beside,
 }
 
 /// One thing that a rung needs.
@@ -145,6 +147,20 @@ pub enum Refusal {
     /// What lies in `/` cannot be moved.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// The right to change the root is missing.
+    #[error("croze may not change its root")]
+    NoChroot {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Owners cannot be kept beside files.
+    #[error("no extended attribute can be set in the state directory")]
+    NoAttributes {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
     /// The trying process itself failed.
     #[error("cannot {verb}")]
     Trial {
@@ -213,6 +229,15 @@ impl Refusal {
             Self::StateInTheWay { .. } | Self::StateElsewhere => {
                 vec![Remedy::image("`CROZE_ROOT` below `/.croze`, and no volume there")]
             }
+            Self::NoChroot { .. } => vec![
+                Remedy::docker("`--user 0 --cap-add SYS_CHROOT`"),
+                Remedy::kubernetes(
+                    "`securityContext.runAsUser: 0`, and `SYS_CHROOT` in `securityContext.capabilities.add`",
+                ),
+            ],
+            Self::NoAttributes { .. } => vec![Remedy::host(
+                "`CROZE_ROOT` on ext4, xfs, btrfs, or since Linux 6.6 on tmpfs",
+            )],
             Self::Swap(_) | Self::Trial { .. } => Vec::new(),
         }
     }

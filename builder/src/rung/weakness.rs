@@ -83,6 +83,14 @@ impl Rung {
                 MOUNT_SIZES,
                 HOST_NAME,
             ],
+            Self::Chroot => &[
+                PROCESS_LIST,
+                OWN_CAPABILITIES,
+                USERS,
+                READ_ONLY_MOUNTS,
+                MOUNT_SIZES,
+                HOST_NAME,
+            ],
             Self::InPlaceSingle => &[PROCESS_LIST, USERS, READ_ONLY_MOUNTS, MOUNT_SIZES, HOST_NAME],
         }
     }
@@ -93,13 +101,14 @@ impl Confinement {
     pub fn weaknesses(&self) -> Vec<Weakness> {
         let mut weaknesses = self.rung.weaknesses().to_vec();
         let is_bound = self.proc == ProcView::Bound;
-        let has_croze_s_user = self.rung == Rung::InPlaceSingle;
+        // Of those whose root is not their own, and that have croze's user.
+        let is_kept_by_landlock = matches!(self.rung, Rung::InPlaceSingle | Rung::Chroot);
         let further = [
             (PROCESS_LIST, is_bound),
             (ABSTRACT_SOCKETS, self.landlock < Landlock::Scopes),
             (CROZE_SIGNALS, self.landlock < Landlock::Scopes && is_bound),
-            (CROZE_FILES, self.landlock < Landlock::Files && has_croze_s_user),
-            (CROZE_MEMORY, self.landlock < Landlock::Files && has_croze_s_user),
+            (CROZE_FILES, self.landlock < Landlock::Files && is_kept_by_landlock),
+            (CROZE_MEMORY, self.landlock < Landlock::Files && is_kept_by_landlock),
         ];
         for (weakness, is_there) in further {
             if is_there && !weaknesses.contains(&weakness) {

@@ -5,7 +5,7 @@ use std::future::Future;
 use registry::oci::Digest;
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::Record;
+use crate::cache::{Aspects, Record};
 use crate::graph::Vertex;
 use crate::op::key::{CacheKey, Define};
 
@@ -48,6 +48,12 @@ pub trait Evaluator: Send + Sync + 'static {
         input: usize,
         value: &Self::Value,
     ) -> impl Future<Output = Result<Digest, Self::Error>> + Send;
+
+    /// Returns what people know a vertex by, and the files that it reads as far as they have been digested; called before
+    /// it runs, to tell why.
+    fn aspects(&self, _vertex: &Vertex<Self::Op>) -> Aspects {
+        Aspects::default()
+    }
 
     /// Performs an operation.
     ///

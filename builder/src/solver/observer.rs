@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use super::MissReason;
-use crate::cache::CacheError;
+use crate::cache::{CacheError, Change};
 use crate::graph::VertexId;
 use crate::op::key::CacheKey;
 
@@ -16,8 +16,11 @@ pub trait Observer<V>: Send {
     /// The vertex was found in the cache, or hides behind one that was.
     fn hit(&mut self, _vertex: VertexId, _key: CacheKey) {}
 
-    /// The vertex begins to run, for this reason.
-    fn started(&mut self, _vertex: VertexId, _reason: &MissReason) {}
+    /// Another process makes the vertex's value; the vertex will be `hit` or `started` when that has ended.
+    fn waits(&mut self, _vertex: VertexId) {}
+
+    /// The vertex begins to run, for this reason; these particulars have changed.
+    fn started(&mut self, _vertex: VertexId, _reason: &MissReason, _changes: &[Change]) {}
 
     /// The vertex has run and took this long.
     fn completed(&mut self, _vertex: VertexId, _took: Duration) {}

@@ -9,9 +9,9 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use super::ahead::{Answers, Forecast};
 use super::known::{Identity, Known};
 use super::places::Places;
-use super::reason::miss_reason;
+use super::reason::{changes, miss_reason};
 use super::{Decision, Evaluator, Failure, MissReason, Problem, keys};
-use crate::cache::Record;
+use crate::cache::{Change, Record, tell};
 use crate::graph::{Graph, Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 
@@ -60,6 +60,8 @@ pub struct Planned {
     pub content: Option<CacheKey>,
     /// The canonical key; for a vertex that has to run, the expected one.
     pub key: CacheKey,
+    /// What in particular has changed, if it has to run because something has.
+    pub changes: Vec<Change>,
 }
 
 impl<V> Plan<V> {
@@ -98,7 +100,8 @@ impl<V, O> fmt::Display for Printed<'_, V, O> {
             match &planned.decision {
                 Decision::Source => writeln!(f, "source    {name}")?,
                 Decision::Hit => writeln!(f, "hit       {name}")?,
-                Decision::Run(reason) => writeln!(f, "run       {name}: {reason}")?,
+                Decision::Run(reason) if planned.changes.is_empty() => writeln!(f, "run       {name}: {reason}")?,
+                Decision::Run(reason) => writeln!(f, "run       {name}: {reason}: {}", tell(&planned.changes))?,
                 Decision::Unneeded { .. } => writeln!(f, "unneeded  {name}")?,
             }
         }
@@ -233,6 +236,7 @@ impl<E: Evaluator> Planner<'_, E> {
                 definition: key,
                 content: None,
                 key,
+                changes: Vec::new(),
             });
         }
         let definition = keys::definition_key(&self.known.lineage(vertex));
@@ -262,6 +266,7 @@ impl<E: Evaluator> Planner<'_, E> {
             definition,
             content,
             key,
+            changes: Vec::new(),
         })
     }
 
@@ -369,13 +374,21 @@ impl<E: Evaluator> Planner<'_, E> {
             .map(|(&id, _)| id)
             .collect();
         for (&id, planned) in planned.iter_mut() {
-            if let Decision::Run(reason @ MissReason::NeverBuilt) = &mut planned.decision {
+            let Planned {
+                decision,
+                changes: particulars,
+                ..
+            } = planned;
+            if let Decision::Run(reason @ MissReason::NeverBuilt) = decision {
                 let vertex = graph.vertex(id);
                 let last = self.places.last(&*self.problem.cache, vertex);
-                let last = last.as_ref().map(|record| &record.lineage);
-                *reason = miss_reason(graph, vertex, &self.known.lineage(vertex), last, |input| {
+                let lineage = last.as_ref().map(|record| &record.lineage);
+                *reason = miss_reason(graph, vertex, &self.known.lineage(vertex), lineage, |input| {
                     runs.contains(&input)
                 });
+                let aspects = last.is_some().then(|| self.problem.evaluator.aspects(vertex));
+                let last = last.as_ref().map(|record| &record.aspects);
+                *particulars = changes(reason, &aspects.unwrap_or_default(), last);
             }
         }
     }

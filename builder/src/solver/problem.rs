@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Evaluator;
 use crate::cache::{CacheStore, RecordSource};
 use crate::graph::{Graph, VertexId};
+use crate::state_dir::Flights;
 
 /// A graph, what is wanted of it, and what it takes.
 pub struct Problem<E: Evaluator> {
@@ -18,6 +19,8 @@ pub struct Problem<E: Evaluator> {
     pub cache: Arc<dyn CacheStore>,
     /// Where records of other machines are, if anywhere.
     pub elsewhere: Option<Arc<dyn RecordSource>>,
+    /// What keeps other processes with the same cache from doing the same work, if there are any.
+    pub flights: Option<Flights>,
     /// What tells the builds of one Dockerfile and platform from others in the same cache, so that a miss is
     /// compared with the right earlier build; has no effect on keys.
     pub scope: String,

@@ -1,7 +1,7 @@
 //! Why a vertex has to run: the difference between it and what was last made in its place.
 
 use super::{Input, MissReason};
-use crate::cache::{Lineage, Reading};
+use crate::cache::{Aspects, Change, Lineage, Reading};
 use crate::graph::{Graph, Vertex, VertexId};
 use crate::op::key::Define;
 
@@ -51,6 +51,24 @@ pub(super) fn miss_reason<O: Define>(
     match awaited {
         Some((position, _)) => MissReason::AwaitsContent(input(position)),
         None => MissReason::Evicted,
+    }
+}
+
+/// Returns what in particular has changed, as far as the reason has particulars.
+pub(super) fn changes(reason: &MissReason, aspects: &Aspects, last: Option<&Aspects>) -> Vec<Change> {
+    let Some(last) = last else {
+        return Vec::new();
+    };
+    match reason {
+        MissReason::DefinitionChanged => aspects.definition_changes(last),
+        MissReason::ContentChanged(input) => aspects.file_changes(last, input.position),
+        MissReason::BaseChanged(input) => aspects.source_changes(last, input.position),
+        MissReason::Forced
+        | MissReason::NeverBuilt
+        | MissReason::InputChanged(_)
+        | MissReason::InputRuns(_)
+        | MissReason::AwaitsContent(_)
+        | MissReason::Evicted => Vec::new(),
     }
 }
 

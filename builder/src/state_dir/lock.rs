@@ -3,10 +3,12 @@
 //! `flock` belongs to the open file, so it ends with the process, whatever ends that.
 
 use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::StateDirError;
 
@@ -54,5 +56,49 @@ fn lock(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateDir
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(StateDirError::io("lock", path)(error.into())),
+    }
+}
+
+/// Locks an open file or directory for us alone; returns whether it is ours now and still has a name.
+///
+/// Who makes a name and then locks it may find that somebody took it for abandoned in between, and removed it: then
+/// what is locked is nothing any more.
+pub(super) fn lock_named(file: &File, path: &Path) -> Result<bool, StateDirError> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(false),
+        Err(error) => return Err(StateDirError::io("lock", path)(error.into())),
+    }
+    let metadata = file.metadata().map_err(StateDirError::io("stat", path))?;
+    Ok(metadata.nlink() > 0)
+}
+
+/// The lock between those who add to a lease and those who remove things.
+#[derive(Debug)]
+pub(super) struct SweepLock(File);
+
+impl SweepLock {
+    pub(super) fn open(path: &Path) -> Result<Self, StateDirError> {
+        let open = File::options().write(true).create(true).truncate(false).open(path);
+        Ok(Self(open.map_err(StateDirError::io("open", path))?))
+    }
+
+    /// Does something while nothing is removed.
+    pub(super) fn shared<T>(&mut self, act: impl FnOnce() -> T) -> io::Result<T> {
+        self.hold(FlockOperation::LockShared, act)
+    }
+
+    /// Does something while no lease is added to.
+    pub(super) fn alone<T>(&mut self, act: impl FnOnce() -> T) -> io::Result<T> {
+        self.hold(FlockOperation::LockExclusive, act)
+    }
+
+    /// The lock is of the open file and would be released by whoever ends first; `&mut` keeps threads apart.
+    fn hold<T>(&mut self, operation: FlockOperation, act: impl FnOnce() -> T) -> io::Result<T> {
+        retry_on_intr(|| flock(&self.0, operation))?;
+        let done = act();
+        // Explicitly, because a process that is just being started may have a copy of the descriptor.
+        flock(&self.0, FlockOperation::Unlock)?;
+        Ok(done)
     }
 }

@@ -13,9 +13,14 @@
 //!     remotes/              http-<hash>.json: validators of a web file; git-<hash>/: objects of a repository
 //!     tags/                <registry>/<repository>/:<tag>: descriptors of images that have a name
 //!     mounts/              <id>: what `RUN --mount=type=cache` keeps
-//!     run/                 <process>: scratch space, locked for as long as its process lives
+//!     run/                 <process>: scratch space, locked for as long as its process lives; flight-<work>: locked
+//!                          by the process that does it
 //!     log/                 <build-id>: logs of builds
-//!     lock                 locked shared by a build, exclusively by a prune
+//!     epochs/              <boot-id>: builds of that boot that are on the disk for certain
+//!     sweep                locked shared while a lease is added to, exclusively while things are removed
+//!     sweeper              locked by the one process that removes things
+//!     lock                 locked shared by a build; exclusively while things are removed on a network's file system
+//!     sizes                what the rest took when it was last measured
 //!   v1-emulated/           the same, where one user owns every file and owners are noted beside them
 //! ```
 //!
@@ -23,10 +28,15 @@
 //! record names something that is there. Any number of builds work beside each other. Nothing is synced on
 //! the way: a reader treats what a power cut has damaged as absent.
 
+mod epoch;
 mod error;
+mod flight;
+pub mod frame;
+mod lease;
 mod lock;
-mod prune;
+pub mod note;
 mod scratch;
+mod sweep;
 mod tags;
 mod usage;
 
@@ -38,16 +48,20 @@ use std::path::{Path, PathBuf};
 use registry::content::ContentStore;
 use snapshotter::{Ownership, SnapshotStore};
 
+pub use epoch::Epoch;
 pub use error::StateDirError;
+pub use flight::{Flight, Flights};
+pub use lease::Lease;
+use lock::SweepLock;
 pub use lock::{BuildLock, PruneLock};
-pub use prune::PrunePolicy;
 pub use scratch::Scratch;
+pub use sweep::{Sweeper, Victim};
 pub use tags::Tags;
 pub use usage::{Class, UsageByClass};
 
 /// Returns the directory of a layout: its version, and in which of two worlds its files live. Neither ever sees the
 /// snapshots or records of the other.
-fn layout(ownership: Ownership) -> &'static str {
+fn layout_name(ownership: Ownership) -> &'static str {
     match ownership {
         Ownership::Real => "v1",
         Ownership::Emulated => "v1-emulated",
@@ -81,7 +95,7 @@ impl StateDir {
         check_owner(root)?;
         let root = std::fs::canonicalize(root).map_err(StateDirError::io("resolve", root))?;
         write_cachedir_tag(&root)?;
-        let layout = root.join(layout(ownership));
+        let layout = root.join(layout_name(ownership));
         create_private(&layout)?;
         for class in Class::ALL {
             create_private(&layout.join(class.directory()))?;
@@ -97,14 +111,19 @@ impl StateDir {
         check_owner(root)?;
         let root = std::fs::canonicalize(root).map_err(StateDirError::io("resolve", root))?;
         Ok(Some(Self {
-            layout: root.join(layout(ownership)),
+            layout: root.join(layout_name(ownership)),
             ownership,
         }))
     }
 
     /// Returns whether `root` has snapshots whose owners are held in one way.
     pub fn exists(root: &Path, ownership: Ownership) -> bool {
-        root.join(layout(ownership)).is_dir()
+        root.join(layout_name(ownership)).is_dir()
+    }
+
+    /// Returns the directory of everything of this version and kind of ownership.
+    pub fn layout(&self) -> &Path {
+        &self.layout
     }
 
     /// Returns the directory of a class of content.
@@ -142,8 +161,20 @@ impl StateDir {
         Scratch::create(&self.path(Class::Scratch))
     }
 
+    /// Opens the lock between those who add to a lease and those who remove things.
+    fn sweep_lock(&self) -> Result<SweepLock, StateDirError> {
+        SweepLock::open(&self.layout.join("sweep"))
+    }
+
+    /// Returns who does what of all processes, so that none does it twice.
+    pub fn flights(&self) -> Flights {
+        Flights::new(self.path(Class::Scratch))
+    }
+
     /// Deletes what processes that died have left behind; done at the start of every build.
     pub fn reclaim(&self) -> Result<(), StateDirError> {
+        let epochs = self.path(Class::Epochs);
+        epoch::forget_old(&epochs).map_err(StateDirError::io("clean", epochs))?;
         scratch::reclaim(&self.path(Class::Scratch))?;
         Ok(self.snapshots()?.reclaim()?)
     }

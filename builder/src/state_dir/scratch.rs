@@ -5,15 +5,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use snapshotter::Root;
 
+use super::lock::lock_named;
 use super::{StateDirError, create_private};
 
 /// A private directory on the file system of the store; deleted when dropped.
@@ -33,7 +31,7 @@ impl Scratch {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened.map_err(StateDirError::io("open", &path))?,
             };
-            if lock(&lease, &path)? {
+            if lock_named(&lease, &path)? {
                 return Ok(Self { path, _lease: lease });
             }
         }
@@ -42,6 +40,18 @@ impl Scratch {
     /// Returns the directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns its name, which no other process had or will have.
+    pub fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// Leaves the directory to whoever reclaims what dead processes have left.
+    pub(super) fn abandon(self) {
+        let mut this = self;
+        // Dropping deletes what is at the path: nothing.
+        this.path = PathBuf::new();
     }
 
     /// Deletes the directory and says whether that worked.
@@ -66,7 +76,7 @@ pub(super) fn reclaim(run: &Path) -> Result<(), StateDirError> {
             opened => opened.map_err(StateDirError::io("open", &path))?,
         };
         // Kept locked until the last file is gone, so that no two processes delete the same directory.
-        if lock(&lease, &path)? {
+        if lock_named(&lease, &path)? {
             remove(&path)?;
         }
     }
@@ -78,17 +88,6 @@ fn remove(path: &Path) -> Result<(), StateDirError> {
         return Ok(());
     };
     Ok(Root::open(parent)?.remove_tree(Path::new(name))?)
-}
-
-/// Returns whether the directory is now locked by us and still has a name.
-fn lock(directory: &File, path: &Path) -> Result<bool, StateDirError> {
-    match flock(directory, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Ok(false),
-        Err(error) => return Err(StateDirError::io("lock", path)(error.into())),
-    }
-    let metadata = directory.metadata().map_err(StateDirError::io("stat", path))?;
-    Ok(metadata.nlink() > 0)
 }
 
 /// Returns a name for this process that was never used before: process ids come back, so the time is in it.

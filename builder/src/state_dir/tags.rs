@@ -1,15 +1,15 @@
 //! The names of images in the store: which reference stands for which manifest or index.
 //!
 //! `docker.io/library/debian:12` is the file `docker.io/library/debian/:12`. No part of a repository's name
-//! contains a colon, so a tag never collides with a repository below. The file holds a descriptor as JSON.
+//! contains a colon, so a tag never collides with a repository below. The file is a note (`note`) of a descriptor.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use registry::oci::{Descriptor, Reference};
 
-use super::{Scratch, StateDirError};
+use super::{Scratch, StateDirError, note};
 
 /// The tags of a state directory.
 #[derive(Clone, Debug)]
@@ -24,33 +24,13 @@ impl Tags {
 
     /// Returns what a reference stands for; a damaged entry counts as none.
     pub fn get(&self, reference: &Reference) -> Result<Option<Descriptor>, StateDirError> {
-        let path = self.path(reference)?;
-        match fs::read(&path) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StateDirError::io("read", path)(error)),
-        }
+        Ok(note::read(&self.path(reference)?))
     }
 
     /// Makes a reference stand for an image, in one step.
     pub fn set(&self, reference: &Reference, image: &Descriptor, scratch: &Scratch) -> Result<(), StateDirError> {
         let path = self.path(reference)?;
-        let write = || -> io::Result<()> {
-            let mut unfinished = tempfile::NamedTempFile::new_in(scratch.path())?;
-            unfinished.write_all(&serde_json::to_vec(image)?)?;
-            loop {
-                if let Some(parent) = path.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                match unfinished.persist(&path) {
-                    Ok(_) => return Ok(()),
-                    // Somebody removed the last tag beside it, and the empty directory with that.
-                    Err(error) if error.error.kind() == io::ErrorKind::NotFound => unfinished = error.file,
-                    Err(error) => return Err(error.error),
-                }
-            }
-        };
-        write().map_err(StateDirError::io("write", &path))
+        note::write(&path, scratch.path(), image).map_err(StateDirError::io("write", &path))
     }
 
     /// Removes a reference and tells whether it was there.
@@ -70,6 +50,20 @@ impl Tags {
     /// Returns all tags, sorted, with what they stand for.
     pub fn list(&self) -> Result<Vec<(Reference, Descriptor)>, StateDirError> {
         let mut found = Vec::new();
+        for path in self.files()? {
+            if let Some(reference) = self.reference(&path)
+                && let Some(image) = self.get(&reference)?
+            {
+                found.push((reference, image));
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(found)
+    }
+
+    /// Returns the files of all tags.
+    pub fn files(&self) -> Result<Vec<PathBuf>, StateDirError> {
+        let mut files = Vec::new();
         let mut directories = vec![self.dir.clone()];
         while let Some(dir) = directories.pop() {
             let entries = match fs::read_dir(&dir) {
@@ -79,21 +73,17 @@ impl Tags {
             };
             for entry in entries {
                 let entry = entry.map_err(StateDirError::io("list", &dir))?;
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    directories.push(entry.path());
-                } else if let Some(reference) = self.reference(&entry.path())
-                    && let Some(image) = self.get(&reference)?
-                {
-                    found.push((reference, image));
+                match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    true => directories.push(entry.path()),
+                    false => files.push(entry.path()),
                 }
             }
         }
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(found)
+        Ok(files)
     }
 
     /// Returns where a reference is kept, relative to the directory of tags.
-    pub(super) fn relative_path(&self, reference: &Reference) -> Result<PathBuf, StateDirError> {
+    fn relative_path(&self, reference: &Reference) -> Result<PathBuf, StateDirError> {
         let tag = reference
             .tag()
             .ok_or_else(|| StateDirError::NoTag(Box::new(reference.clone())))?;

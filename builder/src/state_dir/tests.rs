@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
 
-use registry::oci::{Descriptor, ImageConfig, Manifest, MediaType, Reference};
-use snapshotter::{Ownership, SnapshotName};
+use registry::oci::{Descriptor, MediaType, Reference};
+use snapshotter::Ownership;
 use tempfile::TempDir;
 
 use super::*;
@@ -104,16 +103,102 @@ fn a_file_in_its_place_is_an_error_with_verb_and_path() {
 }
 
 #[test]
-fn builds_share_and_a_prune_excludes() {
+fn one_process_sweeps_at_a_time() {
     let (_dir, state) = state();
-    let builds = [state.lock_for_build().unwrap(), state.lock_for_build().unwrap()];
-    assert!(matches!(state.lock_for_prune(), Err(StateDirError::InUse { .. })));
-    drop(builds);
-    let prune = state.lock_for_prune().unwrap();
-    assert!(matches!(state.lock_for_build(), Err(StateDirError::BeingPruned { .. })));
-    assert!(matches!(state.lock_for_prune(), Err(StateDirError::InUse { .. })));
-    drop(prune);
-    drop(state.lock_for_build().unwrap());
+    let first = state.sweeper().unwrap().unwrap();
+    assert!(state.sweeper().unwrap().is_none());
+    drop(first);
+    assert!(state.sweeper().unwrap().is_some());
+}
+
+#[test]
+fn what_is_leased_or_was_used_since_is_not_removed() {
+    let (_dir, state) = state();
+    let layout = state.layout().to_owned();
+    let victim = |name: &str| {
+        let path = Path::new(Class::Layers.directory()).join(name);
+        fs::write(layout.join(&path), "").unwrap();
+        let used = fs::metadata(layout.join(&path)).unwrap().modified().unwrap();
+        Victim { path, used }
+    };
+    let victims = ["free", "leased", "used", "dead"].map(victim);
+    let [_, leased, used, dead] = &victims;
+    let scratch = state.scratch().unwrap();
+    let lease = state.lease(&scratch).unwrap();
+    // A process that is gone keeps nothing, and one that used something and ended has used it.
+    let gone = state.scratch().unwrap();
+    state.lease(&gone).unwrap().hold(&dead.path).unwrap();
+    let dead = victim("dead");
+    let ended = state.scratch().unwrap();
+    state.lease(&ended).unwrap().hold(&used.path).unwrap();
+    drop((gone, ended));
+
+    let mut sweeper = state.sweeper().unwrap().unwrap();
+    lease.hold(&leased.path).unwrap();
+    let leased = Victim {
+        used: fs::metadata(layout.join(&leased.path)).unwrap().modified().unwrap(),
+        ..leased.clone()
+    };
+    let victims = [victims[0].clone(), leased, used.clone(), dead];
+    assert_eq!(sweeper.remove(&victims).unwrap(), [true, false, false, true]);
+    assert!(sweeper.delete(None).unwrap());
+    assert_eq!(fs::read_dir(state.path(Class::Layers)).unwrap().count(), 2);
+}
+
+#[test]
+fn what_a_sweeper_has_no_time_to_delete_the_next_process_does() {
+    let (_dir, state) = state();
+    fill(&state.path(Class::Mounts).join("apt"));
+    let path = Path::new(Class::Mounts.directory()).join("apt");
+    let used = fs::metadata(state.layout().join(&path)).unwrap().modified().unwrap();
+    let mut sweeper = state.sweeper().unwrap().unwrap();
+    assert_eq!(sweeper.remove(&[Victim { path, used }]).unwrap(), [true]);
+    assert!(!sweeper.delete(Some(std::time::Instant::now())).unwrap());
+    sweeper.leave();
+    assert!(state.usage().unwrap()[&Class::Scratch].inodes > 3);
+    state.reclaim().unwrap();
+    assert_eq!(state.usage().unwrap()[&Class::Scratch].inodes, 0);
+}
+
+/// Two threads, one of which makes sure that a thing is there before it uses it, and one that removes it all the time.
+#[test]
+fn what_was_seen_after_it_was_leased_stays_until_the_lease_ends() {
+    let (_dir, state) = state();
+    let path = Path::new(Class::Layers.directory()).join("thing");
+    let place = state.layout().join(&path);
+    std::thread::scope(|scope| {
+        let user = scope.spawn(|| {
+            let mut seen = 0;
+            for _ in 0..300 {
+                fs::write(&place, "").unwrap();
+                let scratch = state.scratch().unwrap();
+                let lease = state.lease(&scratch).unwrap();
+                lease.hold(&path).unwrap();
+                if place.exists() {
+                    seen += 1;
+                    std::thread::yield_now();
+                    assert!(place.exists(), "it was removed while it was leased");
+                }
+            }
+            seen
+        });
+        let mut removed = 0;
+        while !user.is_finished() {
+            let Ok(used) = fs::metadata(&place).and_then(|metadata| metadata.modified()) else {
+                continue;
+            };
+            // Another program may have been started meanwhile that inherits the lock until it is executed.
+            let Some(mut sweeper) = state.sweeper().unwrap() else {
+                continue;
+            };
+            let victim = Victim {
+                path: path.clone(),
+                used,
+            };
+            removed += sweeper.remove(&[victim]).unwrap().iter().filter(|gone| **gone).count();
+        }
+        assert!(user.join().unwrap() > 0 && removed > 0, "both had their chances");
+    });
 }
 
 #[test]
@@ -174,90 +259,19 @@ fn tags_move_in_one_step_and_do_not_collide_with_repositories() {
     assert_eq!(listed, ["debian:12", "localhost:5000/a:b", "localhost:5000/a/b:c"]);
 
     let file = state.path(Class::Tags).join("docker.io/library/debian/:12");
+    fs::remove_file(&file).unwrap();
     fs::write(&file, "{\"mediaType\":").unwrap();
     assert_eq!(tags.get(&names[2]).unwrap(), None, "damage is absence");
-    for name in &names {
-        assert!(tags.remove(name).unwrap());
+    assert!(!file.exists());
+    for (name, is_there) in names.iter().zip([true, true, false]) {
+        assert_eq!(tags.remove(name).unwrap(), is_there);
         assert!(!tags.remove(name).unwrap());
     }
-    assert_eq!(fs::read_dir(state.path(Class::Tags)).unwrap().count(), 0);
+    assert!(
+        !state.path(Class::Tags).join("localhost:5000").exists(),
+        "empty directories go too"
+    );
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     let pinned = reference(&format!("debian@{}", one.digest));
     assert!(matches!(tags.get(&pinned), Err(StateDirError::NoTag(_))));
-}
-
-/// Stores an image of one layer and returns its manifest and the blobs that make it.
-fn store_image(state: &StateDir, layer: &[u8]) -> (Descriptor, Vec<registry::oci::Digest>) {
-    let scratch = state.scratch().unwrap();
-    let blobs = state.blobs(&scratch).unwrap();
-    let config = serde_json::to_vec(&ImageConfig::default()).unwrap();
-    let manifest = Manifest::new(
-        Descriptor::of(MediaType::CONFIG, &config),
-        vec![Descriptor::of(MediaType::LAYER, layer)],
-    );
-    let manifest = serde_json::to_vec(&manifest).unwrap();
-    let digests = [layer, &config, &manifest].map(|bytes| blobs.put(bytes).unwrap());
-    (Descriptor::of(MediaType::MANIFEST, &manifest), digests.to_vec())
-}
-
-#[test]
-fn a_prune_keeps_tagged_images_and_a_full_prune_keeps_nothing() {
-    let (_dir, state) = state();
-    let scratch = state.scratch().unwrap();
-    let (image, kept) = store_image(&state, b"kept");
-    let (_, lost) = store_image(&state, b"lost");
-    state.tags().set(&reference("app:1"), &image, &scratch).unwrap();
-    drop(scratch);
-    fs::create_dir_all(state.path(Class::Records).join("ab")).unwrap();
-    fs::write(state.path(Class::Records).join("ab/abcdef"), "record").unwrap();
-    fs::write(state.path(Class::Layers).join("x"), "layer").unwrap();
-    fill(&state.path(Class::Mounts).join("apt"));
-    fill(&state.path(Class::Scratch).join("dead"));
-    let snapshots = state.snapshots().unwrap();
-    let snapshot = snapshots.prepare().unwrap();
-    fill(snapshot.upper());
-    snapshot.commit(&SnapshotName::new("x").unwrap()).unwrap();
-
-    let before = state.usage().unwrap();
-    let young = PrunePolicy {
-        older_than: Some(Duration::from_secs(3600)),
-        ..PrunePolicy::cache()
-    };
-    let freed = state.prune(&state.lock_for_prune().unwrap(), &young).unwrap();
-    for class in Class::ALL.into_iter().filter(|class| *class != Class::Scratch) {
-        assert_eq!(freed.get(&class).map_or(0, |usage| usage.inodes), 0, "{class:?}");
-    }
-
-    let lock = state.lock_for_prune().unwrap();
-    let freed = state.prune(&lock, &PrunePolicy::cache()).unwrap();
-    let inodes = |class| freed[&class].inodes;
-    assert_eq!([inodes(Class::Records), inodes(Class::Layers)], [1, 1]);
-    assert!(inodes(Class::Snapshots) > 3 && inodes(Class::Mounts) == 4);
-    assert!(freed[&Class::Snapshots].bytes > 0 && before[&Class::Snapshots].bytes >= freed[&Class::Snapshots].bytes);
-    let scratch = state.scratch().unwrap();
-    let blobs = state.blobs(&scratch).unwrap();
-    assert!(kept.iter().all(|digest| blobs.size(*digest).unwrap().is_some()));
-    let gone: Vec<_> = lost.iter().filter(|digest| !kept.contains(digest)).collect();
-    assert_eq!(gone.len(), 2, "the config is shared");
-    assert!(gone.iter().all(|digest| blobs.size(**digest).unwrap().is_none()));
-    drop(scratch);
-
-    state.prune(&lock, &PrunePolicy::all()).unwrap();
-    let left: u64 = state.usage().unwrap().values().map(|usage| usage.bytes).sum();
-    let files = walk_files(state.path(Class::Blobs).parent().unwrap());
-    assert_eq!(files, ["lock"], "{left} bytes are left");
-}
-
-/// Returns the files, not directories, below a directory.
-fn walk_files(dir: &Path) -> Vec<String> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            files.extend(walk_files(&entry.path()));
-        } else {
-            files.push(entry.file_name().into_string().unwrap());
-        }
-    }
-    files
 }

@@ -29,6 +29,8 @@ pub enum Class {
     Mounts,
     /// Logs of builds.
     Logs,
+    /// Boots, and which builds of them are on the disk for certain.
+    Epochs,
     /// What running processes work on.
     Scratch,
 }
@@ -38,7 +40,7 @@ pub type UsageByClass = BTreeMap<Class, Usage>;
 
 impl Class {
     /// Every class, in the order in which content may be removed: what names comes before what is named.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Records,
         Self::Layers,
         Self::Images,
@@ -49,6 +51,7 @@ impl Class {
         Self::Blobs,
         Self::Mounts,
         Self::Logs,
+        Self::Epochs,
         Self::Scratch,
     ];
 
@@ -65,6 +68,7 @@ impl Class {
             Self::Blobs => "blobs",
             Self::Mounts => "mounts",
             Self::Logs => "log",
+            Self::Epochs => "epochs",
             Self::Scratch => "run",
         }
     }

@@ -135,8 +135,9 @@ impl Inodes {
             has_record: false,
             is_noted: false,
         };
-        // What is not its own, croze can have written no record to.
-        if attributes.can_have_record() && stat.st_uid == self.own.0 {
+        // What is not its own, croze can have written no record to; procfs even refuses to be asked.
+        let is_own = stat.st_uid == self.own.0 && !place.foreign.are_about_processes(stat.st_dev);
+        if attributes.can_have_record() && is_own {
             let mut value = [0; MAX_RECORD];
             if let Some(value) = place.xattr(handle, InodeRecord::XATTR, &mut value)? {
                 let record = InodeRecord::parse(value).map_err(|_| Errno::UCLEAN)?;

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::call::Call;
 use super::permission;
 use super::place::HANDLE;
+use super::view::inode;
 use super::walk::Walk;
 
 /// Whether a link at the end of a path stands for what it leads to.
@@ -67,6 +68,15 @@ impl Call<'_> {
         if path.is_empty() {
             return Err(Errno::NOENT);
         }
+        if let Some(view) = &self.place.view {
+            let found = self
+                .passes_everywhere()
+                .then(|| view.look(self, directory, path, handle(last)));
+            return match found.flatten() {
+                Some(found) => found,
+                None => Walk::new(self)?.to(directory, path, last)?.file.ok_or(Errno::NOENT),
+            };
+        }
         if self.passes_everywhere() {
             match self.find_at_once(directory, path, last) {
                 Err(Errno::LOOP) => {}
@@ -113,17 +123,24 @@ impl Call<'_> {
         if !self.passes_everywhere() || matches!(name, b"" | b"." | b"..") {
             return Ok(None);
         }
-        let parent = match parent {
-            b"" => self.open_descriptor(directory),
-            parent => {
-                let parent = CString::new(parent).map_err(|_| Errno::INVAL)?;
-                self.find_at_once(directory, &parent, Last::Follow)
+        let parent = CString::new(parent).map_err(|_| Errno::INVAL)?;
+        let parent = match &self.place.view {
+            None if parent.is_empty() => self.open_descriptor(directory),
+            None => self.find_at_once(directory, &parent, Last::Follow),
+            Some(view) => {
+                let parent = if parent.is_empty() { c"." } else { parent.as_c_str() };
+                view.look(self, directory, parent, HANDLE).unwrap_or(Err(Errno::LOOP))
             }
         };
         let Some(directory) = parent.ok().filter(|parent| !is_in_proc(parent)) else {
             return Ok(None);
         };
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+        if let Some(view) = &self.place.view
+            && view.window(inode(&directory)?, &name).is_some()
+        {
+            return Ok(None);
+        }
         let opened = openat(&directory, &name, HANDLE | OFlags::NOFOLLOW, Mode::empty());
         let file = match opened.and_then(|file| self.seen(file)) {
             Ok(file) if last == Last::Follow && is_link(&file) => return Ok(None),
@@ -171,12 +188,7 @@ impl Call<'_> {
     }
 
     fn find_at_once(&self, directory: i32, path: &CStr, last: Last) -> Result<OwnedFd, Errno> {
-        let keep = if last == Last::Keep {
-            OFlags::NOFOLLOW
-        } else {
-            OFlags::empty()
-        };
-        self.seen(self.resolve(directory, path, HANDLE | keep, ResolveFlags::NO_MAGICLINKS)?)
+        self.seen(self.resolve(directory, path, handle(last), ResolveFlags::NO_MAGICLINKS)?)
     }
 
     /// Whether a path leads through links before it ends.
@@ -191,6 +203,14 @@ impl Call<'_> {
         }
         let base = self.open_descriptor(directory)?;
         openat2(base.as_fd(), path, flags, Mode::empty(), how)
+    }
+}
+
+/// Returns the flags with which a handle of what a path stands for is opened.
+pub(super) fn handle(last: Last) -> OFlags {
+    match last {
+        Last::Follow => HANDLE,
+        Last::Keep => HANDLE | OFlags::NOFOLLOW,
     }
 }
 

@@ -12,7 +12,7 @@
 //! | `call` | who calls, with which arguments |
 //! | `credentials`, `state`, `starts` | whom processes take themselves for; how that is handed on, also to programs |
 //! | `attributes`, `specials`, `owners` | what files are taken for |
-//! | `find`, `walk`, `place`, `top_names` | which file a path means |
+//! | `find`, `walk`, `place`, `top_names`, `view` | which file a path means |
 //! | `permission` | who may do what |
 //! | `status` | what `/proc` tells of it |
 //! | `threads`, `handover`, `trial` | who does the work, how it comes to its step, and whether it can |
@@ -32,6 +32,7 @@ mod handover;
 mod owners;
 mod permission;
 mod place;
+pub mod shown;
 mod specials;
 mod starts;
 mod state;
@@ -39,6 +40,7 @@ mod status;
 mod threads;
 mod top_names;
 mod trial;
+mod view;
 mod walk;
 
 use std::io;
@@ -55,7 +57,7 @@ pub use credentials::Credentials;
 pub use handover::{receive_listener, send_listener};
 pub use place::Ground;
 pub use specials::{Inode, Owner};
-pub use threads::{Changes, Supervisor};
+pub use threads::{Changes, KnownOwners, Supervisor};
 pub use top_names::Top;
 pub use trial::try_supervision;
 
@@ -86,7 +88,8 @@ impl Step {
     }
 }
 
-/// Makes this process the first one of a supervised step, and returns what its supervisor listens on.
+/// Makes this process the first one of a supervised step, and returns what its supervisor listens on. Files that the
+/// finder is to find are asked for by calls that are stopped for no other reason.
 ///
 /// From then on this process and all its descendants wait for answers: whoever gets the listener must be there.
 pub fn submit(needs: Needs) -> io::Result<OwnedFd> {

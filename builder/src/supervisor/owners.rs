@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, statat};
+use rustix::fs::{AtFlags, FileType, fstat, statat};
 use rustix::io::Errno;
 use snapshotter::{FsError, Root, SpecialOwners, walk};
 
@@ -11,9 +11,9 @@ use super::place::Place;
 use super::specials::Specials;
 
 /// Notes the owners of the files that are there.
-pub(super) fn note(_place: &Place, owners: &SpecialOwners, specials: &Specials) -> io::Result<()> {
+pub(super) fn note(place: &Place, owners: &SpecialOwners, specials: &Specials) -> io::Result<()> {
     for (path, owner) in owners.iter() {
-        match statat(CWD, Path::new("/").join(path), AtFlags::SYMLINK_NOFOLLOW) {
+        match place.open_in_tree(path).and_then(fstat) {
             Ok(stat) if is_special(FileType::from_raw_mode(stat.st_mode)) => {
                 specials.set((stat.st_dev, stat.st_ino), FileType::from_raw_mode(stat.st_mode), owner);
             }
@@ -35,8 +35,9 @@ pub(super) enum Seen {
 }
 
 /// Finds the owners of the files that a step has made or changed: those below `changed`.
-pub(super) fn find(_place: &Place, changed: Root, seen: Seen, specials: &Specials) -> io::Result<SpecialOwners> {
+pub(super) fn find(place: &Place, changed: Root, seen: Seen, specials: &Specials) -> io::Result<SpecialOwners> {
     let mut finder = Finder {
+        place,
         specials,
         seen,
         found: SpecialOwners::default(),
@@ -55,6 +56,7 @@ fn is_special(file_type: FileType) -> bool {
 }
 
 struct Finder<'a> {
+    place: &'a Place,
     specials: &'a Specials,
     seen: Seen,
     found: SpecialOwners,
@@ -75,7 +77,7 @@ impl walk::Visitor for Finder<'_> {
         if is_special(file_type) {
             // By the inode that the step has seen. What is covered by a mount it has not.
             let seen = match self.seen {
-                Seen::BelowRoot => statat(CWD, Path::new("/").join(place.path), AtFlags::SYMLINK_NOFOLLOW),
+                Seen::BelowRoot => self.place.open_in_tree(place.path).and_then(fstat),
                 Seen::There => statat(place.dir, place.name, AtFlags::SYMLINK_NOFOLLOW),
             };
             let owner = seen

@@ -3,11 +3,15 @@
 //! Every path of a step is resolved by the kernel as the step would have it resolved, because the thread has the same
 //! root directory. Its working directory is `/proc/self/fd` of the supervisor itself, where a number is the name of a
 //! descriptor: the only way to extended attributes and modes of what is open as a mere handle (`O_PATH`).
+//!
+//! Where a container allows a thread no directories of its own, the step's root is a [`View`] instead.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -20,7 +24,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, fchdir, umask};
 
+use super::calls::Needs;
 use super::top_names::{Top, TopNames};
+use super::view::View;
 
 /// Flags of a handle.
 pub(super) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
@@ -30,6 +36,8 @@ pub(super) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 pub struct Ground {
     /// The mount namespace whose root is the step's, unless the supervisor has the same root anyway.
     namespace: Option<OwnedFd>,
+    /// The tree whose top is the step's root, if that is neither.
+    view: Option<Arc<View>>,
     /// The supervisor's own procfs: a thread that is started by one that has entered begins where that one is.
     proc: OwnedFd,
     /// The names in `/`, if the step cannot change them.
@@ -47,11 +55,23 @@ impl Ground {
         })
     }
 
+    /// Returns what a directory holds that a step has changed its root to, and the machine's `/dev`, `/proc` and `/sys`.
+    /// This process must not have another root, nor go anywhere.
+    pub fn in_tree(root: &Path) -> io::Result<Self> {
+        // What is made here is made with the mask of whoever asks for it.
+        umask(Mode::empty());
+        Ok(Self {
+            view: Some(Arc::new(View::open(root)?)),
+            ..Self::own()?
+        })
+    }
+
     /// Returns what this process itself has below its root directory.
     pub fn own() -> io::Result<Self> {
         let proc = open("/proc", HANDLE | OFlags::DIRECTORY, Mode::empty())?;
         Ok(Self {
             namespace: None,
+            view: None,
             proc,
             top: None,
         })
@@ -64,6 +84,15 @@ impl Ground {
             ..Self::own()?
         })
     }
+
+    /// Returns what a step needs there.
+    pub(super) fn needs(&self) -> Needs {
+        match (&self.view, &self.top) {
+            (Some(_), _) => Needs::OwnersAndWindows,
+            (None, Some(_)) => Needs::OwnersAndTop,
+            (None, None) => Needs::Owners,
+        }
+    }
 }
 
 /// What a thread that has entered the ground works with; bound to that thread.
@@ -72,6 +101,11 @@ pub(super) struct Place {
     pub(super) proc: OwnedFd,
     /// File systems that are not the image's.
     pub(super) foreign: ForeignDevices,
+    /// What the step sees, if that is not what this thread does.
+    pub(super) view: Option<Arc<View>>,
+    /// Path of the directory in which numbers are the names of descriptors, with a slash, unless that is the working
+    /// directory.
+    descriptors: &'static str,
     thread_bound: PhantomData<*const ()>,
 }
 
@@ -122,6 +156,17 @@ impl Place {
     /// Makes this thread enter the ground. It keeps nothing in common with the other threads' directories, unless a
     /// container forbids that: then the whole process stands there.
     pub(super) fn enter(ground: &Ground) -> io::Result<Self> {
+        if ground.view.is_some() {
+            // It stays where it is, because the container may allow nothing else.
+            let proc = ground.proc.try_clone()?;
+            return Ok(Self {
+                foreign: ForeignDevices::find(&proc)?,
+                proc,
+                view: ground.view.clone(),
+                descriptors: "/proc/self/fd/",
+                thread_bound: PhantomData,
+            });
+        }
         match unshare(CloneFlags::CLONE_FS) {
             Err(nix::errno::Errno::EPERM) if ground.namespace.is_none() => {}
             unshared => unshared?,
@@ -136,6 +181,8 @@ impl Place {
         Ok(Self {
             foreign: ForeignDevices::find(&proc)?,
             proc,
+            view: None,
+            descriptors: "",
             thread_bound: PhantomData,
         })
     }
@@ -208,7 +255,7 @@ impl Place {
         name: impl rustix::path::Arg,
         value: &'a mut [u8],
     ) -> Result<Option<&'a [u8]>, Errno> {
-        match getxattr(number(handle), name, &mut *value) {
+        match getxattr(self.name_of(handle), name, &mut *value) {
             Ok(length) => Ok(value.get(..length)),
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
             Err(error) => Err(error),
@@ -223,44 +270,63 @@ impl Place {
         value: &[u8],
         flags: XattrFlags,
     ) -> Result<(), Errno> {
-        setxattr(number(handle), name, value, flags)
+        setxattr(self.name_of(handle), name, value, flags)
     }
 
     /// Removes an extended attribute of a handle.
     pub(super) fn remove_xattr(&self, handle: BorrowedFd<'_>, name: impl rustix::path::Arg) -> Result<(), Errno> {
-        removexattr(number(handle), name)
+        removexattr(self.name_of(handle), name)
     }
 
     /// Returns the names of the extended attributes of a handle, each with its terminator.
     pub(super) fn xattr_names(&self, handle: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
         let mut names = vec![0; 64 << 10];
-        let length = listxattr(number(handle), &mut *names)?;
+        let length = listxattr(self.name_of(handle), &mut *names)?;
         names.truncate(length);
         Ok(names)
     }
 
     /// Sets the mode that a file has on disk.
     pub(super) fn set_mode(&self, handle: BorrowedFd<'_>, mode: u32) -> Result<(), Errno> {
-        chmodat(CWD, number(handle), Mode::from_raw_mode(mode), AtFlags::empty())
+        chmodat(CWD, self.name_of(handle), Mode::from_raw_mode(mode), AtFlags::empty())
     }
 
     /// Returns the path of a handle.
     pub(super) fn path(&self, handle: BorrowedFd<'_>) -> Result<CString, Errno> {
-        readlinkat(CWD, number(handle), Vec::new())
+        readlinkat(CWD, self.name_of(handle), Vec::new())
     }
 
     /// Gives what a handle stands for a further name.
     pub(super) fn link(&self, handle: impl AsFd, directory: impl AsFd, name: &CStr) -> Result<(), Errno> {
-        linkat(CWD, number(handle.as_fd()), directory, name, AtFlags::SYMLINK_FOLLOW)
+        linkat(
+            CWD,
+            self.name_of(handle.as_fd()),
+            directory,
+            name,
+            AtFlags::SYMLINK_FOLLOW,
+        )
     }
 
     /// Opens what a handle stands for.
     pub(super) fn open(&self, handle: impl AsFd, flags: OFlags) -> Result<OwnedFd, Errno> {
-        openat(CWD, number(handle.as_fd()), flags | OFlags::CLOEXEC, Mode::empty())
+        self.open_with(handle, flags, Mode::empty())
     }
-}
 
-/// The name of a descriptor in the working directory.
-fn number(handle: BorrowedFd<'_>) -> String {
-    handle.as_raw_fd().to_string()
+    /// Opens what a handle stands for, or makes a file without a name in it.
+    pub(super) fn open_with(&self, handle: impl AsFd, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        openat(CWD, self.name_of(handle.as_fd()), flags | OFlags::CLOEXEC, mode)
+    }
+
+    /// Opens what lies at a path below the step's root as a handle. Nothing is followed, and no window is looked through.
+    pub(super) fn open_in_tree(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        match &self.view {
+            None => open(Path::new("/").join(path), HANDLE | OFlags::NOFOLLOW, Mode::empty()),
+            Some(view) => view.open_in_tree(path),
+        }
+    }
+
+    /// Returns a path that leads to what a handle stands for.
+    pub(super) fn name_of(&self, handle: BorrowedFd<'_>) -> String {
+        format!("{}{}", self.descriptors, handle.as_raw_fd())
+    }
 }

@@ -49,6 +49,15 @@ pub enum Changes {
     Tree(PathBuf),
 }
 
+/// Owners that a step finds and the disk cannot tell.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct KnownOwners {
+    /// Those of special files.
+    pub by_path: SpecialOwners,
+    /// Those of ordinary files that were made for the step.
+    pub by_inode: Vec<(Inode, Owner)>,
+}
+
 /// What the threads share.
 struct Crew {
     step: Step,
@@ -65,28 +74,30 @@ struct Crew {
 
 impl Supervisor {
     /// Starts to answer the calls that come from `listener`. The files of the step are on `ground`, and its first
-    /// process has these credentials.
-    pub fn start(listener: OwnedFd, ground: Ground, first: Credentials) -> io::Result<Self> {
+    /// process has these credentials. Nothing is answered before the owners are known that cannot be found on disk.
+    pub fn start(listener: OwnedFd, ground: Ground, first: Credentials, owners: &KnownOwners) -> io::Result<Self> {
         // Kernels before 6.6 are slower.
         let _not_supported = sys::wake_synchronously(std::os::fd::AsFd::as_fd(&listener));
         sys::let_threads_be_interrupted()?;
         let (alarm, writer) = io::pipe()?;
         let crew = Arc::new(Crew {
+            handlers: handlers(ground.needs()),
             step: Step::new(listener, ground, first),
-            handlers: handlers(),
             size: AtomicUsize::new(0),
             limit: thread::available_parallelism().map_or(1, Into::into),
             threads: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             alarm: writer,
         });
+        let supervisor = Self { crew, alarm };
+        supervisor.note(owners)?;
         let (started, has_started) = mpsc::channel();
-        Crew::grow(&crew, move |entered| {
+        Crew::grow(&supervisor.crew, move |entered| {
             // Whoever started it is waiting for just this.
             let _received = started.send(entered);
         })?;
         has_started.recv().map_err(io::Error::other)??;
-        Ok(Self { crew, alarm })
+        Ok(supervisor)
     }
 
     /// Returns what becomes readable when the supervisor has failed, and the step must end.
@@ -103,16 +114,15 @@ impl Supervisor {
         }
     }
 
-    /// Notes owners that cannot be found on disk: of special files by path, of ordinary ones by inode.
-    pub fn note_owners(&self, by_path: &SpecialOwners, by_inode: Vec<(Inode, Owner)>) -> io::Result<()> {
+    fn note(&self, owners: &KnownOwners) -> io::Result<()> {
         let specials = &self.crew.step.inodes.specials;
-        for (inode, owner) in by_inode {
-            specials.set(inode, FileType::RegularFile, owner);
+        for (inode, owner) in &owners.by_inode {
+            specials.set(*inode, FileType::RegularFile, *owner);
         }
-        if by_path.is_empty() {
+        if owners.by_path.is_empty() {
             return Ok(());
         }
-        self.at_the_place(|place| owners::note(place, by_path, specials))
+        self.at_the_place(|place| owners::note(place, &owners.by_path, specials))
     }
 
     /// Returns which directories in a `/` that the step cannot change it seems to have made or removed, and whether they
@@ -180,9 +190,9 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Sorts the table by number.
-fn handlers() -> Vec<Option<Handler>> {
+fn handlers(needs: Needs) -> Vec<Option<Handler>> {
     let mut handlers = Vec::new();
-    for (number, _, handler) in calls::rows(Needs::OwnersAndTop) {
+    for (number, _, handler) in calls::rows(needs) {
         let number = usize::try_from(*number).unwrap_or_default();
         if handlers.len() <= number {
             handlers.resize(number + 1, None);
@@ -267,7 +277,10 @@ impl Crew {
             .ok()
             .and_then(|number| self.handlers.get(number).copied().flatten());
         let outcome = match handler {
-            Some(handler) => Call::new(&self.step, place, notification).and_then(|call| handler(&call)),
+            Some(handler) => Call::new(&self.step, place, notification).and_then(|call| match handler(&call)? {
+                Reply::Continue => calls::perform(&call),
+                reply => Ok(reply),
+            }),
             None => Ok(Reply::Continue),
         };
         let response = match outcome {

@@ -9,7 +9,7 @@ use rustix::process::{WaitOptions, getuid, waitpid};
 use rustix::thread::CapabilitySet;
 
 use super::handover::{receive_listener, send_listener};
-use super::{Credentials, Ground, Needs, Supervisor, submit};
+use super::{Credentials, Ground, KnownOwners, Needs, Supervisor, submit};
 use crate::sys;
 
 /// Supervises a child that asks who it is and whose `/` is, which takes notifications and its memory. This process,
@@ -28,7 +28,7 @@ pub fn try_supervision() -> io::Result<()> {
     drop(theirs);
     let supervisor = receive_listener(&ours)?.map(|listener| {
         let root = Credentials::new(0, 0, Vec::new(), CapabilitySet::CHOWN);
-        Supervisor::start(listener, Ground::own()?, root)
+        Supervisor::start(listener, Ground::own()?, root, &KnownOwners::default())
     });
     let supervisor = supervisor.transpose()?;
     let ended = rustix::io::retry_on_intr(|| waitpid(Some(child), WaitOptions::empty()))?;

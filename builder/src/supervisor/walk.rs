@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, fstat, openat, readlinkat};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 use super::call::Call;
@@ -12,6 +12,7 @@ use super::find::{Found, Last, Spot, is_in_proc};
 use super::permission::{self, Wanted};
 use super::place::HANDLE;
 use super::specials::Inode;
+use super::view::{View, inode};
 
 /// How many links a path may pass; the kernel's own limit.
 const MAX_LINKS: usize = 40;
@@ -25,36 +26,39 @@ pub(super) struct Walk<'a> {
     root: OwnedFd,
     root_inode: Inode,
     links: usize,
+    /// Whether it has led where the kernel would not have led the caller: through a window.
+    pub(super) has_left: bool,
 }
 
 impl<'a> Walk<'a> {
     /// Begins one.
     pub(super) fn new(call: &'a Call<'a>) -> Result<Self, Errno> {
         let root = call.place.of_thread(call.thread(), "root")?;
-        let stat = fstat(&root)?;
         Ok(Self {
             call,
+            root_inode: inode(&root)?,
             root,
-            root_inode: (stat.st_dev, stat.st_ino),
             links: 0,
+            has_left: false,
         })
     }
 
     /// Follows a path from a directory of the caller's.
-    pub(super) fn to(mut self, directory: i32, path: &CStr, last: Last) -> Result<Found, Errno> {
+    pub(super) fn to(&mut self, directory: i32, path: &CStr, last: Last) -> Result<Found, Errno> {
         let bytes = path.to_bytes();
-        let mut at = if bytes.starts_with(b"/") {
-            self.root.try_clone().map_err(|_| Errno::MFILE)?
-        } else {
-            self.call.open_descriptor(directory)?
-        };
-        let mut names = names(bytes)?;
+        let (mut at, mut names) = self.start(directory, bytes)?;
         // A slash at the end asks for a directory, whatever link leads there.
         let wants_directory = bytes.ends_with(b"/");
         let follows_last = last == Last::Follow || wants_directory;
         while let Some(name) = names.pop_front() {
             let is_last = names.is_empty();
             self.search(&at)?;
+            if let Some(view) = &self.call.place.view
+                && let Some(behind) = view.behind(inode(&at)?, &name)?
+            {
+                at = behind;
+                self.has_left = false;
+            }
             let next = match self.step(&at, &name) {
                 Ok(next) => next,
                 Err(Errno::NOENT) if is_last => {
@@ -89,8 +93,8 @@ impl<'a> Walk<'a> {
                         names.push_front(c".".to_owned());
                         continue;
                     }
-                    Link::Is(file) if is_last => return self.arrived(at, name, file, wants_directory),
-                    Link::Is(file) => at = file,
+                    Link::Is(file) if is_last => return self.arrived(at, name, self.visible(file)?, wants_directory),
+                    Link::Is(file) => at = self.visible(file)?,
                 }
             } else if is_last {
                 return self.arrived(at, name, next, wants_directory);
@@ -101,6 +105,47 @@ impl<'a> Walk<'a> {
         // The path was nothing but slashes.
         let file = at.try_clone().map_err(|_| Errno::MFILE)?;
         self.arrived(at, c".".to_owned(), file, true)
+    }
+
+    /// Returns where a path begins, and the names in it.
+    fn start(&mut self, directory: i32, path: &[u8]) -> Result<(OwnedFd, VecDeque<CString>), Errno> {
+        let mut names = names(path)?;
+        if path.starts_with(b"/") {
+            return Ok((self.root.try_clone().map_err(|_| Errno::MFILE)?, names));
+        }
+        let base = self.call.open_descriptor(directory)?;
+        let Some(view) = &self.call.place.view else {
+            return Ok((base, names));
+        };
+        let shown = self.call.place.path(base.as_fd())?;
+        match view.in_tree(shown.to_bytes()) {
+            // Where the kernel knows of no window, a process can only be in what is behind it.
+            Some(covered) if view.begins_with_window(covered) => {
+                for name in self::names(covered)?.into_iter().rev() {
+                    names.push_front(name);
+                }
+                Ok((view.root().try_clone_to_owned().map_err(|_| Errno::MFILE)?, names))
+            }
+            Some(_) => Ok((base, names)),
+            None => {
+                self.has_left = true;
+                Ok((self.visible(base)?, names))
+            }
+        }
+    }
+
+    /// Fails if a directory is not one that the step can see.
+    fn visible(&self, file: OwnedFd) -> Result<OwnedFd, Errno> {
+        let Some(view) = &self.call.place.view else {
+            return Ok(file);
+        };
+        let is_directory = || self.call.attributes(&file).map(|attributes| attributes.is_directory());
+        let is_seen = view.path_of(self.call.place.path(file.as_fd())?.to_bytes()).is_some();
+        if is_seen || !is_directory()? {
+            Ok(file)
+        } else {
+            Err(Errno::ACCESS)
+        }
     }
 
     fn arrived(&self, directory: OwnedFd, name: CString, file: OwnedFd, wants_directory: bool) -> Result<Found, Errno> {
@@ -125,43 +170,65 @@ impl<'a> Walk<'a> {
         permission::may(&self.call.credentials, &attributes, Wanted::EXECUTE)
     }
 
-    fn step(&self, at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
-        if name == c".." {
-            let stat = fstat(at)?;
-            if (stat.st_dev, stat.st_ino) == self.root_inode {
-                return at.try_clone().map_err(|_| Errno::MFILE);
-            }
+    fn step(&mut self, at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+        if name == c".." && inode(at)? == self.root_inode {
+            return at.try_clone().map_err(|_| Errno::MFILE);
         }
-        let next = openat(at, name, HANDLE | rustix::fs::OFlags::NOFOLLOW, Mode::empty())?;
-        self.call.seen(next)
+        let call = self.call;
+        if let Some(view) = &call.place.view {
+            return self.step_in(view, at, name);
+        }
+        let next = openat(at, name, HANDLE | OFlags::NOFOLLOW, Mode::empty())?;
+        call.seen(next)
+    }
+
+    fn step_in(&mut self, view: &View, at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+        let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|_| Errno::MFILE);
+        let directory = inode(at)?;
+        if name == c".." && view.is_top(directory) {
+            return copy(view.root());
+        }
+        if let Some(top) = view.window(directory, name) {
+            self.has_left = true;
+            return copy(top.as_fd());
+        }
+        openat(at, name, HANDLE | OFlags::NOFOLLOW, Mode::empty())
     }
 
     /// Finds out where a link leads. Those of procfs are not what they look like.
     fn read_link(&self, at: &OwnedFd, name: &CStr, link: &OwnedFd) -> Result<Link, Errno> {
-        if !is_in_proc(link) {
-            return Ok(Link::To(readlinkat(link, c"", Vec::new())?));
+        if is_in_proc(link) {
+            return read_link_in_proc(self.call, at, name, link);
         }
-        if fstat(at)?.st_ino != PROC_ROOT {
-            // It stands for something open, running or entered, and the kernel jumps there.
-            return Ok(Link::Is(openat(at, name, HANDLE, Mode::empty())?));
+        Ok(Link::To(readlinkat(link, c"", Vec::new())?))
+    }
+}
+
+/// Finds out where a link in a directory of procfs leads.
+pub(super) fn read_link_in_proc(call: &Call<'_>, at: &OwnedFd, name: &CStr, link: &OwnedFd) -> Result<Link, Errno> {
+    if fstat(at)?.st_ino != PROC_ROOT {
+        if let Some(view) = &call.place.view {
+            view.bar(call.place, call.place.path(link.as_fd())?.to_bytes(), false)?;
         }
-        // The numbers that the caller has for itself: those of its own procfs.
-        let (process, thread) = self.call.place.numbers_of(self.call.thread())?;
-        let number = |numbers: Vec<i32>| numbers.last().copied().ok_or(Errno::NOENT);
-        match name.to_bytes() {
-            b"self" => Ok(Link::To(path(number(process)?.to_string())?)),
-            b"thread-self" => Ok(Link::To(path(format!(
-                "{}/task/{}",
-                number(process)?,
-                number(thread)?
-            ))?)),
-            _ => Ok(Link::To(readlinkat(link, c"", Vec::new())?)),
-        }
+        // It stands for something open, running or entered, and the kernel jumps there.
+        return Ok(Link::Is(openat(at, name, HANDLE, Mode::empty())?));
+    }
+    // The numbers that the caller has for itself: those of its own procfs.
+    let (process, thread) = call.place.numbers_of(call.thread())?;
+    let number = |numbers: Vec<i32>| numbers.last().copied().ok_or(Errno::NOENT);
+    match name.to_bytes() {
+        b"self" => Ok(Link::To(path(number(process)?.to_string())?)),
+        b"thread-self" => Ok(Link::To(path(format!(
+            "{}/task/{}",
+            number(process)?,
+            number(thread)?
+        ))?)),
+        _ => Ok(Link::To(readlinkat(link, c"", Vec::new())?)),
     }
 }
 
 /// What a link is.
-enum Link {
+pub(super) enum Link {
     /// A path to follow.
     To(CString),
     /// Another name of a file.

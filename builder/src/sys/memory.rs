@@ -44,6 +44,11 @@ pub fn write_memory(process: Pid, address: u64, bytes: &[u8]) -> io::Result<usiz
     }
 }
 
+/// Writes to `address` in the memory of a process, even where the process itself may not.
+pub fn overwrite_memory(process: Pid, address: u64, bytes: &[u8]) -> io::Result<()> {
+    memory_of(process)?.write_all_at(bytes, address)
+}
+
 fn remote(address: u64, length: usize) -> libc::iovec {
     libc::iovec {
         iov_base: address as *mut libc::c_void,
@@ -85,6 +90,18 @@ mod tests {
         assert_eq!(&read, b"yzd");
         assert_eq!(memory_of(own).unwrap().write_at(b"!", address).unwrap(), 1);
         assert_eq!(&bytes, b"!yzdef");
+    }
+
+    #[test]
+    fn a_constant_can_be_overwritten() {
+        static CONSTANT: [u8; 4] = *b"abcd";
+        let own = rustix::process::getpid();
+        let address = std::hint::black_box(&CONSTANT).as_ptr() as u64;
+        assert!(write_memory(own, address, b"x").is_err());
+        overwrite_memory(own, address, b"xyz").unwrap();
+        let mut read = [0; 4];
+        read_memory(own, address, &mut read).unwrap();
+        assert_eq!(&read, b"xyzd");
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod stat;
 
 pub use fork::{fork, fork_into_pid_namespace};
 pub use mapping::mapped_writes_change_times;
-pub use memory::{read_memory, write_memory};
+pub use memory::{overwrite_memory, read_memory, write_memory};
 pub use mount::{make_read_only, restrict};
 pub use names::fix_host_lookup;
 pub use notification::{
@@ -29,7 +29,7 @@ pub use notification::{
 pub use process::{duplicate_descriptor, limit_of, set_limit_of};
 pub use seccomp::{install_filter, install_listener};
 pub use signals::{interrupt, let_threads_be_interrupted, reset_signals};
-pub use stat::{KernelStat, KernelStatx};
+pub use stat::{KernelStat, KernelStatFs, KernelStatx};
 
 use std::io;
 

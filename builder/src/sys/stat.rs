@@ -1,4 +1,4 @@
-//! What `stat` and `statx` write, as the very bytes that a program expects.
+//! What `stat`, `statx` and `statfs` write, as the very bytes that a program expects.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -62,6 +62,26 @@ impl KernelStatx {
         // The kernel's field has 16 bits, and all bits of a mode are among them.
         self.0.stx_mode = mode as u16;
         (self.0.stx_rdev_major, self.0.stx_rdev_minor) = (libc::major(rdev), libc::minor(rdev));
+    }
+
+    /// Returns the bytes.
+    pub fn bytes(&self) -> &[u8] {
+        bytes(&self.0)
+    }
+}
+
+/// A `struct statfs`.
+#[derive(Clone, Copy)]
+pub struct KernelStatFs(libc::statfs);
+
+impl KernelStatFs {
+    /// Returns what the kernel says of the file system of an open file, which may be a mere handle.
+    pub fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let mut raw = MaybeUninit::<libc::statfs>::zeroed();
+        // SAFETY: the C library writes one `statfs`.
+        check(unsafe { libc::fstatfs(fd.as_raw_fd(), raw.as_mut_ptr()) }.into())?;
+        // SAFETY: zeros are a valid value of every field, and the call has succeeded.
+        Ok(Self(unsafe { raw.assume_init() }))
     }
 
     /// Returns the bytes.

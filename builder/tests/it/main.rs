@@ -16,3 +16,4 @@ mod policy;
 mod promises;
 mod remote;
 mod shared_cache;
+mod store;

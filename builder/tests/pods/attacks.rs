@@ -65,6 +65,7 @@ places! {
         unseen: &[("own-capabilities", "the network of these pods is the machine's")],
     }
     userns_single_withstands_attacks_but_those_it_tells: PLACE { pod: "P3l", rung: Rung::UsernsSingle }
+    chroot_withstands_attacks_but_those_it_tells: PLACE { pod: "P1", rung: Rung::Chroot }
     in_place_withstands_attacks_but_those_it_tells: IN_PLACE {}
     in_place_without_seccomp_withstands_attacks_but_those_it_tells: IN_PLACE {
         pod: "P1cx",

@@ -113,6 +113,11 @@ fn foreign() -> &'static Path {
             fs::create_dir_all(root.join(dir)).unwrap();
         }
         fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+        // As every other image, it has files that cannot make room.
+        fs::create_dir_all(root.join("usr/share/files")).unwrap();
+        for number in 0..20 {
+            fs::write(root.join(format!("usr/share/files/{number}")), "").unwrap();
+        }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
         for applet in ["sh", "cat", "echo", "id", "ls", "mkdir", "mount", "ps", "sleep", "test"] {
             symlink("busybox", root.join("bin").join(applet)).unwrap();

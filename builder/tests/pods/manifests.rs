@@ -17,7 +17,8 @@ use crate::pod::{Capabilities, Pod, Seccomp};
 use crate::pod_security::{strongest, violations};
 
 /// Which stand-in is the pod of a manifest.
-const STAND_INS: [(&str, &str); 6] = [
+const STAND_INS: [(&str, &str); 7] = [
+    ("chroot", "P1"),
     ("direct", "P6b"),
     ("in-place", "P1"),
     ("in-place-single", "P3"),
@@ -143,7 +144,7 @@ fn what_mounts_is_given_an_app_armor_profile_that_lets_it() {
             Rung::Direct | Rung::Userns | Rung::UsernsSingle => {
                 assert!(matches!(found, Some("Unconfined" | "Localhost")), "{}", manifest.name);
             }
-            Rung::InPlace | Rung::InPlaceSingle => assert_eq!(found, None, "{}", manifest.name),
+            Rung::InPlace | Rung::InPlaceSingle | Rung::Chroot => assert_eq!(found, None, "{}", manifest.name),
         }
     }
 }

@@ -66,6 +66,23 @@ const IN_PLACE: Cell = Cell {
     ..CELL
 };
 
+const CHROOT: Cell = Cell {
+    rung: Rung::Chroot,
+    differs: &[
+        ("srv/name", "a pod's host name cannot be changed in it"),
+        (
+            "ssl-cert-snakeoil.pem",
+            "a link to a certificate is named by the host name",
+        ),
+        (
+            "srv/f/plain",
+            "a file that two steps know by two names stays one: overlay breaks hard links",
+        ),
+        ("srv/g/plain", "a copy of the same"),
+    ],
+    ..CELL
+};
+
 /// Owners are emulated: a setuid `find(1)` does not get to croze's own directory, which is hidden.
 const IN_PLACE_SINGLE: Cell = Cell {
     rung: Rung::InPlaceSingle,
@@ -133,6 +150,8 @@ matrix! {
     p1_rd16_in_place: IN_PLACE { pod: "P1-rd16" }
     p1c_in_place: IN_PLACE { pod: "P1c", lacks: &NO_SETFCAP }
     p6_in_place: IN_PLACE { pod: "P6" }
+    p1_chroot: CHROOT { weight: Weight::Heavy }
+    p6_chroot: CHROOT { pod: "P6" }
     p2_in_place_single: IN_PLACE_SINGLE { pod: "P2" }
     p3_in_place_single: IN_PLACE_SINGLE { pod: "P3", weight: Weight::Heavy }
     p3_rd16_in_place_single: IN_PLACE_SINGLE { pod: "P3-rd16", root_on: RootOn::Disk }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -13,7 +13,7 @@ use builder::executor::{Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Netwo
 use builder::rung::ProcView;
 use nix::unistd::User;
 use rustix::process::{Pid, Signal, kill_process};
-use snapshotter::{Overlay, SpecialOwners, Tree, Upper};
+use snapshotter::{Overlay, SpecialOwners, Stacking, Tree, Upper};
 
 use crate::driver::{self, Job, Order, Report};
 use crate::place::{Place, Who};
@@ -97,6 +97,16 @@ impl Sandbox {
             fs::create_dir(dir).unwrap();
             self.give_to_user(dir);
         }
+        let rootfs = if self.place.rung.stacking() == Stacking::Flat {
+            let copied = Command::new("cp").arg("-aT").arg(self.image()).arg(&upper.dir).status();
+            assert!(copied.unwrap().success());
+            Tree::Directory(upper.dir)
+        } else {
+            Tree::Overlay(Overlay {
+                lower: vec![self.image()],
+                upper: Some(upper),
+            })
+        };
         Step {
             sandbox: self,
             process: Process {
@@ -105,10 +115,7 @@ impl Sandbox {
                 cwd: "/".into(),
                 credentials: Credentials::default(),
                 privileges: Privileges::Docker,
-                rootfs: Tree::Overlay(Overlay {
-                    lower: vec![self.image()],
-                    upper: Some(upper),
-                }),
+                rootfs,
                 mounts: Vec::new(),
                 network: Network::Default,
                 hostname: "buildkitsandbox".into(),
@@ -237,10 +244,11 @@ impl Step<'_> {
 
     /// Runs the step to its end.
     pub(crate) fn run(self) -> Ran {
-        let upper = rootfs::upper(&self.process).dir.clone();
+        let upper = rootfs::changed(&self.process);
+        let image = matches!(self.process.rootfs, Tree::Directory(_)).then(|| self.sandbox.image());
         let job = self.job();
         let report = report(self.sandbox.drive(self.sandbox.command(USER), job));
-        Ran { report, upper }
+        Ran { report, upper, image }
     }
 
     /// Runs the step, which must succeed, and returns what it printed.
@@ -262,7 +270,8 @@ impl Step<'_> {
 
     /// Runs the step and asks it to stop after a while.
     pub(crate) fn stopped_after(self, delay: Duration, now: bool) -> (Ran, Duration) {
-        let upper = rootfs::upper(&self.process).dir.clone();
+        let upper = rootfs::changed(&self.process);
+        let image = matches!(self.process.rootfs, Tree::Directory(_)).then(|| self.sandbox.image());
         let Job::Run { process, scratch, .. } = self.job() else {
             unreachable!()
         };
@@ -273,7 +282,7 @@ impl Step<'_> {
         };
         let began = Instant::now();
         let report = report(self.sandbox.drive(self.sandbox.command(USER), job));
-        (Ran { report, upper }, began.elapsed())
+        (Ran { report, upper, image }, began.elapsed())
     }
 }
 
@@ -282,6 +291,8 @@ impl Step<'_> {
 pub(crate) struct Ran {
     pub(crate) report: Report,
     pub(crate) upper: PathBuf,
+    /// What a flat tree was before.
+    image: Option<PathBuf>,
 }
 
 impl Ran {
@@ -291,11 +302,29 @@ impl Ran {
         self.report.exit.expect_err("the step was to fail")
     }
 
-    /// The paths in the layer that the step left, sorted.
+    /// The paths in the layer that the step left, sorted; in a flat tree, those where something is not as it was.
     pub(crate) fn layer(&self) -> Vec<String> {
-        let mut paths = Vec::new();
+        let (mut paths, mut before) = (Vec::new(), Vec::new());
         list(&self.upper, &self.upper, &mut paths);
+        if let Some(image) = &self.image {
+            list(image, image, &mut before);
+            let look = |top: &Path, path: &String| {
+                let found = top.join(&path[1..]).symlink_metadata().ok()?;
+                Some((found.mode(), found.len(), found.mtime(), found.mtime_nsec()))
+            };
+            paths.extend(before);
+            paths.retain(|path| look(&self.upper, path) != look(image, path));
+            let above = |path: &String| {
+                let above = Path::new(path)
+                    .ancestors()
+                    .skip(1)
+                    .map(|path| path.display().to_string());
+                above.filter(|path| path != "/").collect::<Vec<_>>()
+            };
+            paths.extend(paths.iter().flat_map(above).collect::<Vec<_>>());
+        }
         paths.sort();
+        paths.dedup();
         paths
     }
 }

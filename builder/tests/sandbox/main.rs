@@ -14,6 +14,7 @@
 
 mod attacks;
 mod bench;
+mod chroot;
 mod driver;
 mod entering;
 mod files;
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn run_tests(filter: Option<&String>) -> ExitCode {
-    let suites: [&[Test]; 8] = [
+    let with_mounts = [
         entering::TESTS,
         programs::TESTS,
         files::TESTS,
@@ -72,13 +73,22 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         supervised::TESTS,
         attacks::TESTS,
     ];
+    let places = |name: &str| {
+        let is_not_here = chroot::NOT_HERE.iter().any(|(listed, _)| *listed == name);
+        let without_mounts = Place::without_mounts().into_iter().filter(move |_| !is_not_here);
+        Place::available().into_iter().chain(without_mounts).collect()
+    };
+    let everywhere = with_mounts.into_iter().flatten().map(|test| (test, places(test.0)));
+    let tests: Vec<(&Test, Vec<Place>)> = everywhere
+        .chain(chroot::TESTS.iter().map(|test| (test, Place::without_mounts())))
+        .collect();
     let mut failed = Vec::new();
     let mut passed_count = 0;
-    for (name, test) in suites.into_iter().flatten() {
+    for ((name, test), places) in tests {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }
-        for place in Place::available() {
+        for place in places {
             let passed = catch_unwind(|| test(&Sandbox::new(place))).is_ok();
             println!("test {name} as {place} ... {}", if passed { "ok" } else { "FAILED" });
             if passed {

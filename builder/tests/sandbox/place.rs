@@ -63,4 +63,15 @@ impl Place {
         }
         places
     }
+
+    /// The one in which nothing is mounted, if this test run can bring it about.
+    pub(crate) fn without_mounts() -> Vec<Self> {
+        let chroot = Self {
+            who: Who::Root,
+            rung: Rung::Chroot,
+            proc: ProcView::Bound,
+            old_kernel: false,
+        };
+        Vec::from_iter(is_root().then_some(chroot))
+    }
 }

@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use builder::rung::{ProcView, Rung};
 
+use snapshotter::Ownership;
+
 use super::Test;
 use crate::harness::Sandbox;
 use crate::isolation::probing;
@@ -41,7 +43,10 @@ fn kernel(sandbox: &Sandbox) -> Sandbox {
 
 /// Whether there is anything to compare with.
 fn is_shown(sandbox: &Sandbox) -> bool {
-    sandbox.place.rung == Rung::UsernsSingle && sandbox.place.who == Who::User
+    match sandbox.place.rung {
+        Rung::UsernsSingle => sandbox.place.who == Who::User,
+        rung => rung.ownership() == Ownership::Emulated,
+    }
 }
 
 #[track_caller]

@@ -54,6 +54,9 @@ impl Ingest {
         // Another size under this name is what a power cut leaves of a blob; the rename mends it.
         if self.store.size(measured.digest)? != Some(measured.size) {
             self.store.publish(file, measured.digest)?;
+            if let Some(keeper) = self.store.keeper() {
+                keeper.published(measured.digest);
+            }
         }
         Ok((measured.digest, measured.size))
     }
@@ -74,17 +77,16 @@ impl Write for Ingest {
 
 impl ContentStore {
     fn publish(&self, file: NamedTempFile<File>, digest: Digest) -> Result<(), ContentError> {
-        let path = self.blob_path(digest);
-        let file = match file.persist(&path) {
-            Err(error) if error.error.kind() == io::ErrorKind::NotFound => error.file,
-            Err(error) => return Err(ContentError::io("rename a file to", path)(error.error)),
-            Ok(_) => return Ok(()),
-        };
-        // The first blob with these two digits.
-        let parent = path.parent().unwrap_or(&path);
-        std::fs::create_dir_all(parent).map_err(ContentError::io("create", parent))?;
-        file.persist(&path)
-            .map_err(|error| ContentError::io("rename a file to", &path)(error.error))?;
-        Ok(())
+        let (path, mut file) = (self.blob_path(digest), file);
+        loop {
+            match file.persist(&path) {
+                Ok(_) => return Ok(()),
+                // The first blob with these two digits, or the directory was empty and somebody removed it.
+                Err(error) if error.error.kind() == io::ErrorKind::NotFound => file = error.file,
+                Err(error) => return Err(ContentError::io("rename a file to", path)(error.error)),
+            }
+            let parent = path.parent().unwrap_or(&path);
+            std::fs::create_dir_all(parent).map_err(ContentError::io("create", parent))?;
+        }
     }
 }

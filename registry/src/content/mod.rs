@@ -12,11 +12,13 @@
 //!
 //! What a killed process leaves in its scratch directory belongs to whoever owns that directory.
 
+mod damaged;
 mod digest_reader;
 mod digest_writer;
 mod error;
 mod hashing;
 mod ingest;
+mod keeper;
 mod store;
 mod verify_reader;
 
@@ -24,6 +26,7 @@ pub use digest_reader::DigestReader;
 pub use digest_writer::{DigestWriter, Measured};
 pub use error::ContentError;
 pub use ingest::Ingest;
+pub use keeper::Keeper;
 pub use store::{BlobInfo, ContentStore};
 pub use verify_reader::VerifyReader;
 

@@ -1,11 +1,14 @@
 //! The store's directory: where a blob is, reading it, removing it, finding all.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{ContentError, Ingest, VerifyReader};
+use super::damaged::Damaged;
+use super::{ContentError, DigestWriter, Ingest, Keeper, VerifyReader};
 use crate::oci::{Descriptor, Digest};
 
 /// A directory of blobs; a clone is the same directory.
@@ -13,6 +16,8 @@ use crate::oci::{Descriptor, Digest};
 pub struct ContentStore {
     blobs: PathBuf,
     scratch: PathBuf,
+    keeper: Option<Arc<dyn Keeper>>,
+    damaged: Damaged,
 }
 
 /// A blob as [`ContentStore::walk`] finds it.
@@ -38,11 +43,22 @@ impl ContentStore {
         let store = Self {
             blobs: dir.join("sha256"),
             scratch: scratch.to_owned(),
+            keeper: None,
+            damaged: Damaged::default(),
         };
         for dir in [&store.blobs, &store.scratch] {
             fs::create_dir_all(dir).map_err(ContentError::io("create", dir))?;
         }
         Ok(store)
+    }
+
+    /// Uses the store on behalf of somebody.
+    #[must_use]
+    pub fn kept_by(self, keeper: Arc<dyn Keeper>) -> Self {
+        Self {
+            keeper: Some(keeper),
+            ..self
+        }
     }
 
     /// Returns where a blob is, or would be.
@@ -54,6 +70,7 @@ impl ContentStore {
     /// Returns the size in bytes of a blob, `None` if it is not there.
     pub fn size(&self, digest: Digest) -> Result<Option<u64>, ContentError> {
         let path = self.blob_path(digest);
+        self.keep(digest)?;
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
             Ok(_) => Ok(None),
@@ -67,18 +84,22 @@ impl ContentStore {
         Ingest::start(self)
     }
 
-    /// Stores bytes that are in memory.
+    /// Stores bytes that are in memory. What is there already is read again: a damaged blob is replaced.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, ContentError> {
         let digest = Digest::of(bytes);
-        if self.size(digest)? != Some(bytes.len() as u64) {
-            let mut ingest = self.ingest()?;
-            ingest.write_all(bytes).map_err(|error| {
-                error
-                    .downcast()
-                    .unwrap_or_else(ContentError::io("write", self.blob_path(digest)))
-            })?;
-            ingest.commit(Some(digest))?;
+        match self.read(digest, bytes.len() as u64) {
+            Ok(_) => return Ok(digest),
+            Err(ContentError::Missing(_)) => {}
+            Err(error @ ContentError::Io { .. }) => return Err(error),
+            Err(_damage) => drop(self.remove(digest)?),
         }
+        let mut ingest = self.ingest()?;
+        ingest.write_all(bytes).map_err(|error| {
+            error
+                .downcast()
+                .unwrap_or_else(ContentError::io("write", self.blob_path(digest)))
+        })?;
+        ingest.commit(Some(digest))?;
         Ok(digest)
     }
 
@@ -96,16 +117,47 @@ impl ContentStore {
             .map_err(ContentError::io("read", &path))?;
         match Digest::of(&bytes) {
             found if found == digest => Ok(bytes),
-            found => Err(ContentError::DigestMismatch {
-                expected: digest,
-                found,
-            }),
+            found => {
+                self.damaged.note(digest);
+                Err(ContentError::DigestMismatch {
+                    expected: digest,
+                    found,
+                })
+            }
         }
+    }
+
+    /// Reads a blob to its end and fails if its bytes do not have the digest that its name promises; returns whether it is
+    /// there.
+    pub fn verify(&self, digest: Digest) -> Result<bool, ContentError> {
+        let file = match self.open_file(digest) {
+            Err(ContentError::Missing(_)) => return Ok(false),
+            opened => opened?,
+        };
+        let mut writer = DigestWriter::new(io::sink());
+        io::copy(&mut &file, &mut writer).map_err(ContentError::io("read", self.blob_path(digest)))?;
+        match writer.finish().1.digest {
+            found if found == digest => Ok(true),
+            found => {
+                self.damaged.note(digest);
+                Err(ContentError::DigestMismatch {
+                    expected: digest,
+                    found,
+                })
+            }
+        }
+    }
+
+    /// Returns the blobs that were found damaged by whoever has read them through this store since the last call: they have
+    /// another digest, or another size than their reader was told.
+    pub fn take_damaged(&self) -> BTreeSet<Digest> {
+        self.damaged.take()
     }
 
     /// Opens a blob for reading; the reader fails at its end if the bytes are not those described.
     pub fn open_blob(&self, descriptor: &Descriptor) -> Result<VerifyReader<File>, ContentError> {
-        Ok(VerifyReader::new(self.open_file(descriptor.digest)?, descriptor))
+        let reader = VerifyReader::new(self.open_file(descriptor.digest)?, descriptor);
+        Ok(reader.reporting_to(self.damaged.clone()))
     }
 
     /// Removes a blob and tells whether it was there; readers that have it open are not disturbed.
@@ -145,8 +197,24 @@ impl ContentStore {
         &self.scratch
     }
 
+    /// Tells the keeper that a blob is wanted.
+    pub(super) fn keep(&self, digest: Digest) -> Result<(), ContentError> {
+        match &self.keeper {
+            Some(keeper) => keeper
+                .keep(digest)
+                .map_err(ContentError::io("keep", self.blob_path(digest))),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns on whose behalf the store is used.
+    pub(super) fn keeper(&self) -> Option<&dyn Keeper> {
+        self.keeper.as_deref()
+    }
+
     fn open_file(&self, digest: Digest) -> Result<File, ContentError> {
         let path = self.blob_path(digest);
+        self.keep(digest)?;
         File::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ContentError::Missing(digest),
             _ => ContentError::io("open", path)(error),

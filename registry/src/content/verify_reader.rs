@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use super::damaged::Damaged;
 use super::digest_reader::drain;
 use super::{ContentError, DigestReader, Measured};
 use crate::oci::Descriptor;
@@ -15,6 +16,7 @@ use crate::oci::Descriptor;
 pub struct VerifyReader<R> {
     state: State<R>,
     expected: Measured,
+    damaged: Option<Damaged>,
 }
 
 enum State<R> {
@@ -32,6 +34,15 @@ impl<R: Read> VerifyReader<R> {
                 digest: descriptor.digest,
                 size: descriptor.size,
             },
+            damaged: None,
+        }
+    }
+
+    /// Notes there what turns out to be wrong.
+    pub(super) fn reporting_to(self, damaged: Damaged) -> Self {
+        Self {
+            damaged: Some(damaged),
+            ..self
         }
     }
 
@@ -82,6 +93,9 @@ impl<R: Read> Read for VerifyReader<R> {
         if read == 0 || reader.size() > self.expected.size {
             let found = reader.measured();
             self.state = State::Ended(found);
+            if let (Err(_), Some(damaged)) = (self.verdict(found), &self.damaged) {
+                damaged.note(self.expected.digest);
+            }
             self.verdict(found)?;
         }
         Ok(read)

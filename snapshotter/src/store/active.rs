@@ -2,13 +2,15 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, Mode, fchmod, flock, mkdirat, openat, renameat};
 use rustix::io::Errno;
 
-use super::{ACTIVE, discard};
+use super::keeper::Keeper;
+use super::{ACTIVE, discard, stamp};
 use crate::error::{FsError, OnPath as _};
 use crate::form::Ownership;
 use crate::inodes::{Inodes, stat_at};
@@ -28,12 +30,18 @@ pub struct ActiveSnapshot {
     work: PathBuf,
     /// Of all that is done through [`root`](Self::root).
     inodes: Inodes,
+    keeper: Option<Arc<dyn Keeper>>,
     /// The directory, locked for as long as the snapshot is active.
     lock: OwnedFd,
 }
 
 impl ActiveSnapshot {
-    pub(super) fn new(store_path: &Path, store: &Root, ownership: Ownership) -> Result<Self, FsError> {
+    pub(super) fn new(
+        store_path: &Path,
+        store: &Root,
+        ownership: Ownership,
+        keeper: Option<Arc<dyn Keeper>>,
+    ) -> Result<Self, FsError> {
         let root = store.try_clone()?;
         loop {
             let path = Path::new(ACTIVE).join(unique_id());
@@ -56,6 +64,7 @@ impl ActiveSnapshot {
                 upper,
                 work,
                 inodes: Inodes::new(ownership),
+                keeper,
                 lock: directory,
             });
         }
@@ -112,9 +121,16 @@ impl ActiveSnapshot {
     pub(crate) fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<Committed, FsError> {
         self.root.remove_tree(&self.path.join("work"))?;
         owners.write(self.lock.as_fd(), &self.path)?;
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(name).on("keep snapshot", name.as_str())?;
+            stamp::write(self.lock.as_fd(), &keeper.stamp(), &self.path)?;
+        }
         match renameat(&self.root, &self.path, &self.root, name.as_str()) {
             // `self.path` is gone now, so dropping `self` finds nothing to delete.
-            Ok(()) => Ok(Committed::Now),
+            Ok(()) => {
+                self.keeper.iter().for_each(|keeper| keeper.committed(name));
+                Ok(Committed::Now)
+            }
             Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(Committed::Before),
             Err(error) => Err(FsError::new("commit snapshot", name.as_str(), error)),
         }

@@ -123,7 +123,7 @@ fn a_walk_shows_committed_snapshots_in_order() {
     fs::write(scratch.dir.path().join("lost+found"), "").unwrap();
     let mut seen = Vec::new();
     let walked: Result<(), FsError> = scratch.store.walk(&mut |name, info| {
-        assert!(info.committed.seconds > 0);
+        assert!(info.modified.seconds > 0);
         seen.push(name.to_string());
         Ok(())
     });
@@ -177,4 +177,66 @@ fn what_the_dead_have_left_is_reclaimed_and_what_the_living_make_is_not() {
     assert_eq!((scratch.count("_active"), scratch.count("_trash")), (1, 0));
     alive.commit(&named("a")).unwrap();
     assert!(Path::new(&scratch.store.fs_dir(&named("a"))).join("file").exists());
+}
+
+/// Vouches for one stamp, and notes what it hears.
+#[derive(Debug, Default)]
+struct Witness {
+    stamp: String,
+    heard: std::sync::Mutex<Vec<String>>,
+}
+
+impl Witness {
+    fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut self.heard.lock().unwrap())
+    }
+
+    fn hear(&self, what: &str, name: &SnapshotName) {
+        self.heard.lock().unwrap().push(format!("{what} {name}"));
+    }
+}
+
+impl snapshotter::Keeper for Witness {
+    fn keep(&self, name: &SnapshotName) -> std::io::Result<()> {
+        self.hear("keep", name);
+        Ok(())
+    }
+
+    fn stamp(&self) -> String {
+        self.stamp.clone()
+    }
+
+    fn believes(&self, stamp: Option<&str>) -> bool {
+        stamp == Some(&self.stamp)
+    }
+
+    fn committed(&self, name: &SnapshotName) {
+        self.hear("committed", name);
+    }
+}
+
+#[test]
+fn a_keeper_hears_of_a_snapshot_before_it_is_looked_for_and_what_it_does_not_vouch_for_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |stamp: &str| {
+        let witness = std::sync::Arc::new(Witness {
+            stamp: stamp.to_owned(),
+            ..Witness::default()
+        });
+        let store = SnapshotStore::open(dir.path(), Ownership::Real).unwrap();
+        (store.kept_by(std::sync::Arc::<Witness>::clone(&witness)), witness)
+    };
+    let (store, witness) = open("one");
+    assert_eq!(store.stat(&named("a")).unwrap(), None);
+    store.prepare().unwrap().commit(&named("a")).unwrap();
+    assert!(store.stat(&named("a")).unwrap().is_some());
+    assert_eq!(witness.heard(), ["keep a", "keep a", "committed a", "keep a"]);
+    let (again, _) = open("one");
+    assert!(again.stat(&named("a")).unwrap().is_some());
+    assert_eq!(again.stamp(&named("a")).unwrap().as_deref(), Some("one"));
+    let (other, _) = open("two");
+    assert_eq!(other.stat(&named("a")).unwrap(), None);
+    assert!(!dir.path().join("a").exists());
+    other.prepare().unwrap().commit(&named("a")).unwrap();
+    assert!(other.stat(&named("a")).unwrap().is_some(), "it was made anew");
 }

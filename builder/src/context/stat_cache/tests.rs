@@ -134,7 +134,7 @@ fn what_is_saved_is_loaded_and_a_single_damaged_bit_is_an_empty_cache() {
         };
         cache.record(Path::new(path), &known, content, later());
     }
-    cache.save().unwrap();
+    cache.save(dir.path()).unwrap();
     let loaded = |path: &str| StatCache::load(&file).lookup(Path::new(path), &known);
     assert_eq!(
         loaded("a"),
@@ -165,12 +165,12 @@ fn nothing_new_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
     let (file, known) = (dir.path().join("cache"), stat(dir.path(), ""));
     let cache = StatCache::load(&file);
-    cache.save().unwrap();
+    cache.save(dir.path()).unwrap();
     assert!(!file.exists());
     cache.record(Path::new("a"), &known, content("a"), later());
-    cache.save().unwrap();
+    cache.save(dir.path()).unwrap();
     let written = fs::metadata(&file).unwrap().ino();
-    StatCache::load(&file).save().unwrap();
+    StatCache::load(&file).save(dir.path()).unwrap();
     assert_eq!(fs::metadata(&file).unwrap().ino(), written);
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     assert_eq!(
@@ -187,7 +187,7 @@ fn a_record_that_no_build_sees_is_forgotten_in_the_end() {
     let first = StatCache::load(&file);
     first.record(Path::new("seen"), &known, content("seen"), later());
     first.record(Path::new("unseen"), &known, content("unseen"), later());
-    first.save().unwrap();
+    first.save(dir.path()).unwrap();
     let mut builds = 0;
     while StatCache::load(&file).lookup(Path::new("unseen"), &known).is_some() {
         builds += 1;
@@ -195,7 +195,7 @@ fn a_record_that_no_build_sees_is_forgotten_in_the_end() {
         let cache = StatCache::load(&file);
         assert!(cache.lookup(Path::new("seen"), &known).is_some());
         cache.record(Path::new(&format!("new {builds}")), &known, content("new"), later());
-        cache.save().unwrap();
+        cache.save(dir.path()).unwrap();
     }
     assert_eq!(builds, u32::from(FORGOTTEN_AFTER));
     assert!(StatCache::load(&file).lookup(Path::new("seen"), &known).is_some());
@@ -216,7 +216,7 @@ fn unchanged_files_are_not_read_again() {
     let known = stat(&context, "dir/file");
     // What the cache says is believed, which shows that the file is not read.
     cache.record(Path::new("dir/file"), &known, content("from the cache"), later());
-    cache.save().unwrap();
+    cache.save(dir.path()).unwrap();
     let selected = select_all(&context, Some(&StatCache::load(&file)));
     let Content::File(found) = &selected.matches[0].entries[2].content else {
         panic!("not a file")
@@ -242,7 +242,7 @@ fn a_selection_is_the_same_with_and_without_the_cache() {
     let plain = select_all(&context, None).digest(used);
     let cache = StatCache::load(&file);
     assert_eq!(select_all(&context, Some(&cache)).digest(used), plain);
-    cache.save().unwrap();
+    cache.save(dir.path()).unwrap();
     let cache = StatCache::load(&file);
     assert_eq!(cache.lock().records.len(), 4);
     assert_eq!(select_all(&context, Some(&cache)).digest(used), plain);

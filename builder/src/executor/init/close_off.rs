@@ -1,4 +1,4 @@
-//! What Landlock keeps from a step: sockets and processes outside of it, and croze's own files.
+//! What Landlock keeps from a step: sockets, processes and files outside of it.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -8,12 +8,15 @@ use landlock::{
     RulesetError, Scope, path_beneath_rules,
 };
 
-use crate::executor::plan::CloseOff;
+use crate::executor::plan::{CloseOff, ClosedFiles};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::swap::{HOME, TOP};
 
-/// Closes off the abstract sockets of every process outside of the step, all of them from its signals, or croze's own
-/// directory. Kernels before 6.12 and those without Landlock can do neither of the first two, which `croze doctor` tells.
+/// What can be permitted for a file: all but to control devices, which steps need of those that they are handed.
+const RIGHTS: ABI = ABI::V3;
+
+/// Closes off the abstract sockets of every process outside of the step, all of them from its signals, or files. Kernels
+/// before 6.12 and those without Landlock can do neither of the first two, which `croze doctor` tells.
 ///
 /// All in one set of rules: one that has nothing to say about files still takes renames between directories away, as soon
 /// as there is another one that has.
@@ -21,9 +24,18 @@ pub(super) fn close_off(what: CloseOff) -> Result<(), SetupError> {
     let sockets = what.sockets.then_some(Scope::AbstractUnixSocket);
     let signals = what.signals.then_some(Scope::Signal);
     let scopes: BitFlags<Scope> = sockets.into_iter().chain(signals).collect();
-    if what.files {
-        let restricted = restrict_to(open_paths()?, scopes).map_err(io::Error::other);
-        return restricted.on("close the step off from", HOME);
+    let open = match what.files {
+        ClosedFiles::None => None,
+        // Directories can be listed everywhere, or `/` could not.
+        ClosedFiles::OfCroze => Some((
+            open_paths()?,
+            AccessFs::from_all(RIGHTS) & !BitFlags::from(AccessFs::ReadDir),
+        )),
+        ClosedFiles::Outside => Some((vec!["/".into()], AccessFs::from_all(RIGHTS))),
+    };
+    if let Some((paths, rights)) = open {
+        let restricted = restrict_to(paths, rights, scopes).map_err(io::Error::other);
+        return restricted.on("close the step off from files but those in", "/");
     }
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -51,9 +63,7 @@ fn open_paths() -> Result<Vec<PathBuf>, SetupError> {
     Ok(open)
 }
 
-/// Directories can be listed everywhere, or `/` could not.
-fn restrict_to(paths: Vec<PathBuf>, scopes: BitFlags<Scope>) -> Result<(), RulesetError> {
-    let rights = AccessFs::from_all(ABI::V3) & !BitFlags::from(AccessFs::ReadDir);
+fn restrict_to(paths: Vec<PathBuf>, rights: BitFlags<AccessFs>, scopes: BitFlags<Scope>) -> Result<(), RulesetError> {
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::Refer)?

@@ -11,26 +11,7 @@ use super::devices::HostDevices;
 use super::mounts::open_in;
 use super::root::is_directory;
 use crate::executor::setup_error::{OnPath, SetupError};
-
-/// Paths in procfs that appear empty.
-const MASKED_IN_PROC: [&str; 10] = [
-    "acpi",
-    "asound",
-    "interrupts",
-    "kcore",
-    "keys",
-    "latency_stats",
-    "sched_debug",
-    "scsi",
-    "timer_list",
-    "timer_stats",
-];
-
-/// Paths in sysfs that appear empty.
-const MASKED_IN_SYS: [&str; 2] = ["devices/virtual/powercap", "firmware"];
-
-/// Paths in procfs that cannot be written.
-const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+use crate::supervisor::shown::{MASKED_IN_PROC, MASKED_IN_SYS, READ_ONLY_IN_PROC};
 
 /// Covers the masked paths and protects the read-only ones. Those that this kernel does not have need nothing.
 pub(super) fn apply(api: &Api, proc: &OwnedFd, sys: &OwnedFd, devices: &HostDevices) -> Result<(), SetupError> {

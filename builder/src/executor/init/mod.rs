@@ -19,6 +19,8 @@ mod perform;
 mod placements;
 mod root;
 mod session;
+mod shadows;
+mod sources;
 mod starter;
 mod stubs;
 mod supervise;

@@ -11,19 +11,20 @@ use std::os::unix::net::UnixStream;
 use nix::sys::prctl::set_dumpable;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fd::OwnedFd;
-use rustix::process::{Signal, setsid};
+use rustix::process::{Signal, geteuid, setsid};
 use rustix::thread::set_name;
 use snapshotter::SpecialOwners;
 
-use super::occupation::{Occupied, wait_for_turn};
+use super::occupation::{self, Occupied, wait_for_turn};
+use super::sources::Sources;
 use super::supervise::Supervision;
 use super::watch::watch;
 use super::{leftovers, perform};
 use crate::executor::exit::{Ended, Exit};
-use crate::executor::plan::{Plan, Processes};
+use crate::executor::plan::{Occupation, Plan, Processes};
 use crate::executor::setup_error::SetupError;
 use crate::executor::wire::{self, Outcome};
-use crate::swap::{self, Turn};
+use crate::swap::Turn;
 use crate::sys;
 
 /// A system call of the monitor that failed.
@@ -65,33 +66,37 @@ pub(super) fn main(ends: Ends) -> u8 {
         stderr,
     } = ends;
     match begin(&mut control, stdout, stderr) {
-        Ok((plan, null)) => match (plan.processes, &plan.occupation) {
+        Ok((plan, null)) => match (plan.processes, plan.occupation.clone()) {
             (Processes::PidNamespace, _) => finish(run_step(&mut control, plan, &null, None, None), control),
             (Processes::Adopted, None) => guarded(control, plan, &null, None),
-            (Processes::Adopted, Some(_)) => in_turn(control, plan, &null),
+            (Processes::Adopted, Some(occupation)) => in_turn(control, plan, &occupation, &null),
         },
         Err(failure) => finish(Err(failure), control),
     }
 }
 
-/// Runs the step when this container's `/` is its to take.
-fn in_turn(control: UnixStream, plan: Plan, null: &OwnedFd) -> u8 {
-    // It may hold secrets, and the step's root is this process's root. A supervisor could then not use its own `/proc`;
-    // its step is closed off from this process by other means.
-    if plan.supervised.is_none()
+/// Runs the step when its root is its to take.
+fn in_turn(control: UnixStream, plan: Plan, occupation: &Occupation, null: &OwnedFd) -> u8 {
+    // It may hold secrets, and the step's root may be this process's root. Who is not root could then not use its own
+    // `/proc`; there the step is closed off from this process by other means.
+    if geteuid().is_root()
         && let Err(error) = set_dumpable(false).to("close the monitor to the step")
     {
         return finish(Err(error), control);
     }
-    let stash = match swap::stash() {
+    let stash = match occupation::stash(&occupation.site) {
         Ok(stash) => stash,
-        Err(error) => return finish(Ok(Outcome::NotStarted(error.into())), control),
+        Err(error) => return finish(Ok(Outcome::NotStarted(error)), control),
     };
-    match wait_for_turn(&stash, &control) {
-        Ok(Some(turn)) => {
+    let turn = wait_for_turn(&stash, &control);
+    let locked = turn.and_then(|turn| Ok(turn.zip(Sources::lock(occupation, &control)?)));
+    match locked {
+        Ok(Some((turn, _sources))) => {
             let status = guarded(control, plan, null, Some(&turn));
             // What the monitor has not put back because somebody has killed it; croze hears of neither.
-            turn.restore().map_or(1, |()| status)
+            let restored = turn.restore().map_err(SetupError::from);
+            let closed = restored.and_then(|()| occupation::close(&occupation.site, &stash));
+            closed.map_or(1, |()| status)
         }
         Ok(None) => {
             let exit = Exit::Signal(Signal::TERM.as_raw());

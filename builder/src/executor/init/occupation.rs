@@ -1,4 +1,4 @@
-//! A step's tree in the place of the container's own `/`, from the turn to the way back.
+//! A step's tree that is used as it is, most often in the place of the container's own `/`, from the turn to the way back.
 //!
 //! The monitor does this before it forks the step, and undoes it when nothing of the step is left. What a dead monitor
 //! has not undone its guard undoes, and what neither has, the next one whose turn it is.
@@ -8,22 +8,16 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-use rustix::io::Errno;
-use snapshotter::Ownership;
+use snapshotter::{Ownership, Root};
 
 use super::placements::{Placed, Wanted};
-use crate::executor::plan::Occupation;
+use super::shadows::Shadows;
+use super::sources::is_wanted;
+use crate::executor::plan::{Occupation, Site};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::supervisor::Top;
-use crate::swap::{HOME, Layout, Slot, Stash, Turn, root_slot};
-
-/// How long to wait between two tries for the turn.
-const RETRY: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 10_000_000,
-};
+use crate::swap::{self, HOME, Layout, Slot, Stash, Turn, root_slot};
 
 /// Waits for the turn of a stash; `None` when croze wants nothing of this step any more.
 pub(super) fn wait_for_turn<'a>(stash: &'a Stash, control: &UnixStream) -> Result<Option<Turn<'a>>, SetupError> {
@@ -31,18 +25,35 @@ pub(super) fn wait_for_turn<'a>(stash: &'a Stash, control: &UnixStream) -> Resul
         if let Some(turn) = stash.turn()? {
             return Ok(Some(turn));
         }
-        match poll(&mut [PollFd::new(control, PollFlags::IN)], Some(&RETRY)) {
-            Ok(0) | Err(Errno::INTR) => {}
-            // Whatever it has to say before the step runs, it is not to go on.
-            Ok(_) => return Ok(None),
-            Err(error) => return Err(error).on("wait for", "the turn"),
+        if !is_wanted(control)? {
+            return Ok(None);
         }
     }
 }
 
-/// A tree that lies in `/`.
+/// Opens what is to be exchanged by means of: one for all steps where all need the same place.
+pub(super) fn stash(site: &Site) -> Result<Stash, SetupError> {
+    Ok(match site {
+        Site::Root { .. } => swap::stash()?,
+        Site::Tree { stash } => Stash::open(&stash.join(std::process::id().to_string()))?,
+    })
+}
+
+/// Removes a stash that nobody else uses. Everything is back in its place.
+pub(super) fn close(site: &Site, stash: &Stash) -> Result<(), SetupError> {
+    match (site, stash.path().file_name()) {
+        (Site::Tree { stash }, Some(name)) => Ok(Root::open(stash)?.remove_tree(Path::new(name))?),
+        _ => Ok(()),
+    }
+}
+
+/// A tree that a step has for its root.
 pub(super) struct Occupied<'a> {
     turn: &'a Turn<'a>,
+    /// Where it lies: in `/`, or where it always does.
+    root: PathBuf,
+    /// What is covered in it where it is seen as it is.
+    shadows: Option<Shadows>,
     placed: Vec<Placed>,
     /// The names in `/`, if they cannot be changed.
     top: Option<Top>,
@@ -56,7 +67,7 @@ impl<'a> Occupied<'a> {
     pub(super) fn begin(turn: &'a Turn<'a>, occupation: Occupation) -> Result<Self, SetupError> {
         let Occupation {
             tree,
-            in_use,
+            site,
             placements,
             ownership,
         } = occupation;
@@ -64,22 +75,34 @@ impl<'a> Occupied<'a> {
             .into_iter()
             .map(|(target, source)| Wanted::find(target, source));
         let wanted = wanted.collect::<Result<Vec<_>, _>>()?;
-        let in_use: Vec<&Path> = in_use.iter().map(PathBuf::as_path).collect();
-        let (slots, layout) = match ownership {
-            Ownership::Real => (vec![root_slot(&tree, &in_use)?], None),
-            Ownership::Emulated => {
-                let layout = Layout::read(&in_use)?;
-                (layout.slots(&tree)?, Some(layout))
+        let (root, slots, layout, shadows) = match &site {
+            Site::Root { in_use } => {
+                let in_use: Vec<&Path> = in_use.iter().map(PathBuf::as_path).collect();
+                let (slots, layout) = match ownership {
+                    Ownership::Real => (vec![root_slot(&tree, &in_use)?], None),
+                    Ownership::Emulated => {
+                        let layout = Layout::read(&in_use)?;
+                        (layout.slots(&tree)?, Some(layout))
+                    }
+                };
+                (PathBuf::from("/"), slots, layout, None)
+            }
+            Site::Tree { .. } => {
+                let root = fs::canonicalize(&tree).on("find", &tree)?;
+                let shadows = Shadows::cast(&root)?;
+                (root, Vec::new(), None, Some(shadows))
             }
         };
         let slots = turn.exchange(slots)?;
         let mut occupied = Self {
             turn,
+            root,
+            shadows,
             placed: Vec::new(),
             top: layout.map(|layout| top(&layout, &slots)),
             noted: Vec::new(),
         };
-        let place = |wanted: Wanted| wanted.place(turn, ownership);
+        let place = |wanted: Wanted| wanted.place(turn, &occupied.root, ownership);
         let placed = wanted.into_iter().map(place).collect::<Result<Vec<_>, _>>();
         let noted = placed.and_then(|placed| {
             occupied.placed = placed.into_iter().flatten().collect();
@@ -87,6 +110,7 @@ impl<'a> Occupied<'a> {
         });
         if let Err(error) = noted {
             turn.restore()?;
+            occupied.shadows.map_or(Ok(Vec::new()), Shadows::clear)?;
             return Err(error);
         }
         Ok(occupied)
@@ -111,13 +135,16 @@ impl<'a> Occupied<'a> {
             self.placed
                 .iter()
                 .filter_map(|placed| placed.covered.as_deref())
-                .map(in_tree),
+                .map(|path| self.in_tree(path)),
         );
         if !changed.is_empty() {
             self.turn.note_existence(changed)?;
         }
         self.turn.restore()?;
         copied?;
+        if let Some(shadows) = self.shadows {
+            only_moved.extend(shadows.clear()?);
+        }
         Ok(only_moved.into_iter().collect())
     }
 
@@ -140,12 +167,16 @@ impl<'a> Occupied<'a> {
             }
         }
         let changed = self.placed.iter().map(|placed| placed.directory.clone());
-        names.extend(changed.map(|directory| (directory.clone(), in_tree(&directory))));
+        names.extend(changed.map(|directory| (directory.clone(), self.in_tree(&directory))));
         for (path, name) in names {
             let look = Look::at(&path).on("stat", &path)?;
             self.noted.push((path, name, look));
         }
         Ok(())
+    }
+
+    fn in_tree(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root).unwrap_or(path).to_owned()
     }
 }
 
@@ -159,10 +190,6 @@ fn top(layout: &Layout, slots: &[Slot]) -> Top {
         linked: layout.top(),
         own: HOME.into(),
     }
-}
-
-fn in_tree(path: &Path) -> PathBuf {
-    path.strip_prefix("/").unwrap_or(path).to_owned()
 }
 
 /// Enough of an inode to notice any change to it; the kernel alone sets the time of change.

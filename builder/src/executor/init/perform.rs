@@ -3,6 +3,7 @@
 use std::io::{PipeWriter, Write};
 
 use nix::sched::CloneFlags;
+use nix::sys::prctl::set_dumpable;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
@@ -89,6 +90,7 @@ impl Setup {
                 masks::apply(self.api()?, &self.mounts[proc], &self.mounts[sys], &self.devices)
             }
             SetupStep::Pivot => root::pivot(self.root()?),
+            SetupStep::ChangeRoot(tree) => root::change(&tree),
             SetupStep::Hostname(name) => rustix::system::sethostname(name.as_bytes()).on("set the host name to", &name),
             SetupStep::Session => session::start(),
             SetupStep::WorkingDirectory(path) => session::enter_working_directory(&path),
@@ -100,9 +102,11 @@ impl Setup {
             SetupStep::Limits(limits) => limits.iter().try_for_each(session::limit_to),
             SetupStep::Supervise(needs) => {
                 match needs {
-                    Needs::Owners => identity::stay_root()?,
+                    Needs::Owners | Needs::OwnersAndWindows => identity::stay_root()?,
                     Needs::OwnersAndTop => identity::have_nothing()?,
                 }
+                // The monitor may not be looked at, and neither could its copy be, by the supervisor least of all.
+                set_dumpable(true).on("open to the supervisor", "the step")?;
                 let supervisor = self.to_supervisor.take().ok_or(Errno::NOTCONN);
                 supervisor.on("find", "the supervisor")?.submit(needs)
             }

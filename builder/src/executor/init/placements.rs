@@ -13,6 +13,7 @@ use rustix::fs::{
     Access, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, StatxAttributes, StatxFlags, access, fstat, linkat,
     mkdirat, openat, renameat_with, statat, statx,
 };
+use rustix::io::Errno;
 use snapshotter::{Attributes, Inodes, Ownership, Root, duplicate};
 
 use super::locate::{Location, locate};
@@ -97,28 +98,35 @@ impl Wanted {
         Ok(Self { target, what })
     }
 
-    /// Places it in the exchanged `/`. Owners are the kernel's or noted.
+    /// Places it in the step's tree, whose top is at `root`. Owners are the kernel's or noted.
     ///
     /// A volume of the container cannot be covered, but what is there may do.
-    pub(super) fn place(self, turn: &Turn<'_>, ownership: Ownership) -> Result<Option<Placed>, SetupError> {
+    pub(super) fn place(
+        self,
+        turn: &Turn<'_>,
+        root: &Path,
+        ownership: Ownership,
+    ) -> Result<Option<Placed>, SetupError> {
         let Self { target, what } = self;
-        let root = openat(
+        let top = openat(
             CWD,
-            "/",
+            root,
             OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )
-        .on("open", "/")?;
-        let location = locate(root.as_fd(), &target).on("find the mount point", &target)?;
+        .on("open", root)?;
+        let location = locate(top.as_fd(), &target).on("find the mount point", &target)?;
         what.fits(&location, &target)?;
-        let (path, missing) = (location.path(), location.missing.len());
-        if missing > 0 && location.existing == Path::new("/") && ownership == Ownership::Emulated {
+        let here = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        let (path, missing) = (here(&location.path()), location.missing.len());
+        let is_in_top = location.existing == Path::new("/") && root == Path::new("/");
+        if missing > 0 && is_in_top && ownership == Ownership::Emulated {
             let top = path.components().take(2).collect();
             return Err(SetupError::NoPlace { path: top });
         }
         let directory = match path.parent() {
             Some(parent) if missing == 0 => parent.to_owned(),
-            Some(_) => location.existing.clone(),
+            Some(_) => here(&location.existing),
             None => return Err(SetupError::TargetIsRoot { target }),
         };
         let placement = |stay| Placement {
@@ -222,7 +230,10 @@ impl Entry {
             Mode::empty(),
         )
         .on("open", dir)?;
-        let location = locate(tree.as_fd(), path).on("open the mount source", path)?;
+        let location = match locate(tree.as_fd(), path) {
+            Err(Errno::NOTDIR) => return Err(SetupError::SourceMissing { path: path.to_owned() }),
+            location => location.on("open the mount source", path)?,
+        };
         if !location.missing.is_empty() {
             return Err(SetupError::SourceMissing { path: path.to_owned() });
         }

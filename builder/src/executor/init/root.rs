@@ -92,6 +92,12 @@ pub(super) fn is_directory(fd: &OwnedFd) -> Result<bool, SetupError> {
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
+/// Makes a directory the root of this process, and no more: who has the right to do so can leave it again.
+pub(super) fn change(tree: &Path) -> Result<(), SetupError> {
+    chdir(tree).on("enter", tree)?;
+    chroot(".").on("change root to", tree)
+}
+
 /// Makes the root file system the root of this process and drops the old one.
 pub(super) fn pivot(root: &OwnedFd) -> Result<(), SetupError> {
     fchdir(root).on("enter", "the root file system")?;

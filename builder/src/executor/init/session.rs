@@ -1,6 +1,8 @@
 //! What a process inherits and a step must not: a parent to outlive, a terminal, a directory, limits.
 
+use std::ffi::OsStr;
 use std::io::PipeWriter;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use nix::unistd::dup2_stdin;
@@ -9,7 +11,7 @@ use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, openat};
 use rustix::io::Errno;
 use rustix::process::{
-    Resource, Rlimit, Signal, fchdir, getrlimit, set_parent_process_death_signal, setrlimit, setsid, umask,
+    Resource, Rlimit, Signal, fchdir, getcwd, getrlimit, set_parent_process_death_signal, setrlimit, setsid, umask,
 };
 
 use super::mounts::open_in;
@@ -92,8 +94,12 @@ pub(super) fn enter_working_directory(path: &Path) -> Result<(), SetupError> {
     )
     .map_err(failed)?;
     let dir = open_in(root.as_fd(), path).map_err(failed)?;
-    if fstatfs(&dir).map_err(failed)?.f_type == PROC_SUPER_MAGIC {
+    let is_procfs = fstatfs(&dir).map_err(failed)?.f_type == PROC_SUPER_MAGIC;
+    fchdir(&dir).map_err(failed)?;
+    // In a changed root procfs is not there, but where it is seen.
+    let entered = getcwd(Vec::new()).map_err(failed)?;
+    if is_procfs || Path::new(OsStr::from_bytes(entered.to_bytes())).starts_with("/proc") {
         return Err(SetupError::WorkingDirectoryInProc { path: path.to_owned() });
     }
-    fchdir(&dir).map_err(failed)
+    Ok(())
 }

@@ -24,7 +24,7 @@ use super::identity;
 use crate::executor::plan::Supervised;
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::executor::wire;
-use crate::supervisor::{self, Credentials, Ground, Inode, Needs, Owner, Supervisor, Top};
+use crate::supervisor::{self, Credentials, Ground, Inode, KnownOwners, Needs, Owner, Supervisor, Top};
 
 /// The owners of files that croze makes for a step, by device and inode.
 #[derive(Default, Serialize, Deserialize)]
@@ -124,6 +124,7 @@ impl Supervision {
         let Supervised {
             credentials,
             special_owners,
+            root,
             ..
         } = &self.supervised;
         let first = Credentials::new(
@@ -132,13 +133,16 @@ impl Supervision {
             credentials.groups.clone(),
             identity::CAPABILITIES,
         );
-        let ground = match &self.top {
-            Some(top) => Ground::below(top.clone())?,
-            None => Ground::of(step)?,
+        let ground = match (root, &self.top) {
+            (Some(root), _) => Ground::in_tree(root)?,
+            (None, Some(top)) => Ground::below(top.clone())?,
+            (None, None) => Ground::of(step)?,
         };
-        let supervisor = Supervisor::start(listener, ground, first)?;
-        supervisor.note_owners(special_owners, owners)?;
-        Ok(supervisor)
+        let owners = KnownOwners {
+            by_path: special_owners.clone(),
+            by_inode: owners,
+        };
+        Supervisor::start(listener, ground, first, &owners)
     }
 
     /// Returns which directories in a `/` that the step cannot change it seems to have made or removed, and whether they

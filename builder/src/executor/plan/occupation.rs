@@ -1,23 +1,23 @@
-//! The plan for a sandbox in which nothing can be mounted: the monitor puts the root file system in place of the
-//! container's own, and the child does the little that is left.
+//! The plans for sandboxes in which nothing can be mounted: the monitor prepares the root file system, and the child does
+//! the little that is left.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
-use super::{CloseOff, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
+use super::{CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
 use crate::executor::process::{Network, Privileges, Process};
 use crate::rung::{Confinement, Landlock};
 use crate::supervisor::{Changes, Needs};
 
-/// A tree that takes the place of what lies in `/`.
+/// A tree that a step is given as it is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Occupation {
-    /// The tree, on the file system of `/`.
+    /// The tree.
     pub tree: PathBuf,
-    /// Files and directories that must keep their paths meanwhile.
-    pub in_use: Vec<PathBuf>,
+    /// Where the step finds it.
+    pub site: Site,
     /// What is placed over the tree, in order.
     pub placements: Vec<(PathBuf, Source)>,
     /// Who holds the owners of files in the tree. If that is not the kernel, croze is a user to whom `/` does not belong,
@@ -25,15 +25,33 @@ pub struct Occupation {
     pub ownership: Ownership,
 }
 
+/// Where a step finds its tree.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Site {
+    /// In the place of what lies in `/`, on the file system of which it is.
+    Root {
+        /// Files and directories that must keep their paths meanwhile.
+        in_use: Vec<PathBuf>,
+    },
+    /// Where it is.
+    Tree {
+        /// A directory on the same file system for what is covered meanwhile.
+        stash: PathBuf,
+    },
+}
+
 /// Where heredoc scripts lie, and where they do in a container whose `/dev` is not croze's to change.
 const SCRIPTS: (&str, &str) = ("/dev/pipes", "/run/pipes");
 
-/// Compiles a process. `scratch` is a directory of croze's own that stays where it is.
+/// Compiles a process for which a tree takes the place of what lies in `/`. `scratch` is a directory of croze's own that
+/// stays where it is.
 pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, confinement: Confinement) -> Plan {
     let ownership = confinement.rung.ownership();
     let occupation = |placements| Occupation {
         tree: tree.to_owned(),
-        in_use: vec![scratch.to_owned()],
+        site: Site::Root {
+            in_use: vec![scratch.to_owned()],
+        },
         placements,
         ownership,
     };
@@ -52,6 +70,7 @@ pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, confinement: 
                 credentials: process.credentials.clone(),
                 special_owners: process.special_owners.clone(),
                 changes: Some(Changes::Tree(tree.to_owned())),
+                root: None,
             }),
             occupation: Some(occupation(placements_of_a_user(process))),
             steps: steps_of_a_user(process, confinement.landlock),
@@ -73,6 +92,52 @@ fn steps_of_root(process: &Process) -> Vec<SetupStep> {
     steps
 }
 
+/// Compiles a process that changes its root to a tree. `scratch` is a directory of croze's own on the same file system.
+pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, confinement: Confinement) -> Plan {
+    let ownership = confinement.rung.ownership();
+    let mut steps = vec![
+        SetupStep::Session,
+        SetupStep::ChangeRoot(tree.to_owned()),
+        SetupStep::WorkingDirectory(process.cwd.clone()),
+        SetupStep::NoNewPrivileges,
+        SetupStep::CloseOff(CloseOff {
+            // There is no network of the step's own in which there would be none.
+            sockets: process.network != Network::Host,
+            signals: true,
+            files: if confinement.landlock >= Landlock::Files {
+                ClosedFiles::Outside
+            } else {
+                ClosedFiles::None
+            },
+        }),
+    ];
+    steps.extend(filters(process));
+    steps.extend(limits(process));
+    steps.push(SetupStep::Supervise(Needs::OwnersAndWindows));
+    steps.push(SetupStep::Exec {
+        args: process.args.clone(),
+        env: environment(process),
+    });
+    Plan {
+        processes: Processes::Adopted,
+        supervised: Some(Supervised {
+            credentials: process.credentials.clone(),
+            special_owners: process.special_owners.clone(),
+            changes: Some(Changes::Tree(tree.to_owned())),
+            root: Some(tree.to_owned()),
+        }),
+        occupation: Some(Occupation {
+            tree: tree.to_owned(),
+            site: Site::Tree {
+                stash: scratch.to_owned(),
+            },
+            placements: etc_files(process).into_iter().chain(theirs(process)).collect(),
+            ownership,
+        }),
+        steps,
+    }
+}
+
 /// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory and files:
 /// both have the same user in the kernel's eyes.
 fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
@@ -81,14 +146,13 @@ fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
     steps.push(SetupStep::CloseOff(CloseOff {
         sockets: process.network == Network::Default,
         signals: true,
-        files: landlock >= Landlock::Files,
+        files: if landlock >= Landlock::Files {
+            ClosedFiles::OfCroze
+        } else {
+            ClosedFiles::None
+        },
     }));
-    if process.network == Network::None {
-        steps.push(SetupStep::NoSockets);
-    }
-    if process.privileges == Privileges::Docker {
-        steps.push(SetupStep::Seccomp);
-    }
+    steps.extend(filters(process));
     steps.extend(limits(process));
     steps.push(SetupStep::Supervise(Needs::OwnersAndTop));
     let in_dev = |arg: &String| Path::new(arg).starts_with(SCRIPTS.0);
@@ -108,6 +172,13 @@ fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
 
 fn beginning(process: &Process) -> Vec<SetupStep> {
     vec![SetupStep::Session, SetupStep::WorkingDirectory(process.cwd.clone())]
+}
+
+/// What refuses system calls to who can gain no rights.
+fn filters(process: &Process) -> impl Iterator<Item = SetupStep> {
+    let sockets = (process.network == Network::None).then_some(SetupStep::NoSockets);
+    let others = (process.privileges == Privileges::Docker).then_some(SetupStep::Seccomp);
+    sockets.into_iter().chain(others)
 }
 
 fn limits(process: &Process) -> Option<SetupStep> {

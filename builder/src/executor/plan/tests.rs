@@ -73,7 +73,7 @@ fn an_ordinary_step() {
     Hostname("buildkitsandbox")
     Session
     WorkingDirectory("/src")
-    CloseOff(CloseOff { sockets: true, signals: false, files: false })
+    CloseOff(CloseOff { sockets: true, signals: false, files: None })
     Seccomp
     Credentials(Credentials { uid: 0, gid: 0, groups: [] }, Docker)
     Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
@@ -208,7 +208,7 @@ fn without_a_pid_namespace_croze_s_proc_is_shown_and_others_are_out_of_reach() {
         assert!(plan.steps.contains(&SetupStep::CloseOff(CloseOff {
             sockets: network == Network::Default,
             signals: true,
-            files: false,
+            files: ClosedFiles::None,
         })));
     }
 }
@@ -236,7 +236,7 @@ fn a_user_in_a_container_s_own_root_is_closed_off_and_supervised() {
     Session
     WorkingDirectory("/src")
     NoNewPrivileges
-    CloseOff(CloseOff { sockets: false, signals: true, files: true })
+    CloseOff(CloseOff { sockets: false, signals: true, files: OfCroze })
     NoSockets
     Seccomp
     Supervise(OwnersAndTop)
@@ -265,4 +265,44 @@ fn a_plan_survives_being_sent() {
     let plan = plan(&run_make(), Path::new("/state/scratch"), CONFINEMENT);
     let sent = serde_json::to_vec(&plan).unwrap();
     assert_eq!(serde_json::from_slice::<Plan>(&sent).unwrap(), plan);
+}
+
+#[test]
+fn in_a_changed_root_the_step_is_closed_off_before_it_is_supervised() {
+    let process = Process {
+        rootfs: Tree::Directory("/state/tree".into()),
+        network: Network::None,
+        limits: vec!["nofile=64".parse().unwrap()],
+        ..run_make()
+    };
+    let chroot = Confinement {
+        rung: Rung::Chroot,
+        stacking: Stacking::Flat,
+        proc: ProcView::Bound,
+        ..CONFINEMENT
+    };
+    let plan = plan(&process, Path::new("/state/scratch"), chroot);
+    assert_eq!(plan.processes, Processes::Adopted);
+    let supervised = plan.supervised.unwrap();
+    assert_eq!(supervised.root.as_deref(), Some(Path::new("/state/tree")));
+    let occupation = plan.occupation.unwrap();
+    assert_eq!(
+        occupation.site,
+        Site::Tree {
+            stash: "/state/scratch".into()
+        }
+    );
+    let printed: String = plan.steps.iter().map(|step| format!("{step:?}\n")).collect();
+    insta::assert_snapshot!(printed, @r#"
+    Session
+    ChangeRoot("/state/tree")
+    WorkingDirectory("/src")
+    NoNewPrivileges
+    CloseOff(CloseOff { sockets: true, signals: true, files: Outside })
+    NoSockets
+    Seccomp
+    Limits([ResourceLimit { name: "nofile", soft: Some(64), hard: Some(64) }])
+    Supervise(OwnersAndWindows)
+    Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
+    "#);
 }

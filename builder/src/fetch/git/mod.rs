@@ -19,17 +19,21 @@ mod refs;
 pub use origin::CheckedOut;
 
 use std::fs::{self, File, Permissions};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use registry::oci::Digest;
 use rustix::fs::{FlockOperation, flock};
+use snapshotter::Root;
 
 use super::http::host_of;
 use super::{FetchError, Fetched, Fetcher, Revision, blocking, snapshot_name};
 use crate::op::key::Define as _;
 use crate::op::{GitOp, Op};
 use crate::remote::{GitAddress, is_commit};
+use crate::state_dir::{Class, note};
 use command::Git;
 use refs::Found;
 
@@ -51,17 +55,17 @@ impl Fetcher {
             });
         }
         let identity = Digest::of(format!("git {} {}", Op::Git(op.clone()).operation(), found.commit).as_bytes());
-        let (snapshot, note) = (snapshot_name("git", identity)?, self.time_note(&found.commit));
+        let (snapshot, remembered) = (snapshot_name("git", identity)?, self.time_note(&found.commit));
         if !self.is_kept(&snapshot)? {
             let repository = self.lock_repository(address).await?;
             repository.fetch(&git, address, &found).await?;
             let time = repository.time_of(&git, &found.commit).await?;
-            fs::write(&note, time.to_string()).map_err(FetchError::io("write", &note))?;
+            note::write(&remembered, &self.scratch, &time).map_err(FetchError::io("write", &remembered))?;
             let active = self.snapshots.prepare()?;
             checkout::checkout(&git, &repository.directory, op, &found, time, &self.scratch, &active).await?;
             active.commit(&snapshot)?;
         }
-        let time = fs::read_to_string(&note).ok().and_then(|time| time.trim().parse().ok());
+        let time = note::read(&remembered);
         Ok(Fetched {
             identity,
             revision: Revision::Commit(found.commit),
@@ -90,9 +94,11 @@ impl Fetcher {
 
     async fn lock_repository(&self, address: &GitAddress) -> Result<Repository, FetchError> {
         let name = format!("git-{}", Digest::of(address.url.as_bytes()).hex());
-        let directory = self.memory.join(name);
+        let (directory, lease) = (self.memory.join(&name), Arc::clone(&self.lease));
         blocking(move || {
-            fs::create_dir_all(&directory).map_err(FetchError::io("create", &directory))?;
+            // What git has half of it does not fetch again.
+            let held = lease.hold_directory(Class::Remotes, &name, empty);
+            held.map_err(FetchError::io("create", &directory))?;
             // Nobody but us has business in there, whatever the umask was.
             fs::set_permissions(&directory, Permissions::from_mode(0o700))
                 .map_err(FetchError::io("change the mode of", &directory))?;
@@ -131,6 +137,18 @@ async fn resolve(git: &Git, address: &GitAddress) -> Result<Found, FetchError> {
     refs::choose(reference, &listed).ok_or_else(|| FetchError::NoRef {
         reference: reference.to_owned(),
     })
+}
+
+/// Removes a repository, all but its stamp.
+fn empty(repository: &Path) -> io::Result<()> {
+    let root = Root::open(repository).map_err(|error| error.source)?;
+    for entry in fs::read_dir(repository)? {
+        let name = entry?.file_name();
+        if name != "stamp" {
+            root.remove_tree(Path::new(&name)).map_err(|error| error.source)?;
+        }
+    }
+    Ok(())
 }
 
 /// The objects of one repository, bare, locked against other builds.

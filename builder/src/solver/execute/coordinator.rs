@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::prepare::Draft;
 use super::save::Unsaved;
 use super::tasks::{Report, Tasks};
+use super::turn::Turn;
 use super::{Limits, Solution, Solved, VertexKeys};
-use crate::cache::Record;
+use crate::cache::{Change, Record};
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 use crate::solver::ahead::Answers;
@@ -18,7 +19,7 @@ use crate::solver::keys::run_key;
 use crate::solver::known::{Identity, Known};
 use crate::solver::places::Places;
 use crate::solver::plan::{Adoption, Link};
-use crate::solver::reason::miss_reason;
+use crate::solver::reason::{changes, miss_reason};
 use crate::solver::{Decision, Evaluator, Failure, Made, MissReason, Observer, Plan, Planned, Problem};
 
 /// The only owner of the state of an execution.
@@ -103,7 +104,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     }
 
     pub(super) async fn execute(mut self) -> Result<Solution<E::Value>, Failure<E::Error>> {
-        self.begin();
+        self.settle_plan();
         self.proceed();
         self.save();
         // The tasks hear of a cancellation themselves and end.
@@ -119,7 +120,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     }
 
     /// Settles what the plan has already, and finds out who waits for whom.
-    fn begin(&mut self) {
+    fn settle_plan(&mut self) {
         for adoption in std::mem::take(&mut self.adoptions) {
             self.adopt(adoption);
         }
@@ -169,37 +170,49 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         }
         let jobs = self.limits.jobs.map_or(usize::MAX, NonZeroUsize::get);
         while self.failure.is_none()
-            && self.running.len() < jobs
+            && self.jobs_taken() < jobs
             && let Some((id, draft)) = self.queue.pop_first()
         {
-            self.start(id, draft);
+            self.begin(id, draft);
         }
     }
 
-    fn start(&mut self, id: VertexId, draft: Draft) {
+    fn jobs_taken(&self) -> usize {
+        let about_to_run = self.drafts.values().filter(|draft| !matches!(draft.turn, Turn::Ahead));
+        self.running.len() + about_to_run.count()
+    }
+
+    /// Runs a vertex whose turn has come.
+    pub(super) fn run(&mut self, id: VertexId, mut draft: Draft) {
         let vertex = self.vertex(id);
-        let reason = self.reason(vertex, &draft);
-        self.observer.started(id, &reason);
+        draft.aspects = self.problem.evaluator.aspects(vertex);
+        let (reason, changes) = self.reason(vertex, &draft);
+        self.observer.started(id, &reason, &changes);
         let inputs = vertex.inputs.iter().map(|input| self.values[input].clone()).collect();
         self.tasks.run(id, run_key(draft.key, &self.problem.build), inputs);
         self.running.insert(id, (Instant::now(), draft));
     }
 
-    fn reason(&self, vertex: &Vertex<E::Op>, draft: &Draft) -> MissReason {
+    fn reason(&self, vertex: &Vertex<E::Op>, draft: &Draft) -> (MissReason, Vec<Change>) {
         if vertex.op.ignores_cache() {
-            return MissReason::Forced;
+            return (MissReason::Forced, Vec::new());
         }
         if draft.refused {
-            return MissReason::Evicted;
+            return (MissReason::Evicted, Vec::new());
         }
         let last = self.places.last(&*self.problem.cache, vertex);
-        miss_reason(
+        let lineage = last.as_ref().map(|record| &record.lineage);
+        let is_new = |input| self.ran.contains(&input);
+        let reason = miss_reason(
             &self.problem.graph,
             vertex,
             &self.known.lineage(vertex),
-            last.as_ref().map(|record| &record.lineage),
-            |input| self.ran.contains(&input),
-        )
+            lineage,
+            is_new,
+        );
+        let last = last.as_ref().map(|record| &record.aspects);
+        let changes = changes(&reason, &draft.aspects, last);
+        (reason, changes)
     }
 
     fn ended(&mut self, id: VertexId, report: Report<E>) {
@@ -224,6 +237,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
                 self.fail(failure);
             }
             Report::Loaded(value) => self.loaded(id, value),
+            Report::Entered(flight) => self.entered(id, flight),
             Report::Answered(answer) => self.answered(id, answer.map(|record| *record)),
             Report::Read(Ok(contents)) => self.was_read(id, contents),
         }
@@ -242,7 +256,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
 
     /// Keeps what a vertex made, and lets those go on who wait for it.
     fn completed(&mut self, id: VertexId, made: Made<E::Value>) {
-        let Some((since, draft)) = self.running.remove(&id) else {
+        let Some((since, mut draft)) = self.running.remove(&id) else {
             return;
         };
         let vertex = self.vertex(id);
@@ -251,9 +265,11 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             payload: made.payload,
             created: Timestamp::now().to_string(),
             lineage: self.known.lineage(vertex),
+            aspects: std::mem::take(&mut draft.aspects),
         };
         let aliases = draft.aliases(&self.places, vertex);
-        self.unsaved.push(Unsaved::Record(id, Box::new(record), aliases));
+        let turn = std::mem::take(&mut draft.turn);
+        self.unsaved.push(Unsaved::Record(id, Box::new(record), aliases, turn));
         self.turned_out(id, &draft);
         self.ran.insert(id);
         self.observer.completed(id, since.elapsed());

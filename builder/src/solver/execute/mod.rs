@@ -2,7 +2,8 @@
 //!
 //! One task, the coordinator, owns all state and hears from the others when they end; there is no lock. A
 //! vertex whose inputs are settled is prepared (keys, look-ups, digests of content), then queued, then run when
-//! a job is free. Work with equal keys is done once: the second vertex waits for the first and takes its value.
+//! a job is free. Work with equal keys is done once: the second vertex waits for the first and takes its value, also when
+//! another process makes it (`turn.rs`).
 //! At the first failure, panic or cancellation the rest is cancelled and awaited; what it completes meanwhile
 //! is still saved.
 
@@ -10,6 +11,7 @@ mod coordinator;
 mod prepare;
 mod save;
 mod tasks;
+mod turn;
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use registry::oci::Digest;
 
 use super::coordinator::Coordinator;
-use crate::cache::Record;
+use super::turn::Turn;
+use crate::cache::{Aspects, Record};
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 use crate::solver::places::Places;
@@ -28,6 +29,10 @@ pub(super) struct Draft {
     pub(super) refused: bool,
     /// By which key it is being looked for.
     by: FindBy,
+    /// How far it is on its way to run.
+    pub(super) turn: Turn,
+    /// What people know it by, once it runs.
+    pub(super) aspects: Aspects,
     /// The record that is being loaded.
     loading: Option<Loading>,
 }
@@ -53,8 +58,16 @@ enum FindBy {
 }
 
 impl Draft {
+    /// Looks by the key that depends on the least from now on: what two processes make under different definitions may
+    /// be the same by its content.
+    pub(super) fn seek_narrowest(&mut self) {
+        if self.content.is_some() {
+            self.by = FindBy::Content;
+        }
+    }
+
     /// Returns the key that it is being looked for by.
-    fn sought(&self) -> CacheKey {
+    pub(super) fn sought(&self) -> CacheKey {
         match (self.by, self.content) {
             (FindBy::Content, Some(content)) => content,
             (FindBy::Definition | FindBy::Content, _) => self.definition,
@@ -87,6 +100,8 @@ impl<E: Evaluator> Coordinator<'_, E> {
             key: definition,
             refused: false,
             by: FindBy::Definition,
+            turn: Turn::default(),
+            aspects: Aspects::default(),
             loading: None,
         };
         if vertex.op.ignores_cache() {
@@ -172,6 +187,11 @@ impl<E: Evaluator> Coordinator<'_, E> {
         self.find(id, draft);
     }
 
+    /// Loads a record of this machine.
+    pub(super) fn load_ours(&mut self, id: VertexId, draft: Draft, record: Record) {
+        self.load(id, draft, Whose::Ours, record);
+    }
+
     fn load(&mut self, id: VertexId, mut draft: Draft, from: Whose, record: Record) {
         let loading = Loading { record, from };
         self.tasks.load(id, loading.record.clone());
@@ -198,6 +218,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
                 draft.refused = true;
                 draft.key = record.key;
                 match from {
+                    _ if matches!(draft.turn, Turn::Come(_)) => self.run(id, draft),
                     Whose::Ours => self.find_elsewhere(id, draft),
                     Whose::Theirs => self.not_found(id, draft),
                 }

@@ -1,6 +1,7 @@
 //! What an execution writes to the cache: always after those who wait for a result have started.
 
 use super::coordinator::Coordinator;
+use super::turn::Turn;
 use crate::cache::Record;
 use crate::graph::VertexId;
 use crate::op::key::CacheKey;
@@ -10,8 +11,8 @@ use crate::solver::plan::Adoption;
 /// Something for the cache, on behalf of a vertex.
 #[derive(Debug)]
 pub(super) enum Unsaved {
-    /// A record that was made, and further keys of it.
-    Record(VertexId, Box<Record>, Vec<CacheKey>),
+    /// A record that was made, further keys of it, and the turn that others may have once it is saved.
+    Record(VertexId, Box<Record>, Vec<CacheKey>, Turn),
     /// A record of another machine.
     Adopted(Box<Adoption>),
     /// Further keys of a record that is there.
@@ -23,10 +24,13 @@ impl<E: Evaluator> Coordinator<'_, E> {
     pub(super) fn save(&mut self) {
         for unsaved in std::mem::take(&mut self.unsaved) {
             match unsaved {
-                Unsaved::Record(id, record, aliases) => match self.problem.cache.save(&record) {
-                    Ok(()) => self.link(id, aliases, record.key),
-                    Err(error) => self.observer.not_saved(id, &error),
-                },
+                Unsaved::Record(id, record, aliases, turn) => {
+                    match self.problem.cache.save(&record) {
+                        Ok(()) => self.link(id, aliases, record.key),
+                        Err(error) => self.observer.not_saved(id, &error),
+                    }
+                    drop(turn);
+                }
                 Unsaved::Adopted(adoption) => self.adopt(*adoption),
                 Unsaved::Links(id, aliases, key) => self.link(id, aliases, key),
             }

@@ -13,11 +13,14 @@ use crate::cache::{Record, RecordSource};
 use crate::graph::{Graph, VertexId};
 use crate::op::key::CacheKey;
 use crate::solver::{Evaluator, Made, Problem, Work};
+use crate::state_dir::{Flight, Flights};
 
 /// How a task ended.
 pub(super) enum Report<E: Evaluator> {
     /// A record was loaded, or its content is gone.
     Loaded(Option<E::Value>),
+    /// Other processes are done with it, and its flight was entered; `None` if that is not possible.
+    Entered(Option<Flight>),
     /// What other machines have under a key.
     Answered(Option<Box<Record>>),
     /// What the vertex reads of these inputs was digested.
@@ -64,6 +67,16 @@ impl<E: Evaluator> Tasks<E> {
                 .run_until_cancelled(load)
                 .await
                 .map_or(Report::Abandoned, Report::Loaded)
+        });
+    }
+
+    /// Waits until no other process makes what is under a key.
+    pub(super) fn enter(&mut self, id: VertexId, flights: Flights, key: CacheKey) {
+        let cancel = self.cancel.clone();
+        self.spawn(id, async move {
+            let name = key.hex();
+            let entered = cancel.run_until_cancelled(flights.enter(&name)).await;
+            entered.map_or(Report::Abandoned, |flight| Report::Entered(flight.ok()))
         });
     }
 

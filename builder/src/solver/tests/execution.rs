@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::toy::Toy::{Add, Context, Copy, Image, Sleep};
 use super::toy::{NAP, Number};
 use super::workshop::{Sketch, Workshop, jobs};
+use crate::cache::Change;
 use crate::graph::VertexId;
 use crate::op::key::CacheKey;
 use crate::solver::{MissReason, Observer};
@@ -133,7 +134,7 @@ impl Observer<Number> for Notes {
         self.heard.push(("hit", vertex));
     }
 
-    fn started(&mut self, vertex: VertexId, _reason: &MissReason) {
+    fn started(&mut self, vertex: VertexId, _reason: &MissReason, _changes: &[Change]) {
         self.heard.push(("started", vertex));
     }
 

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::toy::Toy::{Add, Context, Copy, Fail, Hang, Image, Panic, Stubborn};
 use super::toy::{NAP, Number, SLOW, ToyError};
 use super::workshop::{Sketch, Workshop, jobs};
+use crate::cache::Change;
 use crate::cache::{CacheError, CacheStore, Record};
 use crate::graph::VertexId;
 use crate::op::key::CacheKey;
@@ -21,7 +22,7 @@ struct Notes {
 }
 
 impl Observer<Number> for Notes {
-    fn started(&mut self, vertex: VertexId, _reason: &MissReason) {
+    fn started(&mut self, vertex: VertexId, _reason: &MissReason, _changes: &[Change]) {
         if self.cancel_at == Some(vertex) {
             self.cancel.cancel();
         }

@@ -3,6 +3,7 @@
 mod elsewhere;
 mod execution;
 mod failing;
+mod flights;
 mod oracle;
 mod planning;
 mod reasons;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::toy::Number;
 use super::toy::Toy::{Add, Again, Context, Copy, Image};
 use super::workshop::{Sketch, Workshop, jobs};
+use crate::cache::Change;
 use crate::graph::VertexId;
 use crate::solver::{MissReason, Observer};
 
@@ -145,7 +146,7 @@ async fn builds_of_another_scope_are_not_compared_with() {
 struct Reasons(BTreeMap<VertexId, String>);
 
 impl Observer<Number> for Reasons {
-    fn started(&mut self, vertex: VertexId, reason: &MissReason) {
+    fn started(&mut self, vertex: VertexId, reason: &MissReason, _changes: &[Change]) {
         self.0.insert(vertex, reason.to_string());
     }
 }

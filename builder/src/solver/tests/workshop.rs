@@ -12,6 +12,7 @@ use crate::cache::{CacheStore, MemoryCache, Record, RecordSource};
 use crate::graph::{Graph, GraphBuilder, Meta, VertexId};
 use crate::op::key::CacheKey;
 use crate::solver::{Failure, Limits, Observer, Plan, Problem, Solved, execute, plan};
+use crate::state_dir::Flights;
 
 /// A graph of toys whose vertices have names; a name is `stage.vertex` or just the vertex.
 #[derive(Clone)]
@@ -54,6 +55,7 @@ pub(super) struct Workshop {
     pub(super) world: Arc<World>,
     pub(super) cache: Arc<MemoryCache>,
     pub(super) elsewhere: Option<Arc<Elsewhere>>,
+    pub(super) flights: Option<Flights>,
     name: &'static str,
     builds: AtomicUsize,
 }
@@ -93,6 +95,7 @@ impl Workshop {
             world: Arc::new(world),
             cache: Arc::new(MemoryCache::new()),
             elsewhere: None,
+            flights: None,
             name: "one",
             builds: AtomicUsize::new(0),
         }
@@ -104,6 +107,7 @@ impl Workshop {
             world: Arc::clone(&self.world),
             cache: Arc::new(MemoryCache::new()),
             elsewhere: Some(self.as_elsewhere()),
+            flights: None,
             name: "other",
             builds: AtomicUsize::new(0),
         }
@@ -127,6 +131,7 @@ impl Workshop {
                 .elsewhere
                 .clone()
                 .map(|elsewhere| elsewhere as Arc<dyn RecordSource>),
+            flights: self.flights.clone(),
             scope: "Dockerfile".to_owned(),
             build: format!("build {} of {}", self.builds.fetch_add(1, Ordering::SeqCst), self.name),
         }

@@ -12,6 +12,7 @@ mod owner;
 mod prctl;
 mod sockets;
 mod stat;
+mod through;
 mod top;
 mod xattr;
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::call::{Call, Outcome};
 
 pub(super) use open::hand_over;
+pub(super) use through::perform;
 
 /// Which calls of a number are stopped.
 #[derive(Clone, Copy, Debug)]
@@ -44,15 +46,18 @@ pub enum Needs {
     Owners,
     /// The same, and to change the names in `/`.
     OwnersAndTop,
+    /// To have owners and credentials, and to see what lies behind windows.
+    OwnersAndWindows,
 }
 
 /// Returns the whole table for a step.
 pub(super) fn rows(needs: Needs) -> impl Iterator<Item = &'static Row> + Clone {
-    let top = match needs {
+    let more = match needs {
         Needs::Owners => &[],
         Needs::OwnersAndTop => TOP,
+        Needs::OwnersAndWindows => WINDOWS,
     };
-    EVERYWHERE.iter().chain(ARCHITECTURE).chain(top)
+    EVERYWHERE.iter().chain(ARCHITECTURE).chain(more)
 }
 
 use When::{Always, Argument};
@@ -178,3 +183,19 @@ const ARCHITECTURE: &[Row] = &[
 
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: &[Row] = &[];
+
+/// Calls that are about files and not about owners.
+#[cfg(target_arch = "x86_64")]
+const WINDOWS: &[Row] = &[
+    (SYS_readlink, Always, through::readlink),
+    (SYS_readlinkat, Always, through::readlinkat),
+    (SYS_statfs, Always, through::statfs),
+    (SYS_getcwd, Always, through::getcwd),
+];
+
+#[cfg(target_arch = "aarch64")]
+const WINDOWS: &[Row] = &[
+    (SYS_readlinkat, Always, through::readlinkat),
+    (SYS_statfs, Always, through::statfs),
+    (SYS_getcwd, Always, through::getcwd),
+];

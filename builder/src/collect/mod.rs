@@ -1,0 +1,305 @@
+//! Keeping the store within its bounds, beside running builds.
+//!
+//! A collection is a mark and a sweep. It *scans* what there is, *chooses* what has to go (`choose.rs`: what was used the
+//! longest ago goes first), removes the *names* of that (`names.rs`: records and notes) and then the things themselves,
+//! except those that a running build has named meanwhile ([`Sweeper`]). Snapshots are no tree here: that something
+//! stands on a snapshot does not keep it, since a step whose result is gone is made again.
+//!
+//! | | stays |
+//! |---|---|
+//! | what running builds rely on | always |
+//! | blobs of images that have a tag | until a prune asks for all |
+//! | what was used within `--keep` | unless a prune asks for what is older than that |
+//! | records and notes | as long as what they name |
+//!
+//! Every build ends with a collection ([`after_build`]) that takes [`SLICE`] at most: what is chosen in that time is out of
+//! the way at once, and what could not be deleted any more is deleted by the next build. `croze prune` is the same without
+//! a limit.
+
+mod choose;
+mod item;
+mod names;
+mod sizes;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use snapshotter::Usage;
+
+use crate::state_dir::{Class, StateDir, StateDirError, Sweeper, UsageByClass, Victim};
+use choose::{Choice, Space};
+use item::Item;
+use names::Names;
+use sizes::Sizes;
+
+/// How long a collection at the end of a build takes at most, but for the removal of one thing that was begun before.
+pub const SLICE: Duration = Duration::from_secs(2);
+
+/// The largest size that the store has by default, in bytes, unless half of the file system is less.
+const MAX_SIZE: u64 = 64 << 30;
+/// What stays free of the file system by default, in bytes, unless a fiftieth of it is less.
+const MIN_FREE: u64 = 2 << 30;
+/// After something had to go, the store is this many percent of its bound: so that the next build need not collect too.
+const LOW_WATER: u64 = 95;
+
+/// What bounds the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Bounds {
+    /// Bytes that it takes at most.
+    pub max_size: Option<u64>,
+    /// Bytes of the file system that stay free.
+    pub min_free: Option<u64>,
+    /// What was used so recently stays all the same.
+    pub keep: Option<Duration>,
+}
+
+/// What is to go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// The classes to remove from; names go with what they name.
+    pub classes: BTreeSet<Class>,
+    /// Only what was not used for so long.
+    pub older_than: Option<Duration>,
+    /// Only as much as it takes to be within these bounds; all if they bound nothing.
+    pub bounds: Bounds,
+}
+
+/// What a collection has done, or would do.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Collected {
+    /// What went, by class.
+    pub freed: UsageByClass,
+    /// Bytes that the store takes now.
+    pub left: u64,
+}
+
+impl Bounds {
+    /// Returns the bounds with the default for each that is not given.
+    pub fn or_default(self, state: &StateDir) -> Result<Self, StateDirError> {
+        let space = Space::of(state)?;
+        Ok(Self {
+            max_size: Some(self.max_size.unwrap_or(MAX_SIZE.min(space.total / 2))),
+            min_free: Some(self.min_free.unwrap_or(MIN_FREE.min(space.total / 50))),
+            keep: self.keep,
+        })
+    }
+
+    fn is_unbounded(&self) -> bool {
+        self.max_size.is_none() && self.min_free.is_none()
+    }
+}
+
+impl Policy {
+    /// Removes what builds can make again, and keeps images that have a tag.
+    pub fn cache() -> Self {
+        let lasting = [Class::Tags, Class::Epochs];
+        Self {
+            classes: Class::ALL
+                .into_iter()
+                .filter(|class| !lasting.contains(class))
+                .collect(),
+            older_than: None,
+            bounds: Bounds::default(),
+        }
+    }
+
+    /// Removes everything.
+    pub fn all() -> Self {
+        Self {
+            classes: Class::ALL.into_iter().collect(),
+            ..Self::cache()
+        }
+    }
+}
+
+/// Brings the store within its bounds at the end of a build, which relies on nothing any more; `changed` says whether that
+/// build has added anything. Returns `None` if nothing had to be done, or another process is about to.
+///
+/// # Errors
+/// If the store cannot be read, or something cannot be removed.
+pub fn after_build(state: &StateDir, bounds: &Bounds, changed: bool) -> Result<Option<Collected>, StateDirError> {
+    let until = Instant::now() + SLICE;
+    let space = Space::of(state)?;
+    let is_within = |size: u64| choose::excess(size, space.free, bounds) == 0;
+    if !changed && sizes::last_total(state).is_some_and(is_within) {
+        return Ok(None);
+    }
+    let Some(mut sweeper) = state.sweeper()? else {
+        return Ok(None);
+    };
+    let policy = Policy {
+        bounds: *bounds,
+        ..Policy::cache()
+    };
+    let collected = Collection::new(state, &policy, Some(until))?.remove(&mut sweeper)?;
+    if sweeper.delete(Some(until))? {
+        drop(sweeper);
+    } else {
+        sweeper.leave();
+    }
+    Ok(Some(collected))
+}
+
+/// Removes what a policy says, and deletes it.
+///
+/// # Errors
+/// If another process is about to do the same, or the store cannot be read, or something cannot be removed.
+pub fn prune(state: &StateDir, policy: &Policy) -> Result<Collected, StateDirError> {
+    let reclaimed = policy
+        .classes
+        .contains(&Class::Scratch)
+        .then(|| reclaim(state))
+        .transpose()?;
+    let mut sweeper = wait_for_sweeper(state)?;
+    let mut collected = Collection::new(state, policy, None)?.remove(&mut sweeper)?;
+    sweeper.delete(None)?;
+    if let Some(reclaimed) = reclaimed.filter(|reclaimed| reclaimed.inodes > 0) {
+        collected.freed.insert(Class::Scratch, reclaimed);
+    }
+    Ok(collected)
+}
+
+/// Returns the right to remove things as soon as nobody else has it.
+fn wait_for_sweeper(state: &StateDir) -> Result<Sweeper, StateDirError> {
+    let patience = Instant::now() + 2 * SLICE;
+    loop {
+        match state.sweeper()? {
+            Some(sweeper) => return Ok(sweeper),
+            None if Instant::now() < patience => std::thread::sleep(Duration::from_millis(20)),
+            None => {
+                return Err(StateDirError::InUse {
+                    path: state.layout().to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// Removes some things, given by their paths in the layout, and whatever names them; returns how many of them are gone. What
+/// a running build relies on stays.
+///
+/// # Errors
+/// If another process removes things for too long, or something cannot be removed.
+pub fn evict(state: &StateDir, paths: &BTreeSet<PathBuf>) -> Result<usize, StateDirError> {
+    let mut sweeper = wait_for_sweeper(state)?;
+    let mut collection = Collection::scan(state, None)?;
+    let chosen = (0..collection.items.len()).filter(|index| paths.contains(&collection.items[*index].path));
+    let choice: Choice = chosen.collect();
+    collection.choose(choice)?;
+    let before = paths.iter().filter(|path| state.layout().join(path).exists()).count();
+    collection.remove(&mut sweeper)?;
+    sweeper.delete(None)?;
+    let after = paths.iter().filter(|path| state.layout().join(path).exists()).count();
+    Ok(before - after)
+}
+
+/// Deletes what dead processes have left, and returns what that took.
+fn reclaim(state: &StateDir) -> Result<Usage, StateDirError> {
+    let before = state.usage()?[&Class::Scratch];
+    state.reclaim()?;
+    let after = state.usage()?[&Class::Scratch];
+    Ok(Usage {
+        bytes: before.bytes.saturating_sub(after.bytes),
+        inodes: before.inodes.saturating_sub(after.inodes),
+    })
+}
+
+/// Returns what [`prune`] would do, and does nothing.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn dry_run(state: &StateDir, policy: &Policy) -> Result<Collected, StateDirError> {
+    let collection = Collection::new(state, policy, None)?;
+    let leased = state.leased()?;
+    let goes = |item: &&Item| !leased.contains(&item.path);
+    let names = collection.names.iter().map(|index| &collection.items[*index]);
+    Ok(collection.report(collection.chosen().filter(goes).chain(names)))
+}
+
+/// A collection that is decided and not yet carried out.
+struct Collection<'a> {
+    state: &'a StateDir,
+    began: SystemTime,
+    items: Vec<Item>,
+    sizes: Sizes,
+    choice: Choice,
+    /// Items that only name what is chosen, or nothing at all.
+    names: Vec<usize>,
+}
+
+impl<'a> Collection<'a> {
+    /// Scans, and chooses nothing yet.
+    fn scan(state: &'a StateDir, until: Option<Instant>) -> Result<Self, StateDirError> {
+        let began = SystemTime::now();
+        let mut sizes = Sizes::load(state);
+        Ok(Self {
+            state,
+            began,
+            items: item::scan(state, &mut sizes, until)?,
+            sizes,
+            choice: Choice::default(),
+            names: Vec::new(),
+        })
+    }
+
+    /// Scans, and chooses what a policy says.
+    fn new(state: &'a StateDir, policy: &Policy, until: Option<Instant>) -> Result<Self, StateDirError> {
+        let mut collection = Self::scan(state, until)?;
+        let kept = match policy.classes.contains(&Class::Tags) && policy.bounds.is_unbounded() {
+            true => BTreeSet::new(),
+            false => names::tagged(state)?,
+        };
+        let space = Space::of(state)?;
+        let choice = choose::choose(&collection.items, &kept, policy, &space, collection.began);
+        collection.choose(choice)?;
+        Ok(collection)
+    }
+
+    /// Chooses some items, and all names of them.
+    fn choose(&mut self, choice: Choice) -> Result<(), StateDirError> {
+        if !choice.is_empty() {
+            self.names = Names::read(self.state, &self.items)?.of(&self.items, &choice, self.began);
+        }
+        self.choice = choice;
+        Ok(())
+    }
+
+    fn chosen(&self) -> impl Iterator<Item = &Item> {
+        self.choice.iter().map(|index| &self.items[index])
+    }
+
+    /// Removes names, then what they name.
+    fn remove(mut self, sweeper: &mut Sweeper) -> Result<Collected, StateDirError> {
+        let order = self.names.iter().copied().chain(self.choice.iter());
+        let order: Vec<usize> = order.collect();
+        let victims: Vec<Victim> = order.iter().map(|index| self.items[*index].as_victim()).collect();
+        let removed = sweeper.remove(&victims)?;
+        let gone: BTreeSet<usize> = order
+            .into_iter()
+            .zip(removed)
+            .filter_map(|(index, gone)| gone.then_some(index))
+            .collect();
+        let collected = self.report(gone.iter().map(|index| &self.items[*index]));
+        item::remove_empty_directories(self.state);
+        for index in gone {
+            self.sizes.forget(&self.items[index].path);
+        }
+        self.sizes.save(self.state, sweeper.scratch(), collected.left);
+        Ok(collected)
+    }
+
+    fn report<'b>(&self, gone: impl Iterator<Item = &'b Item>) -> Collected {
+        let mut freed = UsageByClass::new();
+        let mut left: u64 = self.items.iter().map(|item| item.usage.bytes).sum();
+        for item in gone {
+            let usage = freed.entry(item.class).or_default();
+            usage.bytes += item.usage.bytes;
+            usage.inodes += item.usage.inodes;
+            left = left.saturating_sub(item.usage.bytes);
+        }
+        Collected { freed, left }
+    }
+}

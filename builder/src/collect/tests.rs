@@ -1,0 +1,252 @@
+//! Tests of whole collections in real directories.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use registry::oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Reference};
+use snapshotter::{Ownership, SnapshotName};
+use tempfile::TempDir;
+
+use super::*;
+use crate::cache::{Aspects, CacheStore as _, Lineage, LocalCache, Record};
+use crate::op::key::{CacheKey, KeyHasher};
+
+fn state() -> (TempDir, StateDir) {
+    let dir = TempDir::new().unwrap();
+    let state = StateDir::open(&dir.path().join("croze"), Ownership::Real).unwrap();
+    (dir, state)
+}
+
+/// Fills a directory with what is hard to delete.
+fn fill(dir: &Path) {
+    fs::create_dir_all(dir.join("locked/inner")).unwrap();
+    fs::write(dir.join("locked/inner/file"), "x").unwrap();
+    // A build is root in its user namespace; without that nobody could delete what nobody may enter.
+    if rustix::process::geteuid().is_root() {
+        fs::set_permissions(dir.join("locked/inner"), fs::Permissions::from_mode(0o0)).unwrap();
+        fs::set_permissions(dir.join("locked"), fs::Permissions::from_mode(0o0)).unwrap();
+    }
+}
+
+/// Commits a snapshot with a file of so many kilobytes.
+fn snapshot(state: &StateDir, name: &str, kilobytes: usize) -> SnapshotName {
+    let active = state.snapshots().unwrap().prepare().unwrap();
+    fs::write(active.upper().join("file"), vec![1; kilobytes << 10]).unwrap();
+    let name = SnapshotName::new(name).unwrap();
+    active.commit(&name).unwrap();
+    name
+}
+
+fn key(name: &str) -> CacheKey {
+    KeyHasher::new(name).finish()
+}
+
+/// Saves a record of some snapshots, and a link to it.
+fn record(state: &StateDir, name: &str, snapshots: &[&SnapshotName]) {
+    let scratch = state.scratch().unwrap();
+    let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), String::new());
+    let layers = snapshots
+        .iter()
+        .map(|name| serde_json::json!({ "snapshot": name, "created": "" }));
+    let record = Record {
+        key: key(name),
+        payload: serde_json::json!({ "base": null, "layers": layers.collect::<Vec<_>>() }),
+        created: String::new(),
+        lineage: Lineage {
+            operation: Digest::of(b""),
+            inputs: Vec::new(),
+        },
+        aspects: Aspects::default(),
+    };
+    cache.save(&record).unwrap();
+    cache.link(key(&format!("link to {name}")), record.key).unwrap();
+}
+
+/// Returns which of these names have a record, directly and by the link.
+fn recorded(state: &StateDir, names: &[&str]) -> Vec<[bool; 2]> {
+    let scratch = state.scratch().unwrap();
+    let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), String::new());
+    let is_there = |name: String| cache.lookup(key(&name)).is_some();
+    names
+        .iter()
+        .map(|name| [is_there((*name).to_owned()), is_there(format!("link to {name}"))])
+        .collect()
+}
+
+fn is_there(state: &StateDir, name: &SnapshotName) -> bool {
+    state.snapshots().unwrap().stat(name).unwrap().is_some()
+}
+
+fn at_most(bytes: u64) -> Bounds {
+    Bounds {
+        max_size: Some(bytes),
+        ..Bounds::default()
+    }
+}
+
+/// Returns what the store takes without what a running process works on.
+fn size(state: &StateDir) -> u64 {
+    state.usage().unwrap().values().map(|usage| usage.bytes).sum()
+}
+
+/// Stores an image of one layer and returns its manifest and the blobs that make it.
+fn store_image(state: &StateDir, layer: &[u8]) -> (Descriptor, Vec<Digest>) {
+    let scratch = state.scratch().unwrap();
+    let blobs = state.blobs(&scratch).unwrap();
+    let config = serde_json::to_vec(&ImageConfig::default()).unwrap();
+    let manifest = Manifest::new(
+        Descriptor::of(MediaType::CONFIG, &config),
+        vec![Descriptor::of(MediaType::LAYER, layer)],
+    );
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    let digests = [layer, &config, &manifest].map(|bytes| blobs.put(bytes).unwrap());
+    (Descriptor::of(MediaType::MANIFEST, &manifest), digests.to_vec())
+}
+
+#[test]
+fn a_prune_keeps_tagged_images_and_a_full_prune_keeps_nothing() {
+    let (_dir, state) = state();
+    let scratch = state.scratch().unwrap();
+    let (image, kept) = store_image(&state, b"kept");
+    let (_, lost) = store_image(&state, b"lost");
+    let reference: Reference = "app:1".parse().unwrap();
+    state.tags().set(&reference, &image, &scratch).unwrap();
+    drop(scratch);
+    let x = snapshot(&state, "x", 1);
+    record(&state, "x", &[&x]);
+    fs::write(state.path(Class::Layers).join("x"), "layer").unwrap();
+    fill(&state.path(Class::Mounts).join("apt"));
+    fill(&state.path(Class::Scratch).join("dead"));
+
+    let before = state.usage().unwrap();
+    let young = Policy {
+        older_than: Some(Duration::from_secs(3600)),
+        ..Policy::cache()
+    };
+    let freed = prune(&state, &young).unwrap().freed;
+    let changed: Vec<&Class> = freed.keys().filter(|class| **class != Class::Scratch).collect();
+    assert!(changed.is_empty(), "{changed:?}");
+
+    let foreseen = dry_run(&state, &Policy::cache()).unwrap();
+    assert_eq!(state.usage().unwrap()[&Class::Snapshots], before[&Class::Snapshots]);
+    let collected = prune(&state, &Policy::cache()).unwrap();
+    let freed = &collected.freed;
+    assert_eq!(collected, foreseen);
+    assert_eq!([freed[&Class::Records].inodes, freed[&Class::Layers].inodes], [2, 1]);
+    assert_eq!(freed[&Class::Mounts].inodes, 4);
+    assert_eq!(freed[&Class::Snapshots].inodes, 3, "directory, `fs` and file");
+    let scratch = state.scratch().unwrap();
+    let blobs = state.blobs(&scratch).unwrap();
+    assert!(kept.iter().all(|digest| blobs.size(*digest).unwrap().is_some()));
+    let gone: Vec<_> = lost.iter().filter(|digest| !kept.contains(digest)).collect();
+    assert_eq!(gone.len(), 2, "the config is shared");
+    assert!(gone.iter().all(|digest| blobs.size(**digest).unwrap().is_none()));
+    drop(scratch);
+
+    prune(&state, &Policy::all()).unwrap();
+    let mut files = walk_files(state.layout());
+    files.sort();
+    assert_eq!(files, ["sizes", "sweep", "sweeper"], "{} bytes are left", size(&state));
+}
+
+/// Returns the files, not directories, below a directory.
+fn walk_files(dir: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(walk_files(&entry.path()));
+        } else {
+            files.push(entry.file_name().into_string().unwrap());
+        }
+    }
+    files
+}
+
+#[test]
+fn the_store_is_within_its_bounds_after_a_build_and_what_was_used_last_stays() {
+    let (_dir, state) = state();
+    let names: Vec<SnapshotName> = (0..10).map(|n| snapshot(&state, &format!("s{n}"), 100)).collect();
+    let scratch = state.scratch().unwrap();
+    let lease = state.lease(&scratch).unwrap();
+    for name in [&names[0], &names[1]] {
+        snapshotter::Keeper::keep(&lease, name).unwrap();
+    }
+    drop((lease, scratch));
+    let collected = after_build(&state, &at_most(500 << 10), true).unwrap().unwrap();
+    assert!(size(&state) <= 500 << 10, "{} bytes", size(&state));
+    assert!(collected.left <= size(&state));
+    let there: Vec<bool> = names.iter().map(|name| is_there(&state, name)).collect();
+    assert_eq!(there[..2], [true, true], "they were used last");
+    assert!(!there[2] && there[9], "{there:?}");
+    assert_eq!(
+        after_build(&state, &at_most(500 << 10), false).unwrap(),
+        None,
+        "nothing has changed"
+    );
+    assert!(
+        after_build(&state, &at_most(100 << 10), false).unwrap().is_some(),
+        "the bound has"
+    );
+    assert!(size(&state) <= 100 << 10);
+}
+
+#[test]
+fn of_one_build_the_topmost_layer_goes_first() {
+    let (_dir, state) = state();
+    let names: Vec<SnapshotName> = (0..4).map(|n| snapshot(&state, &format!("s{n}"), 100)).collect();
+    let scratch = state.scratch().unwrap();
+    let lease = state.lease(&scratch).unwrap();
+    for name in &names {
+        snapshotter::Keeper::keep(&lease, name).unwrap();
+    }
+    drop((lease, scratch));
+    after_build(&state, &at_most(350 << 10), true).unwrap().unwrap();
+    let there: Vec<bool> = names.iter().map(|name| is_there(&state, name)).collect();
+    assert_eq!(there, [true, true, true, false]);
+}
+
+#[test]
+fn what_a_build_relies_on_stays_whatever_the_bound() {
+    let (_dir, state) = state();
+    let [used, unused] = ["used", "unused"].map(|name| snapshot(&state, name, 100));
+    let scratch = state.scratch().unwrap();
+    let lease = state.lease(&scratch).unwrap();
+    snapshotter::Keeper::keep(&lease, &used).unwrap();
+    after_build(&state, &at_most(0), true).unwrap().unwrap();
+    prune(&state, &Policy::all()).unwrap();
+    assert!(is_there(&state, &used) && !is_there(&state, &unused));
+    drop((lease, scratch));
+    prune(&state, &Policy::all()).unwrap();
+    assert!(!is_there(&state, &used));
+}
+
+#[test]
+fn records_go_with_what_they_name_and_no_other_does() {
+    let (_dir, state) = state();
+    let [old, new] = ["old", "new"].map(|name| snapshot(&state, name, 100));
+    record(&state, "of old", &[&old]);
+    record(&state, "of both", &[&old, &new]);
+    record(&state, "of new", &[&new]);
+    record(&state, "of nothing", &[]);
+    let names = ["of old", "of both", "of new", "of nothing"];
+    assert_eq!(recorded(&state, &names), [[true; 2]; 4]);
+    after_build(&state, &at_most(150 << 10), true).unwrap().unwrap();
+    assert!(!is_there(&state, &old) && is_there(&state, &new));
+    assert_eq!(recorded(&state, &names), [[false; 2], [false; 2], [true; 2], [true; 2]]);
+}
+
+#[test]
+fn damaged_records_and_links_to_nowhere_go_when_anything_does() {
+    let (_dir, state) = state();
+    let one = snapshot(&state, "one", 100);
+    snapshot(&state, "other", 100);
+    record(&state, "one", &[&one]);
+    let hex = key("one").hex();
+    fs::remove_file(state.path(Class::Records).join(&hex[..2]).join(&hex)).unwrap();
+    fs::create_dir_all(state.path(Class::Records).join("00")).unwrap();
+    fs::write(state.path(Class::Records).join("00").join("0".repeat(64)), "?").unwrap();
+    after_build(&state, &at_most(150 << 10), true).unwrap().unwrap();
+    assert_eq!(state.usage().unwrap()[&Class::Records].inodes, 0);
+}

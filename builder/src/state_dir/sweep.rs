@@ -1,0 +1,200 @@
+//! Removing things beside running builds.
+//!
+//! One process sweeps at a time. What it removes is moved into its scratch space while no lease can be added to, in
+//! batches of some milliseconds, and deleted afterwards: nobody ever sees half of a thing, and what a sweeper that dies
+//! leaves behind is reclaimed like every dead process's scratch space. Something that a lease names, or that was used since
+//! the sweeper has seen it, stays.
+//!
+//! On a file system of the network, where one machine may see late what another has written, a sweep waits until no build
+//! runs.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use snapshotter::Root;
+
+use super::lock::SweepLock;
+use super::{Class, PruneLock, Scratch, StateDir, StateDirError, lease};
+
+/// Things removed at a time.
+const BATCH: usize = 64;
+
+/// Magic numbers of file systems that several machines may see, from `linux/magic.h`; FUSE may be anything.
+const REMOTE: [u32; 9] = [
+    0x6969,      // NFS
+    0x517b,      // SMB
+    0xff53_4d42, // CIFS
+    0xfe53_4d42, // SMB2
+    0x0102_1997, // 9P
+    0x00c3_6400, // Ceph
+    0x5346_414f, // AFS
+    0x0bd0_0bd0, // Lustre
+    0x6573_5546, // FUSE
+];
+
+/// The right to remove things from a state directory.
+#[derive(Debug)]
+pub struct Sweeper {
+    layout: PathBuf,
+    sweep: SweepLock,
+    scratch: Scratch,
+    moved: usize,
+    _turn: File,
+    _alone: Option<PruneLock>,
+}
+
+/// Something to remove.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Victim {
+    /// Its path in the layout.
+    pub path: PathBuf,
+    /// When it was last used, as far as the sweeper knows.
+    pub used: SystemTime,
+}
+
+impl StateDir {
+    /// Returns the right to remove things, unless another process has it, or builds run that could not be told.
+    pub fn sweeper(&self) -> Result<Option<Sweeper>, StateDirError> {
+        let path = self.layout.join("sweeper");
+        let open = File::options().write(true).create(true).truncate(false).open(&path);
+        let turn = open.map_err(StateDirError::io("open", &path))?;
+        match flock(&turn, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(StateDirError::io("lock", path)(error.into())),
+        }
+        let alone = match self.is_remote()?.then(|| self.lock_for_prune()).transpose() {
+            Ok(alone) => alone,
+            Err(StateDirError::InUse { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(Sweeper {
+            layout: self.layout.clone(),
+            sweep: self.sweep_lock()?,
+            scratch: self.scratch()?,
+            moved: 0,
+            _turn: turn,
+            _alone: alone,
+        }))
+    }
+
+    /// Returns whether other machines may use the directory too.
+    pub fn is_remote(&self) -> Result<bool, StateDirError> {
+        let found = rustix::fs::statfs(&self.layout).map_err(|e| StateDirError::io("stat", &self.layout)(e.into()))?;
+        // The type of the number differs between machines, its lower 32 bits do not.
+        let magic = found.f_type as u64 & u64::from(u32::MAX);
+        Ok(REMOTE.iter().any(|remote| u64::from(*remote) == magic))
+    }
+
+    /// Returns whether the process with a scratch space of this name lives.
+    pub fn is_alive(&self, name: &str) -> bool {
+        matches!(is_alive(&self.path(Class::Scratch).join(name)), Ok(true))
+    }
+
+    /// Returns the paths of the layout that running builds rely on.
+    pub fn leased(&self) -> Result<BTreeSet<PathBuf>, StateDirError> {
+        leased(&self.layout)
+    }
+}
+
+impl Sweeper {
+    /// Removes things out of sight and returns which of them: all that nobody relies on and that were not used since.
+    ///
+    /// # Errors
+    /// If leases cannot be read; then nothing more is removed.
+    pub fn remove(&mut self, victims: &[Victim]) -> Result<Vec<bool>, StateDirError> {
+        let mut removed = Vec::with_capacity(victims.len());
+        for batch in victims.chunks(BATCH) {
+            let Self {
+                layout,
+                sweep,
+                scratch,
+                moved,
+                ..
+            } = self;
+            let swept = sweep.alone(|| {
+                let leased = leased(layout)?;
+                for victim in batch {
+                    let goes = !leased.contains(&victim.path) && is_unused_since(layout, victim);
+                    removed.push(goes && move_out(layout, &victim.path, &scratch.path().join(moved.to_string()))?);
+                    *moved += 1;
+                }
+                Ok::<_, StateDirError>(())
+            });
+            swept.map_err(StateDirError::io("lock", layout.join("sweep")))??;
+        }
+        Ok(removed)
+    }
+
+    /// Returns a directory of the sweeper's own, on the same file system.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Deletes what was removed, until it is time to stop; returns whether all of it is gone.
+    ///
+    /// # Errors
+    /// If something cannot be deleted.
+    pub fn delete(&mut self, until: Option<Instant>) -> Result<bool, StateDirError> {
+        let root = Root::open(self.scratch.path())?;
+        for number in 0..self.moved {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(false);
+            }
+            root.remove_tree(Path::new(&number.to_string()))?;
+        }
+        Ok(true)
+    }
+
+    /// Ends the sweep without waiting for what is not deleted yet: the next process does that.
+    pub fn leave(self) {
+        self.scratch.abandon();
+    }
+}
+
+fn is_unused_since(layout: &Path, victim: &Victim) -> bool {
+    let found = fs::symlink_metadata(layout.join(&victim.path)).and_then(|metadata| metadata.modified());
+    found.is_ok_and(|used| used == victim.used)
+}
+
+fn move_out(layout: &Path, victim: &Path, to: &Path) -> Result<bool, StateDirError> {
+    let from = layout.join(victim);
+    match fs::rename(&from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StateDirError::io("remove", from)(error)),
+    }
+}
+
+/// Reads the leases of all processes that live.
+fn leased(layout: &Path) -> Result<BTreeSet<PathBuf>, StateDirError> {
+    let run = layout.join(Class::Scratch.directory());
+    let mut leased = BTreeSet::new();
+    for entry in fs::read_dir(&run).map_err(StateDirError::io("list", &run))? {
+        let entry = entry.map_err(StateDirError::io("list", &run))?;
+        let path = entry.path();
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || !is_alive(&path)? {
+            continue;
+        }
+        leased.extend(lease::read(&path)?);
+        leased.insert(Path::new(Class::Logs.directory()).join(entry.file_name()));
+    }
+    Ok(leased)
+}
+
+fn is_alive(scratch: &Path) -> Result<bool, StateDirError> {
+    let directory = match File::open(scratch) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened.map_err(StateDirError::io("open", scratch))?,
+    };
+    match flock(&directory, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(StateDirError::io("lock", scratch)(error.into())),
+    }
+}

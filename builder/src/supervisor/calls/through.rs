@@ -1,0 +1,241 @@
+//! Calls whose paths lead through a window: what the kernel would do if the machine's directories were mounted over the
+//! step's tree is done here. Whether the caller may has been decided before.
+
+mod mirror;
+mod open;
+mod proc_text;
+mod tell;
+
+use std::ffi::CStr;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{
+    Access, AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps, accessat, ftruncate, linkat,
+    mkdirat, mknodat, renameat_with, symlinkat, unlinkat, utimensat,
+};
+use rustix::io::Errno;
+
+use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
+use crate::supervisor::find::{Found, Last, handle};
+use crate::supervisor::shown;
+use crate::supervisor::walk::Walk;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use tell::readlink;
+pub(super) use tell::{getcwd, readlinkat, statfs};
+
+/// A path of a call: the directory that it begins at, and the argument that it is.
+type At = (i32, usize);
+
+/// Performs a call that is to be let pass, if the kernel could not.
+pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
+    if call.place.view.is_none() {
+        return Ok(Reply::Continue);
+    }
+    let here = |path: usize| (AT_FDCWD, path);
+    let at = |directory: usize| (call.descriptor(directory), directory + 1);
+    let flags = |index: usize| OFlags::from_bits_retain(call.word(index));
+    let removal = |index: usize| AtFlags::from_bits_retain(call.word(index));
+    match i64::from(call.notification.number) {
+        libc::SYS_openat => open::open(call, at(0), flags(2), call.word(3)),
+        libc::SYS_openat2 => open::open_how(call),
+        libc::SYS_faccessat | libc::SYS_faccessat2 => access(call, at(0), call.word(2)),
+        libc::SYS_mkdirat => make_directory(call, at(0), call.word(2)),
+        libc::SYS_mknodat => make_node(call, at(0), call.word(2)),
+        libc::SYS_symlinkat => make_link(call, at(1)),
+        libc::SYS_linkat => link(call, at(0), at(2), call.word(4)),
+        libc::SYS_unlinkat => remove(call, at(0), removal(2)),
+        libc::SYS_renameat => rename(call, at(0), at(2), 0),
+        libc::SYS_renameat2 => rename(call, at(0), at(2), call.word(4)),
+        libc::SYS_utimensat => set_times(call, at(0), call.word(3)),
+        libc::SYS_chdir => mirror::chdir(call),
+        libc::SYS_execve => mirror::execve(call),
+        libc::SYS_execveat => mirror::execveat(call),
+        libc::SYS_truncate => truncate(call, here(0)),
+        libc::SYS_getxattr | libc::SYS_setxattr | libc::SYS_removexattr => no_attributes(call, Last::Follow),
+        libc::SYS_lgetxattr | libc::SYS_lsetxattr | libc::SYS_lremovexattr => no_attributes(call, Last::Keep),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_open => open::open(call, here(0), flags(1), call.word(2)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_creat => open::open(
+            call,
+            here(0),
+            OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC,
+            call.word(1),
+        ),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_access => access(call, here(0), call.word(1)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mkdir => make_directory(call, here(0), call.word(1)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_mknod => make_node(call, here(0), call.word(1)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_symlink => make_link(call, here(1)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_link => link(call, here(0), here(1), 0),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_unlink => remove(call, here(0), AtFlags::empty()),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rmdir => remove(call, here(0), AtFlags::REMOVEDIR),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_rename => rename(call, here(0), here(1), 0),
+        _ => Ok(Reply::Continue),
+    }
+}
+
+/// Finds what a path stands for, if the kernel cannot.
+fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Found>, Errno> {
+    let Some(view) = &call.place.view else {
+        return Ok(None);
+    };
+    if call.argument(path) == 0 {
+        return Ok(None);
+    }
+    let path = call.read_path(call.argument(path))?;
+    let is_plain = || !call.tag.chrooted && view.look(call, directory, &path, handle(last)).is_some();
+    if path.is_empty() || is_plain() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(call)?;
+    let found = walk.to(directory, &path, last);
+    if walk.has_left { found.map(Some) } else { Ok(None) }
+}
+
+/// Finds a file that must exist.
+fn find_file(call: &Call<'_>, at: At, last: Last) -> Result<Option<OwnedFd>, Errno> {
+    let found = find(call, at, last)?;
+    found.map(|found| found.file.ok_or(Errno::NOENT)).transpose()
+}
+
+/// Finds both places of a call; if only one is behind a window, the other one is where the kernel has it.
+fn find_both(call: &Call<'_>, one: At, other: At) -> Result<Option<(Found, Found)>, Errno> {
+    let (first, second) = (find(call, one, Last::Keep)?, find(call, other, Last::Keep)?);
+    if first.is_none() && second.is_none() {
+        return Ok(None);
+    }
+    let whole = |found: Option<Found>, (directory, path): At| match found {
+        Some(found) => Ok(found),
+        None => call.find_name(directory, &call.read_path(call.argument(path))?, Last::Keep),
+    };
+    let (first, second) = (whole(first, one)?, whole(second, other)?);
+    may_change(call, &first.directory)?;
+    may_change(call, &second.directory)?;
+    Ok(Some((first, second)))
+}
+
+/// Fails if a step may not change what a handle stands for, or what is in it.
+fn may_change(call: &Call<'_>, file: &OwnedFd) -> Result<(), Errno> {
+    let is_read_only = shown::is_read_only(call.place.path(file.as_fd())?.to_bytes());
+    if is_read_only { Err(Errno::ROFS) } else { Ok(()) }
+}
+
+fn access(call: &Call<'_>, at: At, wanted: u32) -> Outcome {
+    let Some(file) = find_file(call, at, Last::Follow)? else {
+        return Ok(Reply::Continue);
+    };
+    let wanted = Access::from_bits(wanted).ok_or(Errno::INVAL)?;
+    accessat(CWD, call.place.name_of(file.as_fd()), wanted, AtFlags::EACCESS)?;
+    Ok(DONE)
+}
+
+fn make_directory(call: &Call<'_>, at: At, mode: u32) -> Outcome {
+    let mode = Mode::from_raw_mode(mode & 0o1777 & !call.tag.umask);
+    at_name(call, at, |directory, name| mkdirat(directory, name, mode))
+}
+
+fn make_node(call: &Call<'_>, at: At, mode: u32) -> Outcome {
+    let permissions = Mode::from_raw_mode(mode & 0o7777 & !call.tag.umask);
+    let file_type = match FileType::from_raw_mode(mode) {
+        FileType::Unknown => FileType::RegularFile,
+        known => known,
+    };
+    at_name(call, at, |directory, name| {
+        mknodat(directory, name, file_type, permissions, 0)
+    })
+}
+
+fn make_link(call: &Call<'_>, at: At) -> Outcome {
+    let target = call.read_path(call.argument(0))?;
+    at_name(call, at, |directory, name| symlinkat(&target, directory, name))
+}
+
+fn remove(call: &Call<'_>, at: At, flags: AtFlags) -> Outcome {
+    at_name(call, at, |directory, name| unlinkat(directory, name, flags))
+}
+
+/// Does something with a name.
+fn at_name(call: &Call<'_>, at: At, work: impl FnOnce(&OwnedFd, &CStr) -> Result<(), Errno>) -> Outcome {
+    match find(call, at, Last::Keep)? {
+        Some(found) => {
+            may_change(call, &found.directory)?;
+            work(&found.directory, &found.name).map(|()| DONE)
+        }
+        None => Ok(Reply::Continue),
+    }
+}
+
+fn link(call: &Call<'_>, old: At, new: At, flags: u32) -> Outcome {
+    let flags = AtFlags::from_bits_retain(flags);
+    if flags.contains(AtFlags::EMPTY_PATH) {
+        return Ok(Reply::Continue);
+    }
+    let Some((old, new)) = find_both(call, old, new)? else {
+        return Ok(Reply::Continue);
+    };
+    linkat(&old.directory, &old.name, &new.directory, &new.name, flags)?;
+    Ok(DONE)
+}
+
+fn rename(call: &Call<'_>, old: At, new: At, flags: u32) -> Outcome {
+    let Some((old, new)) = find_both(call, old, new)? else {
+        return Ok(Reply::Continue);
+    };
+    let flags = RenameFlags::from_bits_retain(flags);
+    renameat_with(&old.directory, &old.name, &new.directory, &new.name, flags)?;
+    Ok(DONE)
+}
+
+fn set_times(call: &Call<'_>, at: At, flags: u32) -> Outcome {
+    let last = Last::unless(flags & libc::AT_SYMLINK_NOFOLLOW.cast_unsigned() != 0);
+    let Some(file) = find_file(call, at, last)? else {
+        return Ok(Reply::Continue);
+    };
+    may_change(call, &file)?;
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: libc::UTIME_NOW,
+    };
+    let mut times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    if call.argument(2) != 0 {
+        let mut bytes = [0; 32];
+        call.read(call.argument(2), &mut bytes)?;
+        let field = |at: usize| i64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap_or_default());
+        let time = |at| Timespec {
+            tv_sec: field(at),
+            tv_nsec: field(at + 8),
+        };
+        (times.last_access, times.last_modification) = (time(0), time(16));
+    }
+    utimensat(CWD, call.place.name_of(file.as_fd()), &times, AtFlags::empty())?;
+    Ok(DONE)
+}
+
+fn truncate(call: &Call<'_>, at: At) -> Outcome {
+    let Some(file) = find_file(call, at, Last::Follow)? else {
+        return Ok(Reply::Continue);
+    };
+    may_change(call, &file)?;
+    ftruncate(call.place.open(&file, OFlags::WRONLY)?, call.argument(1))?;
+    Ok(DONE)
+}
+
+/// Extended attributes other than those that are answered for everybody: the kernel's file systems have none.
+fn no_attributes(call: &Call<'_>, last: Last) -> Outcome {
+    match find_file(call, (AT_FDCWD, 0), last)? {
+        Some(_) => Err(Errno::OPNOTSUPP),
+        None => Ok(Reply::Continue),
+    }
+}

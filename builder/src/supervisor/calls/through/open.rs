@@ -1,0 +1,109 @@
+//! Opening what is seen through a window, and making files on that occasion.
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use super::{At, find, may_change, proc_text};
+use crate::supervisor::call::{Call, Outcome, Reply, errno};
+use crate::supervisor::calls::hand_over;
+use crate::supervisor::find::{Found, Last};
+use crate::supervisor::shown;
+use crate::sys::{self, Response};
+
+/// The conditions of `openat2` are the kernel's to check: who has any opens what the kernel finds.
+pub(super) fn open_how(call: &Call<'_>) -> Outcome {
+    let mut how = [0; 24];
+    call.read(call.argument(2), &mut how)?;
+    let field = |at: usize| u64::from_ne_bytes(how[at..at + 8].try_into().unwrap_or_default());
+    if field(16) != 0 {
+        return Ok(Reply::Continue);
+    }
+    let flags = OFlags::from_bits_retain(field(0) as u32);
+    open(call, (call.descriptor(0), 1), flags, field(8) as u32)
+}
+
+pub(super) fn open(call: &Call<'_>, at: At, flags: OFlags, mode: u32) -> Outcome {
+    let exclusive = flags.contains(OFlags::CREATE | OFlags::EXCL);
+    let last = Last::unless(exclusive || flags.contains(OFlags::NOFOLLOW));
+    let Some(found) = find(call, at, last)? else {
+        return Ok(Reply::Continue);
+    };
+    let mode = Mode::from_raw_mode(mode & 0o7777 & !call.tag.umask);
+    match &found.file {
+        Some(_) if exclusive => Err(Errno::EXIST),
+        Some(file) => open_existing(call, &found, file, flags, mode),
+        None if flags.contains(OFlags::CREATE) && !found.wants_directory => {
+            may_change(call, &found.directory)?;
+            let flags_here = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+            hand_over(call, &openat(&found.directory, &found.name, flags_here, mode)?, flags)
+        }
+        None => Err(Errno::NOENT),
+    }
+}
+
+fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, mode: Mode) -> Outcome {
+    let file_type = call.attributes(file)?.file_type();
+    if flags.contains(OFlags::DIRECTORY) && file_type != FileType::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    if flags.contains(OFlags::PATH) {
+        return hand_over(call, file, flags);
+    }
+    if file_type == FileType::Symlink {
+        return Err(Errno::LOOP);
+    }
+    let writes = flags.bits() & OFlags::RWMODE.bits() != 0 || flags.contains(OFlags::TRUNC);
+    if writes {
+        may_change(call, file)?;
+    }
+    if let Some(view) = &call.place.view {
+        view.bar(call.place, call.place.path(file.as_fd())?.to_bytes(), writes)?;
+    }
+    if is_masked(call, file)? {
+        return if file_type == FileType::Directory {
+            Err(Errno::NOENT)
+        } else {
+            hand_over(
+                call,
+                &openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
+                flags,
+            )
+        };
+    }
+    if let Some(text) = proc_text::of(call, found)? {
+        return hand_over(call, &text, flags);
+    }
+    // A terminal must not become this process's own.
+    let flags_here = flags.difference(OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW) | OFlags::NOCTTY;
+    if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) {
+        return open_patiently(call, file, flags_here);
+    }
+    hand_over(call, &call.place.open_with(file, flags_here, mode)?, flags)
+}
+
+fn is_masked(call: &Call<'_>, file: &OwnedFd) -> Result<bool, Errno> {
+    Ok(shown::is_masked(call.place.path(file.as_fd())?.to_bytes()))
+}
+
+/// Opens a FIFO, for which somebody else may have to open its other end first.
+fn open_patiently(call: &Call<'_>, file: &OwnedFd, flags: OFlags) -> Outcome {
+    let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|error| errno(&error));
+    let (listener, file) = (copy(call.step.listener())?, copy(file.as_fd())?);
+    let id = call.notification.id;
+    let wait = move || {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let opened = openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty());
+        let told = opened.and_then(|opened| {
+            let close_on_exec = flags.contains(OFlags::CLOEXEC);
+            let added = sys::add_descriptor(listener.as_fd(), id, opened.as_fd(), close_on_exec);
+            added.map_err(|error| errno(&error))
+        });
+        if let Err(error) = told {
+            // Whoever called may have been killed meanwhile.
+            let _gone = sys::respond(listener.as_fd(), id, Response::Fail(error.raw_os_error()));
+        }
+    };
+    let waiting = std::thread::Builder::new().name("supervisor".into()).spawn(wait);
+    waiting.map(|_| Reply::Told).map_err(|error| errno(&error))
+}

@@ -1,0 +1,111 @@
+//! What of the machine's `/dev`, `/proc` and `/sys` a step sees, and may change: Docker's lists.
+
+use super::view::names;
+
+/// Paths in procfs that appear empty.
+pub const MASKED_IN_PROC: [&str; 10] = [
+    "acpi",
+    "asound",
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
+];
+
+/// Paths in sysfs that appear empty.
+pub const MASKED_IN_SYS: [&str; 2] = ["devices/virtual/powercap", "firmware"];
+
+/// Paths in procfs that cannot be written.
+pub const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+
+/// Names in `/dev`, which in a step's eyes has no others.
+const IN_DEV: [&str; 14] = [
+    "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
+    "zero",
+];
+
+/// What everybody may read of a process, in its directory in procfs.
+const PUBLIC: [&str; 8] = [
+    "cgroup",
+    "cmdline",
+    "comm",
+    "limits",
+    "oom_score",
+    "stat",
+    "statm",
+    "status",
+];
+
+/// Returns whether every container has this name in `/dev`.
+pub(super) fn is_in_dev(name: &[u8]) -> bool {
+    IN_DEV.iter().any(|known| known.as_bytes() == name)
+}
+
+/// Returns whether what lies at a path of the machine is a device that a container has not.
+pub(super) fn is_no_device(path: &[u8]) -> bool {
+    let name = path.strip_prefix(b"/dev/").and_then(|rest| names(rest).next());
+    name.is_some_and(|name| !is_in_dev(name))
+}
+
+/// Returns the process in whose directory of procfs a path of the machine lies, and whether that is nobody else's
+/// business.
+pub(super) fn process(path: &[u8]) -> Option<(&[u8], bool)> {
+    let mut names = names(path.strip_prefix(b"/proc/")?);
+    let process = names.next().filter(|name| name.iter().all(u8::is_ascii_digit))?;
+    let mut name = names.next();
+    if name == Some(b"task") {
+        name = names.nth(1);
+    }
+    let is_public = |name: &[u8]| PUBLIC.iter().any(|known| known.as_bytes() == name);
+    Some((process, name.is_some_and(|name| !is_public(name))))
+}
+
+/// Returns whether what lies at a path of the machine appears empty.
+pub(super) fn is_masked(path: &[u8]) -> bool {
+    lies_in(path, b"/proc/", &MASKED_IN_PROC) || lies_in(path, b"/sys/", &MASKED_IN_SYS)
+}
+
+/// Returns whether what lies at a path of the machine cannot be written.
+pub(super) fn is_read_only(path: &[u8]) -> bool {
+    lies_in(path, b"/proc/", &READ_ONLY_IN_PROC) || path == b"/sys" || path.starts_with(b"/sys/")
+}
+
+fn lies_in(path: &[u8], top: &[u8], parts: &[&str]) -> bool {
+    let rest = path.strip_prefix(top).unwrap_or_default();
+    let has = |part: &&str| matches!(rest.strip_prefix(part.as_bytes()), Some([] | [b'/', ..]));
+    parts.iter().any(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_process_only_some_things_are_for_everybody() {
+        assert_eq!(process(b"/proc/12"), Some((&b"12"[..], false)));
+        assert_eq!(process(b"/proc/12/task/13"), Some((&b"12"[..], false)));
+        assert_eq!(process(b"/proc/12/task/13/status"), Some((&b"12"[..], false)));
+        assert_eq!(process(b"/proc/12/task/13/environ"), Some((&b"12"[..], true)));
+        assert_eq!(process(b"/proc/12/fd/0"), Some((&b"12"[..], true)));
+        assert_eq!(process(b"/proc/meminfo"), None);
+    }
+
+    #[test]
+    fn a_device_is_known_by_its_first_name() {
+        assert!(is_no_device(b"/dev/sda") && is_no_device(b"/dev/mapper/x"));
+        assert!(!is_no_device(b"/dev/pts/0") && !is_no_device(b"/dev") && !is_no_device(b"/device"));
+    }
+
+    #[test]
+    fn parts_are_whole_names() {
+        assert!(is_read_only(b"/proc/sys/kernel/core_pattern") && is_read_only(b"/proc/sysrq-trigger"));
+        assert!(is_read_only(b"/sys") && is_read_only(b"/sys/fs/cgroup"));
+        assert!(!is_read_only(b"/proc/self/comm") && !is_read_only(b"/proc/system") && !is_read_only(b"/dev/shm"));
+        assert!(is_masked(b"/proc/acpi/wakeup") && is_masked(b"/sys/firmware"));
+        assert!(!is_masked(b"/proc/keys2") && !is_masked(b"/sys/class"));
+    }
+}
