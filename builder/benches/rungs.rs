@@ -42,12 +42,13 @@ use pod::Pod;
 use runc::{DISK, Files, RootOn};
 
 /// The rungs, `userns` first, which the others are compared with; the pod of each, and what that runs.
-const PLACES: [(Rung, &str, Image); 5] = [
+const PLACES: [(Rung, &str, Image); 6] = [
     (Rung::Userns, "P6xu", Image::Foreign),
     (Rung::Direct, "P1s", Image::Foreign),
     (Rung::UsernsSingle, "P3l", Image::Foreign),
     (Rung::InPlace, "P1", Image::Own),
     (Rung::InPlaceSingle, "P3", Image::Restricted),
+    (Rung::Chroot, "P1", Image::Foreign),
 ];
 
 /// A step that is measured.
