@@ -111,7 +111,10 @@ fn assert_is_buildkits(error: &WordError) {
 fn assert_same_kind(word: &str, set: Option<&WordError>, unset: Option<&WordError>) {
     let depends = |error: Option<&WordError>| {
         use WordError::{InvalidPattern, PatternTooLarge, Required};
-        matches!(error, Some(Required { .. } | InvalidPattern { .. } | PatternTooLarge { .. }))
+        matches!(
+            error,
+            Some(Required { .. } | InvalidPattern { .. } | PatternTooLarge { .. })
+        )
     };
     if !depends(set) && !depends(unset) {
         let kind = |error: Option<&WordError>| error.map(std::mem::discriminant);

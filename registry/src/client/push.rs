@@ -19,6 +19,10 @@ use super::upload::{Opened, Upload};
 use crate::auth::scope::ScopeSet;
 use crate::oci::{Descriptor, Digest, MediaType, Reference};
 
+/// How often a manifest is put at most whose blobs the registry does not find. They have been pushed; but docker-registry
+/// reads its note of a blob while another client's push of the same one is writing that, and others find new blobs late.
+const PUTS: u32 = 3;
+
 /// How a blob came into a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pushed {
@@ -106,12 +110,21 @@ impl Client {
             payload: Payload::Bytes(bytes),
             ..Call::new(Method::PUT, url, ScopeSet::push(&target.repository))
         };
-        let answer = self.session.call(&target, &call).await?;
-        if !answer.status().is_success() {
-            return Err(manifest_refused(answer.refusal().await, media_type));
-        }
-        if let Some(theirs) = content_digest(&answer) {
-            check_digest(&what, digest, theirs)?;
+        let mut tries = self.session.tries(&target);
+        for put in 1.. {
+            let answer = self.session.call(&target, &call).await?;
+            if answer.status().is_success() {
+                if let Some(theirs) = content_digest(&answer) {
+                    check_digest(&what, digest, theirs)?;
+                }
+                break;
+            }
+            let error = manifest_refused(answer.refusal().await, media_type);
+            let may_pass = matches!(error, ClientError::BlobUnknown(_)) && put < PUTS;
+            match may_pass.then(|| tries.after_conflict()).flatten() {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(error),
+            }
         }
         Ok(digest)
     }

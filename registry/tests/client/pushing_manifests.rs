@@ -3,7 +3,7 @@
 use axum::http::Method;
 use bytes::Bytes;
 use registry::client::{ClientError, ErrorKind};
-use registry::oci::{Descriptor, MediaType};
+use registry::oci::{Descriptor, Digest, MediaType};
 
 use crate::fault_registry::FaultRegistry;
 use crate::faults::Fault;
@@ -114,7 +114,7 @@ async fn a_refused_manifest_is_explained() {
     registry.fail(
         Method::PUT,
         "/manifests/",
-        1,
+        3,
         Fault::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown"),
     );
     let to = registry.reference("app:1");
@@ -123,4 +123,20 @@ async fn a_refused_manifest_is_explained() {
         .await
         .unwrap_err();
     assert!(matches!(error, ClientError::BlobUnknown(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_may_find_the_blobs_of_a_manifest_late() {
+    let registry = FaultRegistry::start().await;
+    registry.fail(
+        Method::PUT,
+        "/manifests/",
+        2,
+        Fault::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown"),
+    );
+    let to = registry.reference("app:1");
+    let pushed = client()
+        .push_manifest(&to, &MediaType::MANIFEST.into(), Bytes::from_static(b"{}"))
+        .await;
+    assert_eq!(pushed.unwrap(), Digest::of(b"{}"));
 }
