@@ -5,7 +5,7 @@
 //! control lists belong to a machine, and Docker drops them too.
 //!
 //! `user.croze.*` is the store's own: where one user owns every file, [`CAPABILITY_XATTR`] holds what
-//! `security.capability` would, and [`InodeRecord`](crate::InodeRecord) is kept in another.
+//! `security.capability` would, and [`InodeRecord`] is kept in another.
 //!
 //! File capabilities have two forms on disk. Version 3 names the root of a user namespace, version 2 means the
 //! machine's own. Archives hold version 2; the kernel turns it into version 3 and back where a user namespace needs
