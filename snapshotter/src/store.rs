@@ -226,8 +226,12 @@ impl SnapshotStore {
 /// Deletes a directory of the store: renamed out of sight first, so that nobody ever sees a part of it.
 fn discard(root: &Root, path: &Path) -> Result<(), FsError> {
     let trashed = Path::new(TRASH).join(active::unique_id());
+    fault::point("snapshot.trash").on("move to the trash", path)?;
     match renameat(root.as_fd(), path, root.as_fd(), &trashed) {
-        Ok(()) => root.remove_tree(&trashed),
+        Ok(()) => {
+            fault::point("snapshot.trashed").on("remove", path)?;
+            root.remove_tree(&trashed)
+        }
         Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(FsError::new("move to the trash", path, error)),
     }

@@ -45,7 +45,9 @@ impl ActiveSnapshot {
         let root = store.try_clone()?;
         loop {
             let path = Path::new(ACTIVE).join(unique_id());
+            fault::point("snapshot.make").on("make directory", &path)?;
             mkdirat(&root, &path, Mode::RWXU).on("make directory", &path)?;
+            fault::point("snapshot.made").on("lock", &path)?;
             let directory = openat(&root, &path, DIR_FLAGS, Mode::empty()).on("open directory", &path)?;
             // Between the two calls another process may have taken the unlocked directory for abandoned.
             if !lock(&directory, &path)? || root.stat(&path, false)?.is_none() {
@@ -119,15 +121,18 @@ impl ActiveSnapshot {
 
     /// Does the same where the owners of special files are known by path.
     pub(crate) fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<Committed, FsError> {
+        fault::point("snapshot.finish").on("commit snapshot", name.as_str())?;
         self.root.remove_tree(&self.path.join("work"))?;
         owners.write(self.lock.as_fd(), &self.path)?;
         if let Some(keeper) = &self.keeper {
             keeper.keep(name).on("keep snapshot", name.as_str())?;
             stamp::write(self.lock.as_fd(), &keeper.stamp(), &self.path)?;
         }
+        fault::point("snapshot.rename").on("commit snapshot", name.as_str())?;
         match renameat(&self.root, &self.path, &self.root, name.as_str()) {
             // `self.path` is gone now, so dropping `self` finds nothing to delete.
             Ok(()) => {
+                fault::point("snapshot.renamed").on("commit snapshot", name.as_str())?;
                 self.keeper.iter().for_each(|keeper| keeper.committed(name));
                 Ok(Committed::Now)
             }
