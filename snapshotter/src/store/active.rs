@@ -48,8 +48,11 @@ impl ActiveSnapshot {
             fault::point("snapshot.make").on("make directory", &path)?;
             mkdirat(&root, &path, Mode::RWXU).on("make directory", &path)?;
             fault::point("snapshot.made").on("lock", &path)?;
-            let directory = openat(&root, &path, DIR_FLAGS, Mode::empty()).on("open directory", &path)?;
-            // Between the two calls another process may have taken the unlocked directory for abandoned.
+            // Until it is locked another process may take the directory for abandoned.
+            let directory = match openat(&root, &path, DIR_FLAGS, Mode::empty()) {
+                Err(Errno::NOENT) => continue,
+                opened => opened.on("open directory", &path)?,
+            };
             if !lock(&directory, &path)? || root.stat(&path, false)?.is_none() {
                 continue;
             }
@@ -158,11 +161,12 @@ impl Drop for ActiveSnapshot {
     }
 }
 
-/// Returns whether the maker of an active snapshot is dead.
-pub(super) fn is_abandoned(root: &Root, path: &Path) -> Result<bool, FsError> {
+/// Returns an active snapshot whose maker is dead, locked: one that is being made may not be locked yet, and its maker must
+/// not come to lock it before it is removed.
+pub(super) fn abandoned(root: &Root, path: &Path) -> Result<Option<OwnedFd>, FsError> {
     match openat(root, path, DIR_FLAGS, Mode::empty()) {
-        Ok(directory) => lock(&directory, path),
-        Err(Errno::NOENT) => Ok(false),
+        Ok(directory) => Ok(lock(&directory, path)?.then_some(directory)),
+        Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(FsError::new("open directory", path, error)),
     }
 }

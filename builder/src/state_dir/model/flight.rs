@@ -1,4 +1,4 @@
-//! Flights, and scratch space: files that are locked while somebody works, and removed by whoever finds them abandoned.
+//! Flights, scratch space, and snapshots that are being made (`snapshotter`): files that are locked while somebody works, and removed by whoever finds them abandoned.
 
 use super::{Model, Step, Who, explore};
 
@@ -15,6 +15,8 @@ enum Without {
     TheLookAtItsName,
     /// The name goes before the lock.
     TheOrderOfLeaving,
+    /// Whoever reclaims a file has it locked until its name is gone.
+    TheLockOfWhoReclaims,
 }
 
 /// Where a process is. The number is the inode that it has open.
@@ -103,6 +105,16 @@ impl Flights {
             At::Locked(inode) if state.named != Some(inode) && self.without != Without::TheLookAtItsName => {
                 after.close(process, At::Outside);
                 "sees that it has no name any more"
+            }
+            At::Locked(inode) if is_reclaimer && self.without == Without::TheLockOfWhoReclaims => {
+                after.locked[inode] = None;
+                *after.at(process) = At::Leaving(inode);
+                "unlocks what it reclaims"
+            }
+            At::Leaving(_) if is_reclaimer => {
+                after.remove_name();
+                after.close(process, At::Outside);
+                "reclaims it"
             }
             At::Locked(_) if is_reclaimer => {
                 after.remove_name();
@@ -203,6 +215,7 @@ fn no_rule_of_a_flight_can_be_left_out() {
     for (without, problem) in [
         (Without::TheLookAtItsName, "what somebody works in was taken away"),
         (Without::TheOrderOfLeaving, "what somebody works in was taken away"),
+        (Without::TheLockOfWhoReclaims, "what somebody works in was taken away"),
     ] {
         let found = explore(&Flights { without }).unwrap_err();
         assert!(found.ends_with(problem), "{found}");

@@ -138,9 +138,9 @@ impl Rig {
         assert_eq!(left, "", "{after}");
     }
 
-    /// Checks that no process of a build is there a second after its death.
+    /// Checks that no process of a build is there a second after its death, or three where a machine is busy.
     pub(super) fn has_no_process(&self, after: &str) {
-        let patience = Instant::now() + Duration::from_secs(1);
+        let patience = Instant::now() + Duration::from_secs(3);
         loop {
             let left = self.processes();
             if left.is_empty() {
