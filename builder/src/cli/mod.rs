@@ -13,6 +13,7 @@ mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;
+mod foreign;
 mod history;
 mod key_agent;
 mod locate;
@@ -41,7 +42,8 @@ use crate::diagnostic::Diagnostic;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => {
+        Err(error) => {
+            let message = foreign::explained(error);
             // Help and version are no errors and go to standard output; both are for clap to print.
             let _reader_gone = message.print();
             return if message.use_stderr() {
