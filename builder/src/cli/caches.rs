@@ -14,11 +14,12 @@ use super::environment::{Environment, absolute};
 use super::failure::{Failure, Kind, resource_or};
 use super::request::usage;
 use super::values::{self, ValueError};
+use crate::attributes::truth;
 use crate::progress::{Bytes, clean};
 use crate::remote_cache::{CacheFrom, CacheSpecError, CacheTo, Inventory, Listed, RemoteCacheError, Which};
 
 /// The build argument with which buildx has asked for an inline cache before there was an option for it.
-const INLINE_ARGUMENT: &str = "BUILDKIT_INLINE_CACHE=1";
+const INLINE_ARGUMENT: &str = "BUILDKIT_INLINE_CACHE";
 
 /// Reads `--cache-from`s.
 pub(super) fn sources(args: &BuildArgs) -> Result<Vec<CacheFrom>, Failure> {
@@ -33,23 +34,22 @@ pub(super) fn sources(args: &BuildArgs) -> Result<Vec<CacheFrom>, Failure> {
         .map_err(usage)
 }
 
-/// Reads `--cache-to`s.
-pub(super) fn targets(args: &BuildArgs) -> Result<Vec<CacheTo>, Failure> {
+/// Reads `--cache-to`s, and what build arguments say about them.
+pub(super) fn targets(args: &BuildArgs, build_args: &BTreeMap<String, String>) -> Result<Vec<CacheTo>, Failure> {
+    let mut targets = named_targets(args)?;
+    let asked = build_args.get(INLINE_ARGUMENT).and_then(|value| truth(value));
+    if asked == Some(true) && !targets.contains(&CacheTo::Inline) {
+        targets.push(CacheTo::Inline);
+    }
+    Ok(targets)
+}
+
+fn named_targets(args: &BuildArgs) -> Result<Vec<CacheTo>, Failure> {
     let parse = |text: &String| {
         let wrong = |error: CacheSpecError| ValueError::new("--cache-to", text, error.to_string());
         CacheTo::parse(text, |path: &Path| absolute(path)).map_err(wrong)
     };
-    let mut targets = args
-        .cache_to
-        .iter()
-        .map(parse)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(usage)?;
-    let asked_by_argument = args.build_args.iter().any(|argument| argument == INLINE_ARGUMENT);
-    if asked_by_argument && !targets.contains(&CacheTo::Inline) {
-        targets.push(CacheTo::Inline);
-    }
-    Ok(targets)
+    args.cache_to.iter().map(parse).collect::<Result<_, _>>().map_err(usage)
 }
 
 /// Returns the registries that caches with `registry.insecure=true` are in.
@@ -61,7 +61,7 @@ pub(super) fn insecure_registries(args: &BuildArgs) -> Result<Vec<String>, Failu
         } => Some(reference),
         _ => None,
     });
-    let to = targets(args)?.into_iter().filter_map(|to| match to {
+    let to = named_targets(args)?.into_iter().filter_map(|to| match to {
         CacheTo::Registry {
             reference,
             insecure: true,
@@ -111,9 +111,16 @@ async fn inventory(args: &CacheArgs, environment: &Environment) -> Result<Invent
         let wrong = |error: CacheSpecError| usage(ValueError::new("cache", &args.cache, error.to_string()));
         CacheFrom::parse(&args.cache, |path: &Path| absolute(path)).map_err(wrong)?
     };
+    let insecure = match &of {
+        CacheFrom::Registry {
+            reference,
+            insecure: true,
+        } => Some(reference.registry().to_owned()),
+        _ => None,
+    };
     let client = Client::new(ClientOptions {
         credentials: environment.credentials(),
-        insecure: args.insecure_registries.iter().cloned().collect(),
+        insecure: args.insecure_registries.iter().cloned().chain(insecure).collect(),
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     });

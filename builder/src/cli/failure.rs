@@ -131,18 +131,38 @@ impl Failure {
 
 /// Returns [`Kind::Resource`] if some cause of an error is that disk, memory or descriptors ran out, else `kind`.
 pub(super) fn resource_or(error: &(dyn std::error::Error + 'static), kind: Kind) -> Kind {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let errno = error.downcast_ref::<std::io::Error>().and_then(Errno::from_io_error);
-        if matches!(
-            errno,
-            Some(Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::FBIG)
-        ) {
-            return Kind::Resource;
+    shortage(error).map_or(kind, |_| Kind::Resource)
+}
+
+/// Something of which a machine has only so much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shortage {
+    Disk,
+    Descriptors,
+    Memory,
+}
+
+impl Shortage {
+    /// Returns what to do about it.
+    pub(super) fn help(self) -> &'static str {
+        match self {
+            Self::Disk => "free some space, for example with `croze prune`, or choose another `--root`",
+            Self::Descriptors => "raise the limit, for example with `ulimit -n 4096`, or lower `--jobs`",
+            Self::Memory => "give croze more memory, or lower `--jobs`",
         }
-        cause = error.source();
     }
-    kind
+}
+
+/// Returns what ran out, if that is a cause of an error.
+pub(super) fn shortage(error: &(dyn std::error::Error + 'static)) -> Option<Shortage> {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut numbers = causes.filter_map(|error| Errno::from_io_error(error.downcast_ref::<std::io::Error>()?));
+    numbers.find_map(|errno| match errno {
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Some(Shortage::Disk),
+        Errno::MFILE | Errno::NFILE => Some(Shortage::Descriptors),
+        Errno::NOMEM => Some(Shortage::Memory),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

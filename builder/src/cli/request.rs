@@ -49,6 +49,7 @@ pub(super) fn build_request(
     let contexts = contexts::named(&args.build_contexts, &mut directories, &mut layouts)?;
     let tags = tags(args)?;
     let outputs = outputs(args, &tags)?;
+    let build_args = build_args(args, environment)?;
     let attest = attestations(args)?;
     check_attestations(&outputs, &attest)?;
     let shm_size = args
@@ -64,7 +65,8 @@ pub(super) fn build_request(
         contexts,
         layouts,
         target: args.target.clone(),
-        build_args: build_args(args, environment)?,
+        cache_to: caches::targets(args, &build_args)?,
+        build_args,
         labels: args
             .labels
             .iter()
@@ -78,7 +80,6 @@ pub(super) fn build_request(
         attest,
         compression: values::compression(&args.compression).map_err(usage)?,
         cache_from: caches::sources(args)?,
-        cache_to: caches::targets(args)?,
         no_cache: if args.no_cache {
             NoCache::All
         } else if args.no_cache_filter.is_empty() {

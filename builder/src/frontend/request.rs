@@ -15,7 +15,7 @@ use crate::policy::Policy;
 pub struct Request {
     /// The parsed Dockerfile.
     pub dockerfile: Dockerfile,
-    /// `--target`: the stage to build, by name or number; the last one if `None`.
+    /// `--target`: the name of the stage to build; the last one if `None`.
     pub target: Option<String>,
     /// `--build-arg`s.
     pub build_args: BTreeMap<String, String>,
