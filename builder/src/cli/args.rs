@@ -54,7 +54,7 @@ pub struct GlobalArgs {
     /// State directory [default: $XDG_DATA_HOME/croze, else ~/.local/share/croze]
     #[arg(long, global = true, env = "CROZE_ROOT", value_name = "DIR", hide_env_values = true)]
     pub root: Option<PathBuf>,
-    /// Say more: causes in full, and why the sandbox was chosen
+    /// Say why the sandbox was chosen, and why none of the stronger
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// When to use colours

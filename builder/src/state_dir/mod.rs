@@ -126,6 +126,14 @@ impl StateDir {
         &self.layout
     }
 
+    /// Returns where the state directory lies below `directory`, if it does.
+    pub fn within(&self, directory: &Path) -> Option<String> {
+        let root = self.layout.parent()?;
+        let below = root.strip_prefix(std::fs::canonicalize(directory).ok()?).ok()?;
+        let below = below.to_string_lossy().into_owned();
+        (!below.is_empty()).then_some(below)
+    }
+
     /// Returns the directory of a class of content.
     pub fn path(&self, class: Class) -> PathBuf {
         self.layout.join(class.directory())
