@@ -12,6 +12,9 @@
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+#[path = "arguments/mod.rs"]
+#[allow(dead_code, reason = "shared with benchmarks that have more to ask for")]
+mod arguments;
 #[path = "processor/mod.rs"]
 mod processor;
 
@@ -27,6 +30,8 @@ use builder::ops::LocalDirectory;
 use builder::progress::Progress;
 use builder::rung::Sandbox;
 use registry::client::ClientOptions;
+
+use arguments::Arguments;
 
 /// Lines of one stage.
 const STAGE: &str = r#"# stageN is one of many
@@ -65,10 +70,7 @@ const SETTLED: Duration = Duration::from_millis(2200);
 const LINES: usize = 1000;
 
 fn main() {
-    let mut words = std::env::args().skip(1).skip_while(|word| word != "--rounds").skip(1);
-    let rounds: u32 = words
-        .next()
-        .map_or(200, |rounds| rounds.parse().expect("a number of rounds"));
+    let rounds = Arguments::of_process().rounds().unwrap_or(200);
     let source = Arc::new(SourceFile::new("Dockerfile", text()));
     println!("{} lines, {} bytes", source.text().lines().count(), source.text().len());
 
@@ -139,7 +141,7 @@ fn wait_until_settled(path: &Path) {
 
 /// Does something again and again; prints how long it took, and returns the median. What comes of it is dropped after
 /// the time was taken.
-fn measure<T>(what: &str, rounds: u32, mut work: impl FnMut() -> T) -> Duration {
+fn measure<T>(what: &str, rounds: usize, mut work: impl FnMut() -> T) -> Duration {
     let before = processor::time();
     let mut took: Vec<Duration> = Vec::new();
     for _ in 0..rounds {
@@ -147,7 +149,7 @@ fn measure<T>(what: &str, rounds: u32, mut work: impl FnMut() -> T) -> Duration 
         let _made = work();
         took.push(start.elapsed());
     }
-    let processor = (processor::time() - before) / rounds;
+    let processor = (processor::time() - before).div_f64(rounds as f64);
     took.sort();
     let (quickest, median, slowest) = (took[0], took[took.len() / 2], took[took.len() - 1]);
     println!("{what:16} median {median:?}, quickest {quickest:?}, slowest {slowest:?}; {processor:?} of the processor");

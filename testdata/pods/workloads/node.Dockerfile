@@ -1,0 +1,27 @@
+# A package manager that unpacks archives with owners and runs scripts as whom a directory belongs to.
+FROM BASE/debian
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends npm \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/*.log
+WORKDIR /srv/said
+COPY <<"PACKAGE" package.json
+{
+  "name": "said",
+  "version": "1.0.0",
+  "bin": { "said": "said.js" },
+  "scripts": { "postinstall": "id -u > installer" }
+}
+PACKAGE
+COPY --chmod=755 <<"PROGRAM" said.js
+#!/usr/bin/env node
+console.log("said");
+PROGRAM
+ENV npm_config_offline=true npm_config_audit=false npm_config_fund=false npm_config_update_notifier=false
+RUN npm pack && useradd --create-home --uid 1234 alice && install -d -o alice /srv/hers /srv/ours && rm -rf ~/.npm
+# Root installs for all, and for the owner of a directory; she does so herself.
+RUN set -eux; npm install --global said-1.0.0.tgz; test "$(said)" = said; \
+    cd /srv/ours; npm install /srv/said/said-1.0.0.tgz; test "$(cat node_modules/said/installer)" = 1234; rm -rf ~/.npm
+USER alice
+WORKDIR /srv/hers
+RUN set -eux; npm install /srv/said/said-1.0.0.tgz; test "$(npx said)" = said; \
+    test "$(stat -c %U node_modules/said/installer)" = alice; rm -rf ~/.npm
