@@ -5,6 +5,9 @@
 //! cargo bench -p builder --bench parse -- --rounds 20   # quickly
 //! ```
 //!
+//! On two cores of an AMD EPYC the median is 3.5 ms, of which reading is 0.5 ms; `chrt --fifo 50` before the program
+//! keeps what else the machine does out of that.
+//!
 //! The plan is that of a first build: nothing is in the cache, and every one of 40 stages is needed. It includes the
 //! checks, the graph, all keys, and the digests of the files that are copied. These are older than two seconds, as a
 //! user's are: a file that was written just now is read again for every `COPY` that takes it.
