@@ -106,11 +106,13 @@ impl LocalCache {
             .permissions(Permissions::from_mode(0o400))
             .tempfile_in(&self.scratch)
             .map_err(failed("create a file in", &self.scratch))?;
-        file.write_all(&bytes).map_err(failed("write", file.path()))?;
+        let written = fault::point("record.write").and_then(|()| file.write_all(&bytes));
+        written.map_err(failed("write", file.path()))?;
         let path = self.path(key);
+        fault::point("record.rename").map_err(failed("rename a file to", &path))?;
         loop {
             match file.persist(&path) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return fault::point("record.renamed").map_err(failed("rename a file to", &path)),
                 // The first with these two digits, or the directory was empty and somebody removed it.
                 Err(error) if error.error.kind() == io::ErrorKind::NotFound => file = error.file,
                 Err(error) => return Err(failed("rename a file to", &path)(error.error)),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::ExitCodeArg;
-use super::failure::{Failure, Kind, Shortage, resource_or, shortage};
+use super::failure::{Failure, Kind, Shortage, out_of, resource_or};
 use super::pointer;
 use super::policy;
 use super::store::state_failure;
@@ -180,7 +180,7 @@ impl Fixed {
                 };
                 Failure::because(kind, error)
             }
-            OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(Shortage::Disk.help()),
+            OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(Shortage::Space.help()),
             OpError::NoSandbox => self.no_sandbox(error),
             OpError::Exec {
                 source: RunError::Setup(SetupError::LimitAboveHard { .. }),
@@ -249,7 +249,10 @@ impl Fixed {
                     .push(format!("{}:{line}: `{pattern}` hides it", ignore.name()));
             }
         }
-        match error.help() {
+        match error
+            .help()
+            .or_else(|| Some(Shortage::behind(error)?.help().to_owned()))
+        {
             Some(help) => failure.help(help),
             None => failure,
         }
@@ -323,13 +326,5 @@ fn pull_failure(error: &PullError) -> Failure {
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
         PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
         _ => out_of(error, Kind::Environment),
-    }
-}
-
-/// Fails for want of disk, memory or descriptors if that is a cause, else as `kind`.
-fn out_of(error: &(dyn std::error::Error + 'static), kind: Kind) -> Failure {
-    match shortage(error) {
-        Some(shortage) => Failure::because(Kind::Resource, error).help(shortage.help()),
-        None => Failure::because(kind, error),
     }
 }

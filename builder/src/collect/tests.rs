@@ -250,3 +250,37 @@ fn damaged_records_and_links_to_nowhere_go_when_anything_does() {
     after_build(&state, &at_most(150 << 10), true).unwrap().unwrap();
     assert_eq!(state.usage().unwrap()[&Class::Records].inodes, 0);
 }
+
+/// Two races that the model in `state_dir/model` has found.
+#[test]
+fn a_name_that_a_build_gives_while_a_collection_scans_is_the_name_of_something() {
+    let (_dir, state) = state();
+    let name = snapshot(&state, "x", 1);
+    let path = Path::new(Class::Snapshots.directory()).join("x");
+    let policy = Policy {
+        bounds: at_most(0),
+        ..Policy::cache()
+    };
+    // A record that comes after the records were listed, of a build that is gone before anything is removed.
+    let scratch = state.scratch().unwrap();
+    state.lease(&scratch).unwrap().hold(&path).unwrap();
+    let collection = Collection::new(&state, &policy, None).unwrap();
+    record(&state, "late", &[&name]);
+    drop(scratch);
+    let mut sweeper = state.sweeper().unwrap().unwrap();
+    collection.remove(&mut sweeper).unwrap();
+    assert!(is_there(&state, &name), "a record names it");
+
+    // One that comes after the scan began, of a build that is gone before anything is listed.
+    let mut scan = Collection::scan(&state, None).unwrap();
+    scan.began = SystemTime::UNIX_EPOCH;
+    let only = scan.items.iter().position(|item| item.class == Class::Snapshots);
+    scan.choose(only.into_iter().collect()).unwrap();
+    scan.remove(&mut sweeper).unwrap();
+    assert!(!is_there(&state, &name));
+    assert_eq!(
+        recorded(&state, &["late"]),
+        [[false, false]],
+        "nothing names what is gone"
+    );
+}

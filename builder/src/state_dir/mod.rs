@@ -34,6 +34,8 @@ mod flight;
 pub mod frame;
 mod lease;
 mod lock;
+#[cfg(test)]
+mod model;
 pub mod note;
 mod scratch;
 mod sweep;
