@@ -61,6 +61,8 @@ pub struct BuildRequest {
     pub cache_to: Vec<CacheTo>,
     /// `--no-cache`, `--no-cache-filter`.
     pub no_cache: NoCache,
+    /// `--no-cache-mounts`.
+    pub no_cache_mounts: bool,
     /// Whether registries are asked about images that the store has under their tag.
     pub pull: bool,
     /// `--network`.
@@ -115,6 +117,7 @@ impl BuildRequest {
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             no_cache: NoCache::None,
+            no_cache_mounts: false,
             pull: false,
             network: Network::Default,
             allow: BTreeSet::new(),

@@ -242,6 +242,9 @@ pub struct BuildArgs {
     /// Do not ask the cache for these stages
     #[arg(long, value_name = "STAGE", value_delimiter = ',', help_heading = "Cache")]
     pub no_cache_filter: Vec<String>,
+    /// Begin with empty cache mounts; `--no-cache` alone leaves them as they are
+    #[arg(long, help_heading = "Cache")]
+    pub no_cache_mounts: bool,
     /// Print what would run and why, and run nothing; exits 11 if something would
     #[arg(long, help_heading = "Cache")]
     pub plan: bool,

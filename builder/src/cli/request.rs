@@ -65,7 +65,7 @@ pub(super) fn build_request(
         contexts,
         layouts,
         target: args.target.clone(),
-        cache_to: caches::targets(args, &build_args)?,
+        cache_to: caches::targets(args, environment, &build_args)?,
         build_args,
         labels: args
             .labels
@@ -79,7 +79,7 @@ pub(super) fn build_request(
         outputs,
         attest,
         compression: values::compression(&args.compression).map_err(usage)?,
-        cache_from: caches::sources(args)?,
+        cache_from: caches::sources(args, environment)?,
         no_cache: if args.no_cache {
             NoCache::All
         } else if args.no_cache_filter.is_empty() {
@@ -87,6 +87,7 @@ pub(super) fn build_request(
         } else {
             NoCache::Stages(args.no_cache_filter.iter().cloned().collect())
         },
+        no_cache_mounts: args.no_cache_mounts,
         pull: args.pull,
         network: match args.network {
             NetworkArg::Default => Network::Default,
@@ -171,7 +172,7 @@ fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
 pub(super) fn client_options(args: &BuildArgs, environment: &Environment) -> Result<ClientOptions, Failure> {
     Ok(ClientOptions {
         credentials: environment.credentials(),
-        insecure: insecure_registries(args)?,
+        insecure: insecure_registries(args, environment)?,
         extra_ca: args.registry_cas.clone(),
         ..ClientOptions::default()
     })
@@ -179,10 +180,10 @@ pub(super) fn client_options(args: &BuildArgs, environment: &Environment) -> Res
 
 /// Returns the registries that `--insecure-registry` names, and those of outputs and caches with
 /// `registry.insecure=true`.
-fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
+fn insecure_registries(args: &BuildArgs, environment: &Environment) -> Result<BTreeSet<String>, Failure> {
     let tags = tags(args)?;
     let mut registries: BTreeSet<String> = args.insecure_registries.iter().cloned().collect();
-    registries.extend(caches::insecure_registries(args)?);
+    registries.extend(caches::insecure_registries(args, environment)?);
     for output in outputs(args, &tags)? {
         if let OutputSpec::Image(image) = output
             && image.insecure

@@ -8,6 +8,7 @@ mod contents;
 mod error;
 mod files;
 mod local;
+mod mount_travel;
 mod mounts;
 mod run;
 mod value;
@@ -21,7 +22,7 @@ use registry::oci::Digest;
 use snapshotter::{Root, SnapshotName, Stacks};
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{Aspects, Record};
+use crate::cache::{Aspects, Record, RecordSource};
 use crate::context::Selection;
 use crate::devices::DeviceRegistry;
 use crate::executor::{Executor, ResourceLimit};
@@ -36,8 +37,10 @@ use crate::solver::{Evaluator, Excerpt, Made, Pinned, Work};
 use crate::state_dir::Lease;
 
 pub use crate::secrets::{SecretError, SecretSource, Secrets};
+pub use cache_mount::{CacheMountError, MountPackError, PackedMount};
 pub use error::OpError;
 pub use local::{LocalContext, LocalDirectory};
+pub use mount_travel::{Travelling, mount_key};
 pub use value::{Rootfs, StepLayer, Stored, Value};
 
 /// Performs the operations of one build.
@@ -74,7 +77,13 @@ pub struct Ops {
     pub executor: OnceLock<Executor>,
     /// An empty directory for the executor.
     pub mount_point: PathBuf,
-    /// Cache mounts that `--no-cache` made empty in this build.
+    /// Where the content of cache mounts that this machine lacks is, if anywhere.
+    pub mount_source: Option<Arc<dyn RecordSource>>,
+    /// Which cache mounts this build has used, and which of them are being imported.
+    pub travelling: Travelling,
+    /// Whether cache mounts begin empty: `--no-cache-mounts`.
+    pub renew_mounts: bool,
+    /// Cache mounts that were made empty in this build.
     pub emptied_caches: Arc<Mutex<HashSet<String>>>,
     /// Which versions of the sources on the network were found.
     pub revisions: Mutex<BTreeMap<VertexId, Revision>>,

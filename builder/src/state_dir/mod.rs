@@ -30,6 +30,7 @@
 
 mod epoch;
 mod error;
+mod file_system;
 mod flight;
 pub mod frame;
 mod lease;
@@ -52,6 +53,7 @@ use snapshotter::{Ownership, SnapshotStore};
 
 pub use epoch::Epoch;
 pub use error::StateDirError;
+pub use file_system::FileSystem;
 pub use flight::{Flight, Flights};
 pub use lease::Lease;
 use lock::SweepLock;

@@ -1,11 +1,11 @@
 //! One request and its answer: the socket, TLS by host, time limits and redirects. No retries, no challenges.
 //!
 //! Three HTTP clients are made when first needed, because loading the system's certificates costs more than a
-//! whole cached build: one for loopback (no proxy), one that verifies certificates, one that does not.
+//! whole cached build: one for loopback and the machine's own link (no proxy), one that verifies certificates, one that does not.
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -189,7 +189,7 @@ impl Transport {
             };
             return self.make(cell, host, || tls::unverified(host), is_loopback(url));
         }
-        if is_loopback(url) && url.scheme() == "http" {
+        if (is_loopback(url) || is_link_local(url)) && url.scheme() == "http" {
             return self.make(&self.loopback, host, || tls::unverified(host), true);
         }
         self.make(&self.verified, host, || tls::verified(host, &self.extra_ca), false)
@@ -227,6 +227,13 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Tells whether a URL leads to this machine's own link by a literal address: there the clouds tell machines who they
+/// are, which is no proxy's business.
+fn is_link_local(url: &Url) -> bool {
+    let address = url.host_str().unwrap_or_default().parse::<Ipv4Addr>();
+    address.is_ok_and(|address| address.is_link_local())
 }
 
 impl Response {
