@@ -130,6 +130,7 @@ impl Services {
             lease: Arc::clone(&self.lease),
             scratch: self.scratch.path().to_owned(),
             extra_ca: fetching.extra_ca.clone(),
+            proxies: fetching.proxies.clone(),
             secrets: secrets.clone(),
             environment: fetching.environment.clone(),
         })

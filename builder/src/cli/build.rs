@@ -54,7 +54,7 @@ pub(super) fn run(
     let request = match ready {
         Some(request) => request,
         None => {
-            let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment));
+            let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment)?);
             let build_args = request::build_args(args, environment)?;
             let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher))?;
             request::build_request(args, environment, located, &read)?

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use registry::client::{Client, ClientOptions};
+use registry::client::Client;
 use registry::oci::Digest;
 use serde_json::json;
 
 use super::args::{BuildArgs, CacheArgs, CacheCommand, Format};
 use super::environment::{Environment, absolute};
 use super::failure::{Failure, Kind, resource_or};
+use super::registries;
 use super::request::usage;
 use super::values::{self, ValueError};
 use crate::progress::{Bytes, clean};
@@ -111,12 +112,7 @@ async fn inventory(args: &CacheArgs, environment: &Environment) -> Result<Invent
         let wrong = |error: CacheSpecError| usage(ValueError::new("cache", &args.cache, error.to_string()));
         CacheFrom::parse(&args.cache, |path: &Path| absolute(path)).map_err(wrong)?
     };
-    let client = Client::new(ClientOptions {
-        credentials: environment.credentials(),
-        insecure: args.insecure_registries.iter().cloned().collect(),
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
-    });
+    let client = Client::new(registries::client_options(&args.registry, environment)?);
     Inventory::take(&of, &client).await.map_err(|error| failure(&error))
 }
 

@@ -8,6 +8,7 @@ use registry::client::{Client, ClientOptions};
 use super::args::{LoginArgs, LogoutArgs};
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
+use super::registries;
 use crate::diagnostic::Diagnostic;
 
 /// The longest password that is read, in bytes: tokens of clouds have a few thousand.
@@ -30,9 +31,7 @@ pub(super) async fn login(args: &LoginArgs, environment: &Environment) -> Result
     let credential = Credential::password(args.username.as_str(), password);
     let client = Client::new(ClientOptions {
         credentials: auth::Credentials::anonymous().with_given(args.registry.as_str(), credential.clone()),
-        insecure: args.insecure_registries.iter().cloned().collect(),
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
+        ..registries::client_options(&args.reach, environment)?
     });
     client
         .ping(&args.registry)

@@ -18,6 +18,7 @@ mod key_agent;
 mod locate;
 mod pointer;
 mod policy;
+mod registries;
 mod render;
 mod request;
 mod sandbox;

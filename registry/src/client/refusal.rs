@@ -126,7 +126,7 @@ impl Refusal {
             ),
             CredentialUse::Withheld { source, realm } => format!(
                 "the credentials from {source} are sent to the registry's own domain only; if `{realm}` may have \
-                 them, trust it by name"
+                 them, say so with `--registry-realm {realm}`"
             ),
         }
     }
