@@ -274,7 +274,11 @@ fn dockerfile(file: Option<&str>, context: &Path) -> Result<Arc<SourceFile>, Fai
             (path.file_name().unwrap_or_default().display().to_string(), path)
         }
     };
-    match read_text(&path) {
+    let read = match file {
+        Some(_) => read_text(&path),
+        None => read_inside(context, &path),
+    };
+    match read {
         Ok(text) => Ok(Arc::new(SourceFile::new(name, text))),
         Err(error) => {
             let failure = missing(&format!("cannot read the Dockerfile `{name}`"), Some(&error));
@@ -298,6 +302,18 @@ pub(super) fn read_text(path: &Path) -> io::Result<String> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(text)
+}
+
+/// Reads a file that nobody named: a link in the context must not show, in a message about it, what lies elsewhere.
+fn read_inside(context: &Path, path: &Path) -> io::Result<String> {
+    let real = fs::canonicalize(path)?;
+    if real.starts_with(fs::canonicalize(context)?) {
+        return read_text(&real);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "a link that leads out of the context",
+    ))
 }
 
 /// Returns a file beside `path` whose name is like its.
@@ -330,7 +346,12 @@ fn ignore_file(args: &BuildArgs, context: &Path) -> Result<Option<Arc<SourceFile
     });
     let general = (context.join(".dockerignore"), ".dockerignore".to_owned());
     for (path, name) in own.into_iter().chain([general]) {
-        match read_text(&path) {
+        let read = if path.starts_with(context) {
+            read_inside(context, &path)
+        } else {
+            read_text(&path)
+        };
+        match read {
             Ok(text) => return Ok(Some(Arc::new(SourceFile::new(name, text)))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(missing(&format!("cannot read the ignore file `{name}`"), Some(&error))),

@@ -9,6 +9,7 @@ mod checks;
 mod export;
 mod failures;
 mod harness;
+mod hostile;
 mod lint;
 mod main_job;
 mod outputs;

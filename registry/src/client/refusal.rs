@@ -180,7 +180,7 @@ pub(super) fn is_temporary(status: StatusCode) -> bool {
 }
 
 /// Reads the envelope of the specification, a token service's `details`, or the first line of any text.
-fn parse(body: &[u8]) -> Vec<ApiError> {
+pub(super) fn parse(body: &[u8]) -> Vec<ApiError> {
     #[derive(Deserialize)]
     struct Envelope {
         #[serde(default)]
