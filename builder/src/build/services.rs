@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
+use snapshotter::layer::Limits;
 use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 
 use super::{BuildError, BuildRequest, Fetching};
@@ -43,6 +44,8 @@ pub struct Services {
     pub started: jiff::Timestamp,
     /// What the build relies on.
     pub lease: Arc<Lease>,
+    /// How many bytes a layer of an image may hold.
+    pub largest_layer: u64,
     pub(super) scratch: Scratch,
     #[expect(dead_code, reason = "held for its lock")]
     lock: BuildLock,
@@ -76,6 +79,7 @@ impl Services {
             build_id,
             started: jiff::Timestamp::now(),
             lease,
+            largest_layer: Limits::default().bytes,
             scratch,
             lock,
         })
@@ -119,6 +123,10 @@ impl Services {
             stacks: self.stacks.clone(),
             progress: progress.clone(),
             flights: self.state.flights(),
+            limits: Limits {
+                bytes: self.largest_layer,
+                ..Limits::default()
+            },
         }
     }
 

@@ -188,6 +188,9 @@ pub struct BuildArgs {
     /// Look for what is odd in the Dockerfile: short for `--call=check`
     #[arg(long, conflicts_with = "call", help_heading = "Input")]
     pub check: bool,
+    /// Refuse base images with a layer that holds more than this, unpacked [default: 1t]
+    #[arg(long, value_name = "SIZE", help_heading = "Input")]
+    pub max_layer_size: Option<String>,
     /// Ask the registry for base images even if they are in the store under their tag
     #[arg(long, help_heading = "Input")]
     pub pull: bool,

@@ -149,3 +149,17 @@ fn a_registry_may_be_found_elsewhere_by_option_and_by_configuration() {
     lab.croze(&["build", "context", "--registry-config", &named])
         .fails(2, &["registries.conf", "line 2"]);
 }
+
+#[test]
+fn u11_a_layer_that_holds_more_than_allowed_is_refused() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN head -c 67108864 /dev/zero | tr '\\0' x > /bomb\n");
+    let registry = Registry::start();
+    let base = format!("{}/bomb:1", registry.host());
+    lab.build(&["-t", &base, "--push"]);
+    lab.write("Dockerfile", &format!("FROM {base}\nRUN true\n"));
+    let root = format!("--root={}", lab.path().join("home/other").display());
+    let build = |limit: &str| lab.croze(&[&root, "build", "context", "--max-layer-size", limit]);
+    build("16m").fails(8, &["longer than 16777216 bytes"]);
+    build("-1").fails(2, &["--max-layer-size"]);
+    assert_eq!(build("128m").code, 0);
+}
