@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use registry::client::Proxies;
 use registry::compress::Compression;
 use registry::oci::{Platform, Reference};
 
@@ -178,6 +179,8 @@ pub struct Fetching {
     pub environment: Vec<(String, OsString)>,
     /// Certificates to believe beside the system's, as PEM files.
     pub extra_ca: Vec<PathBuf>,
+    /// Proxies between us and other machines.
+    pub proxies: Proxies,
 }
 
 /// `--annotation`s by what they are put on.

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use registry::client::{Client, ClientOptions};
+use registry::client::Client;
 use registry::oci::Digest;
 use serde_json::json;
 
 use super::args::{BuildArgs, CacheArgs, CacheCommand, Format};
 use super::environment::{Environment, absolute};
 use super::failure::{Failure, Kind, resource_or};
+use super::registries;
 use super::request::usage;
 use super::values::{self, ValueError};
 use crate::attributes::truth;
@@ -141,12 +142,9 @@ async fn inventory(args: &CacheArgs, environment: &Environment) -> Result<Invent
         } => Some(reference.registry().to_owned()),
         _ => None,
     };
-    let client = Client::new(ClientOptions {
-        credentials: environment.credentials(),
-        insecure: args.insecure_registries.iter().cloned().chain(insecure).collect(),
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
-    });
+    let mut options = registries::client_options(&args.registry, environment)?;
+    options.insecure.extend(insecure);
+    let client = Client::new(options);
     Inventory::take(&of, &client).await.map_err(|error| failure(&error))
 }
 

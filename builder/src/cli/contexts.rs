@@ -7,7 +7,7 @@ use registry::oci::Digest;
 
 use super::environment::absolute;
 use super::failure::{Failure, Kind};
-use super::locate::{context_directory, read_ignore_file};
+use super::locate::{context_directory, ignore_file_in};
 use super::request::usage;
 use super::values::{self, ValueError};
 use crate::frontend::NamedContext;
@@ -53,7 +53,7 @@ pub(super) fn named(
             }
             (None, None) => {
                 let path = context_directory(&value)?;
-                let ignore = read_ignore_file(&path.join(".dockerignore"), format!("{name}: .dockerignore"))?;
+                let ignore = ignore_file_in(&path, format!("{name}: .dockerignore"))?;
                 directories.insert(name.clone(), LocalDirectory { path, ignore });
                 NamedContext::Local { name: name.clone() }
             }

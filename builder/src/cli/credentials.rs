@@ -9,6 +9,7 @@ use registry::oci::Reference;
 use super::args::{LoginArgs, LogoutArgs};
 use super::environment::Environment;
 use super::failure::{Failure, Kind, resource_or};
+use super::registries;
 use crate::diagnostic::Diagnostic;
 
 /// The longest password that is read, in bytes: tokens of clouds have a few thousand.
@@ -32,9 +33,7 @@ pub(super) async fn login(args: &LoginArgs, environment: &Environment) -> Result
     let credential = Credential::password(args.username.as_str(), password);
     let client = Client::new(ClientOptions {
         credentials: auth::Credentials::anonymous().with_given(registry.as_str(), credential.clone()),
-        insecure: args.insecure_registries.iter().cloned().collect(),
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
+        ..registries::client_options(&args.reach, environment)?
     });
     client
         .ping(&registry)

@@ -275,10 +275,10 @@ fn dockerfile(file: Option<&str>, context: &Path) -> Result<Arc<SourceFile>, Fai
         }
     };
     let is_pipe = file.is_some() && fs::metadata(&path).is_ok_and(|metadata| metadata.file_type().is_fifo());
-    let read = if is_pipe {
-        fs::File::open(&path).and_then(bounded_text)
-    } else {
-        read_text(&path)
+    let read = match file {
+        Some(_) if is_pipe => fs::File::open(&path).and_then(bounded_text),
+        Some(_) => read_text(&path),
+        None => read_inside(context, &path),
     };
     match read {
         Ok(text) => Ok(Arc::new(SourceFile::new(name, text))),
@@ -313,6 +313,18 @@ fn bounded_text(from: impl io::Read) -> io::Result<String> {
     Ok(text)
 }
 
+/// Reads a file that nobody named: a link in the context must not show, in a message about it, what lies elsewhere.
+fn read_inside(context: &Path, path: &Path) -> io::Result<String> {
+    let real = fs::canonicalize(path)?;
+    if real.starts_with(fs::canonicalize(context)?) {
+        return read_text(&real);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "a link that leads out of the context",
+    ))
+}
+
 /// Returns a file beside `path` whose name is like its.
 fn near(path: &Path) -> Option<String> {
     let wanted = path.file_name()?.to_str()?;
@@ -324,9 +336,13 @@ fn near(path: &Path) -> Option<String> {
     nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-/// Reads an ignore file, which messages call `name`; `None` if there is none.
-pub(super) fn read_ignore_file(path: &Path, name: String) -> Result<Option<Arc<SourceFile>>, Failure> {
-    match read_text(path) {
+/// Reads the ignore file of a named context, which messages call `name`; `None` if there is none.
+pub(super) fn ignore_file_in(context: &Path, name: String) -> Result<Option<Arc<SourceFile>>, Failure> {
+    ignore_file_of(read_inside(context, &context.join(".dockerignore")), name)
+}
+
+fn ignore_file_of(read: io::Result<String>, name: String) -> Result<Option<Arc<SourceFile>>, Failure> {
+    match read {
         Ok(text) => Ok(Some(Arc::new(SourceFile::new(name, text)))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(missing(&format!("cannot read the ignore file `{name}`"), Some(&error))),
@@ -352,7 +368,12 @@ fn ignore_file(args: &BuildArgs, context: &Path) -> Result<Option<Arc<SourceFile
     });
     let general = (context.join(".dockerignore"), ".dockerignore".to_owned());
     for (path, name) in own.into_iter().chain([general]) {
-        if let Some(found) = read_ignore_file(&path, name)? {
+        let read = if path.starts_with(context) {
+            read_inside(context, &path)
+        } else {
+            read_text(&path)
+        };
+        if let Some(found) = ignore_file_of(read, name)? {
             return Ok(Some(found));
         }
     }

@@ -19,6 +19,7 @@ mod key_agent;
 mod locate;
 mod pointer;
 mod policy;
+mod registries;
 mod render;
 mod request;
 mod sandbox;
