@@ -58,8 +58,17 @@ pub struct Supervised {
     pub special_owners: SpecialOwners,
     /// Where the step's changes are.
     pub changes: Option<Changes>,
-    /// The tree that the step changes its root to, if it does that.
-    pub root: Option<PathBuf>,
+    /// The step's root, if that is not the one of its mount namespace.
+    pub root: Option<StepRoot>,
+}
+
+/// A directory that is a step's root.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StepRoot {
+    /// The directory.
+    pub tree: PathBuf,
+    /// A directory for programs of the tree, if the step cannot change its root to it.
+    pub programs: Option<PathBuf>,
 }
 
 /// One step of the way from a bare child process to the program.
@@ -141,7 +150,7 @@ pub enum SetupStep {
 }
 
 /// What a step is closed off from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct CloseOff {
     /// The abstract Unix sockets of processes outside of it.
     pub sockets: bool,
@@ -152,7 +161,7 @@ pub struct CloseOff {
 }
 
 /// Which files a step is closed off from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum ClosedFiles {
     /// None.
     #[default]
@@ -161,6 +170,8 @@ pub enum ClosedFiles {
     OfCroze,
     /// All that are not below its root.
     Outside,
+    /// The same for a step that has not changed its root: all that are not below this one's, but for programs.
+    OutsideOf(StepRoot),
 }
 
 /// Where a mount comes from.
@@ -220,8 +231,8 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
         Tree::Directory(tree) if confinement.rung.is_in_place() => {
             return occupation::plan(process, tree, scratch, confinement);
         }
-        Tree::Directory(tree) if confinement.rung == Rung::Chroot => {
-            return occupation::plan_chroot(process, tree, scratch, confinement);
+        Tree::Directory(tree) if matches!(confinement.rung, Rung::Chroot | Rung::Ptrace) => {
+            return occupation::plan_beside(process, tree, scratch, confinement);
         }
         Tree::Directory(_) | Tree::Overlay(_) => {}
     }

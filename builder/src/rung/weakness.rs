@@ -91,7 +91,7 @@ impl Rung {
                 MOUNT_SIZES,
                 HOST_NAME,
             ],
-            Self::InPlaceSingle => &[PROCESS_LIST, USERS, READ_ONLY_MOUNTS, MOUNT_SIZES, HOST_NAME],
+            Self::InPlaceSingle | Self::Ptrace => &[PROCESS_LIST, USERS, READ_ONLY_MOUNTS, MOUNT_SIZES, HOST_NAME],
         }
     }
 }
@@ -102,7 +102,7 @@ impl Confinement {
         let mut weaknesses = self.rung.weaknesses().to_vec();
         let is_bound = self.proc == ProcView::Bound;
         // Of those whose root is not their own, and that have croze's user.
-        let is_kept_by_landlock = matches!(self.rung, Rung::InPlaceSingle | Rung::Chroot);
+        let is_kept_by_landlock = matches!(self.rung, Rung::InPlaceSingle | Rung::Chroot | Rung::Ptrace);
         let further = [
             (PROCESS_LIST, is_bound),
             (ABSTRACT_SOCKETS, self.landlock < Landlock::Scopes),

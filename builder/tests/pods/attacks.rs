@@ -66,6 +66,7 @@ places! {
     }
     userns_single_withstands_attacks_but_those_it_tells: PLACE { pod: "P3l", rung: Rung::UsernsSingle }
     chroot_withstands_attacks_but_those_it_tells: PLACE { pod: "P1", rung: Rung::Chroot }
+    ptrace_withstands_attacks_but_those_it_tells: PLACE { pod: "P3", rung: Rung::Ptrace }
     in_place_withstands_attacks_but_those_it_tells: IN_PLACE {}
     in_place_without_seccomp_withstands_attacks_but_those_it_tells: IN_PLACE {
         pod: "P1cx",

@@ -22,6 +22,8 @@ pub(crate) struct Cell {
     /// What is built at most.
     weight: Weight,
     root_on: RootOn,
+    /// Whether the pod's root file system is read-only.
+    pub(crate) is_read_only: bool,
     /// What the pod runs.
     pub(crate) image: Image,
     /// Directory for state.
@@ -38,6 +40,7 @@ const CELL: Cell = Cell {
     is_auto: true,
     weight: Weight::Light,
     root_on: RootOn::Overlay,
+    is_read_only: false,
     image: Image::Foreign,
     state: DISK,
     differs: &[],
@@ -81,6 +84,12 @@ const CHROOT: Cell = Cell {
         ("srv/g/plain", "a copy of the same"),
     ],
     ..CELL
+};
+
+const PTRACE: Cell = Cell {
+    pod: "P3",
+    rung: Rung::Ptrace,
+    ..CHROOT
 };
 
 /// Owners are emulated: a setuid `find(1)` does not get to croze's own directory, which is hidden.
@@ -152,6 +161,9 @@ matrix! {
     p6_in_place: IN_PLACE { pod: "P6" }
     p1_chroot: CHROOT { weight: Weight::Heavy }
     p6_chroot: CHROOT { pod: "P6" }
+    p3_ptrace: PTRACE { weight: Weight::Heavy }
+    p3_ptrace_on_a_read_only_root: PTRACE { is_read_only: true, state: MEMORY }
+    p3_rd16_ptrace: PTRACE { pod: "P3-rd16" }
     p2_in_place_single: IN_PLACE_SINGLE { pod: "P2" }
     p3_in_place_single: IN_PLACE_SINGLE { pod: "P3", weight: Weight::Heavy }
     p3_rd16_in_place_single: IN_PLACE_SINGLE { pod: "P3-rd16", root_on: RootOn::Disk }
@@ -162,7 +174,8 @@ matrix! {
 fn check(place: &str, cell: &Cell) {
     let pod = Pod::named(cell.pod);
     let (context, croze) = (cell.image.context(), cell.image.croze());
-    let files = Files::new(&pod, cell.image, cell.root_on);
+    let mut files = Files::new(&pod, cell.image, cell.root_on);
+    files.is_read_only = cell.is_read_only;
     for workload in of(cell) {
         files.write(&format!("{context}/{}.Dockerfile", workload.name), workload.text());
     }

@@ -33,6 +33,8 @@ pub(crate) struct Files {
     dir: TempDir,
     image: Image,
     is_mounted: bool,
+    /// Whether nobody in the pod can write to its root file system.
+    pub(crate) is_read_only: bool,
 }
 
 impl Files {
@@ -44,6 +46,7 @@ impl Files {
             dir,
             is_mounted: root_on == RootOn::Overlay,
             image,
+            is_read_only: false,
         };
         let first = pod.first_id();
         image.copy(pod, &files.path("image"));
@@ -95,6 +98,7 @@ impl Files {
         );
         let mut config = pod.configuration();
         config["root"]["path"] = self.root().display().to_string().into();
+        config["root"]["readonly"] = self.is_read_only.into();
         config["process"]["args"] = serde_json::json!([self.image.shell(), &[script]].concat());
         config["linux"]["cgroupsPath"] = format!("/{id}").into();
         for mount in config["mounts"].as_array_mut().unwrap() {

@@ -64,14 +64,16 @@ impl Place {
         places
     }
 
-    /// The one in which nothing is mounted, if this test run can bring it about.
+    /// Those in which nothing is mounted, as far as this test run can bring them about.
     pub(crate) fn without_mounts() -> Vec<Self> {
-        let chroot = Self {
-            who: Who::Root,
-            rung: Rung::Chroot,
+        let place = |who, rung| Self {
+            who,
+            rung,
             proc: ProcView::Bound,
             old_kernel: false,
         };
-        Vec::from_iter(is_root().then_some(chroot))
+        let ptrace = place(Who::User, Rung::Ptrace);
+        let chroot = is_root().then(|| place(Who::Root, Rung::Chroot));
+        chroot.into_iter().chain([ptrace]).collect()
     }
 }
