@@ -149,6 +149,8 @@ fn check(name: &str, place: &Place) {
         Image::Foreign | Image::ForeignWithoutIds => ("/bin/busybox", DISK),
     };
     let sentry = format!("{home}/sentry");
+    let socket = format!("{home}/socket");
+    let _socket = files.socket(&socket);
     // In the network that the pods of these tests share with the machine.
     let listener = format!("croze-attacks-{}-{name}", std::process::id());
     let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&listener).unwrap()).unwrap();
@@ -161,7 +163,7 @@ fn check(name: &str, place: &Place) {
     );
     for Attack { name, text, .. } in &attacks {
         let text = text.replace("BASE/", &format!("{}/", base_registry()));
-        let text = text.replace("SENTRY", &sentry).replace("LISTENER", &listener);
+        let text = text.replace("SENTRY", &sentry).replace("LISTENER", &listener).replace("SOCKET", &socket);
         files.write(&format!("{context}/{name}.Dockerfile"), text);
         script += &format!(
             "CANARY_ENV=canary {croze} build --sandbox={} --secret id=m6,env=CROZE_ROOT -f {context}/{name}.Dockerfile \

@@ -66,6 +66,13 @@ pub(crate) const NOT_HERE: &[(&str, &str)] = &[
     ),
 ];
 
+/// Tests that hold in a changed root and cannot hold where not even that is possible, with the reason.
+pub(crate) const NOT_IN_PTRACE: &[(&str, &str)] = &[
+    ("a_user_without_subordinate_ids_is_told_the_command", "it needs none"),
+    ("no_new_privileges_is_told_with_the_field_to_set", "it needs none to be gained"),
+    ("the_doctor_names_what_is_missing_and_the_command", "a user lacks nothing"),
+];
+
 pub(crate) const TESTS: &[Test] = tests![
     procfs_is_seen_however_it_is_come_by,
     a_working_directory_may_lie_in_procfs,

@@ -66,14 +66,23 @@ impl Place {
 
     /// Those in which nothing is mounted, as far as this test run can bring them about.
     pub(crate) fn without_mounts() -> Vec<Self> {
-        let place = |who, rung| Self {
-            who,
-            rung,
+        let chroot = Self {
+            who: Who::Root,
+            rung: Rung::Chroot,
             proc: ProcView::Bound,
             old_kernel: false,
         };
-        let ptrace = place(Who::User, Rung::Ptrace);
-        let chroot = is_root().then(|| place(Who::Root, Rung::Chroot));
-        chroot.into_iter().chain([ptrace]).collect()
+        let chroot = is_root().then_some(chroot);
+        chroot.into_iter().chain(Self::in_ptrace()).collect()
+    }
+
+    /// The one in which not even the root is changed.
+    pub(crate) fn in_ptrace() -> Vec<Self> {
+        vec![Self {
+            who: Who::User,
+            rung: Rung::Ptrace,
+            proc: ProcView::Bound,
+            old_kernel: false,
+        }]
     }
 }
