@@ -42,13 +42,14 @@ use pod::Pod;
 use runc::{DISK, Files, RootOn};
 
 /// The rungs, `userns` first, which the others are compared with; the pod of each, and what that runs.
-const PLACES: [(Rung, &str, Image); 6] = [
+const PLACES: [(Rung, &str, Image); 7] = [
     (Rung::Userns, "P6xu", Image::Foreign),
     (Rung::Direct, "P1s", Image::Foreign),
     (Rung::UsernsSingle, "P3l", Image::Foreign),
     (Rung::InPlace, "P1", Image::Own),
     (Rung::InPlaceSingle, "P3", Image::Restricted),
     (Rung::Chroot, "P1", Image::Foreign),
+    (Rung::Ptrace, "P3", Image::Foreign),
 ];
 
 /// A step that is measured.

@@ -8,6 +8,7 @@
 //! - the seccomp filter goes in while there still is the capability that installing it takes;
 //! - credentials come last, directly before the program.
 
+mod close_off;
 mod occupation;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
 use crate::rung::{Confinement, ProcView, Rung};
 use crate::supervisor::{Changes, Needs};
-pub use occupation::{Occupation, Site};
+pub(super) use close_off::{CloseOff, ClosedFiles};
+pub use occupation::{Occupation, Site, StepRoot};
 
 /// `PATH` of a process that has none; Docker's.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -60,15 +62,6 @@ pub struct Supervised {
     pub changes: Option<Changes>,
     /// The step's root, if that is not the one of its mount namespace.
     pub root: Option<StepRoot>,
-}
-
-/// A directory that is a step's root.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct StepRoot {
-    /// The directory.
-    pub tree: PathBuf,
-    /// A directory for programs of the tree, if the step cannot change its root to it.
-    pub programs: Option<PathBuf>,
 }
 
 /// One step of the way from a bare child process to the program.
@@ -147,31 +140,6 @@ pub enum SetupStep {
         /// The whole environment.
         env: Vec<(String, String)>,
     },
-}
-
-/// What a step is closed off from.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct CloseOff {
-    /// The abstract Unix sockets of processes outside of it.
-    pub sockets: bool,
-    /// Sending signals to processes outside of it.
-    pub signals: bool,
-    /// To be asked for only of a kernel that can.
-    pub files: ClosedFiles,
-}
-
-/// Which files a step is closed off from.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub enum ClosedFiles {
-    /// None.
-    #[default]
-    None,
-    /// Those in croze's own directory, in a `/` that they share.
-    OfCroze,
-    /// All that are not below its root.
-    Outside,
-    /// The same for a step that has not changed its root: all that are not below this one's, but for programs.
-    OutsideOf(StepRoot),
 }
 
 /// Where a mount comes from.

@@ -15,7 +15,9 @@ pub(super) fn try_ptrace(place: Place<'_>) -> Trial {
     let supervised = apart(try_supervision).map_err(|source| Refusal::NoSupervision { source });
     let supervised = trial.needs("supervision", Some(supervised), |()| "works".into());
     let traced = supervised.map(|()| detour(place.state_root).map_err(|source| Refusal::NoTracing { source }));
-    trial.needs("tracing", traced, |()| "programs of the state directory can be started".into());
+    trial.needs("tracing", traced, |()| {
+        "programs of the state directory can be started".into()
+    });
     let kept = keep_attribute(place.state_root).map_err(|source| Refusal::NoAttributes { source });
     trial.needs("owners in the state directory", Some(kept), |()| "can be kept".into());
     trial.entry = Entry::Beside;

@@ -243,7 +243,9 @@ impl Refusal {
                 ),
             ],
             Self::NoTracing { .. } => vec![
-                Remedy::host("`sysctl kernel.yama.ptrace_scope=1` if it is more, and a state directory without `noexec`"),
+                Remedy::host(
+                    "`sysctl kernel.yama.ptrace_scope=1` if it is more, and a state directory without `noexec`",
+                ),
                 Remedy::kubernetes("`securityContext.seccompProfile: {type: RuntimeDefault}`"),
             ],
             Self::NoAttributes { .. } => vec![Remedy::host(

@@ -56,11 +56,7 @@ impl Detour {
 
     /// Has the caller go a way that returns what its call does. It has copies of descriptors meanwhile, whose numbers the
     /// way is told.
-    fn take(
-        self,
-        lent: &[BorrowedFd<'_>],
-        way: impl FnOnce(&mut Stopped, &[u64]) -> Result<i64, Lost>,
-    ) -> Outcome {
+    fn take(self, lent: &[BorrowedFd<'_>], way: impl FnOnce(&mut Stopped, &[u64]) -> Result<i64, Lost>) -> Outcome {
         let stopping = sys::stop_after_call(self.thread).map_err(|error| errno(&error))?;
         let listener = self.listener.as_fd();
         let numbers: Result<Vec<u64>, _> = lent
@@ -112,6 +108,10 @@ impl Ended {
 
     /// Returns what `wait` has said of a process.
     pub(super) fn status_of(&self, process: Pid) -> Option<ExitStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&process).copied()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&process)
+            .copied()
     }
 }

@@ -100,7 +100,9 @@ pub(super) fn smallest(status: u8, interpreter: Option<&str>) -> Vec<u8> {
             .flat_map(|instruction| instruction.to_le_bytes())
             .collect()
     };
-    let name = interpreter.map(|name| [name.as_bytes(), b"\0"].concat()).unwrap_or_default();
+    let name = interpreter
+        .map(|name| [name.as_bytes(), b"\0"].concat())
+        .unwrap_or_default();
     let count = 1 + usize::from(interpreter.is_some());
     let code_at = HEADER + count * PROGRAM_HEADER;
     let (name_at, end) = (code_at + code.len(), code_at + code.len() + name.len());

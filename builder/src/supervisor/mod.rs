@@ -130,7 +130,8 @@ pub fn submit(needs: Needs) -> io::Result<Submission> {
     state::tag_first(rustix::process::getpid())?;
     let pass = Pass::draw();
     let makes_calls = needs == Needs::OwnersAndPaths;
-    let program = filter::compile(calls::rows(needs), makes_calls.then_some(pass)).ok_or(io::ErrorKind::FileTooLarge)?;
+    let program =
+        filter::compile(calls::rows(needs), makes_calls.then_some(pass)).ok_or(io::ErrorKind::FileTooLarge)?;
     let listener = sys::install_listener(&program)?;
     Ok(Submission { listener, pass })
 }

@@ -91,6 +91,13 @@ impl Programs {
         self.copies().originals.get(&copy).cloned()
     }
 
+    /// Does the same for a number of an inode, as lists tell of them.
+    pub(super) fn original_of_number(&self, number: u64) -> Option<Vec<u8>> {
+        let copies = self.copies();
+        let found = copies.originals.iter().find(|((_, inode), _)| *inode == number);
+        found.map(|(_, path)| path.clone())
+    }
+
     fn copy(&self, mut file: File, interpreter: &Interpreter, name: &CString) -> io::Result<OwnedFd> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let copy = match openat(&self.directory, c".", flags, Mode::RWXU) {
@@ -127,6 +134,7 @@ fn name(file: &File, interpreter: &Interpreter) -> Result<CString, Errno> {
         return Err(Errno::NOEXEC);
     }
     let mut name = vec![0; interpreter.length];
-    file.read_exact_at(&mut name, interpreter.place).map_err(|_| Errno::NOEXEC)?;
+    file.read_exact_at(&mut name, interpreter.place)
+        .map_err(|_| Errno::NOEXEC)?;
     CString::from_vec_with_nul(name).map_err(|_| Errno::NOEXEC)
 }

@@ -61,11 +61,7 @@ fn nix_error(error: rustix::io::Errno) -> nix::errno::Errno {
 }
 
 /// Supervises a child, which must be content.
-fn supervise(
-    needs: Needs,
-    ground: impl FnOnce() -> io::Result<Ground>,
-    child: impl FnOnce() -> u8,
-) -> io::Result<()> {
+fn supervise(needs: Needs, ground: impl FnOnce() -> io::Result<Ground>, child: impl FnOnce() -> u8) -> io::Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
     let ends = Cell::new(Some((ours, theirs)));
     let process = {

@@ -166,7 +166,9 @@ impl View {
     fn is_own(&self, place: &Place, process: &[u8]) -> bool {
         if self.programs.is_some() {
             let number = std::str::from_utf8(process).ok().and_then(|number| number.parse().ok());
-            return number.and_then(Pid::from_raw).is_some_and(|process| place.is_below(process));
+            return number
+                .and_then(Pid::from_raw)
+                .is_some_and(|process| place.is_below(process));
         }
         let root = [process, b"/root"].concat();
         match readlinkat(&place.proc, OsStr::from_bytes(&root), Vec::new()) {

@@ -163,7 +163,10 @@ fn check(name: &str, place: &Place) {
     );
     for Attack { name, text, .. } in &attacks {
         let text = text.replace("BASE/", &format!("{}/", base_registry()));
-        let text = text.replace("SENTRY", &sentry).replace("LISTENER", &listener).replace("SOCKET", &socket);
+        let text = text
+            .replace("SENTRY", &sentry)
+            .replace("LISTENER", &listener)
+            .replace("SOCKET", &socket);
         files.write(&format!("{context}/{name}.Dockerfile"), text);
         script += &format!(
             "CANARY_ENV=canary {croze} build --sandbox={} --secret id=m6,env=CROZE_ROOT -f {context}/{name}.Dockerfile \

@@ -22,8 +22,6 @@ pub(crate) struct Cell {
     /// What is built at most.
     weight: Weight,
     root_on: RootOn,
-    /// Whether the pod's root file system is read-only.
-    pub(crate) is_read_only: bool,
     /// What the pod runs.
     pub(crate) image: Image,
     /// Directory for state.
@@ -40,7 +38,6 @@ const CELL: Cell = Cell {
     is_auto: true,
     weight: Weight::Light,
     root_on: RootOn::Overlay,
-    is_read_only: false,
     image: Image::Foreign,
     state: DISK,
     differs: &[],
@@ -162,7 +159,7 @@ matrix! {
     p1_chroot: CHROOT { weight: Weight::Heavy }
     p6_chroot: CHROOT { pod: "P6" }
     p3_ptrace: PTRACE { weight: Weight::Heavy }
-    p3_ptrace_on_a_read_only_root: PTRACE { is_read_only: true, state: MEMORY }
+    p3_ro_ptrace: PTRACE { pod: "P3-ro", state: MEMORY }
     p3_rd16_ptrace: PTRACE { pod: "P3-rd16" }
     p2_in_place_single: IN_PLACE_SINGLE { pod: "P2" }
     p3_in_place_single: IN_PLACE_SINGLE { pod: "P3", weight: Weight::Heavy }
@@ -174,8 +171,7 @@ matrix! {
 fn check(place: &str, cell: &Cell) {
     let pod = Pod::named(cell.pod);
     let (context, croze) = (cell.image.context(), cell.image.croze());
-    let mut files = Files::new(&pod, cell.image, cell.root_on);
-    files.is_read_only = cell.is_read_only;
+    let files = Files::new(&pod, cell.image, cell.root_on);
     for workload in of(cell) {
         files.write(&format!("{context}/{}.Dockerfile", workload.name), workload.text());
     }

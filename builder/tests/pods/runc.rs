@@ -34,8 +34,6 @@ pub(crate) struct Files {
     dir: TempDir,
     image: Image,
     is_mounted: bool,
-    /// Whether nobody in the pod can write to its root file system.
-    pub(crate) is_read_only: bool,
 }
 
 impl Files {
@@ -47,7 +45,6 @@ impl Files {
             dir,
             is_mounted: root_on == RootOn::Overlay,
             image,
-            is_read_only: false,
         };
         let first = pod.first_id();
         image.copy(pod, &files.path("image"));
@@ -111,7 +108,6 @@ impl Files {
         );
         let mut config = pod.configuration();
         config["root"]["path"] = self.root().display().to_string().into();
-        config["root"]["readonly"] = self.is_read_only.into();
         config["process"]["args"] = serde_json::json!([self.image.shell(), &[script]].concat());
         config["linux"]["cgroupsPath"] = format!("/{id}").into();
         for mount in config["mounts"].as_array_mut().unwrap() {

@@ -64,7 +64,10 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
 /// Stops a child, which nothing but a filter forbids.
 fn trace() {
     let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
-    println!("{}", told(builder::sys::stop_after_call(Pid::from_child(&child)).map(drop)));
+    println!(
+        "{}",
+        told(builder::sys::stop_after_call(Pid::from_child(&child)).map(drop))
+    );
     child.kill().unwrap();
     child.wait().unwrap();
 }

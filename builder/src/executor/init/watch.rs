@@ -128,7 +128,8 @@ fn reap(step: Pid, supervision: Option<&Supervision>) -> Result<Exit, Failure> {
             Ok(Some((_, status))) => status,
             Err(error) => {
                 let told = supervision.and_then(|supervision| supervision.status_of(step));
-                let exit = told.and_then(|status| Some(status.code().map_or(Exit::Signal(status.signal()?), Exit::Code)));
+                let exit =
+                    told.and_then(|status| Some(status.code().map_or(Exit::Signal(status.signal()?), Exit::Code)));
                 return exit.map_or(Err(error).to("wait for the step"), Ok);
             }
         };

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
-use super::{
-    CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, StepRoot, Supervised, environment, etc_files, theirs,
-};
+use super::{CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
 use crate::executor::process::{Network, Privileges, Process};
 use crate::rung::{Confinement, Landlock, Rung};
 use crate::supervisor::{Changes, Needs};
@@ -40,6 +38,15 @@ pub enum Site {
         /// A directory on the same file system for what is covered meanwhile.
         stash: PathBuf,
     },
+}
+
+/// A directory that is a step's root.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StepRoot {
+    /// The directory.
+    pub tree: PathBuf,
+    /// A directory for programs of the tree, if the step cannot change its root to it.
+    pub programs: Option<PathBuf>,
 }
 
 /// Where heredoc scripts lie, and where they do in a container whose `/dev` is not croze's to change.

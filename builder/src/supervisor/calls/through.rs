@@ -23,9 +23,9 @@ use crate::supervisor::find::{Found, Last, handle};
 use crate::supervisor::shown;
 use crate::supervisor::walk::Walk;
 
+pub(super) use elsewhere::{connect, no_handle, no_tracing, watch};
 #[cfg(target_arch = "x86_64")]
 pub(super) use tell::readlink;
-pub(super) use elsewhere::{connect, no_handle, no_tracing, watch};
 pub(super) use tell::{getcwd, readlinkat, statfs};
 
 /// A path of a call: the directory that it begins at, and the argument that it is.
@@ -105,7 +105,11 @@ fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Fou
     }
     let path = call.read_path(call.argument(path))?;
     if follows_all(call) {
-        return if path.is_empty() { Ok(None) } else { call.find_name(directory, &path, last).map(Some) };
+        return if path.is_empty() {
+            Ok(None)
+        } else {
+            call.find_name(directory, &path, last).map(Some)
+        };
     }
     let is_plain = || !call.tag.chrooted && view.look(call, directory, &path, handle(last)).is_some();
     if path.is_empty() || is_plain() {
@@ -129,11 +133,18 @@ fn find_place(call: &Call<'_>, (directory, path): At) -> Result<Option<Found>, E
     }
     let path = call.read_path(call.argument(path))?;
     let bytes = path.to_bytes();
-    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(bytes.len(), |last| last + 1);
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(bytes.len(), |last| last + 1);
     if bytes.is_empty() {
         return Ok(None);
     }
-    let found = call.find_name(directory, &CString::new(&bytes[..end]).map_err(|_| Errno::INVAL)?, Last::Keep)?;
+    let found = call.find_name(
+        directory,
+        &CString::new(&bytes[..end]).map_err(|_| Errno::INVAL)?,
+        Last::Keep,
+    )?;
     let asks_for_directory = end < bytes.len();
     if let (true, Some(file)) = (asks_for_directory, &found.file)
         && !call.attributes(file)?.is_directory()
@@ -222,7 +233,7 @@ fn at_name(call: &Call<'_>, at: At, work: impl FnOnce(&OwnedFd, &CStr) -> Result
 
 fn link(call: &Call<'_>, old: At, new: At, flags: u32) -> Outcome {
     let flags = AtFlags::from_bits_retain(flags);
-    if follows_all(call) && flags.intersects(AtFlags::EMPTY_PATH | AtFlags::SYMLINK_FOLLOW) {
+    if follows_all(call) {
         return elsewhere::link_file(call, old, new, flags);
     }
     if flags.contains(AtFlags::EMPTY_PATH) {

@@ -150,7 +150,10 @@ mod tests {
         let told = |address: u64| string(stack, &bytes, address);
         let arguments: Vec<_> = changed.arguments[..3].iter().map(|address| told(*address)).collect();
         assert_eq!(arguments, ["/bin/sh", "-e", "/bin/script"]);
-        assert_eq!((&changed.arguments[3..], &*changed.environment), (&[0x12][..], &[0x21][..]));
+        assert_eq!(
+            (&changed.arguments[3..], &*changed.environment),
+            (&[0x12][..], &[0x21][..])
+        );
         assert_eq!((changed.told[0], changed.told[3]), ((6, 4096), (0, 0)));
         assert_eq!(told(changed.told[1].1), "/bin/script");
     }

@@ -77,7 +77,14 @@ pub(in crate::supervisor) fn start(
     let pass = detour.pass.0;
     detour.take(&[program.as_fd()], |caller, lent| {
         let by_descriptor = libc::AT_EMPTY_PATH as u64;
-        let arguments = [lent[0], given.empty, given.arguments, given.environment, by_descriptor, pass];
+        let arguments = [
+            lent[0],
+            given.empty,
+            given.arguments,
+            given.environment,
+            by_descriptor,
+            pass,
+        ];
         let result = caller.call(libc::SYS_execveat, arguments)?;
         if result < 0 {
             return Ok(result);

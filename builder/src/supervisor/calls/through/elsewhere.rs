@@ -18,6 +18,9 @@ pub(super) fn link_file(call: &Call<'_>, (directory, path): At, new: At, flags: 
     let last = Last::unless(!flags.contains(AtFlags::SYMLINK_FOLLOW));
     let file = call.find_or_descriptor(directory, &old, flags.contains(AtFlags::EMPTY_PATH), last)?;
     let new = find_place(call, new)?.ok_or(Errno::NOENT)?;
+    if new.wants_directory && new.file.is_none() {
+        return Err(Errno::NOENT);
+    }
     may_change(call, &new.directory)?;
     call.place.link(&file, &new.directory, &new.name)?;
     Ok(DONE)
@@ -96,7 +99,11 @@ fn set(call: &Call<'_>, at: At, address: usize, read: impl FnOnce([i64; 4]) -> [
     if call.argument(address) != 0 {
         let mut bytes = [0; 32];
         // The shorter of the two forms is half as long.
-        let length = if i64::from(call.notification.number) == libc::SYS_utime { 16 } else { 32 };
+        let length = if i64::from(call.notification.number) == libc::SYS_utime {
+            16
+        } else {
+            32
+        };
         call.read(call.argument(address), &mut bytes[..length])?;
         let word = |at: usize| i64::from_ne_bytes(bytes[8 * at..8 * at + 8].try_into().unwrap_or_default());
         let [access, modification] = read([0, 1, 2, 3].map(word));
