@@ -50,13 +50,14 @@ use runc::{DISK, Files, RootOn};
 type Place = (Rung, &'static str, Image);
 
 /// The rungs, `userns` first, which the others are compared with.
-const PLACES: [Place; 6] = [
+const PLACES: [Place; 7] = [
     (Rung::Userns, "P6xu", Image::Foreign),
     (Rung::Direct, "P1s", Image::Foreign),
     (Rung::UsernsSingle, "P3l", Image::Foreign),
     (Rung::InPlace, "P1", Image::Own),
     (Rung::InPlaceSingle, "P3", Image::Restricted),
     (Rung::Chroot, "P1", Image::Foreign),
+    (Rung::Ptrace, "P3", Image::Foreign),
 ];
 
 /// How often a pod is examined in a round: the kernel's clock there counts hundredths of a second.

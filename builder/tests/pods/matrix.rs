@@ -86,6 +86,12 @@ const CHROOT: Cell = Cell {
     ..CELL
 };
 
+const PTRACE: Cell = Cell {
+    pod: "P3",
+    rung: Rung::Ptrace,
+    ..CHROOT
+};
+
 /// Owners are emulated: a setuid `find(1)` does not get to croze's own directory, which is hidden.
 const IN_PLACE_SINGLE: Cell = Cell {
     rung: Rung::InPlaceSingle,
@@ -157,6 +163,9 @@ matrix! {
     // `readOnlyRootFilesystem`: nothing but its volumes can be written.
     p1_ro_chroot: CHROOT { pod: "P1-ro" }
     p6_chroot: CHROOT { pod: "P6" }
+    p3_ptrace: PTRACE { weight: Weight::Heavy }
+    p3_ro_ptrace: PTRACE { pod: "P3-ro", state: MEMORY }
+    p3_rd16_ptrace: PTRACE { pod: "P3-rd16" }
     p2_in_place_single: IN_PLACE_SINGLE { pod: "P2" }
     p3_in_place_single: IN_PLACE_SINGLE { pod: "P3", weight: Weight::Heavy }
     p3_rd16_in_place_single: IN_PLACE_SINGLE { pod: "P3-rd16", root_on: RootOn::Disk }

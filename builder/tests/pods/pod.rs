@@ -20,7 +20,7 @@ pub(crate) struct Pod {
     /// `hostUsers: true`; else the pod has a user namespace.
     pub(crate) has_host_users: bool,
     /// `readOnlyRootFilesystem: true`.
-    is_root_read_only: bool,
+    pub(crate) is_root_read_only: bool,
 }
 
 /// What the container may have at most.
@@ -135,6 +135,14 @@ pub(crate) const PODS: [Pod; 23] = [
         capabilities: Capabilities::None,
         no_new_privileges: true,
         seccomp: Seccomp::Containerd16,
+        ..P1
+    },
+    Pod {
+        name: "P3-ro",
+        uid: USER,
+        capabilities: Capabilities::None,
+        no_new_privileges: true,
+        is_root_read_only: true,
         ..P1
     },
     // The same on nodes with croze's profile.
