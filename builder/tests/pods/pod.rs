@@ -83,7 +83,7 @@ const USER: u32 = 1000;
 const GROUP: u32 = 999;
 
 /// All of them.
-pub(crate) const PODS: [Pod; 23] = [
+pub(crate) const PODS: [Pod; 24] = [
     P1,
     Pod {
         name: "P1-rd16",

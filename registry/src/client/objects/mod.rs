@@ -25,7 +25,8 @@ use super::push::Pushed;
 use super::refusal::{Access, BODY_LIMIT, CredentialUse, Refusal};
 use super::session::Session;
 use super::transport::Response;
-use super::transport::{Exchange, is_loopback};
+use super::clients::is_loopback;
+use super::transport::Exchange;
 use crate::oci::{Descriptor, Digest};
 
 pub use actions::ActionsOptions;
