@@ -151,6 +151,9 @@ impl Outputs<'_> {
             .await?
             .is_some_and(|there| there.digest == root.digest)
         {
+            let found = place.with_digest(root.digest);
+            self.progress
+                .outcome(self.step, format!("finding manifest of {found} in its registry"));
             return Ok(());
         }
         fault::point("push.blobs").map_err(not_pushed(name))?;
@@ -200,6 +203,9 @@ impl Outputs<'_> {
         client
             .push_manifest(&place, &root.media_type, image.root().bytes.clone().into())
             .await?;
+        let pushed = place.with_digest(root.digest);
+        self.progress
+            .outcome(self.step, format!("pushing manifest for {pushed}"));
         Ok(fault::point("push.pushed").map_err(not_pushed(name))?)
     }
 

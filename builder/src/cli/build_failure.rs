@@ -20,7 +20,6 @@ use crate::ops::OpError;
 use crate::progress::Recorder;
 use crate::remote_cache::RemoteCacheError;
 
-/// What to do when the disk is full.
 /// The shell that runs what is not written as JSON.
 const SHELL: &str = "/bin/sh";
 /// Lines of a failed step's log that are shown.

@@ -13,11 +13,13 @@ mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;
+mod foreign;
 mod history;
 mod key_agent;
 mod locate;
 mod pointer;
 mod policy;
+mod registries;
 mod render;
 mod request;
 mod sandbox;
@@ -44,7 +46,8 @@ const FAULT: &str = "CROZE_FAULT";
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => {
+        Err(error) => {
+            let message = foreign::explained(error);
             // Help and version are no errors and go to standard output; both are for clap to print.
             let _reader_gone = message.print();
             return if message.use_stderr() {

@@ -123,6 +123,11 @@ impl Lease {
         Ok(path)
     }
 
+    /// Returns the directory of a class of content.
+    pub fn directory(&self, class: Class) -> PathBuf {
+        self.layout.join(class.directory())
+    }
+
     /// Returns the boots whose content is believed.
     pub fn epoch(&self) -> &Epoch {
         &self.epoch

@@ -10,6 +10,7 @@ mod endurance;
 mod export;
 mod failures;
 mod harness;
+mod hostile;
 mod lint;
 mod main_job;
 mod outputs;
