@@ -20,10 +20,9 @@ use super::request::Request;
 use super::scan;
 use super::source::{ImageSource, Source};
 use super::stage::{InStage, OpenStage, StageState};
-use super::stages::{NamedSource, ParsedStage, StageTable, Step};
+use super::stages::{NamedSource, StageTable, Step, forward_reference};
 use super::{ResolveImage, ResolvedImage};
-use crate::diagnostic::{Diagnostic, Span, Spanned};
-use crate::dockerfile::InstructionKind;
+use crate::diagnostic::{Diagnostic, Span};
 use crate::graph::{GraphBuilder, Meta, VertexId};
 use crate::op::{ImageOp, LocalOp, Op, WorkdirOp};
 use crate::policy::Place;
@@ -389,23 +388,4 @@ impl<'a> Lowering<'a> {
         };
         self.graph.add(op, inputs, meta)
     }
-}
-
-fn forward_reference(
-    step: &Step<'_>,
-    name: &Spanned<String>,
-    wanted: &ParsedStage<'_>,
-    current: &ParsedStage<'_>,
-) -> Diagnostic {
-    let verb = match step.instruction.kind {
-        InstructionKind::Run { .. } => "mount",
-        _ => "copy",
-    };
-    let message = format!(
-        "cannot {verb} from stage \"{}\", it needs to be defined before current stage \"{}\"",
-        name.value, current.label
-    );
-    Diagnostic::error(message)
-        .at(name.span, "")
-        .at(wanted.syntax.span, "it is defined here")
 }
