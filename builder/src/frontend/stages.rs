@@ -316,23 +316,3 @@ fn from_of(mount: &RunMount) -> Option<&Spanned<String>> {
         .as_ref()
         .filter(|from| !from.is_empty())
 }
-
-/// Says that a stage is used before it is defined.
-pub(super) fn forward_reference(
-    step: &Step<'_>,
-    name: &Spanned<String>,
-    wanted: &ParsedStage<'_>,
-    current: &ParsedStage<'_>,
-) -> Diagnostic {
-    let verb = match step.instruction.kind {
-        InstructionKind::Run { .. } => "mount",
-        _ => "copy",
-    };
-    let message = format!(
-        "cannot {verb} from stage \"{}\", it needs to be defined before current stage \"{}\"",
-        name.value, current.label
-    );
-    Diagnostic::error(message)
-        .at(name.span, "")
-        .at(wanted.syntax.span, "it is defined here")
-}
