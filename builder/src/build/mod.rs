@@ -274,6 +274,10 @@ fn contexts(
     for name in wanted.collect::<BTreeSet<_>>() {
         if let Some(directory) = request.directories.get(&name) {
             let ignored = ignore_patterns(directory.ignore.as_ref())?;
+            let ignored = match services.state.within(&directory.path) {
+                Some(path) => ignored.withholding(&path),
+                None => ignored,
+            };
             let memory = services.state.path(Class::Contexts);
             let inodes = services.context_inodes(&directory.path);
             let context = LocalContext::open(&directory.path, inodes, ignored, &memory)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
+use snapshotter::layer::Limits;
 use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 
 use super::{BuildError, BuildRequest, Fetching};
@@ -45,6 +46,8 @@ pub struct Services {
     pub started: jiff::Timestamp,
     /// What the build relies on.
     pub lease: Arc<Lease>,
+    /// How many bytes a layer of an image may hold.
+    pub largest_layer: u64,
     pub(super) scratch: Scratch,
     #[expect(dead_code, reason = "held for its lock")]
     lock: BuildLock,
@@ -64,7 +67,7 @@ impl Services {
         let snapshots = Arc::new(state.snapshots()?.kept_by(Arc::<Lease>::clone(&lease)));
         state.reclaim()?;
         let boot_id = lease.epoch().boot().to_owned();
-        let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), boot_id);
+        let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned(), boot_id)?;
         let cache = Arc::new(cache);
         let build_id = scratch.name().to_owned();
         Ok(Self {
@@ -78,6 +81,7 @@ impl Services {
             build_id,
             started: jiff::Timestamp::now(),
             lease,
+            largest_layer: Limits::default().bytes,
             scratch,
             lock,
         })
@@ -126,6 +130,10 @@ impl Services {
             stacks: self.stacks.clone(),
             progress: progress.clone(),
             flights: self.state.flights(),
+            limits: Limits {
+                bytes: self.largest_layer,
+                ..Limits::default()
+            },
         }
     }
 
@@ -137,6 +145,7 @@ impl Services {
             lease: Arc::clone(&self.lease),
             scratch: self.scratch.path().to_owned(),
             extra_ca: fetching.extra_ca.clone(),
+            proxies: fetching.proxies.clone(),
             secrets: secrets.clone(),
             environment: fetching.environment.clone(),
         })

@@ -5,22 +5,24 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use registry::client::{Client, ClientOptions};
+use registry::client::Client;
 use registry::oci::Digest;
 use serde_json::json;
 
 use super::args::{BuildArgs, CacheArgs, CacheCommand, Format};
 use super::environment::{Environment, absolute};
 use super::failure::{Failure, Kind, resource_or};
+use super::registries;
 use super::request::usage;
 use super::values::{self, ValueError};
+use crate::attributes::truth;
 use crate::progress::{Bytes, clean};
 use crate::remote_cache::{
     CacheFrom, CacheSpecError, CacheTo, Inventory, Listed, RemoteCacheError, Surroundings, Which,
 };
 
 /// The build argument with which buildx has asked for an inline cache before there was an option for it.
-const INLINE_ARGUMENT: &str = "BUILDKIT_INLINE_CACHE=1";
+const INLINE_ARGUMENT: &str = "BUILDKIT_INLINE_CACHE";
 
 /// Reads `--cache-from`s.
 pub(super) fn sources(args: &BuildArgs, environment: &Environment) -> Result<Vec<CacheFrom>, Failure> {
@@ -32,20 +34,23 @@ pub(super) fn sources(args: &BuildArgs, environment: &Environment) -> Result<Vec
         .map_err(usage)
 }
 
-/// Reads `--cache-to`s.
-pub(super) fn targets(args: &BuildArgs, environment: &Environment) -> Result<Vec<CacheTo>, Failure> {
-    let parse = |text: &String| with_surroundings(environment, "--cache-to", text, CacheTo::parse);
-    let mut targets = args
-        .cache_to
-        .iter()
-        .map(parse)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(usage)?;
-    let asked_by_argument = args.build_args.iter().any(|argument| argument == INLINE_ARGUMENT);
-    if asked_by_argument && !targets.contains(&CacheTo::Inline) {
+/// Reads `--cache-to`s, and what build arguments say about them.
+pub(super) fn targets(
+    args: &BuildArgs,
+    environment: &Environment,
+    build_args: &BTreeMap<String, String>,
+) -> Result<Vec<CacheTo>, Failure> {
+    let mut targets = named_targets(args, environment)?;
+    let asked = build_args.get(INLINE_ARGUMENT).and_then(|value| truth(value));
+    if asked == Some(true) && !targets.contains(&CacheTo::Inline) {
         targets.push(CacheTo::Inline);
     }
     Ok(targets)
+}
+
+fn named_targets(args: &BuildArgs, environment: &Environment) -> Result<Vec<CacheTo>, Failure> {
+    let parse = |text: &String| with_surroundings(environment, "--cache-to", text, CacheTo::parse);
+    args.cache_to.iter().map(parse).collect::<Result<_, _>>().map_err(usage)
 }
 
 /// Reads a value of `option` where this process is.
@@ -81,7 +86,7 @@ pub(super) fn insecure_registries(args: &BuildArgs, environment: &Environment) -
         } => Some(reference),
         _ => None,
     });
-    let to = targets(args, environment)?.into_iter().filter_map(|to| match to {
+    let to = named_targets(args, environment)?.into_iter().filter_map(|to| match to {
         CacheTo::Registry {
             reference,
             insecure: true,
@@ -130,12 +135,16 @@ async fn inventory(args: &CacheArgs, environment: &Environment) -> Result<Invent
     } else {
         with_surroundings(environment, "cache", &args.cache, CacheFrom::parse).map_err(usage)?
     };
-    let client = Client::new(ClientOptions {
-        credentials: environment.credentials(),
-        insecure: args.insecure_registries.iter().cloned().collect(),
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
-    });
+    let insecure = match &of {
+        CacheFrom::Registry {
+            reference,
+            insecure: true,
+        } => Some(reference.registry().to_owned()),
+        _ => None,
+    };
+    let mut options = registries::client_options(&args.registry, environment)?;
+    options.insecure.extend(insecure);
+    let client = Client::new(options);
     Inventory::take(&of, &client).await.map_err(|error| failure(&error))
 }
 

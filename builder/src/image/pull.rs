@@ -155,7 +155,8 @@ impl BaseImages {
                 self.transfer.content.clone(),
                 self.transfer.stacks.clone(),
             );
-            let merged = move || unpack_merged(&content, &stacks, &base.layers[..=position]);
+            let limits = self.transfer.limits;
+            let merged = move || unpack_merged(&content, &stacks, &base.layers[..=position], &limits);
             tokio::task::spawn_blocking(merged)
                 .await
                 .map_err(|_| PullError::Lost)??;
@@ -165,20 +166,19 @@ impl BaseImages {
 }
 
 /// Unpacks the topmost of `layers` through a view of those below it.
-fn unpack_merged(content: &ContentStore, stacks: &Stacks, layers: &[BaseLayer]) -> Result<(), PullError> {
+fn unpack_merged(
+    content: &ContentStore,
+    stacks: &Stacks,
+    layers: &[BaseLayer],
+    limits: &Limits,
+) -> Result<(), PullError> {
     let Some((layer, below)) = layers.split_last() else {
         return Ok(());
     };
     let below: Vec<SnapshotName> = below.iter().map(|layer| layer.snapshot.clone()).collect();
     let workspace = stacks.workspace(&below, Writes::NewFiles)?;
     let blob = content.open_blob(&layer.descriptor)?;
-    unpack_checked(
-        blob,
-        workspace.root()?,
-        UnpackMode::Merged,
-        &layer.blob(),
-        &Limits::default(),
-    )
-    .map_err(|error| blame(content, layer.descriptor.digest, error))?;
+    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob(), limits)
+        .map_err(|error| blame(content, layer.descriptor.digest, error))?;
     Ok(workspace.commit(&layer.snapshot)?)
 }

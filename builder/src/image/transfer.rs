@@ -40,6 +40,8 @@ pub struct Transfer {
     pub progress: Progress,
     /// What keeps other processes from fetching the same layer.
     pub flights: Flights,
+    /// What a layer may hold at most.
+    pub limits: Limits,
 }
 
 /// A layer that has been unpacked on its own.
@@ -93,9 +95,10 @@ impl Transfer {
             Origin::Registry(_) | Origin::Directory(_) | Origin::Objects(_) => {
                 self.ensure_blob(from, &layer.descriptor, step).await?;
                 let (content, snapshot, layer) = (self.content.clone(), self.stacks.store().prepare()?, layer.clone());
+                let limits = self.limits;
                 let stored = move || {
                     let blob = content.open_blob(&layer.descriptor)?;
-                    let unpacked = unpack_stream(blob, snapshot, &layer);
+                    let unpacked = unpack_stream(blob, snapshot, &layer, &limits);
                     unpacked.map_err(|error| blame(&content, layer.descriptor.digest, error))
                 };
                 tokio::task::spawn_blocking(stored).await.map_err(|_| PullError::Lost)?
@@ -112,13 +115,13 @@ impl Transfer {
         let (content, snapshot, descriptor) = (self.content.clone(), self.stacks.store().prepare()?, &layer.descriptor);
         let (mut sender, receiver) = mpsc::channel(QUEUE);
         let unpacking = tokio::task::spawn_blocking({
-            let layer = layer.clone();
+            let (layer, limits) = (layer.clone(), self.limits);
             move || {
                 let mut kept = Kept {
                     pieces: Pieces::of(receiver),
                     ingest: content.ingest()?,
                 };
-                let alone = unpack_stream(&mut kept, snapshot, &layer)?;
+                let alone = unpack_stream(&mut kept, snapshot, &layer, &limits)?;
                 kept.drain().map_err(PullError::Keep)?;
                 kept.ingest.commit(Some(layer.descriptor.digest))?;
                 Ok(alone)
@@ -193,9 +196,14 @@ pub(super) fn blame(content: &ContentStore, blob: Digest, error: PullError) -> P
 }
 
 /// Decompresses, unpacks and checks a layer. Reads to the end.
-fn unpack_stream(blob: impl Read + Send, snapshot: ActiveSnapshot, layer: &LayerBlob) -> Result<Alone, PullError> {
+fn unpack_stream(
+    blob: impl Read + Send,
+    snapshot: ActiveSnapshot,
+    layer: &LayerBlob,
+    limits: &Limits,
+) -> Result<Alone, PullError> {
     let into = snapshot.root()?;
-    let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer, &Limits::default())?;
+    let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer, limits)?;
     Ok(Alone { snapshot, leans })
 }
 

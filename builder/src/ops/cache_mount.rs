@@ -210,6 +210,7 @@ fn create(directory: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -> 
     }
     let parent = directory.parent().unwrap_or(directory);
     let fresh = tempfile::Builder::new().prefix("new-").tempdir_in(parent)?;
+    fault::point("mount.fill")?;
     (usage.fill)(fresh.path())?;
     let attributes = Attributes {
         uid: identity.uid,
@@ -218,6 +219,7 @@ fn create(directory: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -> 
     };
     let top = File::open(fresh.path())?;
     Inodes::new(usage.ownership).dress(top.as_fd(), FileType::Directory, attributes)?;
+    fault::point("mount.rename")?;
     match fs::rename(fresh.path(), directory) {
         Ok(()) => {
             // It has another name now: there is nothing left to remove.

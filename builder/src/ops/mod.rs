@@ -4,6 +4,7 @@ mod agent;
 mod aspects;
 mod bind;
 mod cache_mount;
+mod contents;
 mod error;
 mod files;
 mod local;
@@ -32,7 +33,7 @@ use crate::op::Op;
 use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
 use crate::rung::Confinement;
-use crate::solver::{Evaluator, Made, Pinned, Work};
+use crate::solver::{Evaluator, Excerpt, Made, Pinned, Work};
 use crate::state_dir::Lease;
 
 pub use crate::secrets::{SecretError, SecretSource, Secrets};
@@ -165,21 +166,8 @@ impl Evaluator for Ops {
         }
     }
 
-    async fn content(&self, vertex: &Vertex<Op>, input: usize, value: &Value) -> Result<Digest, OpError> {
-        self.ensure_unpacked(vertex, value).await?;
-        let (op, value, stacks) = (vertex.op.clone(), value.clone(), self.stacks.clone());
-        let (digest, selections) = blocking(move || {
-            let selections = files::selections(&stacks, &op, input, &value)?;
-            Ok((files::digest(&stacks, &op, input, &value, &selections)?, selections))
-        })
-        .await?;
-        if matches!(vertex.op, Op::Copy(_) | Op::Run(_)) {
-            self.selected
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert((vertex.id, input), selections);
-        }
-        Ok(digest)
+    async fn contents(&self, excerpts: &[Excerpt<'_, Self>]) -> Vec<Result<Digest, OpError>> {
+        self.digest_all(excerpts).await
     }
 
     fn aspects(&self, vertex: &Vertex<Op>) -> Aspects {

@@ -103,6 +103,7 @@ impl Sweeper {
                 ..
             } = self;
             let swept = sweep.alone(|| {
+                fault::point("sweep.read").map_err(StateDirError::io("read the leases in", &*layout))?;
                 let leased = leased(layout)?;
                 for victim in batch {
                     let goes = !leased.contains(&victim.path) && is_unused_since(layout, victim);
@@ -131,6 +132,7 @@ impl Sweeper {
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(false);
             }
+            fault::point("sweep.delete").map_err(StateDirError::io("remove what is left in", self.scratch.path()))?;
             root.remove_tree(Path::new(&number.to_string()))?;
         }
         Ok(true)
@@ -149,8 +151,11 @@ fn is_unused_since(layout: &Path, victim: &Victim) -> bool {
 
 fn move_out(layout: &Path, victim: &Path, to: &Path) -> Result<bool, StateDirError> {
     let from = layout.join(victim);
-    match fs::rename(&from, to) {
-        Ok(()) => Ok(true),
+    match fault::point("sweep.move").and_then(|()| fs::rename(&from, to)) {
+        Ok(()) => {
+            fault::point("sweep.moved").map_err(StateDirError::io("remove", from))?;
+            Ok(true)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StateDirError::io("remove", from)(error)),
     }

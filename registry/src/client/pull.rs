@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::Client;
 use super::body::Progress;
 use super::endpoint::Target;
-use super::error::{ClientError, ProtocolError};
+use super::error::{ClientError, ErrorKind, ProtocolError};
 use super::resolve::check_digest;
 use super::session::{Answer, Call};
 use super::transport::Response;
@@ -73,20 +73,44 @@ impl Client {
         sink: &mut dyn BlobSink,
         progress: Progress<'_>,
     ) -> Result<(), ClientError> {
-        let target = self.session.target(from).await?;
         let mut download = Download::new(blob, &from.familiar());
+        let mut places = self.session.places(&from.untagged(blob.digest))?;
+        loop {
+            let outcome = self.download(&places.next, &mut download, sink, progress).await;
+            match outcome {
+                Err(error) if places.has_more() && error.kind() != ErrorKind::Local => {
+                    // What has arrived is good until its digest says otherwise; another place goes on from there.
+                    let is_wrong = error.kind() == ErrorKind::Integrity;
+                    if is_wrong && !download.restart(sink).await? {
+                        return Err(error);
+                    }
+                    places.advance(&error);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Fetches what is left of a blob from one place.
+    async fn download(
+        &self,
+        from: &Reference,
+        download: &mut Download<'_>,
+        sink: &mut dyn BlobSink,
+        progress: Progress<'_>,
+    ) -> Result<(), ClientError> {
+        let target = self.session.target(from).await?;
         let mut tries = self.session.tries(&target);
         let mut may_restart = true;
         loop {
             // A request has its own tries; those here are for bodies that break off.
-            let (mut answer, skip) = self.open_blob(&target, &download).await?;
+            let (mut answer, skip) = self.open_blob(&target, download).await?;
             let error = match download.receive(&mut answer, skip, sink, progress).await {
                 Ok(()) => match download.verify() {
                     Ok(()) => return Ok(()),
-                    Err(error) if may_restart && sink.restart().await.map_err(sink_failed(blob.digest))? => {
+                    Err(error) if may_restart && download.restart(sink).await? => {
                         tracing::warn!(%error, "fetching the blob once more");
                         may_restart = false;
-                        download.offset = 0;
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -205,6 +229,15 @@ impl<'a> Download<'a> {
             StatusCode::RANGE_NOT_SATISFIABLE => Err(self.wrong_size(self.offset)),
             _ => Ok(None),
         }
+    }
+
+    /// Begins anew, if the sink can forget what it got.
+    async fn restart(&mut self, sink: &mut dyn BlobSink) -> Result<bool, ClientError> {
+        let can = sink.restart().await.map_err(sink_failed(self.blob.digest))?;
+        if can {
+            (self.hasher, self.offset) = (Hasher::new(), 0);
+        }
+        Ok(can)
     }
 
     /// Checks the digest of all bytes, and begins a new one.

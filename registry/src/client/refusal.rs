@@ -129,7 +129,7 @@ impl Refusal {
             CredentialUse::Given(check) => (*check).to_owned(),
             CredentialUse::Withheld { source, realm } => format!(
                 "the credentials from {source} are sent to the registry's own domain only; if `{realm}` may have \
-                 them, trust it by name"
+                 them, say so with `--registry-realm {realm}`"
             ),
         }
     }
@@ -184,7 +184,7 @@ pub(super) fn is_temporary(status: StatusCode) -> bool {
 
 /// Reads the envelope of the specification, a token service's `details`, what stores of objects say, or the first line of
 /// any text.
-fn parse(body: &[u8]) -> Vec<ApiError> {
+pub(super) fn parse(body: &[u8]) -> Vec<ApiError> {
     #[derive(Deserialize)]
     struct Envelope {
         #[serde(default)]

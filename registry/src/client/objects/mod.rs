@@ -24,7 +24,8 @@ use super::pull::{BlobSink, Download};
 use super::refusal::{Access, BODY_LIMIT, CredentialUse, Refusal};
 use super::session::Session;
 use super::transport::Response;
-use super::transport::{Exchange, is_loopback};
+use super::clients::is_loopback;
+use super::transport::Exchange;
 use crate::oci::{Descriptor, Digest};
 
 pub use actions::ActionsOptions;
