@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::SystemTime;
 
 use registry::content::ContentStore;
@@ -18,6 +19,8 @@ use crate::state_dir::{Class, StateDir, StateDirError};
 
 /// The largest manifest that is looked into, in bytes; registries refuse larger ones than 4 MiB.
 const MANIFEST_LIMIT: u64 = 8 << 20;
+/// Threads that read names at the same time.
+const MOST_THREADS: usize = 8;
 /// Links that may lie between a key and its record.
 const MOST_LINKS: usize = 8;
 
@@ -50,7 +53,8 @@ impl Names {
     pub(super) fn read(state: &StateDir, items: &[Item]) -> Result<Self, StateDirError> {
         let scratch = state.scratch()?;
         let blobs = state.blobs(&scratch)?;
-        let names = items.iter().enumerate().filter_map(|(index, item)| {
+        let name = |index: usize| {
+            let item = &items[index];
             let path = state.layout().join(&item.path);
             let named = match item.class {
                 Class::Records => named_by_record(&path)?,
@@ -61,8 +65,22 @@ impl Names {
                 _ => return None,
             };
             Some((index, named))
+        };
+        // A store has many times more names than things, each in a small file.
+        let threads = thread::available_parallelism().map_or(1, |n| n.get().min(MOST_THREADS));
+        let name = &name;
+        let names = thread::scope(|scope| {
+            let readers: Vec<_> = (0..threads)
+                .map(|first| {
+                    let share = (first..items.len()).step_by(threads);
+                    scope.spawn(move || share.filter_map(name).collect::<Vec<_>>())
+                })
+                .collect();
+            // A reader that ends without a word has read nothing: what it was to read stays.
+            let read = readers.into_iter().flat_map(|reader| reader.join().unwrap_or_default());
+            read.collect()
         });
-        Ok(Self(names.collect()))
+        Ok(Self(names))
     }
 
     /// Returns the names of what is chosen, and of what was gone when the scan `began`.
