@@ -56,7 +56,7 @@ pub struct GlobalArgs {
     /// State directory [default: $XDG_DATA_HOME/croze, else ~/.local/share/croze]
     #[arg(long, global = true, env = "CROZE_ROOT", value_name = "DIR", hide_env_values = true)]
     pub root: Option<PathBuf>,
-    /// Say more: causes in full, and why the sandbox was chosen
+    /// Say why the sandbox was chosen, and why none of the stronger
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// When to use colours
@@ -247,6 +247,9 @@ pub struct BuildArgs {
     /// Do not ask the cache for these stages
     #[arg(long, value_name = "STAGE", value_delimiter = ',', help_heading = "Cache")]
     pub no_cache_filter: Vec<String>,
+    /// Begin with empty cache mounts; `--no-cache` alone leaves them as they are
+    #[arg(long, help_heading = "Cache")]
+    pub no_cache_mounts: bool,
     /// Print what would run and why, and run nothing; exits 11 if something would
     #[arg(long, help_heading = "Cache")]
     pub plan: bool,

@@ -50,6 +50,7 @@ pub(super) fn build_request(
     let contexts = contexts::named(&args.build_contexts, &mut directories, &mut layouts)?;
     let tags = tags(args)?;
     let outputs = outputs(args, &tags)?;
+    let build_args = build_args(args, environment)?;
     let attest = attestations(args)?;
     check_attestations(&outputs, &attest)?;
     let shm_size = args
@@ -65,7 +66,8 @@ pub(super) fn build_request(
         contexts,
         layouts,
         target: args.target.clone(),
-        build_args: build_args(args, environment)?,
+        cache_to: caches::targets(args, environment, &build_args)?,
+        build_args,
         labels: args
             .labels
             .iter()
@@ -78,8 +80,7 @@ pub(super) fn build_request(
         outputs,
         attest,
         compression: values::compression(&args.compression).map_err(usage)?,
-        cache_from: caches::sources(args)?,
-        cache_to: caches::targets(args)?,
+        cache_from: caches::sources(args, environment)?,
         no_cache: if args.no_cache {
             NoCache::All
         } else if args.no_cache_filter.is_empty() {
@@ -87,6 +88,7 @@ pub(super) fn build_request(
         } else {
             NoCache::Stages(args.no_cache_filter.iter().cloned().collect())
         },
+        no_cache_mounts: args.no_cache_mounts,
         pull: args.pull,
         network: match args.network {
             NetworkArg::Default => Network::Default,
@@ -170,7 +172,7 @@ fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
 /// Usage for tags and outputs that cannot be read: an output may name a registry to talk to.
 pub(super) fn client_options(args: &BuildArgs, environment: &Environment) -> Result<ClientOptions, Failure> {
     let options = registries::client_options(&args.registry, environment)?;
-    let insecure = insecure_registries(args)?;
+    let insecure = insecure_registries(args, environment)?;
     Ok(ClientOptions {
         insecure: options.insecure.into_iter().chain(insecure).collect(),
         ..options
@@ -178,9 +180,9 @@ pub(super) fn client_options(args: &BuildArgs, environment: &Environment) -> Res
 }
 
 /// Returns the registries of outputs and caches with `registry.insecure=true`.
-fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
+fn insecure_registries(args: &BuildArgs, environment: &Environment) -> Result<BTreeSet<String>, Failure> {
     let tags = tags(args)?;
-    let mut registries: BTreeSet<String> = caches::insecure_registries(args)?.into_iter().collect();
+    let mut registries: BTreeSet<String> = caches::insecure_registries(args, environment)?.into_iter().collect();
     for output in outputs(args, &tags)? {
         if let OutputSpec::Image(image) = output
             && image.insecure

@@ -89,6 +89,9 @@ pub enum PullError {
     /// A digest makes no snapshot name; cannot happen as long as names allow hex digits.
     #[error("cannot name the snapshot of a layer")]
     Name(#[from] snapshotter::InvalidSnapshotName),
+    /// It is in a place that this build does not use.
+    #[error("this build does not import from `{0}`")]
+    Elsewhere(String),
     /// The unpacking thread ended without a word: a bug.
     #[error("a layer was lost")]
     Lost,

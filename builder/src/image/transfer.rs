@@ -3,15 +3,16 @@
 //! A layer is kept, decompressed, unpacked and checked while it comes in. Nothing of it is published before its
 //! digest and its DiffID are known to be right.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
 use bytes::Bytes;
-use registry::client::{Client, ClientError};
+use registry::client::{Client, ClientError, ObjectStore};
 use registry::compress::decoder;
 use registry::content::{ContentStore, DigestReader, Ingest};
-use registry::oci::{Descriptor, DiffId, Digest, Reference};
+use registry::oci::{Descriptor, DiffId, Digest};
 use snapshotter::layer::{Limits, UnpackMode, unpack};
 use snapshotter::{ActiveSnapshot, Root, SnapshotName, Stacks};
 use tokio::sync::mpsc;
@@ -29,6 +30,8 @@ const QUEUE: usize = 16;
 pub struct Transfer {
     /// Asks registries.
     pub client: Client,
+    /// The stores of objects that blobs may be in, by their addresses.
+    pub objects: HashMap<String, ObjectStore>,
     /// Where blobs are kept.
     pub content: ContentStore,
     /// Where layers are unpacked.
@@ -60,8 +63,8 @@ impl Transfer {
             return Ok(());
         }
         let kept = match from {
-            Origin::Registry(reference) => self.fetch_blob(reference, blob, step).await?,
             Origin::Directory(directory) => self.copy_blob(directory, blob).await?,
+            from => self.fetch_blob(from, blob, step).await?,
         };
         kept.commit(Some(blob.digest))?;
         Ok(())
@@ -86,8 +89,10 @@ impl Transfer {
     ) -> Result<Alone, PullError> {
         let is_stored = self.content.size(layer.descriptor.digest)?.is_some();
         match from {
-            Origin::Registry(reference) if !is_stored => self.unpack_while_fetching(reference, layer, step).await,
-            Origin::Registry(_) | Origin::Directory(_) => {
+            Origin::Registry(_) | Origin::Objects(_) if !is_stored => {
+                self.unpack_while_fetching(from, layer, step).await
+            }
+            Origin::Registry(_) | Origin::Directory(_) | Origin::Objects(_) => {
                 self.ensure_blob(from, &layer.descriptor, step).await?;
                 let (content, snapshot, layer) = (self.content.clone(), self.stacks.store().prepare()?, layer.clone());
                 let limits = self.limits;
@@ -103,7 +108,7 @@ impl Transfer {
 
     async fn unpack_while_fetching(
         &self,
-        from: &Reference,
+        from: &Origin,
         layer: &LayerBlob,
         step: Option<StepId>,
     ) -> Result<Alone, PullError> {
@@ -132,7 +137,7 @@ impl Transfer {
         }
     }
 
-    async fn fetch_blob(&self, from: &Reference, blob: &Descriptor, step: Option<StepId>) -> Result<Ingest, PullError> {
+    async fn fetch_blob(&self, from: &Origin, blob: &Descriptor, step: Option<StepId>) -> Result<Ingest, PullError> {
         let content = self.content.clone();
         let (mut sender, receiver) = mpsc::channel(QUEUE);
         let keeping = tokio::task::spawn_blocking(move || {
@@ -158,7 +163,7 @@ impl Transfer {
 
     async fn fetch(
         &self,
-        from: &Reference,
+        from: &Origin,
         blob: &Descriptor,
         sink: &mut mpsc::Sender<Bytes>,
         step: Option<StepId>,
@@ -170,7 +175,15 @@ impl Transfer {
                     .transfer(step, name.as_str(), current, total, current == blob.size);
             }
         };
-        Ok(self.client.fetch_blob(from, blob, sink, &report).await?)
+        match from {
+            Origin::Registry(reference) => Ok(self.client.fetch_blob(reference, blob, sink, &report).await?),
+            Origin::Objects(address) => {
+                let store = self.objects.get(address);
+                let store = store.ok_or_else(|| PullError::Elsewhere(address.clone()))?;
+                Ok(store.fetch_blob(blob, sink, &report).await?)
+            }
+            Origin::Directory(directory) => Err(PullError::Elsewhere(directory.display().to_string())),
+        }
     }
 }
 

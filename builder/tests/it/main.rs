@@ -6,6 +6,7 @@ mod architecture;
 mod bare;
 mod cache_matrix;
 mod checks;
+mod endurance;
 mod export;
 mod failures;
 mod harness;

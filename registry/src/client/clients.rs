@@ -1,11 +1,11 @@
 //! HTTP clients by host: whose certificates are believed, and through which proxy requests go.
 //!
 //! They are made when first needed, because loading the system's certificates costs more than a whole cached build: one
-//! for loopback (no proxy), one that verifies certificates, one that does not, and one for each host that has
+//! for loopback and the machine's own link (no proxy), one that verifies certificates, one that does not, and one for each host that has
 //! certificates of its own.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl Clients {
             };
             return self.make(cell, host, || tls::unverified(host), is_loopback(url));
         }
-        if is_loopback(url) && url.scheme() == "http" {
+        if (is_loopback(url) || is_link_local(url)) && url.scheme() == "http" {
             return self.make(&self.loopback, host, || tls::unverified(host), true);
         }
         let believed = self.believed()?;
@@ -171,4 +171,11 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Tells whether a URL leads to this machine's own link by a literal address: there the clouds tell machines who they
+/// are, which is no proxy's business.
+fn is_link_local(url: &Url) -> bool {
+    let address = url.host_str().unwrap_or_default().parse::<Ipv4Addr>();
+    address.is_ok_and(|address| address.is_link_local())
 }

@@ -322,6 +322,9 @@ pub enum ProtocolError {
     /// The token service sends elsewhere.
     #[error("it leads the token request to another server (`{0}`)")]
     TokenElsewhere(String),
+    /// A body that is not the answer of the service that was asked.
+    #[error("its body is not an answer to the question")]
+    Answer,
     /// A range of bytes other than the one asked for.
     #[error("it has the range `{0}`, which was not asked for")]
     Range(String),

@@ -3,7 +3,7 @@
 //! Bottom-up: `redirect`, `retry`, `refusal`, `proxy` and `mirrors` are rules without I/O; `transport` sends one request
 //! (`tls`, `clients`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
 //! as the protocol means it; `resolve`, `pull`, `push`, `upload`, `tags` and `referrers` are what callers want. `web` is
-//! for files of servers that are no registries.
+//! for files of servers that are no registries, `objects` for stores of objects.
 //!
 //! Three rules hold everywhere: received bytes are believed only when their own digest is right; a credential
 //! goes to the registry's origin and its own token service only; every read is bounded, every wait ends.
@@ -34,6 +34,7 @@ mod push;
 mod tags;
 mod referrers;
 mod web;
+mod objects;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ use transport::Transport;
 
 pub use body::{BlobSource, Progress};
 pub use error::{ClientError, ErrorKind, MalformedError, ProtocolError, RequestLine};
+pub use objects::{ActionsOptions, AwsCredentials, AwsEnvironment, ObjectStore, S3Options};
 pub use mirrors::{Mirrors, MirrorsError};
 pub use platform::select as manifest_for;
 pub use proxy::{Proxies, ProxyError};

@@ -14,6 +14,7 @@ use super::endpoint::Target;
 use super::error::{ClientError, ErrorKind, ProtocolError};
 use super::resolve::check_digest;
 use super::session::{Answer, Call};
+use super::transport::Response;
 use crate::auth::scope::ScopeSet;
 use crate::oci::{Descriptor, Digest, Hasher, Reference};
 
@@ -52,7 +53,7 @@ impl BlobSink for mpsc::Sender<Bytes> {
 }
 
 /// A blob on its way.
-struct Download<'a> {
+pub(super) struct Download<'a> {
     blob: &'a Descriptor,
     what: String,
     hasher: Hasher,
@@ -72,13 +73,7 @@ impl Client {
         sink: &mut dyn BlobSink,
         progress: Progress<'_>,
     ) -> Result<(), ClientError> {
-        let what = format!("the blob `{}` of `{}`", blob.digest, from.familiar());
-        let mut download = Download {
-            blob,
-            what,
-            hasher: Hasher::new(),
-            offset: 0,
-        };
+        let mut download = Download::new(blob, &from.familiar());
         let mut places = self.session.places(&from.untagged(blob.digest))?;
         loop {
             let outcome = self.download(&places.next, &mut download, sink, progress).await;
@@ -133,9 +128,7 @@ impl Client {
     /// Asks for the rest of a blob; returns the answer and how many of its bytes the sink has got already.
     async fn open_blob(&self, target: &Target, download: &Download<'_>) -> Result<(Answer, u64), ClientError> {
         let mut call = blob_call(target, Method::GET, download.blob.digest);
-        if download.offset > 0 {
-            call.headers = HeaderMap::from_iter([(RANGE, range_from(download.offset))]);
-        }
+        call.headers = download.range();
         let answer = self.session.call(target, &call).await?;
         match download.start(&answer)? {
             Some(skip) => Ok((answer, skip)),
@@ -147,11 +140,32 @@ impl Client {
     }
 }
 
-impl Download<'_> {
+impl<'a> Download<'a> {
+    /// Begins with nothing; `from` is the place, for messages.
+    pub(super) fn new(blob: &'a Descriptor, from: &str) -> Self {
+        Self {
+            blob,
+            what: format!("the blob `{}` of `{from}`", blob.digest),
+            hasher: Hasher::new(),
+            offset: 0,
+        }
+    }
+
+    /// Returns how many bytes the sink has got.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the headers that ask for what the sink has not got.
+    pub(super) fn range(&self) -> HeaderMap {
+        let begun = (self.offset > 0).then(|| (RANGE, range_from(self.offset)));
+        begun.into_iter().collect()
+    }
+
     /// Moves bytes until the blob is complete or the connection breaks.
-    async fn receive(
+    pub(super) async fn receive(
         &mut self,
-        answer: &mut Answer,
+        answer: &mut Response,
         mut skip: u64,
         sink: &mut dyn BlobSink,
         progress: Progress<'_>,
@@ -189,7 +203,7 @@ impl Download<'_> {
 
     /// Returns how many bytes the body of an answer begins too early, which it does where ranges are unknown;
     /// nothing if the answer is a refusal.
-    fn start(&self, answer: &Answer) -> Result<Option<u64>, ClientError> {
+    pub(super) fn start(&self, answer: &Response) -> Result<Option<u64>, ClientError> {
         match answer.status() {
             StatusCode::OK => match answer.content_length() {
                 Some(length) if length != self.blob.size => Err(self.wrong_size(length)),
@@ -227,7 +241,7 @@ impl Download<'_> {
     }
 
     /// Checks the digest of all bytes, and begins a new one.
-    fn verify(&mut self) -> Result<(), ClientError> {
+    pub(super) fn verify(&mut self) -> Result<(), ClientError> {
         check_digest(&self.what, self.blob.digest, std::mem::take(&mut self.hasher).finish())
     }
 
