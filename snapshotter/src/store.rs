@@ -48,6 +48,9 @@ const ACTIVE: &str = "_active";
 /// Directory of what is being deleted.
 const TRASH: &str = "_trash";
 
+/// How often something is tried in the trash while others empty it.
+const ATTEMPTS: usize = 100;
+
 /// A directory of snapshots.
 #[derive(Debug)]
 pub struct SnapshotStore {
@@ -196,16 +199,27 @@ impl SnapshotStore {
     /// Returns whether files of the store can have further names in another directory: not on another file system, and
     /// not through another mount of the same.
     pub(crate) fn can_link_to(&self, directory: &Root) -> Result<bool, FsError> {
-        let here = Path::new(TRASH).join(active::unique_id());
-        let there = active::unique_id();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        openat(&self.root, &here, flags, Mode::RUSR | Mode::WUSR).on("create", &here)?;
-        let linked = linkat(&self.root, &here, directory, &there, AtFlags::empty());
-        unlinkat(&self.root, &here, AtFlags::empty()).on("remove", &here)?;
-        if linked.is_ok() {
-            unlinkat(directory, &there, AtFlags::empty()).on("remove", &there)?;
+        for _ in 0..ATTEMPTS {
+            let here = Path::new(TRASH).join(active::unique_id());
+            let there = active::unique_id();
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            openat(&self.root, &here, flags, Mode::RUSR | Mode::WUSR).on("create", &here)?;
+            let linked = linkat(&self.root, &here, directory, &there, AtFlags::empty());
+            match unlinkat(&self.root, &here, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(FsError::new("remove", here, error)),
+            }
+            match linked {
+                Ok(()) => {
+                    unlinkat(directory, &there, AtFlags::empty()).on("remove", &there)?;
+                    return Ok(true);
+                }
+                // Whoever empties the trash was faster.
+                Err(Errno::NOENT) => {}
+                Err(_) => return Ok(false),
+            }
         }
-        Ok(linked.is_ok())
+        Ok(false)
     }
 
     /// Deletes what processes that died have left: their active snapshots and whatever is in the trash.
@@ -230,5 +244,38 @@ fn discard(root: &Root, path: &Path) -> Result<(), FsError> {
         Ok(()) => root.remove_tree(&trashed),
         Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(FsError::new("move to the trash", path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn links_can_be_tried_while_the_trash_is_emptied() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [store, trees] = ["store", "trees"].map(|name| scratch.path().join(name));
+        std::fs::create_dir_all(&store).unwrap();
+        std::fs::create_dir_all(&trees).unwrap();
+        let (store, trees) = (
+            SnapshotStore::open(&store, Ownership::Real).unwrap(),
+            Root::open(&trees).unwrap(),
+        );
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let emptier = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    store.reclaim()?;
+                }
+                Ok::<_, FsError>(())
+            });
+            let tried: Vec<_> = (0..2000).map(|_| store.can_link_to(&trees)).collect();
+            is_over.store(true, Ordering::Relaxed);
+            emptier.join().unwrap().unwrap();
+            assert!(tried.into_iter().all(Result::unwrap));
+        });
     }
 }

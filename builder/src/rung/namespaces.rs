@@ -32,7 +32,7 @@ use snapshotter::Ownership;
 
 use super::copy::{Copy, Number, Original};
 use super::overlay::{self, Stackable};
-use super::trial::{Entry, Place, Refusal, Trial};
+use super::trial::{Entry, Place, Refusal, Trial, try_supervision};
 use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
 use crate::rootless::id_map::{self, IdMap, Mapping, Writer};
 use crate::rootless::{self, Caller, EnterError};
@@ -73,6 +73,10 @@ fn try_user_namespace(rung: Rung, place: Place<'_>, map: fn(&Caller) -> Result<I
     if rung.ownership() == Ownership::Real {
         let nobody = map.as_ref().map(has_nobody);
         trial.wants(false, "id of `nobody`", nobody, |()| NOBODY.to_string());
+    }
+    if rung.ownership() == Ownership::Emulated {
+        let tried = map.as_ref().map(|_| try_supervision());
+        trial.needs("supervision", tried, |()| "system calls can be answered".into());
     }
     let writer = map.as_ref().map(|map| map.writer);
     let given = child.as_ref().zip(map).map(|(child, map)| give_ids(child, &map));

@@ -59,6 +59,14 @@ const MOUNT_SIZES: Weakness = Weakness {
     name: "mount-sizes",
     text: "the sizes of `--mount=type=tmpfs` and `--shm-size` are not enforced",
 };
+const SHARED_MEMORY: Weakness = Weakness {
+    name: "shared-memory",
+    text: "a step sees what others have left in shared memory, semaphores and message queues of the container",
+};
+const TERMINAL: Weakness = Weakness {
+    name: "terminal",
+    text: "a step can read and write terminals of the container, that of whoever runs croze among them",
+};
 const HOST_NAME: Weakness = Weakness {
     name: "host-name",
     text: "a step has the host name of the container",
@@ -82,6 +90,8 @@ impl Rung {
                 READ_ONLY_MOUNTS,
                 MOUNT_SIZES,
                 HOST_NAME,
+                SHARED_MEMORY,
+                TERMINAL,
             ],
             Self::Chroot => &[
                 PROCESS_LIST,
@@ -90,8 +100,17 @@ impl Rung {
                 READ_ONLY_MOUNTS,
                 MOUNT_SIZES,
                 HOST_NAME,
+                SHARED_MEMORY,
             ],
-            Self::InPlaceSingle => &[PROCESS_LIST, USERS, READ_ONLY_MOUNTS, MOUNT_SIZES, HOST_NAME],
+            Self::InPlaceSingle => &[
+                PROCESS_LIST,
+                USERS,
+                READ_ONLY_MOUNTS,
+                MOUNT_SIZES,
+                HOST_NAME,
+                SHARED_MEMORY,
+                TERMINAL,
+            ],
         }
     }
 }

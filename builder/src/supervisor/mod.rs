@@ -11,11 +11,11 @@
 //! | `calls`, `filter` | which calls are stopped, and what becomes of each |
 //! | `call` | who calls, with which arguments |
 //! | `credentials`, `state`, `starts` | whom processes take themselves for; how that is handed on, also to programs |
-//! | `attributes`, `specials`, `owners` | what files are taken for |
+//! | `attributes`, `specials`, `owners`, `machine`, `privileges` | what files are taken for, and when they lose of it |
 //! | `find`, `walk`, `place`, `top_names`, `view` | which file a path means |
 //! | `permission` | who may do what |
 //! | `status` | what `/proc` tells of it |
-//! | `threads`, `handover`, `trial` | who does the work, how it comes to its step, and whether it can |
+//! | `threads`, `seats`, `handover`, `trial` | who does the work, how it comes to its step, and whether it can |
 //!
 //! This is no security boundary, and the sandbox does not need it as one: what the supervisor lets pass, the kernel does
 //! with the arguments that are in memory by then, and another thread may have changed them. Whatever a step gains so, it
@@ -29,9 +29,12 @@ mod credentials;
 mod filter;
 mod find;
 mod handover;
+mod machine;
 mod owners;
 mod permission;
 mod place;
+mod privileges;
+mod seats;
 pub mod shown;
 mod specials;
 mod starts;
@@ -49,6 +52,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::thread::set_no_new_privs;
 
 use attributes::Inodes;
+use machine::MachineFiles;
+use shown::Terminals;
 use starts::Starts;
 use state::States;
 
@@ -70,6 +75,8 @@ struct Step {
     states: States,
     starts: Starts,
     inodes: Inodes,
+    machine: MachineFiles,
+    terminals: Terminals,
 }
 
 impl Step {
@@ -80,6 +87,8 @@ impl Step {
             states: States::new(first),
             starts: Starts::default(),
             inodes: Inodes::new(),
+            machine: MachineFiles::default(),
+            terminals: Terminals::default(),
         }
     }
 

@@ -80,13 +80,16 @@ impl View {
         })
     }
 
-    /// Returns a number that stands for a program of the tree.
-    pub(super) fn number_of(&self, program: &[u8]) -> usize {
+    /// Returns a number below `limit` that stands for a program of the tree, if there is one left.
+    pub(super) fn number_of(&self, program: &[u8], limit: usize) -> Option<usize> {
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let known = programs.iter().position(|known| known == program);
-        known.unwrap_or_else(|| {
-            programs.push(program.to_vec());
-            programs.len() - 1
+        known.or_else(|| {
+            let number = programs.len();
+            (number < limit).then(|| {
+                programs.push(program.to_vec());
+                number
+            })
         })
     }
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
-use super::{CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
+use super::{
+    CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, is_supervised, theirs,
+};
 use crate::executor::process::{Network, Privileges, Process};
 use crate::rung::{Confinement, Landlock};
 use crate::supervisor::{Changes, Needs};
@@ -62,7 +64,7 @@ pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, confinement: 
             occupation: Some(occupation(
                 etc_files(process).into_iter().chain(theirs(process)).collect(),
             )),
-            steps: steps_of_root(process),
+            steps: steps_of_root(process, confinement),
         },
         Ownership::Emulated => Plan {
             processes: Processes::Adopted,
@@ -73,18 +75,18 @@ pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, confinement: 
                 root: None,
             }),
             occupation: Some(occupation(placements_of_a_user(process))),
-            steps: steps_of_a_user(process, confinement.landlock),
+            steps: steps_of_a_user(process, confinement),
         },
     }
 }
 
-fn steps_of_root(process: &Process) -> Vec<SetupStep> {
+fn steps_of_root(process: &Process, confinement: Confinement) -> Vec<SetupStep> {
     let mut steps = beginning(process);
     if process.network == Network::None {
         steps.extend([SetupStep::NoNewPrivileges, SetupStep::NoSockets]);
     }
     steps.push(SetupStep::Credentials(process.credentials.clone(), process.privileges));
-    steps.extend(limits(process));
+    steps.extend(limits(process, confinement));
     steps.push(SetupStep::Exec {
         args: process.args.clone(),
         env: environment(process),
@@ -112,7 +114,7 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, confin
         }),
     ];
     steps.extend(filters(process));
-    steps.extend(limits(process));
+    steps.extend(limits(process, confinement));
     steps.push(SetupStep::Supervise(Needs::OwnersAndWindows));
     steps.push(SetupStep::Exec {
         args: process.args.clone(),
@@ -131,7 +133,11 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, confin
             site: Site::Tree {
                 stash: scratch.to_owned(),
             },
-            placements: etc_files(process).into_iter().chain(theirs(process)).collect(),
+            placements: [shared_memory()]
+                .into_iter()
+                .chain(etc_files(process))
+                .chain(theirs(process))
+                .collect(),
             ownership,
         }),
         steps,
@@ -140,20 +146,20 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, confin
 
 /// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory and files:
 /// both have the same user in the kernel's eyes.
-fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
+fn steps_of_a_user(process: &Process, confinement: Confinement) -> Vec<SetupStep> {
     let mut steps = beginning(process);
     steps.push(SetupStep::NoNewPrivileges);
     steps.push(SetupStep::CloseOff(CloseOff {
         sockets: process.network == Network::Default,
         signals: true,
-        files: if landlock >= Landlock::Files {
+        files: if confinement.landlock >= Landlock::Files {
             ClosedFiles::OfCroze
         } else {
             ClosedFiles::None
         },
     }));
     steps.extend(filters(process));
-    steps.extend(limits(process));
+    steps.extend(limits(process, confinement));
     steps.push(SetupStep::Supervise(Needs::OwnersAndTop));
     let in_dev = |arg: &String| Path::new(arg).starts_with(SCRIPTS.0);
     let arg = |arg: &String| {
@@ -170,6 +176,19 @@ fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
     steps
 }
 
+/// Returns the step that sets the limits that were asked for, if there are any. That on locks, which no kernel since 2.4 looks
+/// at, a supervised step has without the kernel: there its supervisor keeps what is written on a process.
+pub(super) fn limits(process: &Process, confinement: Confinement) -> Option<SetupStep> {
+    let mut limits = process.limits.clone();
+    limits.retain(|limit| !(is_supervised(confinement) && limit.is_on_locks()));
+    (!limits.is_empty()).then_some(SetupStep::Limits(limits))
+}
+
+/// An empty directory, so that a step finds nothing of others and leaves nothing. Its size is the disk's.
+fn shared_memory() -> (PathBuf, Source) {
+    ("/dev/shm".into(), Source::Tmpfs { size: None })
+}
+
 fn beginning(process: &Process) -> Vec<SetupStep> {
     vec![SetupStep::Session, SetupStep::WorkingDirectory(process.cwd.clone())]
 }
@@ -179,10 +198,6 @@ fn filters(process: &Process) -> impl Iterator<Item = SetupStep> {
     let sockets = (process.network == Network::None).then_some(SetupStep::NoSockets);
     let others = (process.privileges == Privileges::Docker).then_some(SetupStep::Seccomp);
     sockets.into_iter().chain(others)
-}
-
-fn limits(process: &Process) -> Option<SetupStep> {
-    (!process.limits.is_empty()).then(|| SetupStep::Limits(process.limits.clone()))
 }
 
 /// The container's own name servers and hosts have to do: they are mounts that are root's. But hosts that were asked for
