@@ -127,7 +127,11 @@ impl Confinement {
             (ABSTRACT_SOCKETS, self.landlock < Landlock::Scopes),
             (CROZE_SIGNALS, self.landlock < Landlock::Scopes && is_bound),
             (CROZE_FILES, self.landlock < Landlock::Files && is_kept_by_landlock),
-            (CROZE_MEMORY, self.landlock < Landlock::Files && is_kept_by_landlock),
+            // Root closes its memory by itself.
+            (
+                CROZE_MEMORY,
+                self.landlock < Landlock::Files && self.rung == Rung::InPlaceSingle,
+            ),
         ];
         for (weakness, is_there) in further {
             if is_there && !weaknesses.contains(&weakness) {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
 use super::{
-    CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, is_supervised, theirs,
+    CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, is_supervised,
+    theirs,
 };
 use crate::executor::process::{Network, Privileges, Process};
 use crate::rung::{Confinement, Landlock};
