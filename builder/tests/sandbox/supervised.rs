@@ -157,14 +157,14 @@ fn a_group_is_inherited_from_its_directory(sandbox: &Sandbox) {
 
 fn what_is_written_to_loses_its_capabilities(sandbox: &Sandbox) {
     let script = "cd /tmp; for way in 'echo >> f' 'echo > f' ': > f' '/probe --probe truncate f' '/probe --probe touch f' \
-        'cat f'; do rm -f f; echo x > f; chmod 6755 f; /probe --probe set-capabilities f; eval \"$way\" > /dev/null; \
+        'cat f'; do rm -f f; echo x > f; chmod 755 f; /probe --probe set-capabilities f; eval \"$way\" > /dev/null; \
         echo \"$way: $(/probe --probe has-capabilities f) $(stat -c %a f)\"; done";
     let step = probing(sandbox, &[]);
     let step = step.with(|process| process.args = ["/bin/sh", "-c", script].map(str::to_owned).into());
     assert_eq!(
         step.stdout(),
-        "echo >> f: false 6755\necho > f: false 6755\n: > f: false 6755\n/probe --probe truncate f: false 6755\n\
-         /probe --probe touch f: true 6755\ncat f: true 6755\n"
+        "echo >> f: false 755\necho > f: false 755\n: > f: false 755\n/probe --probe truncate f: false 755\n\
+         /probe --probe touch f: true 755\ncat f: true 755\n"
     );
 }
 
