@@ -106,7 +106,7 @@ mod tests {
     fn those_who_remove_the_same_tree_do_not_hinder_each_other() {
         let scratch = tempfile::tempdir().unwrap();
         let root = Root::open(scratch.path()).unwrap();
-        for _ in 0..20 {
+        for _ in 0..5 {
             // Deep enough for the walk to close directories, and open them again on the way back.
             let mut dir = scratch.path().join("tree");
             for _ in 0..150 {

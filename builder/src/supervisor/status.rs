@@ -71,8 +71,8 @@ pub(super) fn tag_of(place: &Place, file: BorrowedFd<'_>, device: u64) -> Result
 /// Returns the process whose directory a path in procfs leads through: the first name in `/proc`, or in a procfs that is
 /// mounted nowhere here, if it is a number. There are numbers further down as well, as in `/proc/irq/12`.
 fn process_in(path: &[u8]) -> Option<u32> {
-    let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
-    let first = names.skip_while(|name| *name == b"proc").next()?;
+    let mut names = path.split(|byte| *byte == b'/');
+    let first = names.find(|name| !matches!(*name, b"" | b"proc"))?;
     str::from_utf8(first).ok()?.parse().ok()
 }
 

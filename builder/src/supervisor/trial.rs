@@ -12,7 +12,7 @@ use super::handover::{receive_listener, send_listener};
 use super::{Credentials, Ground, KnownOwners, Needs, Supervisor, submit};
 use crate::sys;
 
-/// Supervises a child that asks who it is and whose `/` is, which takes notifications and its memory, and opens what it is
+/// Supervises a child that asks who it is and whose `/proc/self` is, which takes notifications and its memory, and opens what it is
 /// handed as a new descriptor (Linux 5.14). This process, which must have a single thread, is of no use afterwards.
 pub fn try_supervision() -> io::Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
@@ -44,7 +44,7 @@ pub fn try_supervision() -> io::Result<()> {
 
 fn is_shown_root(socket: &UnixStream) -> bool {
     let submitted = submit(Needs::Owners).and_then(|listener| send_listener(socket, &listener));
-    let is_root = submitted.is_ok() && getuid().is_root() && stat("/").is_ok_and(|stat| stat.st_uid == 0);
+    let is_root = submitted.is_ok() && getuid().is_root() && stat("/proc/self").is_ok_and(|stat| stat.st_uid == 0);
     // What the supervisor answers with a file that it has made.
     let status = || fs::read_to_string("/proc/self/status");
     is_root && status().is_ok_and(|status| status.contains("\nUid:\t0\t0\t0\t0\n"))
