@@ -19,11 +19,10 @@ pub(crate) fn remove_at(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Re
         Err(Errno::ISDIR) => {}
         Err(error) => return Err(FsError::new("remove", path, error)),
     }
-    let top = match open_to_empty(parent, name) {
+    match open_to_empty(parent, name) {
         Err(Errno::NOENT) => return Ok(()),
-        opened => opened.on("open directory", path)?,
-    };
-    walk::walk(top, &mut Remover)?;
+        opened => walk::walk(opened.on("open directory", path)?, &mut Remover)?,
+    }
     gone(unlinkat(parent, name, AtFlags::REMOVEDIR)).on("remove directory", path)
 }
 
@@ -55,8 +54,9 @@ impl Visitor for Remover {
 
 fn enter(place: &Place<'_>) -> Result<Next, FsError> {
     match open_to_empty(place.dir, place.name) {
+        // Somebody else removes the same tree.
         Err(Errno::NOENT) => Ok(Next::Pass),
-        opened => Ok(Next::Enter(opened.on("open directory", place.path)?)),
+        opened => opened.on("open directory", place.path).map(Next::Enter),
     }
 }
 
