@@ -170,7 +170,7 @@ fn in_proc(dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
 }
 
 /// Returns whether files of a type have a device number.
-pub(crate) fn is_device(file_type: FileType) -> bool {
+pub fn is_device(file_type: FileType) -> bool {
     matches!(file_type, FileType::CharacterDevice | FileType::BlockDevice)
 }
 

@@ -1,4 +1,4 @@
-//! Removing trees.
+//! Removing trees. Any number of processes may remove the same one: what somebody else has removed first is removed.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
@@ -46,6 +46,10 @@ impl Visitor for Remover {
     fn leave(&mut self, place: &Place<'_>) -> Result<(), FsError> {
         unlink(place, AtFlags::REMOVEDIR).on("remove directory", place.path)
     }
+
+    fn lose(&mut self, _gone: FsError) -> Result<(), FsError> {
+        Ok(())
+    }
 }
 
 fn enter(place: &Place<'_>) -> Result<Next, FsError> {
@@ -85,5 +89,43 @@ fn gone(result: Result<(), Errno>) -> Result<(), Errno> {
     match result {
         Err(Errno::NOENT) => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsFd as _;
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+    use crate::root::Root;
+
+    #[test]
+    fn those_who_remove_the_same_tree_do_not_hinder_each_other() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = Root::open(scratch.path()).unwrap();
+        for _ in 0..5 {
+            // Deep enough for the walk to close directories, and open them again on the way back.
+            let mut dir = scratch.path().join("tree");
+            for _ in 0..150 {
+                fs::create_dir_all(dir.join("a")).unwrap();
+                fs::create_dir(dir.join("z")).unwrap();
+                fs::write(dir.join("file"), "").unwrap();
+                dir.push("a");
+            }
+            let together = Barrier::new(3);
+            let remove = || {
+                together.wait();
+                remove_at(root.as_fd(), OsStr::new("tree"), Path::new("tree"))
+            };
+            thread::scope(|scope| {
+                for remover in [0; 3].map(|_| scope.spawn(remove)) {
+                    remover.join().unwrap().unwrap();
+                }
+            });
+            assert!(!scratch.path().join("tree").exists());
+        }
     }
 }

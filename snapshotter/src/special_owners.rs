@@ -104,16 +104,27 @@ impl SpecialOwners {
     /// Finds the paths of all special files below `files`, and asks `specials` for their owners. The inodes known to
     /// it are those of `seen`, which shows the same files, perhaps through a mount.
     pub(crate) fn find(files: &Root, seen: &Root, specials: &Specials) -> Result<Self, FsError> {
-        let mut found = Self::default();
-        if !specials.is_empty() {
-            let mut finder = Finder {
-                seen,
-                specials,
-                found: &mut found,
-            };
-            walk::walk(files.open_dir(Path::new(""))?, &mut finder)?;
+        if specials.is_empty() {
+            return Ok(Self::default());
         }
-        Ok(found)
+        Self::collect(files, |place, _| {
+            let (parent, name) = seen.parent(place.path)?;
+            let stat = stat_at(parent.as_fd(), name.as_os_str()).on("stat", place.path)?;
+            Ok(specials.owner(stat.inode()))
+        })
+    }
+
+    /// Finds all special files below `files`, and asks for the owner of each, of which the place and the type are told.
+    pub fn collect(
+        files: &Root,
+        owner: impl FnMut(&Place<'_>, FileType) -> Result<(u32, u32), FsError>,
+    ) -> Result<Self, FsError> {
+        let mut finder = Finder {
+            owner,
+            found: Self::default(),
+        };
+        walk::walk(files.open_dir(Path::new(""))?, &mut finder)?;
+        Ok(finder.found)
     }
 
     /// Reads the file beside a snapshot; `directory` is the open directory that both are in.
@@ -163,18 +174,17 @@ impl SpecialOwners {
 }
 
 /// Returns whether files of a type can carry no extended attribute of a user's.
-fn is_special(file_type: FileType) -> bool {
+pub fn is_special(file_type: FileType) -> bool {
     matches!(file_type, FileType::Symlink | FileType::Fifo | FileType::Socket)
 }
 
 /// Looks for special files that are not root's.
-struct Finder<'a> {
-    seen: &'a Root,
-    specials: &'a Specials,
-    found: &'a mut SpecialOwners,
+struct Finder<F> {
+    owner: F,
+    found: SpecialOwners,
 }
 
-impl Visitor for Finder<'_> {
+impl<F: FnMut(&Place<'_>, FileType) -> Result<(u32, u32), FsError>> Visitor for Finder<F> {
     type Error = FsError;
 
     fn visit(&mut self, place: &Place<'_>) -> Result<Next, FsError> {
@@ -186,9 +196,8 @@ impl Visitor for Finder<'_> {
             return Ok(Next::Enter(walk::open_dir(place)?));
         }
         if is_special(file_type) {
-            let (parent, name) = self.seen.parent(place.path)?;
-            let stat = stat_at(parent.as_fd(), name.as_os_str()).on("stat", place.path)?;
-            self.found.set(place.path.to_owned(), self.specials.owner(stat.inode()));
+            let owner = (self.owner)(place, file_type)?;
+            self.found.set(place.path.to_owned(), owner);
         }
         Ok(Next::Pass)
     }

@@ -244,3 +244,36 @@ fn discard(root: &Root, path: &Path) -> Result<(), FsError> {
         Err(error) => Err(FsError::new("move to the trash", path, error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn links_can_be_tried_while_the_trash_is_emptied() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [store, trees] = ["store", "trees"].map(|name| scratch.path().join(name));
+        std::fs::create_dir_all(&store).unwrap();
+        std::fs::create_dir_all(&trees).unwrap();
+        let (store, trees) = (
+            SnapshotStore::open(&store, Ownership::Real).unwrap(),
+            Root::open(&trees).unwrap(),
+        );
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let emptier = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    store.reclaim()?;
+                }
+                Ok::<_, FsError>(())
+            });
+            let tried: Vec<_> = (0..2000).map(|_| store.can_link_to(&trees)).collect();
+            is_over.store(true, Ordering::Relaxed);
+            emptier.join().unwrap().unwrap();
+            assert!(tried.into_iter().all(Result::unwrap));
+        });
+    }
+}

@@ -5,6 +5,7 @@
 //! process may hold open.
 
 use std::ffi::CStr;
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -54,6 +55,12 @@ pub trait Visitor {
     fn leave(&mut self, _place: &Place<'_>) -> Result<(), Self::Error> {
         Ok(())
     }
+
+    /// Decides about a directory that the walk was in and that has lost its name meanwhile: on success the walk passes
+    /// over what it had still to show of it.
+    fn lose(&mut self, error: FsError) -> Result<(), Self::Error> {
+        Err(error.into())
+    }
 }
 
 /// Opens the directory at a place, for [`Next::Enter`].
@@ -75,7 +82,14 @@ pub fn walk<V: Visitor>(start: OwnedFd, visitor: &mut V) -> Result<(), V::Error>
         if let Some((name, file_type)) = level.names.current() {
             let dir = match &mut level.dir {
                 Some(dir) => dir,
-                closed => closed.insert(root.open_dir(Path::new(std::ffi::OsStr::from_bytes(&stack.path)))?),
+                closed => match root.open_dir(Path::new(std::ffi::OsStr::from_bytes(&stack.path))) {
+                    Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                        visitor.lose(error)?;
+                        stack.levels.pop();
+                        continue;
+                    }
+                    opened => closed.insert(opened?),
+                },
             };
             if parent_length > 0 {
                 stack.path.push(b'/');

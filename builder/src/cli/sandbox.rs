@@ -10,8 +10,7 @@ use super::args::GlobalArgs;
 use super::doctor;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
-use crate::diagnostic::Diagnostic;
-use crate::doctor::chain;
+use crate::diagnostic::{Diagnostic, chain};
 use crate::rung::{self, Confinement, NoRung, Rung, Sandbox, StatePlace, Trial};
 use crate::state_dir::StateDir;
 

@@ -2,12 +2,14 @@
 //!
 //! Libraries make a [`Diagnostic`]; only `cli` renders it.
 
+mod chain;
 mod source_file;
 mod span;
 mod suggest;
 
 use std::sync::Arc;
 
+pub use chain::chain;
 pub use source_file::SourceFile;
 pub use span::{Span, Spanned};
 pub use suggest::{did_you_mean, nearest};

@@ -2,7 +2,8 @@
 
 use landlock::{CompatLevel, Compatible, LandlockStatus, Ruleset, RulesetAttr, RulesetCreated, Scope};
 
-use super::{Status, chain};
+use super::Status;
+use crate::diagnostic::chain;
 use crate::rung::in_copy;
 
 /// Scopes came with this version of Landlock, in Linux 6.12.

@@ -5,17 +5,19 @@
 
 mod landlock;
 
-use std::error::Error;
 use std::ffi::OsStr;
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use rustix::fs::statvfs;
+use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
 
+use crate::diagnostic::chain;
 use crate::rootless::Remedy;
 use crate::rung::{self, Confinement, Outcome, Rung, Survey, Trial, Weakness};
 use crate::state_dir::FileSystem;
+use crate::sys::{self, bpf};
 
 /// Free space below which most builds will fail, in bytes.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -139,7 +141,11 @@ fn examined(survey: &Survey, state_root: &Path, search_path: &OsStr) -> Examinat
         confinement: survey.confinement(),
         rungs: survey.trials.iter().map(examined_rung).collect(),
         needs: vec![
-            need("seccomp", Required, seccomp()),
+            need(
+                "seccomp",
+                if installs_filters(survey) { Required } else { Useful },
+                seccomp(),
+            ),
             need("landlock", Useful, landlock::examine()),
             need("control groups", Useful, control_groups()),
             need("git", Useful, git(search_path)),
@@ -151,6 +157,14 @@ fn examined(survey: &Survey, state_root: &Path, search_path: &OsStr) -> Examinat
             need("disk space", Useful, disk_space(rung::nearest_existing(state_root))),
         ],
     }
+}
+
+/// Whether steps get a filter where they would be run. In place as root they have the container's, and for `--network=none`
+/// alone one of their own.
+fn installs_filters(survey: &Survey) -> bool {
+    survey
+        .confinement()
+        .is_none_or(|confinement| confinement.rung != Rung::InPlace)
 }
 
 fn examined_rung(trial: &Trial) -> ExaminedRung {
@@ -174,14 +188,24 @@ fn examined_rung(trial: &Trial) -> ExaminedRung {
     }
 }
 
+/// Installs a filter that permits everything, in a copy of this process: a filter stays.
 fn seccomp() -> Status {
-    match fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail") {
-        Ok(actions) if actions.contains("errno") => Status::has("filters"),
-        _ => Status::misses(
-            "this kernel has no seccomp filters",
-            "a kernel built with `CONFIG_SECCOMP_FILTER=y`",
+    rung::in_copy(|| match filter_nothing() {
+        Ok(()) => Status::has("filters"),
+        Err(error) => Status::misses(
+            format!("no seccomp filter can be installed: {error}"),
+            "a kernel built with `CONFIG_SECCOMP_FILTER=y`, and a container whose own filter permits `seccomp`",
         ),
-    }
+    })
+    .unwrap_or_else(|error| Status::Misses {
+        cause: format!("cannot try seccomp: {error}"),
+        fixes: Vec::new(),
+    })
+}
+
+fn filter_nothing() -> io::Result<()> {
+    set_no_new_privs(true)?;
+    sys::install_filter(&[bpf::verdict(libc::SECCOMP_RET_ALLOW)])
 }
 
 fn control_groups() -> Status {
@@ -262,12 +286,6 @@ fn disk_space(state_root: &Path) -> Status {
         return Status::misses(detail, "`croze prune`, or `CROZE_ROOT` on a larger disk");
     }
     Status::has(detail)
-}
-
-/// Returns an error's text with that of its causes.
-pub fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

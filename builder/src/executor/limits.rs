@@ -66,6 +66,11 @@ impl ResourceLimit {
         found.map(|(_, resource)| *resource)
     }
 
+    /// Returns whether it is about file locks.
+    pub(super) fn is_on_locks(&self) -> bool {
+        self.resource() == Some(Resource::Locks)
+    }
+
     /// Returns what the kernel is told.
     pub(super) fn rlimit(&self) -> Rlimit {
         Rlimit {

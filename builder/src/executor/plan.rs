@@ -279,7 +279,7 @@ fn steps(process: &Process, scratch: &Path, confinement: Confinement) -> Vec<Set
     if process.privileges == Privileges::Docker {
         steps.push(SetupStep::Seccomp);
     }
-    let limits = (!process.limits.is_empty()).then(|| SetupStep::Limits(process.limits.clone()));
+    let limits = occupation::limits(process, confinement);
     // Limits late, so that they hold for the program and not for what sets it up; but not below a supervisor.
     if is_supervised(confinement) {
         steps.extend(limits);

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use snapshotter::{FsError, Root};
 
+use super::spec::MAX_ID;
+
 /// Bytes of an account file at most, as in BuildKit.
 const LIMIT: u64 = 10 << 20;
 
@@ -49,8 +51,8 @@ fn read(root: &Root, path: &str) -> Result<String, FsError> {
 fn parse_user(line: &str) -> Option<User> {
     let mut fields = line.split(':');
     let name = parse_name(fields.next()?)?;
-    let uid = fields.nth(1)?.parse().ok()?;
-    let gid = fields.next()?.parse().ok()?;
+    let uid = parse_id(fields.nth(1)?)?;
+    let gid = parse_id(fields.next()?)?;
     let home = fields.nth(1).unwrap_or_default().to_owned();
     Some(User { name, uid, gid, home })
 }
@@ -59,7 +61,7 @@ fn parse_user(line: &str) -> Option<User> {
 fn parse_group(line: &str) -> Option<Group> {
     let mut fields = line.split(':');
     let name = parse_name(fields.next()?)?;
-    let gid = fields.nth(1)?.parse().ok()?;
+    let gid = parse_id(fields.nth(1)?)?;
     let members = fields
         .next()
         .unwrap_or_default()
@@ -67,6 +69,12 @@ fn parse_group(line: &str) -> Option<Group> {
         .map(|member| member.trim().to_owned())
         .collect();
     Some(Group { name, gid, members })
+}
+
+/// Refuses what no step could run as: to the kernel 4294967295 means not to change anything, and a step that was to give up
+/// being root would stay it.
+fn parse_id(field: &str) -> Option<u32> {
+    field.parse().ok().filter(|id| *id <= MAX_ID)
 }
 
 /// Refuses comments, and the `+` and `-` lines of NIS.

@@ -2,6 +2,9 @@
 
 use super::IdentityError;
 
+/// The highest id there is.
+pub(super) const MAX_ID: u32 = i32::MAX as u32;
+
 /// A user and perhaps a group, not yet looked up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Spec {
@@ -45,7 +48,7 @@ impl Id {
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self::Name(text.to_owned()));
         }
-        let number = text.parse().ok().filter(|number| *number <= i32::MAX as u32);
+        let number = text.parse().ok().filter(|number| *number <= MAX_ID);
         number
             .map(Self::Number)
             .ok_or_else(|| IdentityError::OutOfRange(text.to_owned()))

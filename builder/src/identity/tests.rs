@@ -17,6 +17,8 @@ broken line
 dockerio:x:1001:1001::/home/dockerio:/bin/sh
 7seas:x:700:701::
 1000:x:0:0:a user called 1000:/root:/bin/sh
+unchanged:x:4294967295:4294967295::/:/bin/sh
+ungrouped:x:5:2147483648::/:/bin/sh
 ";
 const GROUP: &str = "\
 root:x:0:root
@@ -25,6 +27,7 @@ wheel:x:10:root
 dockerio:x:1001:
 supplementary:x:1002:dockerio
 again:x:1001:dockerio
+unchanged:x:4294967295:dockerio
 ";
 
 /// A root file system with the two files.
@@ -35,6 +38,18 @@ fn image() -> (tempfile::TempDir, Root) {
     fs::write(dir.path().join("etc/group"), GROUP).unwrap();
     let root = Root::open(dir.path()).unwrap();
     (dir, root)
+}
+
+#[test]
+fn an_account_with_an_id_that_means_to_stay_as_one_is_is_none() {
+    let (_dir, root) = image();
+    for spec in ["unchanged", "ungrouped"] {
+        let error = resolve(&root, spec).unwrap_err();
+        assert!(matches!(error, IdentityError::UnknownUser { .. }), "{error}");
+        resolve_owner(&root, spec).unwrap_err();
+    }
+    let error = resolve(&root, "root:unchanged").unwrap_err();
+    assert!(matches!(error, IdentityError::UnknownGroup { .. }), "{error}");
 }
 
 // BK-009, BK-010.

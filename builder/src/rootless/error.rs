@@ -107,6 +107,15 @@ pub enum EnterError {
         /// What it printed.
         message: String,
     },
+    /// newuidmap(1) or newgidmap(1) could not be started.
+    #[error("cannot run `{program}`")]
+    HelperNotRun {
+        /// Its path.
+        program: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
     /// The map was refused.
     #[error("cannot write `{path}`")]
     WriteMap {
@@ -190,7 +199,7 @@ impl EnterError {
                 "`sudo apt-get install uidmap` (Debian, Ubuntu), `sudo dnf install shadow-utils` (Fedora) or `apk add \
                  shadow-subids` (Alpine)",
             )],
-            Self::HelperFailed { program, .. } => vec![
+            Self::HelperFailed { program, .. } | Self::HelperNotRun { program, .. } => vec![
                 Remedy::host(
                     "the user must have a name in `/etc/passwd`, and the range in the message be one of `/etc/subuid` \
                      and `/etc/subgid`",

@@ -85,10 +85,12 @@ fn run_helper(process: Pid, name: &str, map: &[Mapping]) -> Result<(), EnterErro
         .env_clear()
         .stdin(Stdio::null())
         .output();
-    let message = match output {
-        Ok(output) if output.status.success() => return Ok(()),
-        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Err(EnterError::HelperFailed { program, message })
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Err(EnterError::HelperFailed { program, message })
+        }
+        Err(source) => Err(EnterError::HelperNotRun { program, source }),
+    }
 }

@@ -85,7 +85,7 @@ pub fn enter(wanted: Option<Rung>, state_root: &Path) -> Result<Entered, NoRung>
             trials: survey.trials,
         }),
         Err(refusal) => {
-            trial.needs::<()>("entering", Some(Err(refusal)), |()| String::new());
+            trial.refuse("entering", refusal);
             Err(NoRung {
                 wanted,
                 trials: survey.trials,

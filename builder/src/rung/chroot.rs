@@ -7,9 +7,8 @@ use rustix::fs::{XattrFlags, fsetxattr};
 use rustix::process::chroot;
 
 use super::copy::{Number, in_copy};
-use super::trial::{Entry, Place, Refusal, Trial};
+use super::trial::{Entry, Place, Refusal, Trial, try_supervision};
 use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
-use crate::supervisor::try_supervision;
 
 /// Tries it.
 pub(super) fn try_chroot(place: Place<'_>) -> Trial {
@@ -17,8 +16,9 @@ pub(super) fn try_chroot(place: Place<'_>) -> Trial {
     let changed = apart(|| Ok(chroot(place.state_root)?));
     let changed = changed.map_err(|source| Refusal::NoChroot { source });
     trial.needs("root directory", Some(changed), |()| "can be changed".into());
-    let supervised = apart(try_supervision).map_err(|source| Refusal::NoSupervision { source });
-    trial.needs("supervision", Some(supervised), |()| "works".into());
+    trial.needs("supervision", Some(try_supervision()), |()| {
+        "system calls can be answered".into()
+    });
     let kept = keep_attribute(place.state_root).map_err(|source| Refusal::NoAttributes { source });
     trial.needs("owners in the state directory", Some(kept), |()| "can be kept".into());
     trial.entry = Entry::Beside;

@@ -3,16 +3,20 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::fchown;
 use std::path::{Component, Path, PathBuf};
 
 use nix::sys::prctl::set_dumpable;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{
+    CapabilitySet, remove_capability_from_bounding_set, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
 use snapshotter::Root;
 
 use super::copy::{Number, in_copy};
-use super::trial::{Entry, Place, Refusal, Trial};
+use super::trial::{Entry, Place, Refusal, Trial, try_supervision};
 use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
-use crate::supervisor;
 use crate::swap::{self, COMMON, HOME, Layout, Slot, Stash, SwapError, Turn};
 use crate::sys;
 
@@ -25,10 +29,42 @@ pub(super) fn try_in_place(place: Place<'_>) -> Trial {
         Some(if is_root { Ok(()) } else { Err(Refusal::NotRoot) }),
         |()| "user 0".into(),
     );
-    let room = try_room(&mut trial, root.is_some(), place);
+    let rights = root.map(|()| try_rights(place.state_root));
+    let rights = trial.needs("rights of root", rights, |()| "over owners, users and groups".into());
+    let room = try_room(&mut trial, rights.is_some(), place);
     let slots: Slots = |tree, in_use| Ok(vec![swap::root_slot(tree, in_use)?]);
     try_renames(&mut trial, room, place, slots);
     trial
+}
+
+/// Tries in a copy of the process what a step's first process does to become a user of the image, and what unpacking does
+/// to files. User 0 of a container need not have the rights for that.
+fn try_rights(state_root: &Path) -> Result<(), Refusal> {
+    let tried = in_copy(|| become_somebody(state_root)).map_err(Refusal::trial("hear from a trial"))?;
+    tried.map_err(|(verb, number)| Refusal::NotAllRights {
+        verb,
+        source: number.into(),
+    })
+}
+
+/// Gives up being root. What failed is told by its verb, and the error.
+fn become_somebody(state_root: &Path) -> Result<(), (String, Number)> {
+    let to = |verb: &str| {
+        let verb = verb.to_owned();
+        move |error: io::Error| (verb, Number::of(error))
+    };
+    const SOMEBODY: u32 = 1;
+    let (user, group) = (Uid::from_raw(SOMEBODY), Gid::from_raw(SOMEBODY));
+    let file = tempfile::tempfile_in(state_root).map_err(to("make a file in the state directory"))?;
+    let gave = fchown(&file, Some(SOMEBODY), Some(SOMEBODY));
+    gave.map_err(to("give a file to another user"))?;
+    // No step has it; taking it away takes the right to do so even where it is not there.
+    let dropped = remove_capability_from_bounding_set(CapabilitySet::SYS_ADMIN);
+    dropped.map_err(io::Error::from).map_err(to("take capabilities away"))?;
+    let grouped = set_thread_groups(&[group]).and_then(|()| set_thread_res_gid(group, group, group));
+    grouped.map_err(io::Error::from).map_err(to("become another group"))?;
+    let became = set_thread_res_uid(user, user, user);
+    became.map_err(io::Error::from).map_err(to("become another user"))
 }
 
 /// Tries `in-place-single`.
@@ -41,11 +77,7 @@ pub(super) fn try_in_place_single(place: Place<'_>) -> Trial {
     });
     let layout = trial.needs("places in `/`", Some(layout), |()| "of this user's own".into());
     let room = try_room(&mut trial, layout.is_some(), place);
-    let supervised = room.then(|| {
-        let tried = in_copy(|| supervisor::try_supervision().map_err(Number::of));
-        let tried = tried.map_err(Refusal::trial("hear from a trial"))?;
-        tried.map_err(|number| Refusal::NoSupervision { source: number.into() })
-    });
+    let supervised = room.then(try_supervision);
     let supervised = trial.needs("supervision", supervised, |()| "system calls can be answered".into());
     let slots: Slots = |tree, in_use| {
         let mut slots = Layout::read(in_use)?.slots(tree)?;

@@ -7,7 +7,7 @@
 //!   opens the user namespace, and writes  makes its mounts private, and in a pid namespace of its own
 //!   the maps or has newuidmap write them  mounts a new procfs
 //!             ◀────────────────────────── says what works
-//!   lets it go on ──────────────────────▶ stacks directories as root
+//!   lets it go on ──────────────────────▶ stacks directories as root, and has calls answered
 //!             ◀────────────────────────── says whether that works
 //!   enters the same user namespace
 //! ```
@@ -30,12 +30,13 @@ use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
-use super::copy::{Copy, Number, Original};
+use super::copy::{Copy, Number, Original, in_copy};
 use super::overlay::{self, Stackable};
 use super::trial::{Entry, Place, Refusal, Trial};
 use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
 use crate::rootless::id_map::{self, IdMap, Mapping, Writer};
 use crate::rootless::{self, Caller, EnterError};
+use crate::supervisor::try_supervision;
 
 /// The number of Debian's `nobody` and `nogroup`.
 const NOBODY: u32 = 65534;
@@ -45,6 +46,14 @@ const NOBODY: u32 = 65534;
 struct Findings {
     private: Result<(), Number>,
     proc: Result<(), Number>,
+}
+
+/// What works there for root of the namespaces.
+#[derive(Debug, Serialize, Deserialize)]
+struct AsRoot {
+    /// Whether system calls can be answered, if they have to be.
+    supervised: Option<Result<(), Number>>,
+    stackable: Stackable,
 }
 
 /// Tries `userns`.
@@ -60,7 +69,7 @@ pub(super) fn try_userns_single(place: Place<'_>) -> Trial {
 fn try_user_namespace(rung: Rung, place: Place<'_>, map: fn(&Caller) -> Result<IdMap, EnterError>) -> Trial {
     let mut trial = Trial::of(rung);
     let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
-    let child = child(flags, place, |error| rootless::why_no_namespace(error).into());
+    let child = child(rung, flags, place, |error| rootless::why_no_namespace(error).into());
     let child = trial.needs("user namespace", Some(child), |_| "can be made".into());
     let map = Caller::read().and_then(|caller| map(&caller));
     let map = trial.needs("ids", Some(map.map_err(Refusal::from)), |map| {
@@ -107,9 +116,11 @@ pub(super) fn try_direct(place: Place<'_>) -> Trial {
         is_there,
     );
     let setpcap = trial.needs("CAP_SETPCAP", has(CapabilitySet::SETPCAP, Refusal::NoSetpcap), is_there);
-    let child = admin
-        .and(setpcap)
-        .map(|()| child(CloneFlags::CLONE_NEWNS, place, |source| Refusal::NoMount { source }));
+    let child = admin.and(setpcap).map(|()| {
+        child(Rung::Direct, CloneFlags::CLONE_NEWNS, place, |source| {
+            Refusal::NoMount { source }
+        })
+    });
     let child = trial.needs("mount namespace", child, |_| "can be made".into());
     try_mounts(&mut trial, child, true, |source| Refusal::NoMount { source });
     trial.entry = Entry::MountNamespace;
@@ -133,8 +144,13 @@ fn has_nobody(map: &IdMap) -> Result<(), Refusal> {
 }
 
 /// Starts a child in new namespaces.
-fn child(flags: CloneFlags, place: Place<'_>, refused: impl FnOnce(io::Error) -> Refusal) -> Result<Copy, Refusal> {
-    let child = Copy::start(|original| live(original, flags, place));
+fn child(
+    rung: Rung,
+    flags: CloneFlags,
+    place: Place<'_>,
+    refused: impl FnOnce(io::Error) -> Refusal,
+) -> Result<Copy, Refusal> {
+    let child = Copy::start(|original| live(original, rung, flags, place));
     let mut child = child.map_err(Refusal::trial("start a trial"))?;
     match child.hear::<Result<(), Number>>() {
         Ok(Ok(())) => Ok(child),
@@ -144,7 +160,7 @@ fn child(flags: CloneFlags, place: Place<'_>, refused: impl FnOnce(io::Error) ->
 }
 
 /// The child's whole life.
-fn live(mut original: Original, flags: CloneFlags, place: Place<'_>) -> io::Result<()> {
+fn live(mut original: Original, rung: Rung, flags: CloneFlags, place: Place<'_>) -> io::Result<()> {
     let made = nix::sched::unshare(flags);
     original.say(&made.map_err(Number::of))?;
     made?;
@@ -154,7 +170,11 @@ fn live(mut original: Original, flags: CloneFlags, place: Place<'_>) -> io::Resu
         proc: new_proc().map_err(Number::of),
     })?;
     original.await_go()?;
-    original.say(&overlay::try_on(place))
+    let supervise = || in_copy(|| try_supervision().map_err(Number::of)).unwrap_or_else(|error| Err(Number::of(error)));
+    original.say(&AsRoot {
+        supervised: (rung.ownership() == Ownership::Emulated).then(supervise),
+        stackable: overlay::try_on(place),
+    })
 }
 
 /// Mounts a procfs in a new pid namespace. Another copy makes that: who has made one cannot have threads any more.
@@ -205,10 +225,20 @@ fn try_mounts(trial: &mut Trial, mut child: Option<Copy>, has_ids: bool, why: im
     let proc = proc.map(|proc| proc.map_err(|number| Refusal::NoProc { source: number.into() }));
     let proc = trial.wants(trial.rung == Rung::Direct, "new /proc", proc, |()| "works".into());
     let child = child.filter(|_| has_ids && mounts.is_some());
-    let stackable = child.map(|mut child| {
+    let as_root = child.map(|mut child| {
         child.go_on().map_err(&silent)?;
-        child.hear::<Stackable>().map_err(&silent)
+        child.hear::<AsRoot>().map_err(&silent)
     });
+    let (supervised, stackable) = match as_root {
+        Some(Ok(AsRoot { supervised, stackable })) => (supervised, Some(Ok(stackable))),
+        Some(Err(refusal)) => (None, Some(Err(refusal))),
+        None => (None, None),
+    };
+    if trial.rung.ownership() == Ownership::Emulated {
+        let supervised =
+            supervised.map(|tried| tried.map_err(|number| Refusal::NoSupervision { source: number.into() }));
+        trial.needs("supervision", supervised, |()| "system calls can be answered".into());
+    }
     let no_overlay = |cause| Some(Err(Refusal::NoOverlay { cause }));
     let (overlay, state) = match stackable {
         Some(Ok(Stackable::OnDisk)) => (Some(Ok(())), Some(StatePlace::Disk)),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use snapshotter::{Overlay, Upper};
 
 use super::trial::{Place, Thoroughness};
+use crate::diagnostic::chain;
 
 /// File systems on which every kernel stacks that stacks in user namespaces at all: the magic numbers of ext4, XFS and
 /// Btrfs.
@@ -85,10 +86,4 @@ fn stack_and_replace(dir: &Path) -> Result<(), Box<dyn Error>> {
     unlinkat(&mount, "replaced", AtFlags::REMOVEDIR)?;
     mkdirat(&mount, "replaced", Mode::from_raw_mode(0o755))?;
     Ok(unlinkat(&mount, "replaced", AtFlags::REMOVEDIR)?)
-}
-
-/// Returns an error's text with that of its causes.
-fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

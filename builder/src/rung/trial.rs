@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fd::OwnedFd;
 
+use super::copy::{Number, in_copy};
 use super::{Confinement, Rung};
 use crate::rootless::{EnterError, MOUNTING_APP_ARMOR, Remedy};
+use crate::supervisor;
 use crate::swap::SwapError;
 
 /// What a rung is tried for.
@@ -116,6 +118,15 @@ pub enum Refusal {
     /// croze is not root of its container.
     #[error("croze is not user 0")]
     NotRoot,
+    /// User 0 lacks rights that root has.
+    #[error("croze is user 0 and may not {verb}")]
+    NotAllRights {
+        /// What it may not do.
+        verb: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
     /// The container's image is not croze's own, so that its files are in the way.
     #[error("the image that this container runs has files of its own in `{}`", .path.display())]
     ForeignImage {
@@ -179,6 +190,13 @@ pub enum Refusal {
     },
 }
 
+/// Tries in a copy of the process whether a step's system calls can be answered.
+pub(super) fn try_supervision() -> Result<(), Refusal> {
+    let tried = in_copy(|| supervisor::try_supervision().map_err(Number::of));
+    let tried = tried.map_err(Refusal::trial("hear from a trial"))?;
+    tried.map_err(|number| Refusal::NoSupervision { source: number.into() })
+}
+
 impl Refusal {
     /// Says of a failed system call of a trial what was attempted.
     pub(super) fn trial(verb: &'static str) -> impl Fn(io::Error) -> Self {
@@ -220,6 +238,13 @@ impl Refusal {
             Self::NotRoot => vec![
                 Remedy::docker("`--user 0`"),
                 Remedy::kubernetes("`securityContext.runAsUser: 0`"),
+            ],
+            Self::NotAllRights { .. } => vec![
+                Remedy::docker("no `--cap-drop`, or `--cap-add` of `CHOWN`, `SETUID`, `SETGID` and `SETPCAP`"),
+                Remedy::kubernetes(
+                    "no `drop: [ALL]` in `securityContext.capabilities`, or `add` of `CHOWN`, `SETUID`, `SETGID` and \
+                     `SETPCAP`",
+                ),
             ],
             Self::ForeignImage { .. } => vec![Remedy::image(
                 "croze's own image, or another one that holds nothing but the program, in one directory of `/`",
@@ -275,6 +300,15 @@ impl Trial {
         detail: impl FnOnce(&T) -> String,
     ) -> Option<T> {
         self.wants(true, need, found, detail)
+    }
+
+    /// Notes that something is missing that the rung cannot do without.
+    pub(super) fn refuse(&mut self, need: &'static str, refusal: Refusal) {
+        self.checks.push(Check {
+            need,
+            is_required: true,
+            outcome: Outcome::Misses(refusal),
+        });
     }
 
     /// Notes whether something is there with which the rung works better, or which it even needs.

@@ -64,6 +64,14 @@ const MOUNT_SIZES: Weakness = Weakness {
     name: "mount-sizes",
     text: "the sizes of `--mount=type=tmpfs` and `--shm-size` are not enforced",
 };
+const SHARED_MEMORY: Weakness = Weakness {
+    name: "shared-memory",
+    text: "a step sees what others have left in shared memory, semaphores and message queues of the container",
+};
+const TERMINAL: Weakness = Weakness {
+    name: "terminal",
+    text: "a step can read and write terminals of the container, that of whoever runs croze among them",
+};
 const HOST_NAME: Weakness = Weakness {
     name: "host-name",
     text: "a step has the host name of the container",
@@ -88,6 +96,8 @@ impl Rung {
                 READ_ONLY_MOUNTS,
                 MOUNT_SIZES,
                 HOST_NAME,
+                SHARED_MEMORY,
+                TERMINAL,
             ],
             Self::Chroot => &[
                 PROCESS_LIST,
@@ -96,14 +106,26 @@ impl Rung {
                 READ_ONLY_MOUNTS,
                 MOUNT_SIZES,
                 HOST_NAME,
+                SHARED_MEMORY,
             ],
-            Self::InPlaceSingle | Self::Ptrace => &[
+            Self::InPlaceSingle => &[
                 PROCESS_LIST,
                 USERS,
                 CONTAINER_SOCKETS,
                 READ_ONLY_MOUNTS,
                 MOUNT_SIZES,
                 HOST_NAME,
+                SHARED_MEMORY,
+                TERMINAL,
+            ],
+            Self::Ptrace => &[
+                PROCESS_LIST,
+                USERS,
+                CONTAINER_SOCKETS,
+                READ_ONLY_MOUNTS,
+                MOUNT_SIZES,
+                HOST_NAME,
+                SHARED_MEMORY,
             ],
         }
     }
@@ -121,7 +143,11 @@ impl Confinement {
             (ABSTRACT_SOCKETS, self.landlock < Landlock::Scopes),
             (CROZE_SIGNALS, self.landlock < Landlock::Scopes && is_bound),
             (CROZE_FILES, self.landlock < Landlock::Files && is_kept_by_landlock),
-            (CROZE_MEMORY, self.landlock < Landlock::Files && is_kept_by_landlock),
+            // Root closes its memory by itself.
+            (
+                CROZE_MEMORY,
+                self.landlock < Landlock::Files && matches!(self.rung, Rung::InPlaceSingle | Rung::Ptrace),
+            ),
         ];
         for (weakness, is_there) in further {
             if is_there && !weaknesses.contains(&weakness) {

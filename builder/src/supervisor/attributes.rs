@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Uid, XattrFlags, chownat, fstat, major, makedev, minor};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
-use snapshotter::{CAPABILITY_XATTR, InodeRecord};
+use snapshotter::{CAPABILITY_XATTR, InodeRecord, is_device};
 
 use super::call::Call;
 use super::place::Place;
@@ -227,8 +227,7 @@ impl Inodes {
         if old.has_record {
             return place.remove_xattr(handle, InodeRecord::XATTR);
         }
-        self.specials.set(old.inode, old.type_on_disk, (0, 0));
-        Ok(())
+        self.specials.set(old.inode, old.type_on_disk, (0, 0))
     }
 
     fn change_special(
@@ -238,7 +237,7 @@ impl Inodes {
         old: &Attributes,
         to: Meaning,
     ) -> Result<(), Errno> {
-        self.specials.set(old.inode, old.type_on_disk, (to.uid, to.gid));
+        self.specials.set(old.inode, old.type_on_disk, (to.uid, to.gid))?;
         if old.is_link() {
             return Ok(());
         }
@@ -269,6 +268,12 @@ impl Call<'_> {
         if attributes.is_noted {
             return Ok(attributes);
         }
+        if self.place.view.is_some()
+            && let Some(meaning) = self.step.machine.meaning(attributes.inode, attributes.type_on_disk)
+        {
+            attributes.meaning = meaning;
+            return Ok(attributes);
+        }
         if foreign.belong_to_makers(device) {
             // Who looks at it is the best guess: it can only have been handed over by somebody, and rarely is.
             let ids = &self.credentials;
@@ -281,9 +286,4 @@ impl Call<'_> {
         }
         Ok(attributes)
     }
-}
-
-/// Returns whether files of a type have a device number.
-pub(super) fn is_device(file_type: FileType) -> bool {
-    matches!(file_type, FileType::CharacterDevice | FileType::BlockDevice)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
@@ -118,6 +119,16 @@ impl<'a> Call<'a> {
             Ok(_) => Err(Errno::FAULT),
             Err(error) => Err(errno(&error)),
         }
+    }
+
+    /// Writes memory of the caller even where the caller itself may not.
+    pub(super) fn overwrite(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        // What was opened stays the memory of whoever had the number then: of the caller, if that still waits now.
+        let memory = sys::open_memory(self.thread()).map_err(|error| errno(&error))?;
+        if !sys::is_pending(self.step.listener(), self.notification.id) {
+            return Err(Errno::SRCH);
+        }
+        memory.write_all_at(bytes, address).map_err(|error| errno(&error))
     }
 
     /// Reads a path or another text that ends with a zero byte.

@@ -3,13 +3,11 @@
 //! It looks at numbers of this architecture only: Docker's profile, which is in force beside it, ends programs of
 //! another, and its refusals win over a notification.
 
-use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
-
 use seccompiler::sock_filter;
 
 use super::Pass;
 use super::calls::{Row, When};
+use crate::sys::bpf::{jump, load, runs, verdict};
 
 /// Where the fields of `seccomp_data` are, in bytes.
 const NUMBER: u32 = 0;
@@ -69,37 +67,10 @@ pub(super) fn compile<'a>(rows: impl Iterator<Item = &'a Row> + Clone, pass: Opt
     Some(program)
 }
 
-/// Joins consecutive numbers.
-fn runs(numbers: &BTreeSet<u32>) -> Vec<RangeInclusive<u32>> {
-    let mut runs: Vec<RangeInclusive<u32>> = Vec::new();
-    for &number in numbers {
-        match runs.last_mut() {
-            Some(run) if run.end() + 1 == number => *run = *run.start()..=number,
-            _ => runs.push(number..=number),
-        }
-    }
-    runs
-}
-
-fn load(offset: u32) -> sock_filter {
-    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
-}
-
-fn verdict(action: u32) -> sock_filter {
-    instruction(libc::BPF_RET | libc::BPF_K, action, 0, 0)
-}
-
-fn jump(comparison: u32, value: u32, if_true: u8, if_false: u8) -> sock_filter {
-    instruction(libc::BPF_JMP | comparison | libc::BPF_K, value, if_true, if_false)
-}
-
-fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
-    let code = code as u16;
-    sock_filter { code, jt, jf, k }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::calls::{self, Needs};
     use super::*;
 

@@ -11,12 +11,12 @@
 //! | `calls`, `filter` | which calls are stopped, and what becomes of each |
 //! | `call` | who calls, with which arguments |
 //! | `credentials`, `state`, `starts` | whom processes take themselves for; how that is handed on, also to programs |
-//! | `attributes`, `specials`, `owners` | what files are taken for |
+//! | `attributes`, `specials`, `owners`, `machine`, `privileges` | what files are taken for, and when they lose of it |
 //! | `find`, `walk`, `place`, `top_names`, `view` | which file a path means |
 //! | `detour`, `programs`, `elf` | what only a process itself can do, and the kernel would do with another file |
 //! | `permission` | who may do what |
 //! | `status` | what `/proc` tells of it |
-//! | `threads`, `handover`, `trial` | who does the work, how it comes to its step, and whether it can |
+//! | `threads`, `seats`, `handover`, `trial` | who does the work, how it comes to its step, and whether it can |
 //!
 //! This is no security boundary, and the sandbox does not need it as one: what the supervisor lets pass, the kernel does
 //! with the arguments that are in memory by then, and another thread may have changed them. Whatever a step gains so, it
@@ -32,10 +32,13 @@ mod elf;
 mod filter;
 mod find;
 mod handover;
+mod machine;
 mod owners;
 mod permission;
 mod place;
+mod privileges;
 mod programs;
+mod seats;
 pub mod shown;
 mod specials;
 mod starts;
@@ -56,6 +59,8 @@ use rustix::thread::set_no_new_privs;
 
 use attributes::Inodes;
 use detour::Ended;
+use machine::MachineFiles;
+use shown::Terminals;
 use starts::Starts;
 use state::States;
 
@@ -77,6 +82,8 @@ struct Step {
     states: States,
     starts: Starts,
     inodes: Inodes,
+    machine: MachineFiles,
+    terminals: Terminals,
     /// What a call has for its last argument that is to be let pass.
     pass: Pass,
     /// Threads that have ended while they were on a detour.
@@ -93,6 +100,8 @@ impl Step {
             states: States::new(first),
             starts: Starts::default(),
             inodes: Inodes::new(),
+            machine: MachineFiles::default(),
+            terminals: Terminals::default(),
         }
     }
 

@@ -7,9 +7,9 @@ use super::attributes::{Attributes, Meaning};
 use super::credentials::Credentials;
 
 /// Set-user-ID.
-const SETUID: u32 = 0o4000;
+pub(super) const SETUID: u32 = 0o4000;
 /// Set-group-ID.
-const SETGID: u32 = 0o2000;
+pub(super) const SETGID: u32 = 0o2000;
 /// Restricted deletion.
 const STICKY: u32 = 0o1000;
 
@@ -113,6 +113,15 @@ pub(super) fn chown(
         owns(credentials, file)?;
     }
     Ok(mode)
+}
+
+/// Returns the mode that a file has after somebody has written to it.
+pub(super) fn written(credentials: &Credentials, file: &Attributes) -> u32 {
+    if credentials.can(CapabilitySet::FSETID) {
+        return file.mode;
+    }
+    let keeps_setgid = file.mode & 0o010 == 0 && may_set_setgid(credentials, file.gid);
+    file.mode & !if keeps_setgid { SETUID } else { SETUID | SETGID }
 }
 
 /// Decides about a change of permissions, and returns the mode that the file has afterwards.

@@ -1,5 +1,8 @@
 //! What of the machine's `/dev`, `/proc` and `/sys` a step sees, and may change: Docker's lists.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::view::names;
 
 /// Paths in procfs that appear empty.
@@ -22,10 +25,9 @@ pub const MASKED_IN_SYS: [&str; 2] = ["devices/virtual/powercap", "firmware"];
 /// Paths in procfs that cannot be written.
 pub const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// Names in `/dev`, which in a step's eyes has no others.
-const IN_DEV: [&str; 14] = [
-    "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
-    "zero",
+/// Names in `/dev`, which in a step's eyes has no others. It has a `shm` of its own, in the tree.
+const IN_DEV: [&str; 13] = [
+    "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "stderr", "stdin", "stdout", "tty", "urandom", "zero",
 ];
 
 /// What everybody may read of a process, in its directory in procfs.
@@ -64,6 +66,34 @@ pub(super) fn process(path: &[u8]) -> Option<(&[u8], bool)> {
     Some((process, name.is_some_and(|name| !is_public(name))))
 }
 
+/// Returns the number of the terminal that lies at a path of the machine.
+pub(super) fn terminal(path: &[u8]) -> Option<u32> {
+    str::from_utf8(path.strip_prefix(b"/dev/pts/")?).ok()?.parse().ok()
+}
+
+/// The terminals of a step: those whose masters it has opened. That of whoever runs croze is none, nor is any other that was
+/// there before.
+///
+/// One that was closed stays the step's. So what opens a terminal in the same container later may get the number of one.
+#[derive(Default)]
+pub(super) struct Terminals(Mutex<BTreeSet<u32>>);
+
+impl Terminals {
+    /// Notes a terminal as the step's own.
+    pub(super) fn note(&self, number: u32) {
+        self.lock().insert(number);
+    }
+
+    /// Returns whether the step has opened the master of a terminal.
+    pub(super) fn contains(&self, number: u32) -> bool {
+        self.lock().contains(&number)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Returns whether what lies at a path of the machine appears empty.
 pub(super) fn is_masked(path: &[u8]) -> bool {
     lies_in(path, b"/proc/", &MASKED_IN_PROC) || lies_in(path, b"/sys/", &MASKED_IN_SYS)
@@ -98,6 +128,13 @@ mod tests {
     fn a_device_is_known_by_its_first_name() {
         assert!(is_no_device(b"/dev/sda") && is_no_device(b"/dev/mapper/x"));
         assert!(!is_no_device(b"/dev/pts/0") && !is_no_device(b"/dev") && !is_no_device(b"/device"));
+    }
+
+    #[test]
+    fn a_terminal_is_a_number_in_pts() {
+        assert_eq!(terminal(b"/dev/pts/12"), Some(12));
+        assert_eq!(terminal(b"/dev/pts/ptmx"), None);
+        assert_eq!(terminal(b"/dev/12"), None);
     }
 
     #[test]

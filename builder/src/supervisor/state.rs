@@ -23,6 +23,12 @@ use crate::sys;
 /// The resource limit that nothing looks at.
 pub(super) const TAG: u32 = libc::RLIMIT_LOCKS;
 
+/// How many different credentials a step's processes can have had. One that has built a distribution has had a few dozen.
+const MAX_KNOWN: usize = 1 << 14;
+
+/// How many threads with credentials of their own are noted before those are looked for that have ended.
+const MAX_THREADS: usize = 1 << 12;
+
 /// What is written on a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tag {
@@ -110,17 +116,18 @@ impl States {
         self.thread_count.load(Ordering::Acquire) > 0
     }
 
-    /// Returns the number of credentials.
-    fn number(&self, credentials: Credentials) -> u32 {
+    /// Returns the number of credentials; fails when a step has had too many.
+    fn number(&self, credentials: Credentials) -> io::Result<u32> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let index = known
-            .iter()
-            .position(|known| **known == credentials)
-            .unwrap_or_else(|| {
+        let index = match known.iter().position(|known| **known == credentials) {
+            Some(index) => index,
+            None if known.len() >= MAX_KNOWN => return Err(io::ErrorKind::WouldBlock.into()),
+            None => {
                 known.push(Arc::new(credentials));
                 known.len() - 1
-            });
-        index as u32
+            }
+        };
+        Ok(index as u32)
     }
 
     /// Gives a thread other credentials; `siblings` are all threads of its process, itself among them.
@@ -131,10 +138,14 @@ impl States {
         siblings: &[Pid],
         credentials: Credentials,
     ) -> io::Result<()> {
-        let credentials = self.number(credentials);
+        let credentials = self.number(credentials)?;
         let mut threads = self.threads();
         if siblings.len() > 1 {
             let started = place.started(thread)?;
+            if threads.len() >= MAX_THREADS {
+                // Those that have ended.
+                threads.retain(|thread, state| place.started(*thread).is_ok_and(|started| started == state.started));
+            }
             threads.insert(thread, ThreadState { credentials, started });
             let agrees = |other| threads.get(other).is_some_and(|state| state.credentials == credentials);
             if !siblings.iter().all(agrees) {
@@ -262,6 +273,15 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn credentials_without_end_are_refused() {
+        let states = States::new(root());
+        let of = |uid| states.number(Credentials::new(uid, 0, vec![], CapabilitySet::CHOWN));
+        let numbers = (1..).map_while(|uid| of(uid).ok()).count();
+        assert_eq!(numbers, MAX_KNOWN - 1);
+        assert_eq!(of(1).unwrap(), 1, "what was there before stays");
     }
 
     #[test]

@@ -46,12 +46,7 @@ pub(super) fn open(call: &Call<'_>, directory: i32, path: &CStr, flags: OFlags) 
 /// Returns the tag of the process that a file of procfs is about, if it is about one.
 pub(super) fn tag_of(place: &Place, file: BorrowedFd<'_>, device: u64) -> Result<Option<Tag>, Errno> {
     let path = place.path(file)?;
-    // Wherever procfs is: its first directory with a number for a name is the process's.
-    let numbers = path.to_bytes().split(|byte| *byte == b'/');
-    let Some(process) = numbers
-        .map(String::from_utf8_lossy)
-        .find(|name| name.parse::<u32>().is_ok())
-    else {
+    let Some(process) = process_in(path.to_bytes()) else {
         return Ok(None);
     };
     let read_only = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -71,6 +66,14 @@ pub(super) fn tag_of(place: &Place, file: BorrowedFd<'_>, device: u64) -> Result
         Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT)) => Ok(None),
         Err(error) => Err(errno(&error)),
     }
+}
+
+/// Returns the process whose directory a path in procfs leads through: the first name in `/proc`, or in a procfs that is
+/// mounted nowhere here, if it is a number. There are numbers further down as well, as in `/proc/irq/12`.
+fn process_in(path: &[u8]) -> Option<u32> {
+    let mut names = path.split(|byte| *byte == b'/');
+    let first = names.find(|name| !matches!(*name, b"" | b"proc"))?;
+    str::from_utf8(first).ok()?.parse().ok()
 }
 
 fn rewritten(text: &str, credentials: &Credentials) -> String {
@@ -117,6 +120,15 @@ mod tests {
             "Name:\tsh\nUid:\t1000\t1000\t1000\t1000\nGroups:\t7 20 \nCapEff:\t0000000000000000\nNoNewPrivs:\t0\n\
              Threads:\t1\n"
         );
+    }
+
+    #[test]
+    fn only_a_number_directly_in_proc_is_a_process() {
+        assert_eq!(process_in(b"/proc/12/status"), Some(12));
+        assert_eq!(process_in(b"/proc/12"), Some(12));
+        assert_eq!(process_in(b"/12/task/13/stat"), Some(12));
+        assert_eq!(process_in(b"/proc/irq/12/smp_affinity"), None);
+        assert_eq!(process_in(b"/proc/sys/net/7"), None);
     }
 
     #[test]

@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
-use std::os::unix::thread::JoinHandleExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -23,6 +22,7 @@ use super::call::{Call, Reply};
 use super::calls::{self, Handler, Needs};
 use super::owners::Seen;
 use super::place::{Ground, Place};
+use super::seats::{Seat, Seats};
 use super::specials::{Inode, Owner};
 use super::top_names::TopNames;
 use super::{Credentials, Step, Submission, owners};
@@ -64,9 +64,7 @@ struct Crew {
     step: Step,
     /// What answers a call, by its number.
     handlers: Vec<Option<Handler>>,
-    /// How many threads there are, and how many there may be.
-    size: AtomicUsize,
-    limit: usize,
+    seats: Arc<Seats>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_stopping: AtomicBool,
     /// Tells that a thread has panicked.
@@ -84,8 +82,7 @@ impl Supervisor {
         let crew = Arc::new(Crew {
             handlers: handlers(ground.needs()),
             step: Step::new(step, ground, first),
-            size: AtomicUsize::new(0),
-            limit: thread::available_parallelism().map_or(1, Into::into),
+            seats: Seats::new(thread::available_parallelism().map_or(1, Into::into)),
             threads: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             alarm: writer,
@@ -123,7 +120,7 @@ impl Supervisor {
     fn note(&self, owners: &KnownOwners) -> io::Result<()> {
         let specials = &self.crew.step.inodes.specials;
         for (inode, owner) in &owners.by_inode {
-            specials.set(*inode, FileType::RegularFile, *owner);
+            specials.set(*inode, FileType::RegularFile, *owner)?;
         }
         if owners.by_path.is_empty() {
             return Ok(());
@@ -161,7 +158,7 @@ impl Supervisor {
             Changes::Upper(_) => Seen::BelowRoot,
             Changes::Tree(_) => Seen::There,
         };
-        self.at_the_place(move |place| owners::find(place, changed, seen, specials))
+        self.at_the_place(|place| owners::find(place, &changed, seen, specials))
     }
 
     /// Does something where the step is.
@@ -181,7 +178,7 @@ impl Supervisor {
             let Some(thread) = last else { return };
             while !thread.is_finished() {
                 // It may have been about to wait when it was told.
-                sys::interrupt(thread.as_pthread_t());
+                sys::interrupt(&thread);
                 thread::sleep(Duration::from_micros(100));
             }
             // A panic has been told through the alarm.
@@ -211,26 +208,25 @@ fn handlers(needs: Needs) -> Vec<Option<Handler>> {
 impl Crew {
     /// Starts a further thread, unless there are enough.
     fn grow(crew: &Arc<Self>, tell: impl FnOnce(io::Result<()>) + Send + 'static) -> io::Result<()> {
-        let more = |size| (size < crew.limit).then_some(size + 1);
-        if crew
-            .size
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-            .is_err()
-        {
+        let Some(seat) = crew.seats.take() else {
             return Ok(());
-        }
+        };
         let worker = Arc::clone(crew);
         let thread = thread::Builder::new().name("supervisor".into()).spawn(move || {
             let _guard = Guard(&worker);
             match Place::enter(&worker.step.ground) {
                 Ok(place) => {
                     tell(Ok(()));
-                    if let Err(error) = Crew::work(&worker, &place) {
+                    if let Err(error) = Crew::work(&worker, &place, seat) {
                         worker.raise_alarm(&error);
                     }
                 }
                 Err(error) => {
-                    worker.size.fetch_sub(1, Ordering::AcqRel);
+                    drop(seat);
+                    if worker.seats.are_empty() {
+                        // The others have left because of it.
+                        worker.raise_alarm(&error);
+                    }
                     tell(Err(error));
                 }
             }
@@ -240,7 +236,7 @@ impl Crew {
     }
 
     /// Answers calls until there are none any more, or too few.
-    fn work(crew: &Arc<Self>, place: &Place) -> io::Result<()> {
+    fn work(crew: &Arc<Self>, place: &Place, mut seat: Seat) -> io::Result<()> {
         let (mut waiting, mut quiet) = (0, 0);
         while !crew.is_stopping.load(Ordering::Acquire) {
             let began = Instant::now();
@@ -265,12 +261,7 @@ impl Crew {
             }
             if quiet == STREAK {
                 quiet = 0;
-                let fewer = |size| (size > 1).then(|| size - 1);
-                if crew
-                    .size
-                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer)
-                    .is_ok()
-                {
+                if seat.give_back_unless_last() {
                     return Ok(());
                 }
             }

@@ -21,10 +21,14 @@ use crate::sys;
 /// What a child ends with that is content.
 const CONTENT: u8 = 42;
 
-/// Supervises a child that asks who it is and whose `/` is, which takes notifications and its memory. This process,
-/// which must have a single thread, is of no use afterwards.
+/// Supervises a child that asks who it is and whose `/proc/self` is, which takes notifications and its memory, and opens what
+/// it is handed as a new descriptor (Linux 5.14). This process, which must have a single thread, is of no use afterwards.
 pub fn try_supervision() -> io::Result<()> {
-    let is_shown_root = || getuid().is_root() && stat("/").is_ok_and(|stat| stat.st_uid == 0);
+    // What the supervisor answers with a file that it has made.
+    let status = || fs::read_to_string("/proc/self/status");
+    let is_told_root = || status().is_ok_and(|status| status.contains("\nUid:\t0\t0\t0\t0\n"));
+    let is_shown_root =
+        || getuid().is_root() && stat("/proc/self").is_ok_and(|stat| stat.st_uid == 0) && is_told_root();
     supervise(Needs::Owners, Ground::own, || if is_shown_root() { CONTENT } else { 0 })
 }
 

@@ -88,13 +88,16 @@ impl View {
         })
     }
 
-    /// Returns a number that stands for a program of the tree.
-    pub(super) fn number_of(&self, program: &[u8]) -> usize {
+    /// Returns a number below `limit` that stands for a program of the tree, if there is one left.
+    pub(super) fn number_of(&self, program: &[u8], limit: usize) -> Option<usize> {
         let mut aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
         let known = aliases.iter().position(|known| known == program);
-        known.unwrap_or_else(|| {
-            aliases.push(program.to_vec());
-            aliases.len() - 1
+        known.or_else(|| {
+            let number = aliases.len();
+            (number < limit).then(|| {
+                aliases.push(program.to_vec());
+                number
+            })
         })
     }
 

@@ -22,10 +22,17 @@ pub fn fork(child: impl FnOnce() -> u8) -> io::Result<Pid> {
 /// After `unshare` and `fork`, which would come to the same, this process could not start threads any more.
 pub fn fork_into_pid_namespace(child: impl FnOnce() -> u8) -> io::Result<Pid> {
     require_single_thread()?;
-    let flags = libc::CLONE_NEWPID | libc::SIGCHLD;
-    // SAFETY: as above. Without a stack of its own the copy goes on with this one's, as after `fork`; what the C library
-    // does beside that is about other threads, and about the copy's own number, which it asks the kernel for.
-    live(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) }, child)
+    let flags = libc::c_long::from(libc::CLONE_NEWPID | libc::SIGCHLD);
+    let none: libc::c_long = 0;
+    // SAFETY: the process has a single thread, so no lock is held by one that the copy has not; the copy has memory of its
+    // own and, given no stack, goes on with its copy of this one's. The C library does not hear of it: handlers of
+    // `pthread_atfork` do not run, and it takes the copy's thread for this one. Nobody here
+    // registers any, `getpid` and `gettid` ask the kernel, and what relies on the thread's number is not used in the copy:
+    // robust and error-checking mutexes, and `raise`. `abort` does not end by it, and goes on to ways that need no number.
+    live(
+        unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) },
+        child,
+    )
 }
 
 fn require_single_thread() -> io::Result<()> {

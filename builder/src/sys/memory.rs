@@ -21,7 +21,7 @@ pub fn read_memory(process: Pid, address: u64, buffer: &mut [u8]) -> io::Result<
     match usize::try_from(read) {
         Ok(read) => Ok(read),
         Err(_) => through_procfs(io::Error::last_os_error(), || {
-            memory_of(process)?.read_at(buffer, address)
+            open_memory(process)?.read_at(buffer, address)
         }),
     }
 }
@@ -39,14 +39,9 @@ pub fn write_memory(process: Pid, address: u64, bytes: &[u8]) -> io::Result<usiz
     match usize::try_from(written) {
         Ok(written) => Ok(written),
         Err(_) => through_procfs(io::Error::last_os_error(), || {
-            memory_of(process)?.write_at(bytes, address)
+            open_memory(process)?.write_at(bytes, address)
         }),
     }
-}
-
-/// Writes to `address` in the memory of a process, even where the process itself may not.
-pub fn overwrite_memory(process: Pid, address: u64, bytes: &[u8]) -> io::Result<()> {
-    memory_of(process)?.write_all_at(bytes, address)
 }
 
 fn remote(address: u64, length: usize) -> libc::iovec {
@@ -68,7 +63,9 @@ fn through_procfs(error: io::Error, other: impl FnOnce() -> io::Result<usize>) -
     }
 }
 
-fn memory_of(process: Pid) -> io::Result<File> {
+/// Opens the memory of a process as a file, in which addresses are places, and can be written to even where the process
+/// itself may not.
+pub fn open_memory(process: Pid) -> io::Result<File> {
     let path = format!("/proc/{}/mem", process.as_raw_pid());
     File::options().read(true).write(true).open(path)
 }
@@ -86,9 +83,9 @@ mod tests {
         assert_eq!(read_memory(own, address, &mut read).unwrap(), 3);
         assert_eq!(&read, b"abc");
         assert_eq!(write_memory(own, address, b"xyz").unwrap(), 3);
-        assert_eq!(memory_of(own).unwrap().read_at(&mut read, address + 1).unwrap(), 3);
+        assert_eq!(open_memory(own).unwrap().read_at(&mut read, address + 1).unwrap(), 3);
         assert_eq!(&read, b"yzd");
-        assert_eq!(memory_of(own).unwrap().write_at(b"!", address).unwrap(), 1);
+        assert_eq!(open_memory(own).unwrap().write_at(b"!", address).unwrap(), 1);
         assert_eq!(&bytes, b"!yzdef");
     }
 
@@ -98,7 +95,7 @@ mod tests {
         let own = rustix::process::getpid();
         let address = std::hint::black_box(&CONSTANT).as_ptr() as u64;
         assert!(write_memory(own, address, b"x").is_err());
-        overwrite_memory(own, address, b"xyz").unwrap();
+        open_memory(own).unwrap().write_all_at(b"xyz", address).unwrap();
         let mut read = [0; 4];
         read_memory(own, address, &mut read).unwrap();
         assert_eq!(&read, b"xyzd");
@@ -110,7 +107,7 @@ mod tests {
         let error = read_memory(own, 8, &mut [0]).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EFAULT));
         let forbidden = io::Error::from_raw_os_error(libc::EPERM);
-        let error = through_procfs(forbidden, || memory_of(own)?.read_at(&mut [0], 8)).unwrap_err();
+        let error = through_procfs(forbidden, || open_memory(own)?.read_at(&mut [0], 8)).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EFAULT));
     }
 }

@@ -1,6 +1,8 @@
 //! Signal dispositions, which survive `execve` where they are *ignore*.
 
 use std::io;
+use std::os::unix::thread::JoinHandleExt as _;
+use std::thread::JoinHandle;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
@@ -43,9 +45,9 @@ pub fn let_threads_be_interrupted() -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the system call that a thread is waiting in fail with `EINTR`. The thread must not have been joined.
-pub fn interrupt(thread: libc::pthread_t) {
-    // SAFETY: a thread that has not been joined has an id, even when it has ended.
+/// Makes the system call that a thread is waiting in fail with `EINTR`.
+pub fn interrupt<T>(thread: &JoinHandle<T>) {
+    // SAFETY: a thread with a handle has been neither joined nor detached, so it has an id, even when it has ended.
     // The only other error is a signal that does not exist.
-    unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+    unsafe { libc::pthread_kill(thread.as_pthread_t(), libc::SIGUSR1) };
 }

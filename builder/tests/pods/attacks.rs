@@ -38,15 +38,17 @@ const IN_PLACE: Place = Place {
     pod: "P1",
     rung: Rung::InPlace,
     image: Image::Own,
-    unseen: &[("system-calls", "the runtime's profile refuses them")],
+    unseen: &[("system-calls", "the runtime's profile refuses them"), NO_TERMINAL],
 };
 
 const IN_PLACE_SINGLE: Place = Place {
     pod: "P3",
     rung: Rung::InPlaceSingle,
     image: Image::Restricted,
-    unseen: &[],
+    unseen: &[NO_TERMINAL],
 };
+
+const NO_TERMINAL: (&str, &str) = ("terminal", "these pods have none");
 
 /// Makes tests of places.
 macro_rules! places {
@@ -70,7 +72,7 @@ places! {
     in_place_withstands_attacks_but_those_it_tells: IN_PLACE {}
     in_place_without_seccomp_withstands_attacks_but_those_it_tells: IN_PLACE {
         pod: "P1cx",
-        unseen: &[("own-capabilities", "CRI-O gives no `NET_RAW`")],
+        unseen: &[("own-capabilities", "CRI-O gives no `NET_RAW`"), NO_TERMINAL],
     }
     in_place_single_withstands_attacks_but_those_it_tells: IN_PLACE_SINGLE {}
     in_place_single_with_setuid_programs_withstands_attacks_but_those_it_tells: IN_PLACE_SINGLE { pod: "P2" }

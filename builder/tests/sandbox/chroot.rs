@@ -1,9 +1,14 @@
 //! The sandbox in which nothing is mounted: what holds in all others holds there too, but for what is listed here.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
 use builder::rung::Rung;
+use rustix::pty::OpenptFlags;
 
 use super::Test;
 use crate::harness::Sandbox;
+use crate::isolation::probing;
 use crate::tests;
 
 /// Tests of the other sandboxes that cannot hold, with the reason.
@@ -42,7 +47,7 @@ pub(crate) const NOT_HERE: &[(&str, &str)] = &[
     ),
     ("a_tmpfs_has_the_size_asked_for", "it is on disk"),
     ("devices_are_the_usual_ones", "all of the machine's are listed"),
-    ("shared_memory_has_the_size_asked_for", "it is the container's"),
+    ("shared_memory_has_the_size_asked_for", "it is on disk"),
     ("a_network_of_its_own_has_loopback_only", "sockets are refused instead"),
     (
         "a_network_needs_no_capability_over_networks",
@@ -87,6 +92,10 @@ pub(crate) const TESTS: &[Test] = tests![
     a_program_can_be_run_through_procfs,
     the_machine_s_files_are_out_of_reach,
     what_is_made_in_dev_is_gone_with_the_step,
+    owners_and_modes_of_the_machine_s_files_change_for_the_step_only,
+    windows_cannot_be_taken_away,
+    only_the_step_s_own_terminals_can_be_opened,
+    shared_memory_is_gone_with_the_step,
 ];
 
 fn procfs_is_seen_however_it_is_come_by(sandbox: &Sandbox) {
@@ -137,6 +146,67 @@ fn the_machine_s_files_are_out_of_reach(sandbox: &Sandbox) {
     );
     let ran = sandbox.sh(&script).run();
     assert_eq!(ran.report.stdout, "done\n", "{:?}", ran.report);
+}
+
+fn owners_and_modes_of_the_machine_s_files_change_for_the_step_only(sandbox: &Sandbox) {
+    let look = || {
+        let found = fs::metadata("/dev/null").unwrap();
+        (
+            found.mode(),
+            found.uid(),
+            found.gid(),
+            found.ctime(),
+            found.ctime_nsec(),
+        )
+    };
+    let before = look();
+    let script = "stat -c %a /dev/null; chmod 0 /dev/null; chown 5:6 /dev/null; stat -c '%a %u:%g' /dev/null; \
+        echo x > /dev/null && echo written; su bob -c 'echo x > /dev/null' || echo refused; exec 3> /dev/zero; \
+        chmod 644 /proc/self/fd/3; stat -c %a /dev/zero; chmod 777 /proc/sys/kernel/ostype || echo refused; \
+        /probe --probe set-capabilities /dev/null || echo refused";
+    let step = probing(sandbox, &[]);
+    let step = step.with(|process| process.args = ["/bin/sh", "-c", script].map(str::to_owned).into());
+    let ran = step.run();
+    let lines: Vec<&str> = ran.report.stdout.lines().collect();
+    let expected = ["666", "0 5:6", "written", "refused", "644", "refused", "refused"];
+    assert_eq!(lines, expected, "{:?}", ran.report);
+    assert_eq!(look(), before);
+    assert_eq!(fs::metadata("/dev/zero").unwrap().mode() & 0o777, 0o666);
+}
+
+fn windows_cannot_be_taken_away(sandbox: &Sandbox) {
+    let script = "for name in dev proc sys; do rmdir /$name; mv /$name /tmp/x; ls -d /$name; done";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(ran.report.stdout, "/dev\n/proc\n/sys\n", "{:?}", ran.report);
+    assert_eq!(ran.report.stderr.matches("busy").count(), 6, "{:?}", ran.report);
+}
+
+fn only_the_step_s_own_terminals_can_be_opened(sandbox: &Sandbox) {
+    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
+    // So that only croze can be who refuses.
+    fs::set_permissions(name.to_str().unwrap(), fs::Permissions::from_mode(0o666)).unwrap();
+    let script = format!(
+        "(: <> {name}) || echo refused; (: > /proc/self/fd/../../../{name}) || echo refused; /probe --probe own-terminal",
+        name = name.to_str().unwrap()
+    );
+    let step = probing(sandbox, &[]);
+    let step = step.with(|process| process.args = ["/bin/sh", "-c", &script].map(str::to_owned).into());
+    assert_eq!(step.stdout(), "refused\nrefused\nok\n");
+}
+
+fn shared_memory_is_gone_with_the_step(sandbox: &Sandbox) {
+    let name = format!("croze-test-{}", std::process::id());
+    let script = format!("cd /dev/shm; stat -c %a .; ls; echo x > {name}; chown 5 {name}; stat -c %u {name}");
+    let ran = sandbox.sh(&script).run();
+    assert_eq!(ran.report.stdout, "1777\n5\n", "{:?}", ran.report);
+    assert!(!std::path::Path::new("/dev/shm").join(&name).exists());
+    assert!(
+        !ran.layer().iter().any(|path| path.contains("shm")),
+        "{:?}",
+        ran.layer()
+    );
 }
 
 fn what_is_made_in_dev_is_gone_with_the_step(sandbox: &Sandbox) {

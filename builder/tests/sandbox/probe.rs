@@ -10,11 +10,14 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{getresgid, getresuid};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{
+    CWD, Mode, OFlags, RenameFlags, ResolveFlags, XattrFlags, getxattr, openat2, renameat_with, setxattr,
+};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsopen, open_tree};
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, PidfdFlags, geteuid, getpid, getuid, pidfd_open};
+use rustix::pty::{ptsname, unlockpt};
 
 use crate::random_calls;
 
@@ -52,6 +55,32 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         ["exchange", a, b] => exchange(a, b),
         ["random-credentials", seed] => random_calls::credentials(seed.parse().unwrap()),
         ["random-files", seed] => random_calls::files(seed.parse().unwrap()),
+        ["set-capabilities", path] => {
+            // Version 2: effective, CAP_NET_RAW.
+            let value = [[1, 0, 0, 2], [0, 0x20, 0, 0], [0; 4], [0; 4], [0; 4]].concat();
+            setxattr(path, "security.capability", &value, XattrFlags::empty()).unwrap();
+        }
+        ["has-capabilities", path] => {
+            println!("{}", getxattr(path, "security.capability", &mut [0; 64]).is_ok());
+        }
+        ["truncate", path] => nix::unistd::truncate(path, 1).unwrap(),
+        ["touch", path] => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY;
+            let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o666)).unwrap();
+            File::from(file)
+                .set_modified(std::time::SystemTime::UNIX_EPOCH)
+                .unwrap();
+        }
+        ["open-beneath", directory, path] => {
+            let directory = File::open(directory).unwrap();
+            let (flags, how) = (
+                OFlags::WRONLY | OFlags::CREATE,
+                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+            );
+            let made = openat2(&directory, path, flags, Mode::from_raw_mode(0o644), how);
+            println!("{}", told(made.map(drop).map_err(io::Error::from)));
+        }
+        ["own-terminal"] => own_terminal(),
         ["truncate-self"] => {
             let opened = File::options().write(true).truncate(true).open("/proc/self/exe");
             println!("{}", told(opened.map(drop)));
@@ -105,6 +134,15 @@ fn exchange(a: &str, b: &str) {
             renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE).unwrap();
         }
     }
+}
+
+/// Makes a terminal and opens it by its name.
+fn own_terminal() {
+    let master = File::options().read(true).write(true).open("/dev/ptmx").unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let opened = File::options().read(true).write(true).open(name.to_str().unwrap());
+    println!("{}", told(opened.map(drop)));
 }
 
 fn listen(name: &str) {

@@ -24,6 +24,10 @@ pub(crate) const TESTS: &[Test] = tests![
     what_a_user_makes_is_the_users,
     a_user_cannot_do_what_root_can,
     a_group_is_inherited_from_its_directory,
+    what_is_written_to_loses_its_capabilities,
+    what_a_user_writes_to_is_no_set_user_id_program,
+    a_file_made_under_conditions_is_the_user_s,
+    a_limit_on_locks_hinders_nothing,
     set_user_id_programs_take_on_their_owner,
     a_child_that_outlives_its_parent_keeps_its_user,
     a_mode_without_rights_does_not_hinder_root,
@@ -139,12 +143,50 @@ fn a_user_cannot_do_what_root_can(sandbox: &Sandbox) {
 }
 
 fn a_group_is_inherited_from_its_directory(sandbox: &Sandbox) {
-    let script = "mkdir /tmp/s; chown 0:50 /tmp/s; chmod 2775 /tmp/s; cd /tmp/s; touch f; mkdir d; ln -s f l; \
-        stat -c '%n %a %u:%g' . f d l";
+    for group in [50, 0] {
+        let script = format!(
+            "mkdir /tmp/s; chown 0:{group} /tmp/s; chmod 2775 /tmp/s; cd /tmp/s; touch f; mkdir d; mkdir d/e; ln -s f l; \
+             stat -c '%n %a %u:%g' . f d d/e l"
+        );
+        assert_eq!(
+            sandbox.sh(&script).stdout(),
+            format!(". 2775 0:{group}\nf 644 0:{group}\nd 2755 0:{group}\nd/e 2755 0:{group}\nl 777 0:{group}\n")
+        );
+    }
+}
+
+fn what_is_written_to_loses_its_capabilities(sandbox: &Sandbox) {
+    let script = "cd /tmp; for way in 'echo >> f' 'echo > f' ': > f' '/probe --probe truncate f' '/probe --probe touch f' \
+        'cat f'; do rm -f f; echo x > f; chmod 755 f; /probe --probe set-capabilities f; eval \"$way\" > /dev/null; \
+        echo \"$way: $(/probe --probe has-capabilities f) $(stat -c %a f)\"; done";
+    let step = probing(sandbox, &[]);
+    let step = step.with(|process| process.args = ["/bin/sh", "-c", script].map(str::to_owned).into());
     assert_eq!(
-        sandbox.sh(script).stdout(),
-        ". 2775 0:50\nf 644 0:50\nd 2755 0:50\nl 777 0:50\n"
+        step.stdout(),
+        "echo >> f: false 755\necho > f: false 755\n: > f: false 755\n/probe --probe truncate f: false 755\n\
+         /probe --probe touch f: true 755\ncat f: true 755\n"
     );
+}
+
+fn what_a_user_writes_to_is_no_set_user_id_program(sandbox: &Sandbox) {
+    let script = "cd /tmp; for mode in 4755 6755 6745 755; do rm -f f; echo x > f; chmod $mode f; echo >> f; \
+        stat -c %a f; done";
+    assert_eq!(sandbox.sh(script).user(1000).stdout(), "755\n755\n2745\n755\n");
+}
+
+fn a_file_made_under_conditions_is_the_user_s(sandbox: &Sandbox) {
+    // Beneath, without links, and both with what they forbid.
+    let script = "cd /tmp; mkdir d; ln -s d l; for path in d/a l/b ../tmp/c d/../e; do \
+        /probe --probe open-beneath . $path; done; stat -c '%n %u' d/* e";
+    let step = probing(sandbox, &[]).user(1000);
+    let step = step.with(|process| process.args = ["/bin/sh", "-c", script].map(str::to_owned).into());
+    assert_eq!(step.stdout(), "ok\nELOOP\nEXDEV\nok\nd/a 1000\ne 1000\n");
+}
+
+fn a_limit_on_locks_hinders_nothing(sandbox: &Sandbox) {
+    let step = sandbox.sh("umask 027; touch /tmp/f; stat -c %a /tmp/f; su bob -c id\\ -u");
+    let step = step.with(|process| process.limits = vec!["locks=5".parse().unwrap()]);
+    assert_eq!(step.stdout(), "640\n1000\n");
 }
 
 fn set_user_id_programs_take_on_their_owner(sandbox: &Sandbox) {

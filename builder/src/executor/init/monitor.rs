@@ -119,11 +119,18 @@ fn guarded(control: UnixStream, plan: Plan, null: &OwnedFd, turn: Option<&Turn<'
         drop(shared.take());
         let _seen_through = (dup2_stdout(null), dup2_stderr(null));
     };
-    let work = |guard| match shared.take() {
-        Some(mut control) => finish(run_step(&mut control, plan, null, Some(guard), turn), control),
-        None => 1,
+    let work = |guard: io::Result<PipeReader>| {
+        let Some(mut control) = shared.take() else { return 1 };
+        let guard = guard.to("adopt what the step leaves behind");
+        let outcome = guard.and_then(|guard| run_step(&mut control, plan, null, Some(guard), turn));
+        finish(outcome, control)
     };
-    leftovers::guarded(close, work).unwrap_or(1)
+    let guarded = leftovers::guarded(close, work).to("guard the step");
+    guarded.unwrap_or_else(|failure| match shared.take() {
+        Some(control) => finish(Err(failure), control),
+        // The copy has said what there was to say, or croze sees the socket break.
+        None => 1,
+    })
 }
 
 /// Tells croze what became of the step.

@@ -8,6 +8,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::set_no_new_privs;
+use snapshotter::Ownership;
 
 use super::api::Api;
 use super::devices::HostDevices;
@@ -77,7 +78,11 @@ impl Setup {
             }
             SetupStep::Root { tree, targets } => {
                 let targets = targets.into_iter().map(|(index, target)| (target, &self.mounts[index]));
-                self.root = Some(root::mount(tree, targets, self.scratch()?)?);
+                let ownership = match self.to_supervisor {
+                    Some(_) => Ownership::Emulated,
+                    None => Ownership::Real,
+                };
+                self.root = Some(root::mount(tree, targets, self.scratch()?, ownership)?);
                 Ok(())
             }
             SetupStep::Attach { mount, target } => {

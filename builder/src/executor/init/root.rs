@@ -1,6 +1,7 @@
 //! The root file system: mounting it, attaching to it, moving into it.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -8,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, mount_move, unmount};
 use rustix::process::{chdir, chroot, fchdir, pivot_root};
-use snapshotter::{Overlay, Tree};
+use snapshotter::{Overlay, Ownership, Tree, Upper};
 
 use super::api::Api;
 use super::locate::{Location, locate};
@@ -16,11 +17,13 @@ use super::mounts::Scratch;
 use super::stubs;
 use crate::executor::setup_error::{OnPath, SetupError};
 
-/// Mounts the root file system in the scratch directory, with a mount point for everything that will be attached.
+/// Mounts the root file system in the scratch directory, with a mount point for everything that will be attached. Its
+/// owners are held in this way.
 pub(super) fn mount<'a>(
     tree: Tree,
     targets: impl Iterator<Item = (PathBuf, &'a OwnedFd)>,
     scratch: &Scratch,
+    ownership: Ownership,
 ) -> Result<OwnedFd, SetupError> {
     let Tree::Overlay(mut overlay) = tree else {
         return Err(SetupError::FlatRoot);
@@ -29,11 +32,29 @@ pub(super) fn mount<'a>(
         lower: overlay.lower.clone(),
         upper: None,
     };
-    let layer = scratch.path("stubs");
+    let layer = match (&mut overlay.upper, ownership) {
+        (Some(upper), Ownership::Emulated) => layer_on_disk(upper)?,
+        _ => scratch.path("stubs"),
+    };
     if stubs::make(view.mount()?.as_fd(), targets, &layer)? {
         overlay.lower.insert(0, layer);
     }
     Ok(overlay.mount_at(&scratch.path("root"))?)
+}
+
+/// Makes a directory for mount points beside what the overlay works with, which goes when the snapshot is committed.
+///
+/// Owners that are emulated are extended attributes, which memory does not take before Linux 6.6; a directory that the step
+/// changes would be copied up without them, and belong to root in the layer.
+fn layer_on_disk(upper: &mut Upper) -> Result<PathBuf, SetupError> {
+    let layer = upper.work.join("stubs");
+    // An overlay takes no layer from within the directory that it works with.
+    let work = upper.work.join("overlay");
+    for directory in [&layer, &work] {
+        fs::create_dir(directory).on("create", directory)?;
+    }
+    upper.work = work;
+    Ok(layer)
 }
 
 /// Attaches a mount at a path of the root file system.

@@ -1,8 +1,8 @@
 //! Mount points that the image lacks.
 //!
 //! They are not made in the step's upper directory, from where they would have to be removed again, together with the
-//! traces their making leaves in parent directories. They lie in a layer of their own, on a tmpfs, that is stacked
-//! directly below the upper directory for this one mount. So the layer that the step leaves cannot contain them,
+//! traces their making leaves in parent directories. They lie in a layer of their own, on a tmpfs or, where owners are
+//! emulated, on the disk, that is stacked directly below the upper directory for this one mount. So the layer that the step leaves cannot contain them,
 //! however the step ends and whatever it does to the paths around them.
 
 use std::ffi::OsString;
@@ -123,7 +123,7 @@ fn copy_attributes(view: BorrowedFd<'_>, dir: &Path, layer: &Path) -> Result<(),
     utimensat(CWD, &to, &times, AtFlags::empty()).on("change the times of", &to)
 }
 
-/// Copies extended attributes as far as the tmpfs takes them; before Linux 6.6 it takes no `user.*`.
+/// Copies extended attributes as far as the layer takes them; a tmpfs takes no `user.*` before Linux 6.6.
 fn copy_xattrs(from: &OwnedFd, to: &Path) {
     let mut names = vec![0; 64 << 10];
     let length = flistxattr(from, &mut names).unwrap_or(0);

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
-use super::{CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
+use super::{
+    CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, is_supervised,
+    theirs,
+};
 use crate::executor::process::{Network, Privileges, Process};
 use crate::rung::{Confinement, Landlock, Rung};
 use crate::supervisor::{Changes, Needs};
@@ -74,7 +77,7 @@ pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, confinement: 
             occupation: Some(occupation(
                 etc_files(process).into_iter().chain(theirs(process)).collect(),
             )),
-            steps: steps_of_root(process),
+            steps: steps_of_root(process, confinement),
         },
         Ownership::Emulated => Plan {
             processes: Processes::Adopted,
@@ -85,18 +88,18 @@ pub(super) fn plan(process: &Process, tree: &Path, scratch: &Path, confinement: 
                 root: None,
             }),
             occupation: Some(occupation(placements_of_a_user(process))),
-            steps: steps_of_a_user(process, confinement.landlock),
+            steps: steps_of_a_user(process, confinement),
         },
     }
 }
 
-fn steps_of_root(process: &Process) -> Vec<SetupStep> {
+fn steps_of_root(process: &Process, confinement: Confinement) -> Vec<SetupStep> {
     let mut steps = beginning(process);
     if process.network == Network::None {
         steps.extend([SetupStep::NoNewPrivileges, SetupStep::NoSockets]);
     }
     steps.push(SetupStep::Credentials(process.credentials.clone(), process.privileges));
-    steps.extend(limits(process));
+    steps.extend(limits(process, confinement));
     steps.push(SetupStep::Exec {
         args: process.args.clone(),
         env: environment(process),
@@ -114,7 +117,7 @@ pub(super) fn plan_beside(process: &Process, tree: &Path, scratch: &Path, confin
     };
     Plan {
         processes: Processes::Adopted,
-        steps: steps_beside(process, &root, confinement.landlock),
+        steps: steps_beside(process, &root, confinement),
         supervised: Some(Supervised {
             credentials: process.credentials.clone(),
             special_owners: process.special_owners.clone(),
@@ -126,13 +129,17 @@ pub(super) fn plan_beside(process: &Process, tree: &Path, scratch: &Path, confin
             site: Site::Tree {
                 stash: scratch.to_owned(),
             },
-            placements: etc_files(process).into_iter().chain(theirs(process)).collect(),
+            placements: [shared_memory()]
+                .into_iter()
+                .chain(etc_files(process))
+                .chain(theirs(process))
+                .collect(),
             ownership,
         }),
     }
 }
 
-fn steps_beside(process: &Process, root: &StepRoot, landlock: Landlock) -> Vec<SetupStep> {
+fn steps_beside(process: &Process, root: &StepRoot, confinement: Confinement) -> Vec<SetupStep> {
     let changes_root = root.programs.is_none();
     let enter = SetupStep::WorkingDirectory(process.cwd.clone());
     let mut steps = vec![SetupStep::Session];
@@ -144,14 +151,14 @@ fn steps_beside(process: &Process, root: &StepRoot, landlock: Landlock) -> Vec<S
         // There is no network of the step's own in which there would be none.
         sockets: process.network != Network::Host,
         signals: true,
-        files: match (landlock >= Landlock::Files, changes_root) {
+        files: match (confinement.landlock >= Landlock::Files, changes_root) {
             (false, _) => ClosedFiles::None,
             (true, true) => ClosedFiles::Outside,
             (true, false) => ClosedFiles::OutsideOf(root.clone()),
         },
     }));
     steps.extend(filters(process));
-    steps.extend(limits(process));
+    steps.extend(limits(process, confinement));
     if changes_root {
         steps.push(SetupStep::Supervise(Needs::OwnersAndWindows));
     } else {
@@ -167,20 +174,20 @@ fn steps_beside(process: &Process, root: &StepRoot, landlock: Landlock) -> Vec<S
 
 /// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory and files:
 /// both have the same user in the kernel's eyes.
-fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
+fn steps_of_a_user(process: &Process, confinement: Confinement) -> Vec<SetupStep> {
     let mut steps = beginning(process);
     steps.push(SetupStep::NoNewPrivileges);
     steps.push(SetupStep::CloseOff(CloseOff {
         sockets: process.network == Network::Default,
         signals: true,
-        files: if landlock >= Landlock::Files {
+        files: if confinement.landlock >= Landlock::Files {
             ClosedFiles::OfCroze
         } else {
             ClosedFiles::None
         },
     }));
     steps.extend(filters(process));
-    steps.extend(limits(process));
+    steps.extend(limits(process, confinement));
     steps.push(SetupStep::Supervise(Needs::OwnersAndTop));
     let in_dev = |arg: &String| Path::new(arg).starts_with(SCRIPTS.0);
     let arg = |arg: &String| {
@@ -197,6 +204,19 @@ fn steps_of_a_user(process: &Process, landlock: Landlock) -> Vec<SetupStep> {
     steps
 }
 
+/// Returns the step that sets the limits that were asked for, if there are any. That on locks, which no kernel since 2.4 looks
+/// at, a supervised step has without the kernel: there its supervisor keeps what is written on a process.
+pub(super) fn limits(process: &Process, confinement: Confinement) -> Option<SetupStep> {
+    let mut limits = process.limits.clone();
+    limits.retain(|limit| !(is_supervised(confinement) && limit.is_on_locks()));
+    (!limits.is_empty()).then_some(SetupStep::Limits(limits))
+}
+
+/// An empty directory, so that a step finds nothing of others and leaves nothing. Its size is the disk's.
+fn shared_memory() -> (PathBuf, Source) {
+    ("/dev/shm".into(), Source::Tmpfs { size: None })
+}
+
 fn beginning(process: &Process) -> Vec<SetupStep> {
     vec![SetupStep::Session, SetupStep::WorkingDirectory(process.cwd.clone())]
 }
@@ -206,10 +226,6 @@ fn filters(process: &Process) -> impl Iterator<Item = SetupStep> {
     let sockets = (process.network == Network::None).then_some(SetupStep::NoSockets);
     let others = (process.privileges == Privileges::Docker).then_some(SetupStep::Seccomp);
     sockets.into_iter().chain(others)
-}
-
-fn limits(process: &Process) -> Option<SetupStep> {
-    (!process.limits.is_empty()).then(|| SetupStep::Limits(process.limits.clone()))
 }
 
 /// The container's own name servers and hosts have to do: they are mounts that are root's. But hosts that were asked for

@@ -4,17 +4,18 @@
 //! than one of single numbers, and a step starts half a millisecond earlier.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 
 use rustix::io::Errno;
 use seccompiler::sock_filter;
+
+use crate::sys::bpf::{jump, load, runs, verdict};
 
 /// Compiles the filter: what is on the list passes, `clone3` and what is newer than `newest` gets ENOSYS, and everything
 /// else EPERM. `None` if the list has more gaps than jumps can span.
 pub(super) fn compile(allowed: &BTreeSet<u32>, newest: u32) -> Option<Vec<sock_filter>> {
     let runs = runs(allowed);
     // The number is the first field of `seccomp_data`.
-    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
+    let mut program = vec![load(0)];
     // The verdicts stand at the end, in this order: how far each is from an instruction is known beforehand.
     let verdicts = [
         libc::SECCOMP_RET_ERRNO | Errno::PERM.raw_os_error() as u32,
@@ -35,35 +36,8 @@ pub(super) fn compile(allowed: &BTreeSet<u32>, newest: u32) -> Option<Vec<sock_f
             to(refuse, at + 1)?,
         ));
     }
-    program.extend(verdicts.map(|verdict| statement(libc::BPF_RET | libc::BPF_K, verdict)));
+    program.extend(verdicts.map(verdict));
     Some(program)
-}
-
-/// Joins consecutive numbers.
-fn runs(numbers: &BTreeSet<u32>) -> Vec<RangeInclusive<u32>> {
-    let mut runs: Vec<RangeInclusive<u32>> = Vec::new();
-    for &number in numbers {
-        match runs.last_mut() {
-            Some(run) if run.end() + 1 == number => *run = *run.start()..=number,
-            _ => runs.push(number..=number),
-        }
-    }
-    runs
-}
-
-fn statement(code: u32, k: u32) -> sock_filter {
-    let (jt, jf) = (0, 0);
-    sock_filter {
-        code: code as u16,
-        jt,
-        jf,
-        k,
-    }
-}
-
-fn jump(comparison: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
-    let code = (libc::BPF_JMP | comparison | libc::BPF_K) as u16;
-    sock_filter { code, jt, jf, k }
 }
 
 #[cfg(test)]
@@ -71,7 +45,7 @@ mod tests {
     use super::*;
 
     /// What the kernel does, for the few instructions that are used.
-    fn verdict(program: &[sock_filter], number: u32) -> u32 {
+    fn run(program: &[sock_filter], number: u32) -> u32 {
         let mut at = 1;
         loop {
             let instruction = &program[at];
@@ -96,13 +70,7 @@ mod tests {
                 _ if number == libc::SYS_clone3 as u32 || number > newest => libc::SECCOMP_RET_ERRNO | 38,
                 _ => libc::SECCOMP_RET_ERRNO | 1,
             };
-            assert_eq!(verdict(&program, number), expected, "{number}");
+            assert_eq!(run(&program, number), expected, "{number}");
         }
-    }
-
-    #[test]
-    fn numbers_that_follow_each_other_are_one_run() {
-        assert_eq!(runs(&[1, 2, 3, 7, 9, 10].into()), [1..=3, 7..=7, 9..=10]);
-        assert!(runs(&BTreeSet::new()).is_empty());
     }
 }

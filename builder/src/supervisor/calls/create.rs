@@ -8,8 +8,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
+use snapshotter::is_device;
 
-use crate::supervisor::attributes::{Meaning, is_device};
+use crate::supervisor::attributes::Meaning;
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
 use crate::supervisor::find::{Found, Last, Spot};
 use crate::supervisor::permission::{self, Wanted};
@@ -32,6 +33,7 @@ impl New {
         }
         let directory = call.attributes(&found.directory)?;
         permission::may(&call.credentials, &directory, Wanted::CHANGE_NAMES)?;
+        call.may_change(&found.directory)?;
         let is_directory = FileType::from_raw_mode(mode) == FileType::Directory;
         if let Some(top) = &call.step.ground.top {
             top.note_new(&found, is_directory)?;
@@ -46,7 +48,13 @@ impl New {
 
     /// Whether the file will mean just this when the kernel makes it by itself.
     pub(super) fn is_ordinary(&self) -> bool {
-        self.meaning.is_root() && self.meaning.is_usable() && self.found.spot.is_plain()
+        // On disk no directory has what this one would inherit.
+        let inherits = self.is_directory() && self.meaning.mode & permission::SETGID != 0;
+        self.meaning.is_root() && self.meaning.is_usable() && self.found.spot.is_plain() && !inherits
+    }
+
+    fn is_directory(&self) -> bool {
+        FileType::from_raw_mode(self.meaning.mode) == FileType::Directory
     }
 
     /// Gives the file, which has just been made, its meaning; a file that cannot have it is removed again.
@@ -54,8 +62,7 @@ impl New {
         let dressed = openat(&self.found.directory, self.name(), HANDLE, Mode::empty())
             .and_then(|file| call.step.inodes.dress(call.place, &file, self.meaning));
         dressed.inspect_err(|_| {
-            let is_directory = FileType::from_raw_mode(self.meaning.mode) == FileType::Directory;
-            let flags = if is_directory {
+            let flags = if self.is_directory() {
                 AtFlags::REMOVEDIR
             } else {
                 AtFlags::empty()

@@ -1,16 +1,19 @@
 //! Opening files, and making them on that occasion.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, openat as open_at};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat as open_at, openat2 as open_at_how};
 use rustix::io::Errno;
 
 use super::create::New;
 use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply, errno};
 use crate::supervisor::find::Last;
 use crate::supervisor::permission::{self, Wanted};
+use crate::supervisor::place::HANDLE;
+use crate::supervisor::privileges;
 use crate::supervisor::status;
+use crate::supervisor::view::inode;
 use crate::sys;
 
 /// How often a name is looked up again that others make and remove at the same time.
@@ -23,6 +26,8 @@ struct Opening {
     path: u64,
     flags: OFlags,
     mode: u32,
+    /// Conditions on the way that the path takes.
+    resolve: ResolveFlags,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -34,6 +39,7 @@ pub(super) fn open(call: &Call<'_>) -> Outcome {
             path: call.argument(0),
             flags: OFlags::from_bits_retain(call.word(1)),
             mode: call.word(2),
+            resolve: ResolveFlags::empty(),
         },
     )
 }
@@ -47,6 +53,7 @@ pub(super) fn creat(call: &Call<'_>) -> Outcome {
             path: call.argument(0),
             flags: OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC,
             mode: call.word(1),
+            resolve: ResolveFlags::empty(),
         },
     )
 }
@@ -59,12 +66,13 @@ pub(super) fn openat(call: &Call<'_>) -> Outcome {
             path: call.argument(1),
             flags: OFlags::from_bits_retain(call.word(2)),
             mode: call.word(3),
+            resolve: ResolveFlags::empty(),
         },
     )
 }
 
 /// Its conditions on the way the path takes are the kernel's to check: where they forbid what was found here, the call
-/// fails when it is let pass, and a new file is made only where there are none.
+/// fails when it is let pass, and a new file is made only in a directory that the kernel finds under the same conditions.
 pub(super) fn openat2(call: &Call<'_>) -> Outcome {
     let mut how = [0; 24];
     if call.argument(3) < how.len() as u64 {
@@ -77,6 +85,7 @@ pub(super) fn openat2(call: &Call<'_>) -> Outcome {
         path: call.argument(1),
         flags: OFlags::from_bits_retain(field(0) as u32),
         mode: field(8) as u32,
+        resolve: ResolveFlags::from_bits_retain(field(16)),
     };
     decide(call, opening)
 }
@@ -94,12 +103,19 @@ fn decide(call: &Call<'_>, opening: Opening) -> Outcome {
     {
         return Ok(reply);
     }
-    if call.passes_to(opening.path)? {
+    let passes = call.passes_to(opening.path)?;
+    let writes = privileges::are_to_write(opening.flags);
+    if passes && !writes {
         return Ok(Reply::Continue);
     }
     let last = Last::unless(opening.flags.contains(OFlags::NOFOLLOW));
     let file = call.find(opening.directory, &path, last)?;
-    may_open(call, &file, opening.flags)?;
+    if !passes {
+        may_open(call, &file, opening.flags)?;
+    }
+    if writes {
+        call.take_privileges(&file)?;
+    }
     Ok(Reply::Continue)
 }
 
@@ -147,6 +163,9 @@ fn create(call: &Call<'_>, opening: &Opening, path: &CStr) -> Outcome {
             if !call.passes_everywhere() {
                 may_open(call, file, opening.flags)?;
             }
+            if privileges::are_to_write(opening.flags) {
+                call.take_privileges(file)?;
+            }
             return Ok(Reply::Continue);
         }
         if path.to_bytes().ends_with(b"/") {
@@ -155,6 +174,9 @@ fn create(call: &Call<'_>, opening: &Opening, path: &CStr) -> Outcome {
         let new = New::of(call, found, mode)?;
         if new.is_ordinary() {
             return Ok(Reply::Continue);
+        }
+        if !opening.resolve.is_empty() && !leads_to(call, opening, path, &new.found.directory)? {
+            return Err(Errno::XDEV);
         }
         let flags = opening.flags | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let usable = Mode::from_raw_mode(new.meaning.mode_on_disk());
@@ -169,6 +191,32 @@ fn create(call: &Call<'_>, opening: &Opening, path: &CStr) -> Outcome {
         }
     }
     Ok(Reply::Continue)
+}
+
+/// Returns whether a path leads to a directory for its last name under its conditions too, as far as the last name.
+fn leads_to(call: &Call<'_>, opening: &Opening, path: &CStr, directory: &OwnedFd) -> Result<bool, Errno> {
+    let bytes = path.to_bytes();
+    let length = bytes
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    let parent = match &bytes[..length] {
+        b"" => CString::from(c"."),
+        parent => CString::new(parent).map_err(|_| Errno::INVAL)?,
+    };
+    let base = call.open_descriptor(opening.directory)?;
+    let found = match &call.place.view {
+        // An absolute path would be this process's own; the caller's root is the tree, where it leads out of no descriptor.
+        Some(view) if parent.to_bytes().starts_with(b"/") && !opening.resolve.contains(ResolveFlags::IN_ROOT) => {
+            if opening.resolve.contains(ResolveFlags::BENEATH) {
+                return Err(Errno::XDEV);
+            }
+            let within = opening.resolve | ResolveFlags::IN_ROOT;
+            open_at_how(view.root(), &parent, HANDLE, Mode::empty(), within)?
+        }
+        _ => open_at_how(&base, &parent, HANDLE, Mode::empty(), opening.resolve)?,
+    };
+    Ok(inode(&found)? == inode(directory)?)
 }
 
 /// Makes a file without a name.
@@ -196,11 +244,9 @@ pub(in crate::supervisor) fn hand_over(call: &Call<'_>, file: &OwnedFd, flags: O
 }
 
 pub(super) fn truncate(call: &Call<'_>) -> Outcome {
-    if call.passes_everywhere() {
-        return Ok(Reply::Continue);
-    }
     let path = call.read_path(call.argument(0))?;
     let file = call.find(AT_FDCWD, &path, Last::Follow)?;
     permission::may(&call.credentials, &call.attributes(&file)?, Wanted::WRITE)?;
+    call.take_privileges(&file)?;
     Ok(Reply::Continue)
 }

@@ -4,6 +4,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::stat::descriptor;
+use crate::supervisor::attributes::Meaning;
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
 use crate::supervisor::find::Last;
 use crate::supervisor::permission::{self, Wanted};
@@ -34,6 +35,18 @@ fn change_owner(call: &Call<'_>, file: &OwnedFd, first: usize) -> Outcome {
     let old = call.attributes(file)?;
     let mode = permission::chown(&call.credentials, &old, uid, gid)?;
     let to = (uid.unwrap_or(old.uid), gid.unwrap_or(old.gid), mode);
+    if call.is_machines(file)? {
+        call.may_change(file)?;
+        let (uid, gid, mode) = to;
+        let meaning = Meaning {
+            uid,
+            gid,
+            mode,
+            ..old.meaning
+        };
+        call.step.machine.set(old.inode, meaning)?;
+        return Ok(DONE);
+    }
     call.step.inodes.change_owner(call.place, file.as_fd(), &old, to)?;
     Ok(DONE)
 }
@@ -63,6 +76,11 @@ fn change_mode(call: &Call<'_>, file: &OwnedFd, permissions: u32) -> Outcome {
         return Err(Errno::OPNOTSUPP);
     }
     let mode = permission::chmod(&call.credentials, &old, permissions)?;
+    if call.is_machines(file)? {
+        call.may_change(file)?;
+        call.step.machine.set(old.inode, Meaning { mode, ..old.meaning })?;
+        return Ok(DONE);
+    }
     call.step.inodes.change_mode(call.place, file.as_fd(), &old, mode)?;
     Ok(DONE)
 }

@@ -29,7 +29,7 @@ pub(super) fn bind(call: &Call<'_>) -> Outcome {
     let new = permission::of_new_file(&call.credentials, &directory, libc::S_IFSOCK);
     let specials = &call.step.inodes.specials;
     if !new.is_root() || !specials.is_empty() {
-        specials.expect(found.directory, found.name, (new.uid, new.gid));
+        specials.expect(found.directory, found.name, (new.uid, new.gid))?;
     }
     Ok(Reply::Continue)
 }

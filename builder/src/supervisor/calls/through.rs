@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
 use crate::supervisor::find::{Found, Last, handle};
-use crate::supervisor::shown;
+use crate::supervisor::view::inode;
 use crate::supervisor::walk::Walk;
 
 pub(super) use elsewhere::{connect, no_handle, no_tracing, watch};
@@ -174,15 +174,20 @@ fn find_both(call: &Call<'_>, one: At, other: At) -> Result<Option<(Found, Found
         None => call.find_name(directory, &call.read_path(call.argument(path))?, Last::Keep),
     };
     let (first, second) = (whole(first, one)?, whole(second, other)?);
-    may_change(call, &first.directory)?;
-    may_change(call, &second.directory)?;
+    may_change_name(call, &first)?;
+    may_change_name(call, &second)?;
     Ok(Some((first, second)))
 }
 
-/// Fails if a step may not change what a handle stands for, or what is in it.
-fn may_change(call: &Call<'_>, file: &OwnedFd) -> Result<(), Errno> {
-    let is_read_only = shown::is_read_only(call.place.path(file.as_fd())?.to_bytes());
-    if is_read_only { Err(Errno::ROFS) } else { Ok(()) }
+/// Fails if a step may not make or take away a name: in what it cannot write to, or that of a window.
+fn may_change_name(call: &Call<'_>, found: &Found) -> Result<(), Errno> {
+    if let Some(view) = &call.place.view
+        && view.window(inode(&found.directory)?, &found.name).is_some()
+    {
+        // As of a mount point.
+        return Err(Errno::BUSY);
+    }
+    call.may_change(&found.directory)
 }
 
 fn access(call: &Call<'_>, at: At, wanted: u32, flags: i32) -> Outcome {
@@ -224,7 +229,7 @@ fn remove(call: &Call<'_>, at: At, flags: AtFlags) -> Outcome {
 fn at_name(call: &Call<'_>, at: At, work: impl FnOnce(&OwnedFd, &CStr) -> Result<(), Errno>) -> Outcome {
     match find_place(call, at)? {
         Some(found) => {
-            may_change(call, &found.directory)?;
+            may_change_name(call, &found)?;
             work(&found.directory, &found.name).map(|()| DONE)
         }
         None => Ok(Reply::Continue),
@@ -272,7 +277,7 @@ fn set_times(call: &Call<'_>, at: At, flags: u32) -> Outcome {
     let Some(file) = find_file(call, at, last)? else {
         return Ok(Reply::Continue);
     };
-    may_change(call, &file)?;
+    call.may_change(&file)?;
     let mut times = NOW;
     if call.argument(2) != 0 {
         let mut bytes = [0; 32];
@@ -292,7 +297,7 @@ fn truncate(call: &Call<'_>, at: At) -> Outcome {
     let Some(file) = find_file(call, at, Last::Follow)? else {
         return Ok(Reply::Continue);
     };
-    may_change(call, &file)?;
+    call.may_change(&file)?;
     ftruncate(call.place.open(&file, OFlags::WRONLY)?, call.argument(1))?;
     Ok(DONE)
 }

@@ -10,7 +10,7 @@ use snapshotter::CAPABILITY_XATTR;
 
 use super::stat::descriptor;
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
-use crate::supervisor::credentials::FileCapabilities;
+use crate::supervisor::credentials::{FileCapabilities, MAX_CAPABILITY};
 use crate::supervisor::find::Last;
 use crate::supervisor::permission::{self, Wanted};
 
@@ -20,8 +20,6 @@ const OURS: &[u8] = b"user.croze.";
 const CAPABILITY: &[u8] = b"security.capability";
 /// Access control lists name users by number, and only one of them exists: there are none, as on many file systems.
 const ACCESS_CONTROL: &[u8] = b"system.posix_acl_";
-/// The longest value that file capabilities have.
-const MAX_CAPABILITY: usize = 24;
 
 /// Which file a call means.
 #[derive(Clone, Copy)]
@@ -147,6 +145,7 @@ fn set(call: &Call<'_>, meant: Meant) -> Outcome {
             may_set_capabilities(call, &file)?;
             FileCapabilities::parse(value).ok_or(Errno::INVAL)?;
             let flags = XattrFlags::from_bits_retain(call.word(4));
+            call.may_have_attributes(&file)?;
             call.place.set_xattr(file.as_fd(), CAPABILITY_XATTR, value, flags)?;
             Ok(DONE)
         }
@@ -214,6 +213,7 @@ fn remove(call: &Call<'_>, meant: Meant) -> Outcome {
         Name::Capability => {
             let file = meant.find(call)?;
             may_set_capabilities(call, &file)?;
+            call.may_have_attributes(&file)?;
             call.place.remove_xattr(file.as_fd(), CAPABILITY_XATTR)?;
             Ok(DONE)
         }

@@ -10,6 +10,9 @@ const SETUID: u32 = 0o4000;
 /// Set-group-ID; without permission to execute for the group it means something else.
 const SETGID: u32 = 0o2010;
 
+/// The longest value that file capabilities have.
+pub(in crate::supervisor) const MAX_CAPABILITY: usize = 24;
+
 /// What a program's file says of whom it runs as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::supervisor) struct Program {

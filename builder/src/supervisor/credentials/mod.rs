@@ -13,7 +13,7 @@ mod tests;
 use rustix::thread::CapabilitySet;
 
 pub(super) use capabilities::{Ambient, CapabilityData};
-pub(super) use exec::{FileCapabilities, Program};
+pub(super) use exec::{FileCapabilities, MAX_CAPABILITY, Program};
 pub(super) use ids::Ids;
 use securebits::Securebits;
 

@@ -5,7 +5,7 @@ use rustix::fd::AsFd as _;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use rustix::io::Errno;
 
-use super::{At, NOW, find_file, find_place, follows_all, may_change};
+use super::{At, NOW, find_file, find_place, follows_all};
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
 use crate::supervisor::calls::sockets;
 use crate::supervisor::detour;
@@ -21,7 +21,7 @@ pub(super) fn link_file(call: &Call<'_>, (directory, path): At, new: At, flags: 
     if new.wants_directory && new.file.is_none() {
         return Err(Errno::NOENT);
     }
-    may_change(call, &new.directory)?;
+    call.may_change(&new.directory)?;
     call.place.link(&file, &new.directory, &new.name)?;
     Ok(DONE)
 }
@@ -40,7 +40,7 @@ pub(super) fn bind(call: &Call<'_>) -> Outcome {
     if found.file.is_some() {
         return Err(Errno::ADDRINUSE);
     }
-    may_change(call, &found.directory)?;
+    call.may_change(&found.directory)?;
     detour::bind(call, &found)
 }
 
@@ -94,7 +94,7 @@ fn set(call: &Call<'_>, at: At, address: usize, read: impl FnOnce([i64; 4]) -> [
     let Some(file) = find_file(call, at, Last::Follow)? else {
         return Ok(Reply::Continue);
     };
-    may_change(call, &file)?;
+    call.may_change(&file)?;
     let mut times = NOW;
     if call.argument(address) != 0 {
         let mut bytes = [0; 32];

@@ -9,12 +9,11 @@ use rustix::fs::{FileType, Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 
 use super::find;
-use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply, errno};
+use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply};
 use crate::supervisor::detour;
 use crate::supervisor::find::Last;
 use crate::supervisor::place::HANDLE;
 use crate::supervisor::view::{View, names};
-use crate::sys;
 
 const DIRECTORY: Mode = Mode::RWXU
     .union(Mode::RGRP)
@@ -72,7 +71,8 @@ pub(super) fn execveat(call: &Call<'_>) -> Outcome {
 }
 
 /// Has the kernel find a program of the tree by another path, which it reads where the caller has put the one that it
-/// cannot follow.
+/// cannot follow. After `vfork` that is memory of the parent too, which then has the other path as well; it stands for the
+/// same program as long as the step runs.
 fn start(call: &Call<'_>, (directory, path): (i32, usize)) -> Outcome {
     let (Some(found), Some(view)) = (find(call, (directory, path), Last::Follow)?, &call.place.view) else {
         return Ok(Reply::Continue);
@@ -85,8 +85,7 @@ fn start(call: &Call<'_>, (directory, path): (i32, usize)) -> Outcome {
     if alias.to_bytes().len() > given.to_bytes().len() {
         return Err(Errno::NOENT);
     }
-    let written = sys::overwrite_memory(call.thread(), call.argument(path), alias.to_bytes_with_nul());
-    written.map_err(|error| errno(&error))?;
+    call.overwrite(call.argument(path), alias.to_bytes_with_nul())?;
     Ok(Reply::Continue)
 }
 
@@ -95,9 +94,14 @@ fn start(call: &Call<'_>, (directory, path): (i32, usize)) -> Outcome {
 fn alias(view: &View, program: &[u8], given: &[u8]) -> Result<CString, Errno> {
     const FIRST: &[u8] = b"+-=_~^";
     const SECOND: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    let number = view.number_of(program);
-    let first = FIRST.get(number / SECOND.len()).ok_or(Errno::NOENT)?;
-    let directory = [b"/dev/", &[*first, SECOND[number % SECOND.len()]][..]].concat();
+    let number = view
+        .number_of(program, FIRST.len() * SECOND.len())
+        .ok_or(Errno::NOENT)?;
+    let directory = [
+        b"/dev/",
+        &[FIRST[number / SECOND.len()], SECOND[number % SECOND.len()]][..],
+    ]
+    .concat();
     let name = names(given).last().ok_or(Errno::NOENT)?;
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
     match symlinkat(program, make_directories(view, &directory)?, &name) {

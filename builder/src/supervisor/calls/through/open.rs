@@ -3,8 +3,9 @@
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat};
 use rustix::io::Errno;
+use rustix::pty::ptsname;
 
-use super::{At, find, follows_all, may_change, proc_text};
+use super::{At, find, follows_all, proc_text};
 use crate::supervisor::call::{Call, Outcome, Reply, errno};
 use crate::supervisor::calls::hand_over;
 use crate::supervisor::detour;
@@ -38,7 +39,7 @@ pub(super) fn open(call: &Call<'_>, at: At, flags: OFlags, mode: u32) -> Outcome
         Some(_) if exclusive => Err(Errno::EXIST),
         Some(file) => open_existing(call, &found, file, flags, mode),
         None if flags.contains(OFlags::CREATE) && !found.wants_directory => {
-            may_change(call, &found.directory)?;
+            call.may_change(&found.directory)?;
             let flags_here = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
             hand_over(call, &openat(&found.directory, &found.name, flags_here, mode)?, flags)
         }
@@ -62,7 +63,7 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
     }
     let writes = flags.bits() & OFlags::RWMODE.bits() != 0 || flags.contains(OFlags::TRUNC);
     if writes {
-        may_change(call, file)?;
+        call.may_change(file)?;
     }
     if let Some(view) = &call.place.view {
         view.bar(call.place, call.place.path(file.as_fd())?.to_bytes(), writes)?;
@@ -83,10 +84,30 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
     }
     // A terminal must not become this process's own.
     let flags_here = flags.difference(OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW) | OFlags::NOCTTY;
+    if file_type == FileType::CharacterDevice {
+        return open_device(call, file, flags_here, flags);
+    }
     if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) {
         return open_patiently(call, file, flags_here);
     }
     hand_over(call, &call.place.open_with(file, flags_here, mode)?, flags)
+}
+
+/// Opens a device. The master of a new terminal makes that one the step's own; all others are somebody else's.
+fn open_device(call: &Call<'_>, file: &OwnedFd, flags_here: OFlags, flags: OFlags) -> Outcome {
+    let path = call.place.path(file.as_fd())?;
+    if let Some(number) = shown::terminal(path.to_bytes())
+        && !call.step.terminals.contains(number)
+    {
+        return Err(Errno::ACCESS);
+    }
+    let opened = call.place.open(file, flags_here)?;
+    if let Ok(name) = ptsname(&opened, Vec::new())
+        && let Some(number) = shown::terminal(name.to_bytes())
+    {
+        call.step.terminals.note(number);
+    }
+    hand_over(call, &opened, flags)
 }
 
 /// Gives the caller a handle, or something as good: no mere handle can be handed over.
