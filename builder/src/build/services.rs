@@ -61,8 +61,7 @@ impl Services {
         let content = state.blobs(&scratch)?.kept_by(Arc::<Lease>::clone(&lease));
         let snapshots = Arc::new(state.snapshots()?.kept_by(Arc::<Lease>::clone(&lease)));
         state.reclaim()?;
-        let boot_id = lease.epoch().boot().to_owned();
-        let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), boot_id);
+        let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned());
         let cache = Arc::new(cache);
         let build_id = scratch.name().to_owned();
         Ok(Self {

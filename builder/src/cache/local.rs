@@ -12,15 +12,16 @@
 //! their stamps.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{CacheError, CacheStore, Record};
 use crate::op::key::CacheKey;
-use crate::state_dir::frame;
+use crate::state_dir::frame::{self, NoFrame};
+use crate::state_dir::{note, paths};
 
 /// How many links may lie between a key and its record; more is a loop made by two processes at once.
 const MOST_LINKS: usize = 8;
@@ -30,7 +31,6 @@ const MOST_LINKS: usize = 8;
 pub struct LocalCache {
     index: PathBuf,
     scratch: PathBuf,
-    boot_id: String,
 }
 
 /// What a file says.
@@ -38,8 +38,6 @@ pub struct LocalCache {
 struct Stored {
     /// The key that the file is named by: a file under another name is not believed.
     key: CacheKey,
-    /// The boot in which it was written, as in `/proc/sys/kernel/random/boot_id`.
-    boot_id: String,
     /// What it holds.
     entry: Entry,
 }
@@ -57,37 +55,31 @@ enum Entry {
 
 impl LocalCache {
     /// Uses `index` for the records and `scratch`, which must be on the same file system and this process's
-    /// own, for files that are not complete. Both must exist. `boot_id` goes into each file that is written.
-    pub fn new(index: PathBuf, scratch: PathBuf, boot_id: String) -> Self {
-        Self {
-            index,
-            scratch,
-            boot_id,
-        }
+    /// own, for files that are not complete. Both must exist.
+    pub fn new(index: PathBuf, scratch: PathBuf) -> Self {
+        Self { index, scratch }
     }
 
     fn path(&self, key: CacheKey) -> PathBuf {
-        let hex = key.hex();
-        self.index.join(&hex[..2]).join(hex)
+        self.index.join(paths::sorted(&key.hex()))
     }
 
     fn read(&self, key: CacheKey) -> Option<Entry> {
         let path = self.path(key);
         let bytes = read_small(&path).ok()?;
-        let entry = decode(&bytes, key);
-        if entry.is_none() {
-            // Should another process have put a good file here meanwhile, it goes as well: one more miss.
-            let _stays_a_miss = fs::remove_file(&path);
+        match decode(&bytes, key) {
+            Ok(entry) => Some(entry),
+            Err(NoFrame::OtherVersion(_)) => None,
+            Err(NoFrame::Damaged) => {
+                // Should another process have put a good file here meanwhile, it goes as well: one more miss.
+                let _stays_a_miss = fs::remove_file(&path);
+                None
+            }
         }
-        entry
     }
 
     fn write(&self, key: CacheKey, entry: Entry) -> Result<(), CacheError> {
-        let stored = Stored {
-            key,
-            boot_id: self.boot_id.clone(),
-            entry,
-        };
+        let stored = Stored { key, entry };
         let payload = serde_json::to_vec(&stored).map_err(CacheError::Encode)?;
         let bytes = frame::encode(&payload).ok_or(CacheError::TooLarge {
             bytes: payload.len(),
@@ -100,17 +92,7 @@ impl LocalCache {
             .map_err(failed("create a file in", &self.scratch))?;
         file.write_all(&bytes).map_err(failed("write", file.path()))?;
         let path = self.path(key);
-        loop {
-            match file.persist(&path) {
-                Ok(_) => return Ok(()),
-                // The first with these two digits, or the directory was empty and somebody removed it.
-                Err(error) if error.error.kind() == io::ErrorKind::NotFound => file = error.file,
-                Err(error) => return Err(failed("rename a file to", &path)(error.error)),
-            }
-            if let Some(directory) = path.parent() {
-                fs::create_dir_all(directory).map_err(failed("create", directory))?;
-            }
-        }
+        note::put(file, &path).map_err(failed("rename a file to", &path))
     }
 }
 
@@ -149,32 +131,39 @@ pub enum Inspected {
     Record(Box<Record>),
     /// The way to a record.
     Link(CacheKey),
+    /// Something that only another version of croze understands.
+    Foreign,
     /// Nothing that can be believed.
     Damaged,
 }
 
 /// Reads a file of an index and changes nothing; `None` if it is not there.
-pub fn inspect(path: &Path) -> Option<Inspected> {
+///
+/// # Errors
+/// If it cannot be read: then nobody knows what it says.
+pub fn inspect(path: &Path) -> io::Result<Option<Inspected>> {
     let bytes = match read_small(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(_) => return Some(Inspected::Damaged),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
     };
     let key = path.file_name().and_then(|name| CacheKey::from_hex(name.to_str()?));
-    Some(match key.and_then(|key| decode(&bytes, key)) {
-        Some(Entry::Record(record) | Entry::Adopted(record)) => Inspected::Record(record),
-        Some(Entry::Link(key)) => Inspected::Link(key),
-        None => Inspected::Damaged,
-    })
+    let entry = key.ok_or(NoFrame::Damaged).and_then(|key| decode(&bytes, key));
+    Ok(Some(match entry {
+        Ok(Entry::Record(record) | Entry::Adopted(record)) => Inspected::Record(record),
+        Ok(Entry::Link(key)) => Inspected::Link(key),
+        Err(NoFrame::OtherVersion(_)) => Inspected::Foreign,
+        Err(NoFrame::Damaged) => Inspected::Damaged,
+    }))
 }
 
 /// Returns what stands in the file of a key.
-fn decode(bytes: &[u8], key: CacheKey) -> Option<Entry> {
-    frame::decode(bytes)
-        .and_then(|payload| serde_json::from_slice::<Stored>(payload).ok())
+fn decode(bytes: &[u8], key: CacheKey) -> Result<Entry, NoFrame> {
+    let stored = serde_json::from_slice::<Stored>(frame::decode(bytes)?).ok();
+    stored
         .filter(|stored| stored.key == key)
         .map(|stored| stored.entry)
         .filter(|entry| !matches!(entry, Entry::Record(record) if record.key != key))
+        .ok_or(NoFrame::Damaged)
 }
 
 /// Reads a file, but never more than a record can have.

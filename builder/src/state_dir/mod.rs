@@ -35,6 +35,7 @@ pub mod frame;
 mod lease;
 mod lock;
 pub mod note;
+pub mod paths;
 mod scratch;
 mod sweep;
 mod tags;
