@@ -41,7 +41,7 @@ pub(super) fn run(
     let ready = ready.transpose()?;
     let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
     let options = request::client_options(args, environment)?;
-    let services = Services::open(root, options, sandbox).map_err(|error| match &ready {
+    let services = Services::open(root, options, sandbox, &store::tell_of_sweep).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;
