@@ -15,12 +15,13 @@ use super::recording::Recording;
 use super::variant::Variant;
 use super::{Build, BuildError, Finished, Interrupt, records, step_error};
 use crate::diagnostic::Diagnostic;
+use crate::graph::VertexId;
 use crate::image::LayerFormat;
 use crate::op::Op;
 use crate::op::key::Define as _;
 use crate::ops::{OpError, Value};
 use crate::remote_cache::{CacheTo, Mode};
-use crate::solver::{self, Decision, Plan, Solution};
+use crate::solver::{self, Decision, Plan, Planned, Solution};
 
 impl Build {
     /// Plans: nothing runs.
@@ -36,6 +37,11 @@ impl Build {
     pub(super) async fn attempt(&self, plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
         self.needs_no_missing_sandbox(&plan)?;
         let variants = Variant::of_request(&self.request, self.epoch());
+        let runs =
+            |(vertex, planned): (VertexId, &Planned)| matches!(planned.decision, Decision::Run(_)).then_some(vertex);
+        self.problem
+            .evaluator
+            .forget_selected_but(&plan.iter().filter_map(runs).collect());
         let tasks = Arc::new(self.layer_tasks(&plan, &variants));
         let recording = Recording::of_plan(&self.problem.graph, &plan, &self.problem.evaluator.steps);
         let mut observer = self.observer(&variants, &tasks, recording);
@@ -93,6 +99,7 @@ impl Build {
                 .map(|options| cache_export::format(options, &self.request, variants))
                 .collect(),
             tasks: Arc::clone(tasks),
+            ops: Arc::clone(&self.problem.evaluator),
             recording,
         }
     }
