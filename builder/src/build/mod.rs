@@ -245,8 +245,10 @@ impl Build {
             steps: self.recording.lock().unwrap_or_else(PoisonError::into_inner).steps(),
         };
         let is_alive = |name: &str| services.state.is_alive(name);
-        // A history that cannot be written is no reason to fail.
-        let _unrecorded = record.save(&services.log_directory(), services.scratch.path(), &is_alive);
+        if let Err(error) = record.save(&services.log_directory(), services.scratch.path(), &is_alive) {
+            let warning = Diagnostic::warning("the history of this build could not be kept").because(&error);
+            self.progress.warn(warning);
+        }
     }
 }
 
