@@ -97,10 +97,13 @@ pub async fn plan(
     let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
     let lowering = lowering::lower(&request, dockerfile, &images, &fetcher, &progress);
     let opening = Sources::open(&request.cache_from, &services.client, &progress);
-    let opening = interrupt.cancel.run_until_cancelled(opening);
-    let (everything, sources) = tokio::join!(lowering, opening);
-    let sources = sources.ok_or(BuildError::Cancelled)?;
-    let lowering::Everything { lowered, scans, graph } = everything?;
+    let opening = async {
+        let opened = interrupt.cancel.run_until_cancelled(opening).await;
+        opened.ok_or(BuildError::Cancelled)
+    };
+    // A mistake in the Dockerfile is told at once, also while a cache cannot be reached.
+    let (everything, sources) = tokio::try_join!(lowering, opening)?;
+    let lowering::Everything { lowered, scans, graph } = everything;
     let imports = Arc::new(services.imports(&progress, sources.origins()));
     let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
     let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
