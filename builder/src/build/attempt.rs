@@ -201,11 +201,8 @@ impl Build {
                 None => formats.push((variant.format, destinations)),
             }
         }
-        let shipper = Shipper {
-            packer: self.services.packer(),
-            imports: Arc::clone(&self.imports),
-            client: self.services.client.clone(),
-        };
+        let (packer, imports) = (self.services.packer(), Arc::clone(&self.imports));
+        let shipper = Shipper::new(packer, imports, self.services.client.clone());
         LayerTasks::new(shipper, formats)
     }
 }
