@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 
-use registry::oci::Reference;
+use registry::oci::{Digest, Reference};
 
 use super::attest::Attester;
 use super::cache_export::{self, CacheExports};
@@ -60,20 +60,23 @@ impl Build {
     }
 
     /// Removes the blobs that were found damaged in this build; returns whether there were any.
-    pub(super) fn evict_damaged(&self) -> bool {
-        let content = &self.services.content;
-        let mut evicted = false;
-        for blob in content.take_damaged() {
+    pub(super) async fn evict_damaged(&self) -> bool {
+        let content = self.services.content.clone();
+        let evicting = tokio::task::spawn_blocking(move || {
+            let suspects = content.take_damaged().into_iter();
             // Not those that somebody only has a wrong idea of.
-            let is_damaged = content.verify(blob).is_err_and(|error| error.is_damage());
-            if is_damaged && matches!(content.remove(blob), Ok(true)) {
-                let warning = format!("blob `{blob}` of the store was damaged and is made or fetched again");
-                self.progress.warn(Diagnostic::warning(warning));
-                evicted = true;
-            }
+            let damaged = suspects.filter(|blob| content.verify(*blob).is_err_and(|error| error.is_damage()));
+            let evicted = damaged.filter(|blob| matches!(content.remove(*blob), Ok(true)));
+            let evicted: Vec<Digest> = evicted.collect();
+            content.take_damaged();
+            evicted
+        });
+        let evicted = evicting.await.unwrap_or_default();
+        for blob in &evicted {
+            let warning = format!("blob `{blob}` of the store was damaged and is made or fetched again");
+            self.progress.warn(Diagnostic::warning(warning));
         }
-        content.take_damaged();
-        evicted
+        !evicted.is_empty()
     }
 
     /// Returns `SOURCE_DATE_EPOCH`.

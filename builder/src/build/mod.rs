@@ -217,7 +217,7 @@ impl Build {
                 Err(error) if !interrupt.cancel.is_cancelled() => error,
                 outcome => return outcome,
             };
-            if losses.is_empty() && !self.evict_damaged() {
+            if losses.is_empty() && !self.evict_damaged().await {
                 return Err(error);
             }
             plan = self.plan(interrupt).await?;

@@ -11,6 +11,7 @@ mod failures;
 mod harness;
 mod lint;
 mod main_job;
+mod meanwhile;
 mod outputs;
 mod policy;
 mod promises;
