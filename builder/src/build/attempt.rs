@@ -162,6 +162,7 @@ impl Build {
             progress: &self.progress,
             variants,
             tasks,
+            problem: &self.problem,
         };
         exports.run(&records).await?;
         Ok(finished)

@@ -71,6 +71,12 @@ impl From<BuildError> for PushError {
     }
 }
 
+/// Reports that this machine kept an image from being pushed.
+fn not_pushed(name: &Reference) -> impl FnOnce(io::Error) -> BuildError {
+    let name = name.familiar();
+    move |source| ExportError::io("push", name)(source).into()
+}
+
 impl Outputs<'_> {
     /// Brings an image to where its output wants it.
     pub(super) async fn write_image(
@@ -165,7 +171,7 @@ impl Outputs<'_> {
         pushed.map_err(|error| error.of(first))?;
         try_join_all(lacking.iter().map(async |place| {
             let named = self.push_root(place, image).await;
-            named.map_err(|error| PushError::from(error).of(place))
+            named.map_err(|error| error.of(place))
         }))
         .await
         .map(drop)
@@ -185,16 +191,17 @@ impl Outputs<'_> {
     }
 
     /// Gives the image a name in a repository that has all that it is made of.
-    async fn push_root(&self, place: &Reference, image: &Image) -> Result<(), ClientError> {
+    async fn push_root(&self, place: &Reference, image: &Image) -> Result<(), PushError> {
         let Document { descriptor, bytes } = image.root();
         let client = &self.services.client;
+        fault::point("push.manifest").map_err(not_pushed(place))?;
         client
             .push_manifest(place, &descriptor.media_type, bytes.clone().into())
             .await?;
         let pushed = place.with_digest(descriptor.digest);
         self.progress
             .outcome(self.step, format!("pushing manifest for {pushed}"));
-        Ok(())
+        Ok(fault::point("push.pushed").map_err(not_pushed(place))?)
     }
 
     /// Pushes all of an image but its root.
@@ -206,6 +213,7 @@ impl Outputs<'_> {
         parts: &[Part<'_>],
     ) -> Result<(), PushError> {
         let client = &self.services.client;
+        fault::point("push.blobs").map_err(not_pushed(name))?;
         let blobs = parts.iter().zip(image.manifests()).flat_map(|(part, built)| {
             let below = part.base.as_ref().map_or(0, |base| base.layers.len());
             let layers = built.layers.iter().enumerate();

@@ -13,9 +13,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
 use super::{CacheError, CacheStore, Record};
@@ -30,6 +32,8 @@ const MOST_LINKS: usize = 8;
 #[derive(Debug)]
 pub struct LocalCache {
     index: PathBuf,
+    /// The same, open: most look-ups find nothing, and then the way there is what they cost.
+    directory: OwnedFd,
     scratch: PathBuf,
 }
 
@@ -56,8 +60,16 @@ enum Entry {
 impl LocalCache {
     /// Uses `index` for the records and `scratch`, which must be on the same file system and this process's
     /// own, for files that are not complete. Both must exist.
-    pub fn new(index: PathBuf, scratch: PathBuf) -> Self {
-        Self { index, scratch }
+    ///
+    /// # Errors
+    /// If `index` cannot be opened.
+    pub fn open(index: PathBuf, scratch: PathBuf) -> Result<Self, CacheError> {
+        let directory = File::open(&index).map_err(failed("open", &index))?.into();
+        Ok(Self {
+            index,
+            directory,
+            scratch,
+        })
     }
 
     fn path(&self, key: CacheKey) -> PathBuf {
@@ -65,14 +77,14 @@ impl LocalCache {
     }
 
     fn read(&self, key: CacheKey) -> Option<Entry> {
-        let path = self.path(key);
-        let bytes = read_small(&path).ok()?;
-        match decode(&bytes, key) {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(&self.directory, paths::sorted(&key.hex()), flags, Mode::empty()).ok()?;
+        match decode(&read_small(file.into()).ok()?, key) {
             Ok(entry) => Some(entry),
             Err(NoFrame::OtherVersion(_)) => None,
             Err(NoFrame::Damaged) => {
                 // Should another process have put a good file here meanwhile, it goes as well: one more miss.
-                let _stays_a_miss = fs::remove_file(&path);
+                let _stays_a_miss = fs::remove_file(self.path(key));
                 None
             }
         }
@@ -90,9 +102,12 @@ impl LocalCache {
             .permissions(Permissions::from_mode(0o400))
             .tempfile_in(&self.scratch)
             .map_err(failed("create a file in", &self.scratch))?;
-        file.write_all(&bytes).map_err(failed("write", file.path()))?;
+        let written = fault::point("record.write").and_then(|()| file.write_all(&bytes));
+        written.map_err(failed("write", file.path()))?;
         let path = self.path(key);
-        note::put(file, &path).map_err(failed("rename a file to", &path))
+        fault::point("record.rename").map_err(failed("rename a file to", &path))?;
+        let renamed = note::put(file, &path).and_then(|()| fault::point("record.renamed"));
+        renamed.map_err(failed("rename a file to", &path))
     }
 }
 
@@ -142,7 +157,7 @@ pub enum Inspected {
 /// # Errors
 /// If it cannot be read: then nobody knows what it says.
 pub fn inspect(path: &Path) -> io::Result<Option<Inspected>> {
-    let bytes = match read_small(path) {
+    let bytes = match File::open(path).and_then(read_small) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         bytes => bytes?,
     };
@@ -167,11 +182,9 @@ fn decode(bytes: &[u8], key: CacheKey) -> Result<Entry, NoFrame> {
 }
 
 /// Reads a file, but never more than a record can have.
-fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+fn read_small(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(frame::FILE_LIMIT as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    file.take(frame::FILE_LIMIT as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -117,7 +117,7 @@ fn located(
     let options = request::client_options(args, environment)?;
     let services =
         Services::open(root, options, sandbox, &super::store::tell_of_sweep).map_err(build_failure::unread)?;
-    let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment));
+    let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment)?);
     let build_args = request::build_args(args, environment)?;
     block_on(fetching(args, &build_args, &place, &services, &fetcher))
 }

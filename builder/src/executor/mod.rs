@@ -27,7 +27,9 @@ mod run;
 pub use exit::{Ended, Exit, GRACE, Stop};
 pub use init::init_main_if_asked;
 pub use limits::{LimitError, ResourceLimit};
-pub use plan::{DEFAULT_PATH, MountIndex, Occupation, Plan, Processes, SetupStep, Site, Source, Supervised, plan};
+pub use plan::{
+    DEFAULT_PATH, MountIndex, Occupation, Plan, Processes, SetupStep, Site, Source, StepRoot, Supervised, plan,
+};
 pub use process::{
     Content, Credentials, DEFAULT_SHM_SIZE, Mount, MountSource, Network, Privileges, Process, Restriction, Tree,
 };

@@ -8,6 +8,7 @@
 //! - the seccomp filter goes in while there still is the capability that installing it takes;
 //! - credentials come last, directly before the program.
 
+mod close_off;
 mod occupation;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use super::limits::ResourceLimit;
 use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
 use crate::rung::{Confinement, ProcView, Rung};
 use crate::supervisor::{Changes, Needs};
-pub use occupation::{Occupation, Site};
+pub(super) use close_off::{CloseOff, ClosedFiles};
+pub use occupation::{Occupation, Site, StepRoot};
 
 /// `PATH` of a process that has none; Docker's.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -58,8 +60,8 @@ pub struct Supervised {
     pub special_owners: SpecialOwners,
     /// Where the step's changes are.
     pub changes: Option<Changes>,
-    /// The tree that the step changes its root to, if it does that.
-    pub root: Option<PathBuf>,
+    /// The step's root, if that is not the one of its mount namespace.
+    pub root: Option<StepRoot>,
 }
 
 /// One step of the way from a bare child process to the program.
@@ -140,29 +142,6 @@ pub enum SetupStep {
     },
 }
 
-/// What a step is closed off from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct CloseOff {
-    /// The abstract Unix sockets of processes outside of it.
-    pub sockets: bool,
-    /// Sending signals to processes outside of it.
-    pub signals: bool,
-    /// To be asked for only of a kernel that can.
-    pub files: ClosedFiles,
-}
-
-/// Which files a step is closed off from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub enum ClosedFiles {
-    /// None.
-    #[default]
-    None,
-    /// Those in croze's own directory, in a `/` that they share.
-    OfCroze,
-    /// All that are not below its root.
-    Outside,
-}
-
 /// Where a mount comes from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Source {
@@ -220,8 +199,8 @@ pub fn plan(process: &Process, scratch: &Path, confinement: Confinement) -> Plan
         Tree::Directory(tree) if confinement.rung.is_in_place() => {
             return occupation::plan(process, tree, scratch, confinement);
         }
-        Tree::Directory(tree) if confinement.rung == Rung::Chroot => {
-            return occupation::plan_chroot(process, tree, scratch, confinement);
+        Tree::Directory(tree) if matches!(confinement.rung, Rung::Chroot | Rung::Ptrace) => {
+            return occupation::plan_beside(process, tree, scratch, confinement);
         }
         Tree::Directory(_) | Tree::Overlay(_) => {}
     }

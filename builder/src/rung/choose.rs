@@ -8,18 +8,19 @@ use nix::sched::CloneFlags;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use super::trial::{Entry, Place, Refusal, Thoroughness, Trial};
-use super::{Confinement, ProcView, Rung, StatePlace, chroot, in_place, namespaces, overlay};
+use super::{Confinement, ProcView, Rung, StatePlace, chroot, in_place, namespaces, overlay, ptrace};
 use crate::rootless;
 
 /// The rungs from the strongest to the weakest. `direct` comes behind `userns`, which takes all power over the machine
 /// away from croze itself too, and is preferred where only it can mount a new `/proc`.
-const ORDER: [Rung; 6] = [
+const ORDER: [Rung; 7] = [
     Rung::Userns,
     Rung::Direct,
     Rung::UsernsSingle,
     Rung::InPlace,
     Rung::InPlaceSingle,
     Rung::Chroot,
+    Rung::Ptrace,
 ];
 
 /// The rung that this process has entered.
@@ -52,6 +53,7 @@ fn examine(rung: Rung, place: Place<'_>) -> Trial {
         Rung::InPlace => in_place::try_in_place(place),
         Rung::InPlaceSingle => in_place::try_in_place_single(place),
         Rung::Chroot => chroot::try_chroot(place),
+        Rung::Ptrace => ptrace::try_ptrace(place),
     }
 }
 

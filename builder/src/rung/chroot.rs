@@ -33,11 +33,12 @@ pub(super) fn try_chroot(place: Place<'_>) -> Trial {
 }
 
 /// Does something in a copy of this process.
-fn apart(work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+pub(super) fn apart(work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     in_copy(|| work().map_err(Number::of))?.map_err(io::Error::from)
 }
 
-fn keep_attribute(state_root: &Path) -> io::Result<()> {
+/// Keeps an extended attribute where state will be kept.
+pub(super) fn keep_attribute(state_root: &Path) -> io::Result<()> {
     let file = tempfile::tempfile_in(state_root)?;
     Ok(fsetxattr(file, "user.croze.trial", b"", XattrFlags::CREATE)?)
 }

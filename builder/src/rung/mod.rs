@@ -8,6 +8,7 @@
 //! | `in-place` | none | those of croze's own user namespace |
 //! | `in-place-single` | none | one; the others are shown by a supervisor and kept in the store |
 //! | `chroot` | none | the same |
+//! | `ptrace` | none | the same |
 //!
 //! Nothing is concluded from versions or settings: a [`Trial`] does the thing itself in a copy of the process, and
 //! [`enter`] follows the copy that succeeds. What was chosen is a [`Confinement`], plain data: the executor compiles its
@@ -20,6 +21,7 @@ mod in_place;
 mod landlock;
 mod namespaces;
 mod overlay;
+mod ptrace;
 mod sandbox;
 mod trial;
 mod weakness;
@@ -55,17 +57,20 @@ pub enum Rung {
     /// No namespaces and no mounts: steps change their root to a tree, and a supervisor shows the rest of what they need
     /// to see.
     Chroot,
+    /// The same for whoever may not even change the root: what only a process itself can do it is made to do by tracing it.
+    Ptrace,
 }
 
 impl Rung {
     /// Every rung.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Direct,
         Self::Userns,
         Self::UsernsSingle,
         Self::InPlace,
         Self::InPlaceSingle,
         Self::Chroot,
+        Self::Ptrace,
     ];
 
     /// Returns its name, as `--sandbox` takes it.
@@ -77,6 +82,7 @@ impl Rung {
             Self::InPlace => "in-place",
             Self::InPlaceSingle => "in-place-single",
             Self::Chroot => "chroot",
+            Self::Ptrace => "ptrace",
         }
     }
 
@@ -89,6 +95,7 @@ impl Rung {
             Self::InPlace => "no namespace: the image's files are moved to `/` for each step",
             Self::InPlaceSingle => "the same for a user who is not root, and a supervisor that shows the others",
             Self::Chroot => "no namespace: a changed root, and a supervisor that shows `/proc`, `/dev` and all users",
+            Self::Ptrace => "no namespace: a supervisor that follows every path to another root, and shows all users",
         }
     }
 
@@ -96,7 +103,7 @@ impl Rung {
     pub fn ownership(self) -> Ownership {
         match self {
             Self::Direct | Self::Userns | Self::InPlace => Ownership::Real,
-            Self::UsernsSingle | Self::InPlaceSingle | Self::Chroot => Ownership::Emulated,
+            Self::UsernsSingle | Self::InPlaceSingle | Self::Chroot | Self::Ptrace => Ownership::Emulated,
         }
     }
 
@@ -109,7 +116,7 @@ impl Rung {
     pub fn stacking(self) -> Stacking {
         match self {
             Self::Direct | Self::Userns | Self::UsernsSingle => Stacking::Overlay,
-            Self::InPlace | Self::InPlaceSingle | Self::Chroot => Stacking::Flat,
+            Self::InPlace | Self::InPlaceSingle | Self::Chroot | Self::Ptrace => Stacking::Flat,
         }
     }
 }

@@ -154,6 +154,13 @@ pub enum Refusal {
         #[source]
         source: io::Error,
     },
+    /// No process can be made to do what only itself can.
+    #[error("croze may not trace its own children")]
+    NoTracing {
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
     /// Owners cannot be kept beside files.
     #[error("no extended attribute can be set in the state directory")]
     NoAttributes {
@@ -234,6 +241,12 @@ impl Refusal {
                 Remedy::kubernetes(
                     "`securityContext.runAsUser: 0`, and `SYS_CHROOT` in `securityContext.capabilities.add`",
                 ),
+            ],
+            Self::NoTracing { .. } => vec![
+                Remedy::host(
+                    "`sysctl kernel.yama.ptrace_scope=1` if it is more, and a state directory without `noexec`",
+                ),
+                Remedy::kubernetes("`securityContext.seccompProfile: {type: RuntimeDefault}`"),
             ],
             Self::NoAttributes { .. } => vec![Remedy::host(
                 "`CROZE_ROOT` on ext4, xfs, btrfs, or since Linux 6.6 on tmpfs",

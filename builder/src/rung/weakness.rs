@@ -47,6 +47,11 @@ const ABSTRACT_SOCKETS: Weakness = Weakness {
     name: "abstract-sockets",
     text: "a step can connect to abstract Unix sockets of the container's network",
 };
+const CONTAINER_SOCKETS: Weakness = Weakness {
+    name: "container-sockets",
+    text: "a step can connect to Unix sockets that croze's user may use and that lie in the container's files, those of its \
+           volumes among them",
+};
 const SYSTEM_CALLS: Weakness = Weakness {
     name: "system-calls",
     text: "the only filter of system calls is the container's own: without one, a step can make namespaces",
@@ -79,6 +84,7 @@ impl Rung {
                 OWN_CAPABILITIES,
                 SYSTEM_CALLS,
                 ABSTRACT_SOCKETS,
+                CONTAINER_SOCKETS,
                 READ_ONLY_MOUNTS,
                 MOUNT_SIZES,
                 HOST_NAME,
@@ -91,7 +97,14 @@ impl Rung {
                 MOUNT_SIZES,
                 HOST_NAME,
             ],
-            Self::InPlaceSingle => &[PROCESS_LIST, USERS, READ_ONLY_MOUNTS, MOUNT_SIZES, HOST_NAME],
+            Self::InPlaceSingle | Self::Ptrace => &[
+                PROCESS_LIST,
+                USERS,
+                CONTAINER_SOCKETS,
+                READ_ONLY_MOUNTS,
+                MOUNT_SIZES,
+                HOST_NAME,
+            ],
         }
     }
 }
@@ -102,7 +115,7 @@ impl Confinement {
         let mut weaknesses = self.rung.weaknesses().to_vec();
         let is_bound = self.proc == ProcView::Bound;
         // Of those whose root is not their own, and that have croze's user.
-        let is_kept_by_landlock = matches!(self.rung, Rung::InPlaceSingle | Rung::Chroot);
+        let is_kept_by_landlock = matches!(self.rung, Rung::InPlaceSingle | Rung::Chroot | Rung::Ptrace);
         let further = [
             (PROCESS_LIST, is_bound),
             (ABSTRACT_SOCKETS, self.landlock < Landlock::Scopes),

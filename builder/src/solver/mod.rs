@@ -55,7 +55,7 @@ mod reason;
 mod tests;
 
 pub use decision::{Decision, Input, MissReason};
-pub use evaluator::{Evaluator, Made, Pinned, Serves, Work};
+pub use evaluator::{Evaluator, Excerpt, Made, Pinned, Serves, Work};
 pub use execute::{Limits, Solution, Solved, VertexKeys, execute};
 pub use failure::Failure;
 pub use keys::keys_of;

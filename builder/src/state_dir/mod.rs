@@ -31,10 +31,13 @@
 
 mod epoch;
 mod error;
+mod file_system;
 mod flight;
 pub mod frame;
 mod lease;
 mod lock;
+#[cfg(test)]
+mod model;
 pub mod note;
 pub mod paths;
 mod scratch;
@@ -52,6 +55,7 @@ use snapshotter::{Ownership, SnapshotStore};
 
 pub use epoch::Epoch;
 pub use error::StateDirError;
+pub use file_system::FileSystem;
 pub use flight::{Flight, Flights};
 pub use lease::Lease;
 pub use lock::BuildLock;
@@ -126,6 +130,14 @@ impl StateDir {
     /// Returns the directory of everything of this version and kind of ownership.
     pub fn layout(&self) -> &Path {
         &self.layout
+    }
+
+    /// Returns where the state directory lies below `directory`, if it does.
+    pub fn within(&self, directory: &Path) -> Option<String> {
+        let root = self.layout.parent()?;
+        let below = root.strip_prefix(std::fs::canonicalize(directory).ok()?).ok()?;
+        let below = below.to_string_lossy().into_owned();
+        (!below.is_empty()).then_some(below)
     }
 
     /// Returns the directory of a class of content.

@@ -39,8 +39,11 @@ pub fn write(path: &Path, scratch: &Path, note: &impl Serialize) -> io::Result<(
         .prefix("note-")
         .permissions(Permissions::from_mode(0o400))
         .tempfile_in(scratch)?;
+    fault::point("note.write")?;
     file.write_all(&bytes)?;
-    put(file, path)
+    fault::point("note.rename")?;
+    put(file, path)?;
+    fault::point("note.renamed")
 }
 
 /// Renames a finished file to where it belongs. A directory that is missing is made.

@@ -8,20 +8,23 @@ use std::ops::RangeInclusive;
 
 use seccompiler::sock_filter;
 
+use super::Pass;
 use super::calls::{Row, When};
 
 /// Where the fields of `seccomp_data` are, in bytes.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
+const LAST_ARGUMENT: u32 = ARGUMENTS + 8 * 5;
 
 #[cfg(target_arch = "x86_64")]
 const NATIVE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const NATIVE: u32 = 0xc000_00b7;
 
-/// Compiles the filter. `None` if the table is longer than jumps can span.
-pub(super) fn compile<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Option<Vec<sock_filter>> {
+/// Compiles the filter, which stops no call that has the pass, where there is one. `None` if the table is longer than
+/// jumps can span.
+pub(super) fn compile<'a>(rows: impl Iterator<Item = &'a Row> + Clone, pass: Option<Pass>) -> Option<Vec<sock_filter>> {
     let mut program = vec![
         load(ARCHITECTURE),
         jump(libc::BPF_JEQ, NATIVE, 1, 0),
@@ -52,6 +55,16 @@ pub(super) fn compile<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> Option
         program.push(jump(libc::BPF_JGE, *run.start(), left + 1, left));
     }
     program.push(verdict(libc::SECCOMP_RET_ALLOW));
+    // Only here: the kernel does not even run a filter for numbers of which it decides without looking at arguments.
+    if let Some(Pass(pass)) = pass {
+        program.extend([
+            load(LAST_ARGUMENT),
+            jump(libc::BPF_JEQ, pass as u32, 0, 3),
+            load(LAST_ARGUMENT + 4),
+            jump(libc::BPF_JEQ, (pass >> 32) as u32, 0, 1),
+            verdict(libc::SECCOMP_RET_ALLOW),
+        ]);
+    }
     program.push(verdict(libc::SECCOMP_RET_USER_NOTIF));
     Some(program)
 }
@@ -116,13 +129,27 @@ mod tests {
 
     #[test]
     fn the_calls_of_the_table_are_stopped_and_no_others() {
-        for needs in [Needs::OwnersAndTop, Needs::OwnersAndWindows] {
+        for needs in [Needs::OwnersAndTop, Needs::OwnersAndWindows, Needs::OwnersAndPaths] {
             stops_just_those_of_the_table(needs);
         }
     }
 
+    #[test]
+    fn a_call_with_the_whole_pass_is_not_stopped() {
+        // Both halves of what the program is told are the same.
+        for (pass, expected) in [
+            (0x0000_0007_0000_0007, libc::SECCOMP_RET_ALLOW),
+            (0x0000_0008_0000_0007, libc::SECCOMP_RET_USER_NOTIF),
+            (0x0000_0007_0000_0008, libc::SECCOMP_RET_USER_NOTIF),
+        ] {
+            let program = compile(calls::rows(Needs::OwnersAndPaths), Some(Pass(pass))).unwrap();
+            let given = |index: u32| if index == 5 { 7 } else { 0 };
+            assert_eq!(run(&program, NATIVE, libc::SYS_connect as u32, given), expected);
+        }
+    }
+
     fn stops_just_those_of_the_table(needs: Needs) {
-        let program = compile(calls::rows(needs)).unwrap();
+        let program = compile(calls::rows(needs), Some(Pass(u64::MAX))).unwrap();
         for number in (0..600).chain([0x4000_0000, u32::MAX]) {
             let row = calls::rows(needs).find(|(known, ..)| *known == i64::from(number));
             let when = row.map(|(_, when, _)| *when);
@@ -146,7 +173,7 @@ mod tests {
 
     #[test]
     fn no_call_stands_in_the_table_twice() {
-        for needs in [Needs::OwnersAndTop, Needs::OwnersAndWindows] {
+        for needs in [Needs::OwnersAndTop, Needs::OwnersAndWindows, Needs::OwnersAndPaths] {
             let numbers: BTreeSet<_> = calls::rows(needs).map(|(number, ..)| number).collect();
             assert_eq!(numbers.len(), calls::rows(needs).count());
         }

@@ -13,6 +13,7 @@
 //! | `credentials`, `state`, `starts` | whom processes take themselves for; how that is handed on, also to programs |
 //! | `attributes`, `specials`, `owners` | what files are taken for |
 //! | `find`, `walk`, `place`, `top_names`, `view` | which file a path means |
+//! | `detour`, `programs`, `elf` | what only a process itself can do, and the kernel would do with another file |
 //! | `permission` | who may do what |
 //! | `status` | what `/proc` tells of it |
 //! | `threads`, `handover`, `trial` | who does the work, how it comes to its step, and whether it can |
@@ -26,12 +27,15 @@ mod attributes;
 mod call;
 mod calls;
 mod credentials;
+mod detour;
+mod elf;
 mod filter;
 mod find;
 mod handover;
 mod owners;
 mod permission;
 mod place;
+mod programs;
 pub mod shown;
 mod specials;
 mod starts;
@@ -43,23 +47,26 @@ mod trial;
 mod view;
 mod walk;
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
+use std::sync::Arc;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::thread::set_no_new_privs;
 
 use attributes::Inodes;
+use detour::Ended;
 use starts::Starts;
 use state::States;
 
 pub use calls::Needs;
 pub use credentials::Credentials;
-pub use handover::{receive_listener, send_listener};
+pub use handover::{receive_submission, send_submission};
 pub use place::Ground;
 pub use specials::{Inode, Owner};
 pub use threads::{Changes, KnownOwners, Supervisor};
 pub use top_names::Top;
-pub use trial::try_supervision;
+pub use trial::{try_detours, try_supervision};
 
 use crate::sys;
 
@@ -70,11 +77,17 @@ struct Step {
     states: States,
     starts: Starts,
     inodes: Inodes,
+    /// What a call has for its last argument that is to be let pass.
+    pass: Pass,
+    /// Threads that have ended while they were on a detour.
+    ended: Arc<Ended>,
 }
 
 impl Step {
-    fn new(listener: OwnedFd, ground: Ground, first: Credentials) -> Self {
+    fn new(Submission { listener, pass }: Submission, ground: Ground, first: Credentials) -> Self {
         Self {
+            pass,
+            ended: Arc::default(),
             listener,
             ground,
             states: States::new(first),
@@ -88,15 +101,37 @@ impl Step {
     }
 }
 
-/// Makes this process the first one of a supervised step, and returns what its supervisor listens on. Files that the
-/// finder is to find are asked for by calls that are stopped for no other reason.
+/// What a call has for its last argument that is to be let pass, whatever it is: nobody knows it but the supervisor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pass(u64);
+
+impl Pass {
+    /// Makes a new one.
+    fn draw() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+}
+
+/// What a supervisor gets of its step.
+pub struct Submission {
+    /// What the calls come from.
+    pub listener: OwnedFd,
+    /// What a call has that the supervisor has made the step make.
+    pub pass: Pass,
+}
+
+/// Makes this process the first one of a supervised step, and returns what its supervisor needs.
 ///
 /// From then on this process and all its descendants wait for answers: whoever gets the listener must be there.
-pub fn submit(needs: Needs) -> io::Result<OwnedFd> {
+pub fn submit(needs: Needs) -> io::Result<Submission> {
     // The filter takes a privilege, or having given up all. Set-user-ID programs are none the worse for it: what they
     // give, the supervisor gives.
     set_no_new_privs(true)?;
     state::tag_first(rustix::process::getpid())?;
-    let program = filter::compile(calls::rows(needs)).ok_or(io::ErrorKind::FileTooLarge)?;
-    sys::install_listener(&program)
+    let pass = Pass::draw();
+    let makes_calls = needs == Needs::OwnersAndPaths;
+    let program =
+        filter::compile(calls::rows(needs), makes_calls.then_some(pass)).ok_or(io::ErrorKind::FileTooLarge)?;
+    let listener = sys::install_listener(&program)?;
+    Ok(Submission { listener, pass })
 }

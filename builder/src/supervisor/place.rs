@@ -55,13 +55,14 @@ impl Ground {
         })
     }
 
-    /// Returns what a directory holds that a step has changed its root to, and the machine's `/dev`, `/proc` and `/sys`.
-    /// This process must not have another root, nor go anywhere.
-    pub fn in_tree(root: &Path) -> io::Result<Self> {
+    /// Returns what a directory holds that is a step's root, and the machine's `/dev`, `/proc` and `/sys`. `programs` is an
+    /// empty directory for a step that has not changed its root to it. This process must not have another root, nor go
+    /// anywhere.
+    pub fn in_tree(root: &Path, programs: Option<&Path>) -> io::Result<Self> {
         // What is made here is made with the mask of whoever asks for it.
         umask(Mode::empty());
         Ok(Self {
-            view: Some(Arc::new(View::open(root)?)),
+            view: Some(Arc::new(View::open(root, programs)?)),
             ..Self::own()?
         })
     }
@@ -88,6 +89,7 @@ impl Ground {
     /// Returns what a step needs there.
     pub(super) fn needs(&self) -> Needs {
         match (&self.view, &self.top) {
+            (Some(view), _) if view.programs().is_some() => Needs::OwnersAndPaths,
             (Some(_), _) => Needs::OwnersAndWindows,
             (None, Some(_)) => Needs::OwnersAndTop,
             (None, None) => Needs::Owners,
@@ -215,6 +217,18 @@ impl Place {
         number
             .and_then(|number| Pid::from_raw(number.trim().parse().ok()?))
             .ok_or(Errno::SRCH)
+    }
+
+    /// Returns whether a process descends from this one.
+    pub(super) fn is_below(&self, process: Pid) -> bool {
+        let own = rustix::process::getpid();
+        let mut at = Some(process);
+        while let Some(process) = at.filter(|at| *at != own) {
+            let status = self.text_of_thread(process, "status").unwrap_or_default();
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+            at = parent.and_then(|parent| Pid::from_raw(parent.trim().parse().ok()?));
+        }
+        at.is_some() && process != own
     }
 
     /// Returns the numbers of a thread in all pid namespaces that it is in, from the supervisor's own inwards: those of

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::unix::thread::JoinHandleExt as _;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use snapshotter::{FileType, Root, SpecialOwners};
 
@@ -24,7 +25,7 @@ use super::owners::Seen;
 use super::place::{Ground, Place};
 use super::specials::{Inode, Owner};
 use super::top_names::TopNames;
-use super::{Credentials, Step, owners};
+use super::{Credentials, Step, Submission, owners};
 use crate::sys::{self, Notification, Response};
 
 /// A call that is received faster than this had been waiting.
@@ -73,16 +74,16 @@ struct Crew {
 }
 
 impl Supervisor {
-    /// Starts to answer the calls that come from `listener`. The files of the step are on `ground`, and its first
-    /// process has these credentials. Nothing is answered before the owners are known that cannot be found on disk.
-    pub fn start(listener: OwnedFd, ground: Ground, first: Credentials, owners: &KnownOwners) -> io::Result<Self> {
+    /// Starts to answer the calls of a step. Its files are on `ground`, and its first process has these credentials. Nothing
+    /// is answered before the owners are known that cannot be found on disk.
+    pub fn start(step: Submission, ground: Ground, first: Credentials, owners: &KnownOwners) -> io::Result<Self> {
         // Kernels before 6.6 are slower.
-        let _not_supported = sys::wake_synchronously(std::os::fd::AsFd::as_fd(&listener));
+        let _not_supported = sys::wake_synchronously(std::os::fd::AsFd::as_fd(&step.listener));
         sys::let_threads_be_interrupted()?;
         let (alarm, writer) = io::pipe()?;
         let crew = Arc::new(Crew {
             handlers: handlers(ground.needs()),
-            step: Step::new(listener, ground, first),
+            step: Step::new(step, ground, first),
             size: AtomicUsize::new(0),
             limit: thread::available_parallelism().map_or(1, Into::into),
             threads: Mutex::default(),
@@ -112,6 +113,11 @@ impl Supervisor {
             Ok(()) => io::Error::from_raw_os_error(i32::from_ne_bytes(number)),
             Err(error) => error,
         }
+    }
+
+    /// Returns what `wait` has said of a process that has ended, if it was said to the supervisor.
+    pub fn status_of(&self, process: Pid) -> Option<ExitStatus> {
+        self.crew.step.ended.status_of(process)
     }
 
     fn note(&self, owners: &KnownOwners) -> io::Result<()> {

@@ -3,6 +3,9 @@
 //! The step has changed its root to the tree, so that the kernel finds what lies in it, and nothing of what would have
 //! been mounted over it. Paths that lead through a window are therefore followed by the supervisor, and what such a call
 //! asks for the supervisor does (`calls::through`). All others the kernel follows.
+//!
+//! Where a step cannot even change its root, the kernel takes the machine's for the step's. There the supervisor follows
+//! every path, and what only a process itself can do it does by a `detour`.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
@@ -13,9 +16,11 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat, statat};
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::call::{AT_FDCWD, Call};
 use super::place::{HANDLE, Place};
+use super::programs::Programs;
 use super::shown;
 use super::specials::Inode;
 
@@ -27,7 +32,7 @@ const DEV: &CStr = c"dev";
 const PROC: &CStr = c"proc";
 
 /// What the kernel writes behind the path of a file that has no name any more.
-const DELETED: &[u8] = b" (deleted)";
+pub(super) const DELETED: &[u8] = b" (deleted)";
 
 /// What a step sees.
 #[derive(Debug)]
@@ -38,7 +43,9 @@ pub(super) struct View {
     path: Vec<u8>,
     windows: Vec<Window>,
     /// Programs that were given a short path.
-    programs: Mutex<Vec<Vec<u8>>>,
+    aliases: Mutex<Vec<Vec<u8>>>,
+    /// Programs that the kernel can start, if it has another root than the step.
+    programs: Option<Programs>,
 }
 
 #[derive(Debug)]
@@ -49,8 +56,8 @@ struct Window {
 }
 
 impl View {
-    /// Opens a tree and the windows in it.
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    /// Opens a tree and the windows in it. `programs` is an empty directory, if the kernel has another root than the step.
+    pub(super) fn open(root: &Path, programs: Option<&Path>) -> io::Result<Self> {
         let directory = HANDLE | OFlags::DIRECTORY;
         let root = rustix::fs::open(root, directory, Mode::empty())?;
         let path = readlinkat(
@@ -76,18 +83,25 @@ impl View {
             root,
             path: path.into_bytes(),
             windows,
-            programs: Mutex::default(),
+            aliases: Mutex::default(),
+            programs: programs.map(Programs::open).transpose()?,
         })
     }
 
     /// Returns a number that stands for a program of the tree.
     pub(super) fn number_of(&self, program: &[u8]) -> usize {
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = programs.iter().position(|known| known == program);
+        let mut aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = aliases.iter().position(|known| known == program);
         known.unwrap_or_else(|| {
-            programs.push(program.to_vec());
-            programs.len() - 1
+            aliases.push(program.to_vec());
+            aliases.len() - 1
         })
+    }
+
+    /// Returns the programs that the kernel can start, if it has another root than the step: then no path that it follows
+    /// by itself leads to where it should.
+    pub(super) fn programs(&self) -> Option<&Programs> {
+        self.programs.as_ref()
     }
 
     /// Returns the step's root.
@@ -141,16 +155,26 @@ impl View {
         let Some((process, is_private)) = shown::process(path) else {
             return Ok(());
         };
-        let root = [process, b"/root"].concat();
-        let is_own = || match readlinkat(&place.proc, OsStr::from_bytes(&root), Vec::new()) {
-            Ok(root) => self.in_tree(root.to_bytes()).is_some(),
-            // It has ended, and nobody has asked for its status so far: nothing is left of it to see.
-            Err(error) => error == Errno::NOENT,
-        };
-        if (is_private || writes) && !is_own() {
+        if (is_private || writes) && !self.is_own(place, process) {
             Err(Errno::ACCESS)
         } else {
             Ok(())
+        }
+    }
+
+    /// Whether a process is one of the step's.
+    fn is_own(&self, place: &Place, process: &[u8]) -> bool {
+        if self.programs.is_some() {
+            let number = std::str::from_utf8(process).ok().and_then(|number| number.parse().ok());
+            return number
+                .and_then(Pid::from_raw)
+                .is_some_and(|process| place.is_below(process));
+        }
+        let root = [process, b"/root"].concat();
+        match readlinkat(&place.proc, OsStr::from_bytes(&root), Vec::new()) {
+            Ok(root) => self.in_tree(root.to_bytes()).is_some(),
+            // It has ended, and nobody has asked for its status so far: nothing is left of it to see.
+            Err(error) => error == Errno::NOENT,
         }
     }
 
@@ -160,6 +184,20 @@ impl View {
         self.in_tree(path)
             .or_else(|| self.begins_with_window(path).then_some(path))
             .map(<[u8]>::to_vec)
+    }
+
+    /// Returns what the step takes something for to which a link of procfs leads.
+    pub(super) fn meant(&self, file: OwnedFd, link: &CStr) -> Result<OwnedFd, Errno> {
+        let Some(programs) = &self.programs else {
+            return Ok(file);
+        };
+        if link == c"root" {
+            return self.root.try_clone().map_err(|_| Errno::MFILE);
+        }
+        match programs.original(inode(&file)?) {
+            Some(original) => openat(CWD, OsStr::from_bytes(&original), HANDLE, Mode::empty()),
+            None => Ok(file),
+        }
     }
 
     /// Returns the path in the tree of what lies there on the machine.
@@ -246,7 +284,7 @@ mod tests {
     #[test]
     fn paths_of_the_tree_and_of_windows_are_told_as_the_step_sees_them() {
         let tree = tempfile::tempdir().unwrap();
-        let view = View::open(tree.path()).unwrap();
+        let view = View::open(tree.path(), None).unwrap();
         let told = |path: &str| Some(String::from_utf8(view.path_of(path.as_bytes())?).unwrap());
         let top = tree.path().canonicalize().unwrap().display().to_string();
         assert_eq!(told(&top).as_deref(), Some("/"));
@@ -260,7 +298,7 @@ mod tests {
     #[test]
     fn only_names_in_the_root_are_windows() {
         let tree = tempfile::tempdir().unwrap();
-        let view = View::open(tree.path()).unwrap();
+        let view = View::open(tree.path(), None).unwrap();
         let elsewhere = inode(rustix::fs::open("/", HANDLE, Mode::empty()).unwrap()).unwrap();
         assert!(view.window(view.root_inode, c"proc").is_some());
         assert!(view.window(view.root_inode, c"etc").is_none());
@@ -273,7 +311,7 @@ mod tests {
     fn what_the_machine_lacks_is_what_the_tree_has() {
         let tree = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(tree.path().join("dev/pipes")).unwrap();
-        let view = View::open(tree.path()).unwrap();
+        let view = View::open(tree.path(), None).unwrap();
         let is_behind = |directory, name| {
             let top = inode(view.window(view.root_inode, directory).unwrap()).unwrap();
             view.behind(top, name).map(|behind| behind.is_some())

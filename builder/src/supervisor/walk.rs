@@ -33,7 +33,10 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Begins one.
     pub(super) fn new(call: &'a Call<'a>) -> Result<Self, Errno> {
-        let root = call.place.of_thread(call.thread(), "root")?;
+        let root = match &call.place.view {
+            Some(view) if view.programs().is_some() => view.root().try_clone_to_owned().map_err(|_| Errno::MFILE)?,
+            _ => call.place.of_thread(call.thread(), "root")?,
+        };
         Ok(Self {
             call,
             root_inode: inode(&root)?,
@@ -211,7 +214,11 @@ pub(super) fn read_link_in_proc(call: &Call<'_>, at: &OwnedFd, name: &CStr, link
             view.bar(call.place, call.place.path(link.as_fd())?.to_bytes(), false)?;
         }
         // It stands for something open, running or entered, and the kernel jumps there.
-        return Ok(Link::Is(openat(at, name, HANDLE, Mode::empty())?));
+        let file = openat(at, name, HANDLE, Mode::empty())?;
+        return Ok(Link::Is(match &call.place.view {
+            Some(view) => view.meant(file, name)?,
+            None => file,
+        }));
     }
     // The numbers that the caller has for itself: those of its own procfs.
     let (process, thread) = call.place.numbers_of(call.thread())?;

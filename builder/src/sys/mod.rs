@@ -4,7 +4,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "fork, mmap, seccomp and mount_setattr have no safe wrapper; they get one here"
+    reason = "fork, mmap, ptrace, seccomp and mount_setattr have no safe wrapper; they get one here"
 )]
 
 mod fork;
@@ -14,9 +14,11 @@ mod mount;
 mod names;
 mod notification;
 mod process;
+mod registers;
 mod seccomp;
 mod signals;
 mod stat;
+mod trace;
 
 pub use fork::{fork, fork_into_pid_namespace};
 pub use mapping::mapped_writes_change_times;
@@ -24,12 +26,15 @@ pub use memory::{overwrite_memory, read_memory, write_memory};
 pub use mount::{make_read_only, restrict};
 pub use names::fix_host_lookup;
 pub use notification::{
-    Notification, Response, add_descriptor, is_pending, receive, replace_descriptor, respond, wake_synchronously,
+    Notification, Response, add_descriptor, is_pending, lend_descriptor, receive, replace_descriptor, respond,
+    wake_synchronously,
 };
 pub use process::{duplicate_descriptor, limit_of, set_limit_of};
+pub use registers::CALL_INSTRUCTION;
 pub use seccomp::{install_filter, install_listener};
 pub use signals::{exit_on, interrupt, let_threads_be_interrupted, reset_signals};
 pub use stat::{KernelStat, KernelStatFs, KernelStatx};
+pub use trace::{Lost, Stopped, Stopping, stop_after_call};
 
 use std::io;
 

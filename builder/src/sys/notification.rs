@@ -24,6 +24,8 @@ pub struct Notification {
     pub number: i32,
     /// Its arguments.
     pub arguments: [u64; 6],
+    /// The address behind the instruction that made it.
+    pub next: u64,
 }
 
 /// What a waiting call is told.
@@ -62,6 +64,7 @@ pub fn receive(listener: BorrowedFd<'_>) -> io::Result<Notification> {
         architecture: raw.data.arch,
         number: raw.data.nr,
         arguments: raw.data.args,
+        next: raw.data.instruction_pointer,
     })
 }
 
@@ -97,6 +100,14 @@ pub fn add_descriptor(
         (libc::SECCOMP_ADDFD_FLAG_SEND as u32, 0),
         close_on_exec,
     )
+    .map(drop)
+}
+
+/// Gives a copy of a descriptor to whoever made a call, until it starts a program, and returns the copy's number. The
+/// call still waits.
+pub fn lend_descriptor(listener: BorrowedFd<'_>, id: u64, descriptor: BorrowedFd<'_>) -> io::Result<u64> {
+    let number = add(listener, id, descriptor, (0, 0), true)?;
+    u64::try_from(number).map_err(io::Error::other)
 }
 
 /// Puts a copy of a descriptor in the place of one that whoever made a call has. The call still waits.
@@ -115,6 +126,7 @@ pub fn replace_descriptor(
         (flag, replaced.cast_unsigned()),
         close_on_exec,
     )
+    .map(drop)
 }
 
 fn add(
@@ -123,7 +135,7 @@ fn add(
     descriptor: BorrowedFd<'_>,
     (flags, newfd): (u32, u32),
     close_on_exec: bool,
-) -> io::Result<()> {
+) -> io::Result<libc::c_long> {
     let mut raw = libc::seccomp_notif_addfd {
         id,
         flags,
@@ -136,7 +148,9 @@ fn add(
         },
     };
     // SAFETY: the kernel reads one `seccomp_notif_addfd`, whose size is part of the request's number.
-    check(unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut raw) })
+    let number = unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw mut raw) };
+    check(number)?;
+    Ok(number)
 }
 
 /// Asks for fast wake-ups; older kernels have none.

@@ -66,6 +66,7 @@ places! {
     }
     userns_single_withstands_attacks_but_those_it_tells: PLACE { pod: "P3l", rung: Rung::UsernsSingle }
     chroot_withstands_attacks_but_those_it_tells: PLACE { pod: "P1", rung: Rung::Chroot }
+    ptrace_withstands_attacks_but_those_it_tells: PLACE { pod: "P3", rung: Rung::Ptrace }
     in_place_withstands_attacks_but_those_it_tells: IN_PLACE {}
     in_place_without_seccomp_withstands_attacks_but_those_it_tells: IN_PLACE {
         pod: "P1cx",
@@ -148,6 +149,8 @@ fn check(name: &str, place: &Place) {
         Image::Foreign | Image::ForeignWithoutIds => ("/bin/busybox", DISK),
     };
     let sentry = format!("{home}/sentry");
+    let socket = format!("{home}/socket");
+    let _socket = files.socket(&socket);
     // In the network that the pods of these tests share with the machine.
     let listener = format!("croze-attacks-{}-{name}", std::process::id());
     let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&listener).unwrap()).unwrap();
@@ -160,7 +163,10 @@ fn check(name: &str, place: &Place) {
     );
     for Attack { name, text, .. } in &attacks {
         let text = text.replace("BASE/", &format!("{}/", base_registry()));
-        let text = text.replace("SENTRY", &sentry).replace("LISTENER", &listener);
+        let text = text
+            .replace("SENTRY", &sentry)
+            .replace("LISTENER", &listener)
+            .replace("SOCKET", &socket);
         files.write(&format!("{context}/{name}.Dockerfile"), text);
         script += &format!(
             "CANARY_ENV=canary {croze} build --sandbox={} --secret id=m6,env=CROZE_ROOT -f {context}/{name}.Dockerfile \

@@ -19,6 +19,8 @@ pub(crate) struct Pod {
     pub(crate) is_proc_masked: bool,
     /// `hostUsers: true`; else the pod has a user namespace.
     pub(crate) has_host_users: bool,
+    /// `readOnlyRootFilesystem: true`.
+    pub(crate) is_root_read_only: bool,
 }
 
 /// What the container may have at most.
@@ -56,6 +58,7 @@ const P1: Pod = Pod {
     seccomp: Seccomp::RuntimeDefault,
     is_proc_masked: true,
     has_host_users: true,
+    is_root_read_only: false,
 };
 
 /// A user without seccomp, as rootless builders ask for it.
@@ -80,11 +83,16 @@ const USER: u32 = 1000;
 const GROUP: u32 = 999;
 
 /// All of them.
-pub(crate) const PODS: [Pod; 22] = [
+pub(crate) const PODS: [Pod; 24] = [
     P1,
     Pod {
         name: "P1-rd16",
         seccomp: Seccomp::Containerd16,
+        ..P1
+    },
+    Pod {
+        name: "P1-ro",
+        is_root_read_only: true,
         ..P1
     },
     Pod {
@@ -127,6 +135,14 @@ pub(crate) const PODS: [Pod; 22] = [
         capabilities: Capabilities::None,
         no_new_privileges: true,
         seccomp: Seccomp::Containerd16,
+        ..P1
+    },
+    Pod {
+        name: "P3-ro",
+        uid: USER,
+        capabilities: Capabilities::None,
+        no_new_privileges: true,
+        is_root_read_only: true,
         ..P1
     },
     // The same on nodes with croze's profile.
@@ -292,6 +308,7 @@ impl Pod {
     /// Returns the configuration. The pod has the network of the host, where the tests' registry is.
     pub(crate) fn configuration(&self) -> Value {
         let mut config = read("pod.json");
+        config["root"]["readonly"] = self.is_root_read_only.into();
         let capabilities = self.capabilities.names();
         // A user's are there for setuid programs only, which is what the bounding set is for.
         let process = &mut config["process"];

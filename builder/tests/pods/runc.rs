@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +77,18 @@ impl Files {
     /// Returns the pod's root file system.
     fn root(&self) -> PathBuf {
         self.path(if self.is_mounted { "root" } else { "image" })
+    }
+
+    /// Makes a socket that everybody in the pod can send to. The path is in the root file system or on the disk's volume.
+    pub(crate) fn socket(&self, path: &str) -> UnixDatagram {
+        let path = match path.strip_prefix(DISK) {
+            Some(rest) => self.path("disk").join(rest.trim_start_matches('/')),
+            None => self.root().join(path.trim_start_matches('/')),
+        };
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let socket = UnixDatagram::bind(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        socket
     }
 
     /// Writes a file where everybody in the pod can read it.

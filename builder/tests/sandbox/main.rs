@@ -25,6 +25,7 @@ mod mounts;
 mod place;
 mod probe;
 mod programs;
+mod ptrace;
 mod random_calls;
 mod rootfs;
 #[path = "../it/harness/scratch.rs"]
@@ -34,6 +35,7 @@ mod supervised;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
+use builder::rung::Rung;
 use harness::Sandbox;
 use place::Place;
 
@@ -74,27 +76,31 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         attacks::TESTS,
     ];
     let places = |name: &str| {
-        let is_not_here = chroot::NOT_HERE.iter().any(|(listed, _)| *listed == name);
-        let without_mounts = Place::without_mounts().into_iter().filter(move |_| !is_not_here);
+        let is_in = |list: &[(&str, &str)]| list.iter().any(|(listed, _)| *listed == name);
+        let (nowhere, not_in_ptrace) = (is_in(chroot::NOT_HERE), is_in(chroot::NOT_IN_PTRACE));
+        let is_here = move |place: &Place| !nowhere && !(not_in_ptrace && place.rung == Rung::Ptrace);
+        let without_mounts = Place::without_mounts().into_iter().filter(is_here);
         Place::available().into_iter().chain(without_mounts).collect()
     };
     let everywhere = with_mounts.into_iter().flatten().map(|test| (test, places(test.0)));
     let tests: Vec<(&Test, Vec<Place>)> = everywhere
         .chain(chroot::TESTS.iter().map(|test| (test, Place::without_mounts())))
+        .chain(ptrace::TESTS.iter().map(|test| (test, Place::in_ptrace())))
         .collect();
     let mut failed = Vec::new();
     let mut passed_count = 0;
     for ((name, test), places) in tests {
-        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
-            continue;
-        }
         for place in places {
+            let whole = format!("{name} as {place}");
+            if filter.is_some_and(|filter| !whole.contains(filter.as_str())) {
+                continue;
+            }
             let passed = catch_unwind(|| test(&Sandbox::new(place))).is_ok();
-            println!("test {name} as {place} ... {}", if passed { "ok" } else { "FAILED" });
+            println!("test {whole} ... {}", if passed { "ok" } else { "FAILED" });
             if passed {
                 passed_count += 1;
             } else {
-                failed.push(format!("{name} as {place}"));
+                failed.push(whole);
             }
         }
     }

@@ -64,7 +64,7 @@ impl Place {
         places
     }
 
-    /// The one in which nothing is mounted, if this test run can bring it about.
+    /// Those in which nothing is mounted, as far as this test run can bring them about.
     pub(crate) fn without_mounts() -> Vec<Self> {
         let chroot = Self {
             who: Who::Root,
@@ -72,6 +72,17 @@ impl Place {
             proc: ProcView::Bound,
             old_kernel: false,
         };
-        Vec::from_iter(is_root().then_some(chroot))
+        let chroot = is_root().then_some(chroot);
+        chroot.into_iter().chain(Self::in_ptrace()).collect()
+    }
+
+    /// The one in which not even the root is changed.
+    pub(crate) fn in_ptrace() -> Vec<Self> {
+        vec![Self {
+            who: Who::User,
+            rung: Rung::Ptrace,
+            proc: ProcView::Bound,
+            old_kernel: false,
+        }]
     }
 }

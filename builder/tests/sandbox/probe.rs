@@ -5,7 +5,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
@@ -14,7 +14,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsopen, open_tree};
 use rustix::net::{AddressFamily, SocketType, socket};
-use rustix::process::{PidfdFlags, geteuid, getpid, getuid, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, geteuid, getpid, getuid, pidfd_open};
 
 use crate::random_calls;
 
@@ -32,6 +32,13 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
                 "{} {} {} / {} {} {}",
                 users.real, users.effective, users.saved, groups.real, groups.effective, groups.saved
             );
+        }
+        ["connect", path] => println!("{}", told(UnixStream::connect(path).map(drop))),
+        ["trace"] => trace(),
+        ["call", path] => {
+            let listener = UnixListener::bind(path).unwrap();
+            println!("{}", told(UnixStream::connect(path).map(drop)));
+            listener.accept().unwrap();
         }
         ["bind", path] => drop(UnixListener::bind(path).unwrap()),
         ["thread"] => {
@@ -52,6 +59,17 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         _ => return ExitCode::FAILURE,
     }
     ExitCode::SUCCESS
+}
+
+/// Stops a child, which nothing but a filter forbids.
+fn trace() {
+    let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+    println!(
+        "{}",
+        told(builder::sys::stop_after_call(Pid::from_child(&child)).map(drop))
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 fn calls() {

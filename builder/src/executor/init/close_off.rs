@@ -8,7 +8,7 @@ use landlock::{
     RulesetError, Scope, path_beneath_rules,
 };
 
-use crate::executor::plan::{CloseOff, ClosedFiles};
+use crate::executor::plan::{CloseOff, ClosedFiles, StepRoot};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::swap::{HOME, TOP};
 
@@ -27,14 +27,22 @@ pub(super) fn close_off(what: CloseOff) -> Result<(), SetupError> {
     let open = match what.files {
         ClosedFiles::None => None,
         // Directories can be listed everywhere, or `/` could not.
-        ClosedFiles::OfCroze => Some((
-            open_paths()?,
-            AccessFs::from_all(RIGHTS) & !BitFlags::from(AccessFs::ReadDir),
-        )),
-        ClosedFiles::Outside => Some((vec!["/".into()], AccessFs::from_all(RIGHTS))),
+        ClosedFiles::OfCroze => {
+            let rights = AccessFs::from_all(RIGHTS) & !BitFlags::from(AccessFs::ReadDir);
+            Some((rights, vec![(open_paths()?, rights)]))
+        }
+        ClosedFiles::Outside => {
+            let rights = AccessFs::from_all(RIGHTS);
+            Some((rights, vec![(vec!["/".into()], rights)]))
+        }
+        ClosedFiles::OutsideOf(StepRoot { tree, programs }) => {
+            let rights = AccessFs::from_all(RIGHTS);
+            let to_run = AccessFs::Execute | AccessFs::ReadFile;
+            Some((rights, vec![(vec![tree], rights), (Vec::from_iter(programs), to_run)]))
+        }
     };
-    if let Some((paths, rights)) = open {
-        let restricted = restrict_to(paths, rights, scopes).map_err(io::Error::other);
+    if let Some((rights, open)) = open {
+        let restricted = restrict_to(open, rights, scopes).map_err(io::Error::other);
         return restricted.on("close the step off from files but those in", "/");
     }
     let ruleset = Ruleset::default()
@@ -63,15 +71,22 @@ fn open_paths() -> Result<Vec<PathBuf>, SetupError> {
     Ok(open)
 }
 
-fn restrict_to(paths: Vec<PathBuf>, rights: BitFlags<AccessFs>, scopes: BitFlags<Scope>) -> Result<(), RulesetError> {
-    let rules = Ruleset::default()
+/// Permits for each list of paths no more than these rights, and else none of those that are handled.
+fn restrict_to(
+    open: Vec<(Vec<PathBuf>, BitFlags<AccessFs>)>,
+    handled: BitFlags<AccessFs>,
+    scopes: BitFlags<Scope>,
+) -> Result<(), RulesetError> {
+    let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::Refer)?
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(rights)?
+        .handle_access(handled)?
         .scope(scopes)?
-        .create()?
-        .add_rules(path_beneath_rules(paths, rights))?;
+        .create()?;
+    for (paths, rights) in open {
+        rules = rules.add_rules(path_beneath_rules(paths, rights))?;
+    }
     rules.no_new_privs(false).restrict_self()?;
     Ok(())
 }

@@ -103,7 +103,7 @@ impl Setup {
             SetupStep::Supervise(needs) => {
                 match needs {
                     Needs::Owners | Needs::OwnersAndWindows => identity::stay_root()?,
-                    Needs::OwnersAndTop => identity::have_nothing()?,
+                    Needs::OwnersAndTop | Needs::OwnersAndPaths => identity::have_nothing()?,
                 }
                 // The monitor may not be looked at, and neither could its copy be, by the supervisor least of all.
                 set_dumpable(true).on("open to the supervisor", "the step")?;

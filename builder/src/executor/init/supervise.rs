@@ -9,22 +9,23 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::fstat;
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use snapshotter::SpecialOwners;
 
 use super::identity;
-use crate::executor::plan::Supervised;
+use crate::executor::plan::{StepRoot, Supervised};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::executor::wire;
-use crate::supervisor::{self, Credentials, Ground, Inode, KnownOwners, Needs, Owner, Supervisor, Top};
+use crate::supervisor::{self, Credentials, Ground, Inode, KnownOwners, Needs, Owner, Submission, Supervisor, Top};
 
 /// The owners of files that croze makes for a step, by device and inode.
 #[derive(Default, Serialize, Deserialize)]
@@ -49,8 +50,8 @@ pub(super) struct ToSupervisor {
 impl ToSupervisor {
     /// Puts this process under supervision.
     pub(super) fn submit(mut self, needs: Needs) -> Result<(), SetupError> {
-        let listener = supervisor::submit(needs).on("put under supervision", "the step")?;
-        let sent = supervisor::send_listener(&self.socket, &listener);
+        let submission = supervisor::submit(needs).on("put under supervision", "the step")?;
+        let sent = supervisor::send_submission(&self.socket, &submission);
         let sent = sent.and_then(|()| wire::send(&self.owners, &mut self.socket));
         sent.on("send a listener to", "the supervisor")
     }
@@ -83,6 +84,13 @@ impl Supervision {
         let Some(supervised) = supervised else {
             return Ok(None);
         };
+        if let Some(StepRoot {
+            programs: Some(programs),
+            ..
+        }) = &supervised.root
+        {
+            fs::create_dir_all(programs)?;
+        }
         let (ours, theirs) = UnixStream::pair()?;
         let supervision = Self {
             supervised,
@@ -106,13 +114,13 @@ impl Supervision {
     pub(super) fn go_on(&mut self, step: Pid) -> io::Result<()> {
         match &mut self.state {
             State::Awaited(socket) => {
-                let Some(listener) = supervisor::receive_listener(socket)? else {
+                let Some(submission) = supervisor::receive_submission(socket)? else {
                     // The step could not be set up; it says why elsewhere.
                     self.state = State::Never;
                     return Ok(());
                 };
                 let owners: InodeOwners = wire::receive(socket)?;
-                self.state = State::Running(self.start(listener, step, owners)?);
+                self.state = State::Running(self.start(submission, step, owners)?);
                 Ok(())
             }
             State::Never => Ok(()),
@@ -120,7 +128,7 @@ impl Supervision {
         }
     }
 
-    fn start(&self, listener: OwnedFd, step: Pid, InodeOwners(owners): InodeOwners) -> io::Result<Supervisor> {
+    fn start(&self, submission: Submission, step: Pid, InodeOwners(owners): InodeOwners) -> io::Result<Supervisor> {
         let Supervised {
             credentials,
             special_owners,
@@ -134,7 +142,7 @@ impl Supervision {
             identity::CAPABILITIES,
         );
         let ground = match (root, &self.top) {
-            (Some(root), _) => Ground::in_tree(root)?,
+            (Some(StepRoot { tree, programs }), _) => Ground::in_tree(tree, programs.as_deref())?,
             (None, Some(top)) => Ground::below(top.clone())?,
             (None, None) => Ground::of(step)?,
         };
@@ -142,7 +150,7 @@ impl Supervision {
             by_path: special_owners.clone(),
             by_inode: owners,
         };
-        Supervisor::start(listener, ground, first, &owners)
+        Supervisor::start(submission, ground, first, &owners)
     }
 
     /// Returns which directories in a `/` that the step cannot change it seems to have made or removed, and whether they
@@ -158,6 +166,14 @@ impl Supervision {
     pub(super) fn without_place(&self) -> Option<PathBuf> {
         match &self.state {
             State::Running(supervisor) => supervisor.without_place(),
+            State::Awaited(_) | State::Never => None,
+        }
+    }
+
+    /// Returns what was said to the supervisor of the end of a process, if that was the case.
+    pub(super) fn status_of(&self, process: Pid) -> Option<ExitStatus> {
+        match &self.state {
+            State::Running(supervisor) => supervisor.status_of(process),
             State::Awaited(_) | State::Never => None,
         }
     }

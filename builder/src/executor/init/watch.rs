@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{PipeReader, Read};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -53,7 +54,7 @@ pub(super) fn watch(
                 deadline = None;
                 kill(step)?;
             }
-            Some(Event::End) => return reap(step),
+            Some(Event::End) => return reap(step, supervision.as_deref()),
             Some(Event::Supervision) => {
                 let went_on = supervision
                     .as_mut()
@@ -120,12 +121,17 @@ fn catches_sigterm(process: Pid) -> bool {
 }
 
 /// Collects the status of the step. The kernel has by then ended everything else in its pid namespace.
-fn reap(step: Pid) -> Result<Exit, Failure> {
+fn reap(step: Pid, supervision: Option<&Supervision>) -> Result<Exit, Failure> {
     loop {
         let status = match waitpid(Some(step), WaitOptions::empty()) {
             Err(Errno::INTR) | Ok(None) => continue,
             Ok(Some((_, status))) => status,
-            Err(error) => return Err(error).to("wait for the step"),
+            Err(error) => {
+                let told = supervision.and_then(|supervision| supervision.status_of(step));
+                let exit =
+                    told.and_then(|status| Some(status.code().map_or(Exit::Signal(status.signal()?), Exit::Code)));
+                return exit.map_or(Err(error).to("wait for the step"), Ok);
+            }
         };
         if let Some(code) = status.exit_status() {
             return Ok(Exit::Code(code));

@@ -8,7 +8,7 @@ use snapshotter::Ownership;
 
 use super::{CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, theirs};
 use crate::executor::process::{Network, Privileges, Process};
-use crate::rung::{Confinement, Landlock};
+use crate::rung::{Confinement, Landlock, Rung};
 use crate::supervisor::{Changes, Needs};
 
 /// A tree that a step is given as it is.
@@ -40,8 +40,20 @@ pub enum Site {
     },
 }
 
+/// A directory that is a step's root.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StepRoot {
+    /// The directory.
+    pub tree: PathBuf,
+    /// A directory for programs of the tree, if the step cannot change its root to it.
+    pub programs: Option<PathBuf>,
+}
+
 /// Where heredoc scripts lie, and where they do in a container whose `/dev` is not croze's to change.
 const SCRIPTS: (&str, &str) = ("/dev/pipes", "/run/pipes");
+
+/// In the directory of croze's own: where programs are made that have no names, so that there is never anything to see.
+const PROGRAMS: &str = "programs";
 
 /// Compiles a process for which a tree takes the place of what lies in `/`. `scratch` is a directory of croze's own that
 /// stays where it is.
@@ -92,39 +104,22 @@ fn steps_of_root(process: &Process) -> Vec<SetupStep> {
     steps
 }
 
-/// Compiles a process that changes its root to a tree. `scratch` is a directory of croze's own on the same file system.
-pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, confinement: Confinement) -> Plan {
+/// Compiles a process that has a tree for its root, where it is. `scratch` is a directory of croze's own on the same file
+/// system.
+pub(super) fn plan_beside(process: &Process, tree: &Path, scratch: &Path, confinement: Confinement) -> Plan {
     let ownership = confinement.rung.ownership();
-    let mut steps = vec![
-        SetupStep::Session,
-        SetupStep::ChangeRoot(tree.to_owned()),
-        SetupStep::WorkingDirectory(process.cwd.clone()),
-        SetupStep::NoNewPrivileges,
-        SetupStep::CloseOff(CloseOff {
-            // There is no network of the step's own in which there would be none.
-            sockets: process.network != Network::Host,
-            signals: true,
-            files: if confinement.landlock >= Landlock::Files {
-                ClosedFiles::Outside
-            } else {
-                ClosedFiles::None
-            },
-        }),
-    ];
-    steps.extend(filters(process));
-    steps.extend(limits(process));
-    steps.push(SetupStep::Supervise(Needs::OwnersAndWindows));
-    steps.push(SetupStep::Exec {
-        args: process.args.clone(),
-        env: environment(process),
-    });
+    let root = StepRoot {
+        tree: tree.to_owned(),
+        programs: (confinement.rung == Rung::Ptrace).then(|| scratch.join(PROGRAMS)),
+    };
     Plan {
         processes: Processes::Adopted,
+        steps: steps_beside(process, &root, confinement.landlock),
         supervised: Some(Supervised {
             credentials: process.credentials.clone(),
             special_owners: process.special_owners.clone(),
             changes: Some(Changes::Tree(tree.to_owned())),
-            root: Some(tree.to_owned()),
+            root: Some(root),
         }),
         occupation: Some(Occupation {
             tree: tree.to_owned(),
@@ -134,8 +129,40 @@ pub(super) fn plan_chroot(process: &Process, tree: &Path, scratch: &Path, confin
             placements: etc_files(process).into_iter().chain(theirs(process)).collect(),
             ownership,
         }),
-        steps,
     }
+}
+
+fn steps_beside(process: &Process, root: &StepRoot, landlock: Landlock) -> Vec<SetupStep> {
+    let changes_root = root.programs.is_none();
+    let enter = SetupStep::WorkingDirectory(process.cwd.clone());
+    let mut steps = vec![SetupStep::Session];
+    if changes_root {
+        steps.extend([SetupStep::ChangeRoot(root.tree.clone()), enter.clone()]);
+    }
+    steps.push(SetupStep::NoNewPrivileges);
+    steps.push(SetupStep::CloseOff(CloseOff {
+        // There is no network of the step's own in which there would be none.
+        sockets: process.network != Network::Host,
+        signals: true,
+        files: match (landlock >= Landlock::Files, changes_root) {
+            (false, _) => ClosedFiles::None,
+            (true, true) => ClosedFiles::Outside,
+            (true, false) => ClosedFiles::OutsideOf(root.clone()),
+        },
+    }));
+    steps.extend(filters(process));
+    steps.extend(limits(process));
+    if changes_root {
+        steps.push(SetupStep::Supervise(Needs::OwnersAndWindows));
+    } else {
+        // Only the supervisor knows where that is.
+        steps.extend([SetupStep::Supervise(Needs::OwnersAndPaths), enter]);
+    }
+    steps.push(SetupStep::Exec {
+        args: process.args.clone(),
+        env: environment(process),
+    });
+    steps
 }
 
 /// A user cannot gain any rights, and may therefore close itself off. That also keeps it from croze's memory and files:

@@ -284,7 +284,8 @@ fn in_a_changed_root_the_step_is_closed_off_before_it_is_supervised() {
     let plan = plan(&process, Path::new("/state/scratch"), chroot);
     assert_eq!(plan.processes, Processes::Adopted);
     let supervised = plan.supervised.unwrap();
-    assert_eq!(supervised.root.as_deref(), Some(Path::new("/state/tree")));
+    let tree = PathBuf::from("/state/tree");
+    assert_eq!(supervised.root, Some(StepRoot { tree, programs: None }));
     let occupation = plan.occupation.unwrap();
     assert_eq!(
         occupation.site,
@@ -303,6 +304,31 @@ fn in_a_changed_root_the_step_is_closed_off_before_it_is_supervised() {
     Seccomp
     Limits([ResourceLimit { name: "nofile", soft: Some(64), hard: Some(64) }])
     Supervise(OwnersAndWindows)
+    Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
+    "#);
+}
+
+#[test]
+fn without_a_changed_root_the_step_is_supervised_before_it_goes_anywhere() {
+    let process = Process {
+        rootfs: Tree::Directory("/state/tree".into()),
+        ..run_make()
+    };
+    let ptrace = Confinement {
+        rung: Rung::Ptrace,
+        stacking: Stacking::Flat,
+        proc: ProcView::Bound,
+        ..CONFINEMENT
+    };
+    let plan = plan(&process, Path::new("/state/scratch"), ptrace);
+    let printed: String = plan.steps.iter().map(|step| format!("{step:?}\n")).collect();
+    insta::assert_snapshot!(printed, @r#"
+    Session
+    NoNewPrivileges
+    CloseOff(CloseOff { sockets: true, signals: true, files: OutsideOf(StepRoot { tree: "/state/tree", programs: Some("/state/scratch/programs") }) })
+    Seccomp
+    Supervise(OwnersAndPaths)
+    WorkingDirectory("/src")
     Exec { args: ["/bin/sh", "-c", "make"], env: [("HOME", "/root"), ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")] }
     "#);
 }

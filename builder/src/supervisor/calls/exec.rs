@@ -9,6 +9,7 @@ use snapshotter::CAPABILITY_XATTR;
 
 use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply};
 use crate::supervisor::credentials::{FileCapabilities, Program};
+use crate::supervisor::detour::{self, Given, Shebang};
 use crate::supervisor::find::Last;
 use crate::supervisor::permission::{self, Wanted};
 
@@ -20,7 +21,7 @@ const FIRST_LINE: usize = 256;
 
 pub(super) fn execve(call: &Call<'_>) -> Outcome {
     let path = call.read_path(call.argument(0))?;
-    start(call, call.find(AT_FDCWD, &path, Last::Follow)?)
+    start(call, call.find(AT_FDCWD, &path, Last::Follow)?, (AT_FDCWD, 0))
 }
 
 pub(super) fn execveat(call: &Call<'_>) -> Outcome {
@@ -31,21 +32,33 @@ pub(super) fn execveat(call: &Call<'_>) -> Outcome {
     start(
         call,
         call.find_or_descriptor(call.descriptor(0), &path, allows_empty, last)?,
+        (call.descriptor(0), 1),
     )
 }
 
-fn start(call: &Call<'_>, file: OwnedFd) -> Outcome {
+/// The path begins at a descriptor, and is an argument of the call.
+fn start(call: &Call<'_>, file: OwnedFd, (directory, path): (i32, usize)) -> Outcome {
     let mut file = file;
+    let mut scripts = Vec::new();
     for _ in 0..MAX_INTERPRETERS {
         let attributes = call.attributes(&file)?;
         if attributes.file_type() != FileType::RegularFile {
             return Err(Errno::ACCESS);
         }
         permission::may(&call.credentials, &attributes, Wanted::EXECUTE)?;
-        match interpreter(call, &file)? {
-            Some(path) => file = call.find(AT_FDCWD, &path, Last::Follow)?,
+        match shebang(call, &file)? {
+            Some(script) => {
+                file = call.find(AT_FDCWD, &script.interpreter, Last::Follow)?;
+                scripts.push(script);
+            }
             None => {
                 let credentials = call.credentials.starting(&program(call, &file)?)?;
+                if let Some(view) = &call.place.view
+                    && view.programs().is_some()
+                {
+                    let given = Given::read(call, directory, path)?;
+                    return detour::start(call, view, file, &scripts, &given, credentials);
+                }
                 call.step.starts.expect(call, &file, credentials)?;
                 return Ok(Reply::Continue);
             }
@@ -73,8 +86,8 @@ fn program(call: &Call<'_>, file: &OwnedFd) -> Result<Program, Errno> {
     })
 }
 
-/// Returns the interpreter that a script names in its first line; `None` if the file is no script.
-fn interpreter(call: &Call<'_>, file: &OwnedFd) -> Result<Option<CString>, Errno> {
+/// Reads the first line of a script; `None` if the file is none.
+fn shebang(call: &Call<'_>, file: &OwnedFd) -> Result<Option<Shebang>, Errno> {
     // The kernel will say what is wrong with a file that cannot be read.
     let Ok(content) = call.place.open(file, OFlags::RDONLY | OFlags::NONBLOCK) else {
         return Ok(None);
@@ -85,9 +98,19 @@ fn interpreter(call: &Call<'_>, file: &OwnedFd) -> Result<Option<CString>, Errno
         return Ok(None);
     };
     let is_end = |byte: &u8| matches!(byte, b'\n' | 0);
-    let line = line.split(is_end).next().unwrap_or_default();
+    let line = line.split(is_end).next().unwrap_or_default().trim_ascii();
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let name = line.split(blank).find(|word| !word.is_empty());
-    name.map(|name| CString::new(name).map_err(|_| Errno::NOEXEC))
-        .transpose()
+    let (name, argument) = match line.iter().position(blank) {
+        // All the rest is one.
+        Some(end) => (&line[..end], Some(line[end..].trim_ascii())),
+        None => (line, None),
+    };
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::NOEXEC);
+    Ok(Some(Shebang {
+        interpreter: text(name)?,
+        argument: argument.map(text).transpose()?,
+    }))
 }

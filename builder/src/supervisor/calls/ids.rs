@@ -133,7 +133,8 @@ pub(super) fn umask(call: &Call<'_>) -> Outcome {
 
 /// From then on, the process's paths may mean something else than the step's.
 pub(super) fn chroot(call: &Call<'_>) -> Outcome {
-    if !call.credentials.can(rustix::thread::CapabilitySet::SYS_CHROOT) {
+    let is_possible = call.place.view.as_ref().is_none_or(|view| view.programs().is_none());
+    if !is_possible || !call.credentials.can(rustix::thread::CapabilitySet::SYS_CHROOT) {
         return Err(Errno::PERM);
     }
     call.retag(|tag| Tag { chrooted: true, ..tag })?;

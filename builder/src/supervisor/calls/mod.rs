@@ -48,16 +48,19 @@ pub enum Needs {
     OwnersAndTop,
     /// To have owners and credentials, and to see what lies behind windows.
     OwnersAndWindows,
+    /// To have owners and credentials, and every path followed.
+    OwnersAndPaths,
 }
 
 /// Returns the whole table for a step.
 pub(super) fn rows(needs: Needs) -> impl Iterator<Item = &'static Row> + Clone {
-    let more = match needs {
-        Needs::Owners => &[],
-        Needs::OwnersAndTop => TOP,
-        Needs::OwnersAndWindows => WINDOWS,
+    let (more, most): (&[Row], &[Row]) = match needs {
+        Needs::Owners => (&[], &[]),
+        Needs::OwnersAndTop => (TOP, &[]),
+        Needs::OwnersAndWindows => (WINDOWS, &[]),
+        Needs::OwnersAndPaths => (WINDOWS, PATHS),
     };
-    EVERYWHERE.iter().chain(ARCHITECTURE).chain(more)
+    EVERYWHERE.iter().chain(ARCHITECTURE).chain(more).chain(most)
 }
 
 use When::{Always, Argument};
@@ -198,4 +201,13 @@ const WINDOWS: &[Row] = &[
     (SYS_readlinkat, Always, through::readlinkat),
     (SYS_statfs, Always, through::statfs),
     (SYS_getcwd, Always, through::getcwd),
+];
+
+/// Calls that are about files, and that the kernel performs where it has the same root as the step.
+const PATHS: &[Row] = &[
+    (SYS_connect, Always, through::connect),
+    (SYS_inotify_add_watch, Always, through::watch),
+    (SYS_name_to_handle_at, Always, through::no_handle),
+    // Whoever is traced cannot go on a detour.
+    (SYS_ptrace, Always, through::no_tracing),
 ];

@@ -1,5 +1,7 @@
 //! Unix sockets: whose a new one is, and who is at the other end.
 
+use std::ffi::CString;
+
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
@@ -10,26 +12,14 @@ use crate::supervisor::permission::{self, Wanted};
 use crate::sys;
 
 /// Size of a family of addresses, which every address starts with.
-const FAMILY: u64 = 2;
+const FAMILY: usize = 2;
 /// The longest path that an address holds.
 const MAX_PATH: usize = 108;
 
 pub(super) fn bind(call: &Call<'_>) -> Outcome {
-    let (address, length) = (call.argument(1), call.argument(2));
-    let mut bytes = [0; FAMILY as usize + MAX_PATH];
-    let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes.len());
-    let bytes = &mut bytes[..length];
-    call.read(address, bytes)?;
-    let Some((family, path)) = bytes.split_at_checked(FAMILY as usize) else {
+    let Some(path) = path_in_address(call)? else {
         return Ok(Reply::Continue);
     };
-    let is_unix = family == (libc::AF_UNIX as u16).to_ne_bytes();
-    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
-    // Those without a path have a name of another kind, or none.
-    if !is_unix || path.is_empty() {
-        return Ok(Reply::Continue);
-    }
-    let path = std::ffi::CString::new(path).map_err(|_| Errno::INVAL)?;
     let found = call.find_name(AT_FDCWD, &path, Last::Keep)?;
     if found.file.is_some() {
         return Ok(Reply::Continue);
@@ -42,6 +32,23 @@ pub(super) fn bind(call: &Call<'_>) -> Outcome {
         specials.expect(found.directory, found.name, (new.uid, new.gid));
     }
     Ok(Reply::Continue)
+}
+
+/// Returns the path of the Unix socket that a call's second argument is the address of, if it is one.
+pub(super) fn path_in_address(call: &Call<'_>) -> Result<Option<CString>, Errno> {
+    let mut bytes = [0; FAMILY + MAX_PATH];
+    let length = usize::try_from(call.argument(2)).unwrap_or(usize::MAX);
+    let bytes = &mut bytes[..length.min(FAMILY + MAX_PATH)];
+    call.read(call.argument(1), bytes)?;
+    let Some((family, path)) = bytes.split_at_checked(FAMILY) else {
+        return Ok(None);
+    };
+    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
+    // Those without a path have a name of another kind, or none.
+    if family != (libc::AF_UNIX as u16).to_ne_bytes() || path.is_empty() {
+        return Ok(None);
+    }
+    CString::new(path).map(Some).map_err(|_| Errno::INVAL)
 }
 
 /// `SO_PEERCRED`: the kernel knows which process it is, and the supervisor whom that takes itself for.

@@ -1,12 +1,15 @@
 //! Calls whose paths lead through a window: what the kernel would do if the machine's directories were mounted over the
-//! step's tree is done here. Whether the caller may has been decided before.
+//! step's tree is done here. Whether the caller may has been decided before. Where the kernel has another root than the
+//! step, that is so of every call with a path.
 
+mod attributes;
+mod elsewhere;
 mod mirror;
 mod open;
 mod proc_text;
 mod tell;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
@@ -20,6 +23,7 @@ use crate::supervisor::find::{Found, Last, handle};
 use crate::supervisor::shown;
 use crate::supervisor::walk::Walk;
 
+pub(super) use elsewhere::{connect, no_handle, no_tracing, watch};
 #[cfg(target_arch = "x86_64")]
 pub(super) use tell::readlink;
 pub(super) use tell::{getcwd, readlinkat, statfs};
@@ -39,7 +43,8 @@ pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
     match i64::from(call.notification.number) {
         libc::SYS_openat => open::open(call, at(0), flags(2), call.word(3)),
         libc::SYS_openat2 => open::open_how(call),
-        libc::SYS_faccessat | libc::SYS_faccessat2 => access(call, at(0), call.word(2)),
+        libc::SYS_faccessat => access(call, at(0), call.word(2), 0),
+        libc::SYS_faccessat2 => access(call, at(0), call.word(2), call.descriptor(3)),
         libc::SYS_mkdirat => make_directory(call, at(0), call.word(2)),
         libc::SYS_mknodat => make_node(call, at(0), call.word(2)),
         libc::SYS_symlinkat => make_link(call, at(1)),
@@ -52,8 +57,9 @@ pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
         libc::SYS_execve => mirror::execve(call),
         libc::SYS_execveat => mirror::execveat(call),
         libc::SYS_truncate => truncate(call, here(0)),
-        libc::SYS_getxattr | libc::SYS_setxattr | libc::SYS_removexattr => no_attributes(call, Last::Follow),
-        libc::SYS_lgetxattr | libc::SYS_lsetxattr | libc::SYS_lremovexattr => no_attributes(call, Last::Keep),
+        libc::SYS_getxattr | libc::SYS_setxattr | libc::SYS_removexattr => attributes::perform(call, Last::Follow),
+        libc::SYS_lgetxattr | libc::SYS_lsetxattr | libc::SYS_lremovexattr => attributes::perform(call, Last::Keep),
+        libc::SYS_bind => elsewhere::bind(call),
         #[cfg(target_arch = "x86_64")]
         libc::SYS_open => open::open(call, here(0), flags(1), call.word(2)),
         #[cfg(target_arch = "x86_64")]
@@ -64,7 +70,13 @@ pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
             call.word(1),
         ),
         #[cfg(target_arch = "x86_64")]
-        libc::SYS_access => access(call, here(0), call.word(1)),
+        libc::SYS_access => access(call, here(0), call.word(1), 0),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_utime => elsewhere::set_seconds(call, here(0)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_utimes => elsewhere::set_microseconds(call, here(0), 1),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_futimesat => elsewhere::set_microseconds(call, at(0), 2),
         #[cfg(target_arch = "x86_64")]
         libc::SYS_mkdir => make_directory(call, here(0), call.word(1)),
         #[cfg(target_arch = "x86_64")]
@@ -92,6 +104,13 @@ fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Fou
         return Ok(None);
     }
     let path = call.read_path(call.argument(path))?;
+    if follows_all(call) {
+        return if path.is_empty() {
+            Ok(None)
+        } else {
+            call.find_name(directory, &path, last).map(Some)
+        };
+    }
     let is_plain = || !call.tag.chrooted && view.look(call, directory, &path, handle(last)).is_some();
     if path.is_empty() || is_plain() {
         return Ok(None);
@@ -99,6 +118,43 @@ fn find(call: &Call<'_>, (directory, path): At, last: Last) -> Result<Option<Fou
     let mut walk = Walk::new(call)?;
     let found = walk.to(directory, &path, last);
     if walk.has_left { found.map(Some) } else { Ok(None) }
+}
+
+/// Returns whether the kernel has another root than the step.
+fn follows_all(call: &Call<'_>) -> bool {
+    call.place.view.as_ref().is_some_and(|view| view.programs().is_some())
+}
+
+/// Finds the place of a name that is to be made, moved or taken away. A slash behind it asks for a directory, and not for
+/// what a link leads to.
+fn find_place(call: &Call<'_>, (directory, path): At) -> Result<Option<Found>, Errno> {
+    if !follows_all(call) {
+        return find(call, (directory, path), Last::Keep);
+    }
+    let path = call.read_path(call.argument(path))?;
+    let bytes = path.to_bytes();
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(bytes.len(), |last| last + 1);
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let found = call.find_name(
+        directory,
+        &CString::new(&bytes[..end]).map_err(|_| Errno::INVAL)?,
+        Last::Keep,
+    )?;
+    let asks_for_directory = end < bytes.len();
+    if let (true, Some(file)) = (asks_for_directory, &found.file)
+        && !call.attributes(file)?.is_directory()
+    {
+        return Err(Errno::NOTDIR);
+    }
+    Ok(Some(Found {
+        wants_directory: asks_for_directory,
+        ..found
+    }))
 }
 
 /// Finds a file that must exist.
@@ -109,7 +165,7 @@ fn find_file(call: &Call<'_>, at: At, last: Last) -> Result<Option<OwnedFd>, Err
 
 /// Finds both places of a call; if only one is behind a window, the other one is where the kernel has it.
 fn find_both(call: &Call<'_>, one: At, other: At) -> Result<Option<(Found, Found)>, Errno> {
-    let (first, second) = (find(call, one, Last::Keep)?, find(call, other, Last::Keep)?);
+    let (first, second) = (find_place(call, one)?, find_place(call, other)?);
     if first.is_none() && second.is_none() {
         return Ok(None);
     }
@@ -129,8 +185,9 @@ fn may_change(call: &Call<'_>, file: &OwnedFd) -> Result<(), Errno> {
     if is_read_only { Err(Errno::ROFS) } else { Ok(()) }
 }
 
-fn access(call: &Call<'_>, at: At, wanted: u32) -> Outcome {
-    let Some(file) = find_file(call, at, Last::Follow)? else {
+fn access(call: &Call<'_>, at: At, wanted: u32, flags: i32) -> Outcome {
+    let last = Last::unless(flags & libc::AT_SYMLINK_NOFOLLOW != 0);
+    let Some(file) = find_file(call, at, last)? else {
         return Ok(Reply::Continue);
     };
     let wanted = Access::from_bits(wanted).ok_or(Errno::INVAL)?;
@@ -165,7 +222,7 @@ fn remove(call: &Call<'_>, at: At, flags: AtFlags) -> Outcome {
 
 /// Does something with a name.
 fn at_name(call: &Call<'_>, at: At, work: impl FnOnce(&OwnedFd, &CStr) -> Result<(), Errno>) -> Outcome {
-    match find(call, at, Last::Keep)? {
+    match find_place(call, at)? {
         Some(found) => {
             may_change(call, &found.directory)?;
             work(&found.directory, &found.name).map(|()| DONE)
@@ -176,6 +233,9 @@ fn at_name(call: &Call<'_>, at: At, work: impl FnOnce(&OwnedFd, &CStr) -> Result
 
 fn link(call: &Call<'_>, old: At, new: At, flags: u32) -> Outcome {
     let flags = AtFlags::from_bits_retain(flags);
+    if follows_all(call) {
+        return elsewhere::link_file(call, old, new, flags);
+    }
     if flags.contains(AtFlags::EMPTY_PATH) {
         return Ok(Reply::Continue);
     }
@@ -195,20 +255,25 @@ fn rename(call: &Call<'_>, old: At, new: At, flags: u32) -> Outcome {
     Ok(DONE)
 }
 
+/// What no time at all means.
+const NOW: Timestamps = {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: libc::UTIME_NOW,
+    };
+    Timestamps {
+        last_access: now,
+        last_modification: now,
+    }
+};
+
 fn set_times(call: &Call<'_>, at: At, flags: u32) -> Outcome {
     let last = Last::unless(flags & libc::AT_SYMLINK_NOFOLLOW.cast_unsigned() != 0);
     let Some(file) = find_file(call, at, last)? else {
         return Ok(Reply::Continue);
     };
     may_change(call, &file)?;
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: libc::UTIME_NOW,
-    };
-    let mut times = Timestamps {
-        last_access: now,
-        last_modification: now,
-    };
+    let mut times = NOW;
     if call.argument(2) != 0 {
         let mut bytes = [0; 32];
         call.read(call.argument(2), &mut bytes)?;
@@ -230,12 +295,4 @@ fn truncate(call: &Call<'_>, at: At) -> Outcome {
     may_change(call, &file)?;
     ftruncate(call.place.open(&file, OFlags::WRONLY)?, call.argument(1))?;
     Ok(DONE)
-}
-
-/// Extended attributes other than those that are answered for everybody: the kernel's file systems have none.
-fn no_attributes(call: &Call<'_>, last: Last) -> Outcome {
-    match find_file(call, (AT_FDCWD, 0), last)? {
-        Some(_) => Err(Errno::OPNOTSUPP),
-        None => Ok(Reply::Continue),
-    }
 }

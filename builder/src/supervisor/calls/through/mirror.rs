@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::find;
 use crate::supervisor::call::{AT_FDCWD, Call, Outcome, Reply, errno};
+use crate::supervisor::detour;
 use crate::supervisor::find::Last;
 use crate::supervisor::place::HANDLE;
 use crate::supervisor::view::{View, names};
@@ -28,6 +29,9 @@ pub(super) fn chdir(call: &Call<'_>) -> Outcome {
     let file = found.file.ok_or(Errno::NOENT)?;
     if call.attributes(&file)?.file_type() != FileType::Directory {
         return Err(Errno::NOTDIR);
+    }
+    if view.programs().is_some() {
+        return detour::enter(call, &file);
     }
     let path = call.read_path(call.argument(0))?;
     let meant = view.absolute(call, AT_FDCWD, path.to_bytes()).map(CString::into_bytes);

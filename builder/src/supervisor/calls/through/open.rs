@@ -1,12 +1,13 @@
 //! Opening what is seen through a window, and making files on that occasion.
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat};
 use rustix::io::Errno;
 
-use super::{At, find, may_change, proc_text};
+use super::{At, find, follows_all, may_change, proc_text};
 use crate::supervisor::call::{Call, Outcome, Reply, errno};
 use crate::supervisor::calls::hand_over;
+use crate::supervisor::detour;
 use crate::supervisor::find::{Found, Last};
 use crate::supervisor::shown;
 use crate::sys::{self, Response};
@@ -16,7 +17,10 @@ pub(super) fn open_how(call: &Call<'_>) -> Outcome {
     let mut how = [0; 24];
     call.read(call.argument(2), &mut how)?;
     let field = |at: usize| u64::from_ne_bytes(how[at..at + 8].try_into().unwrap_or_default());
-    if field(16) != 0 {
+    let conditions = ResolveFlags::from_bits_retain(field(16));
+    // Within a directory the kernel finds what the step means, whatever root it has.
+    let is_within = conditions.intersects(ResolveFlags::BENEATH | ResolveFlags::IN_ROOT);
+    if !conditions.is_empty() && (is_within || !follows_all(call)) {
         return Ok(Reply::Continue);
     }
     let flags = OFlags::from_bits_retain(field(0) as u32);
@@ -48,7 +52,10 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
         return Err(Errno::NOTDIR);
     }
     if flags.contains(OFlags::PATH) {
-        return hand_over(call, file, flags);
+        return open_handle(call, found, file, file_type, flags);
+    }
+    if flags.contains(OFlags::CREATE) && file_type == FileType::Directory && !flags.contains(OFlags::TMPFILE) {
+        return Err(Errno::ISDIR);
     }
     if file_type == FileType::Symlink {
         return Err(Errno::LOOP);
@@ -80,6 +87,17 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
         return open_patiently(call, file, flags_here);
     }
     hand_over(call, &call.place.open_with(file, flags_here, mode)?, flags)
+}
+
+/// Gives the caller a handle, or something as good: no mere handle can be handed over.
+fn open_handle(call: &Call<'_>, found: &Found, file: &OwnedFd, file_type: FileType, flags: OFlags) -> Outcome {
+    match file_type {
+        FileType::Directory | FileType::RegularFile => {
+            hand_over(call, &call.place.open(file, OFlags::RDONLY | OFlags::NONBLOCK)?, flags)
+        }
+        _ if follows_all(call) => detour::open(call, found, flags),
+        _ => Err(Errno::ACCESS),
+    }
 }
 
 fn is_masked(call: &Call<'_>, file: &OwnedFd) -> Result<bool, Errno> {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::{At, find, find_file};
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply, errno};
 use crate::supervisor::find::{Found, Last, is_in_proc};
+use crate::supervisor::view::DELETED;
 use crate::supervisor::walk::{Link, read_link_in_proc};
 use crate::sys::KernelStatFs;
 
@@ -42,15 +43,18 @@ fn target(call: &Call<'_>, found: &Found, link: &OwnedFd) -> Result<CString, Err
     if !is_in_proc(link) {
         return Ok(told);
     }
-    match read_link_in_proc(call, &found.directory, &found.name, link) {
-        Ok(Link::To(target)) => Ok(target),
-        Err(error @ Errno::ACCESS) => Err(error),
-        // It stands for something, whose path the kernel has told as this process sees it; or for nothing any more.
-        Ok(Link::Is(_)) | Err(_) => {
-            let shown = call.place.view.as_ref().and_then(|view| view.in_tree(told.to_bytes()));
-            shown.map_or(Ok(told.clone()), |shown| CString::new(shown).map_err(|_| Errno::INVAL))
+    let view = call.place.view.as_ref();
+    let told = match read_link_in_proc(call, &found.directory, &found.name, link) {
+        Ok(Link::To(target)) => return Ok(target),
+        Err(error @ Errno::ACCESS) => return Err(error),
+        Ok(Link::Is(file)) if view.is_some_and(|view| view.programs().is_some()) && found.name.as_c_str() == c"exe" => {
+            call.place.path(file.as_fd())?
         }
-    }
+        // It stands for something, whose path the kernel has told as this process sees it; or for nothing any more.
+        Ok(Link::Is(_)) | Err(_) => told,
+    };
+    let shown = view.and_then(|view| view.in_tree(told.to_bytes()));
+    shown.map_or(Ok(told.clone()), |shown| CString::new(shown).map_err(|_| Errno::INVAL))
 }
 
 pub(in crate::supervisor::calls) fn statfs(call: &Call<'_>) -> Outcome {
@@ -69,8 +73,11 @@ pub(in crate::supervisor::calls) fn getcwd(call: &Call<'_>) -> Outcome {
     };
     let link = format!("{}/cwd", call.thread().as_raw_pid());
     let told = read_link(&call.place.proc, link, Vec::new())?;
-    if view.in_tree(told.to_bytes()).is_some() {
+    if view.programs().is_none() && view.in_tree(told.to_bytes()).is_some() {
         return Ok(Reply::Continue);
+    }
+    if told.to_bytes().ends_with(DELETED) {
+        return Err(Errno::NOENT);
     }
     let Some(mut path) = view.path_of(told.to_bytes()) else {
         return Ok(Reply::Continue);

@@ -1,0 +1,117 @@
+//! Calls that nobody but their caller can make, and that the kernel would make with another file than the step means: a
+//! directory is entered, a program started, a socket bound.
+//!
+//! Instead of the call's answer its caller is stopped for a moment, as a debugger does it, and makes the call with a
+//! descriptor of what is meant, or with memory of its own that nobody else knows; then it goes on as if its own call had
+//! returned. Before and after that it is not traced: programs are neither slower for it, nor are signals, waiting and job
+//! control anything else than they are.
+
+mod beginning;
+mod directory;
+mod path;
+mod program;
+
+use std::collections::HashMap;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::Pass;
+use super::call::{Call, Outcome, Reply, errno};
+use crate::sys::{self, Lost, Response, Stopped};
+
+pub(super) use directory::enter;
+pub(super) use path::{bind, connect, open, watch};
+pub(super) use program::{Given, Shebang, start};
+
+/// What the kernel returns of a call that is to be made again: no program ever sees it.
+const MADE_AGAIN: i32 = 513;
+
+/// A call that its caller is to make in another way.
+struct Detour {
+    listener: OwnedFd,
+    id: u64,
+    thread: Pid,
+    /// The address behind the instruction that made it.
+    next: u64,
+    pass: Pass,
+    ended: Arc<Ended>,
+}
+
+impl Detour {
+    fn of(call: &Call<'_>) -> Result<Self, Errno> {
+        let listener = call.step.listener().try_clone_to_owned();
+        Ok(Self {
+            listener: listener.map_err(|error| errno(&error))?,
+            id: call.notification.id,
+            thread: call.thread(),
+            next: call.notification.next,
+            pass: call.step.pass,
+            ended: Arc::clone(&call.step.ended),
+        })
+    }
+
+    /// Has the caller go a way that returns what its call does. It has copies of descriptors meanwhile, whose numbers the
+    /// way is told.
+    fn take(self, lent: &[BorrowedFd<'_>], way: impl FnOnce(&mut Stopped, &[u64]) -> Result<i64, Lost>) -> Outcome {
+        let stopping = sys::stop_after_call(self.thread).map_err(|error| errno(&error))?;
+        let listener = self.listener.as_fd();
+        let numbers: Result<Vec<u64>, _> = lent
+            .iter()
+            .map(|descriptor| sys::lend_descriptor(listener, self.id, *descriptor))
+            .collect();
+        // Kernels before 5.19 have begun the call anew by now: that it is to stop has interrupted it.
+        let _interrupted = sys::respond(listener, self.id, Response::Fail(MADE_AGAIN));
+        let gone = stopping.wait(self.next).and_then(|mut caller| {
+            let result = numbers.map_err(Lost::from).and_then(|numbers| {
+                let result = way(&mut caller, &numbers)?;
+                if !caller.has_started() {
+                    close(&mut caller, &numbers)?;
+                }
+                Ok(result)
+            });
+            match result {
+                Err(Lost::Failed(error)) => caller.release(-i64::from(errno(&error).raw_os_error())),
+                result => caller.release(result?),
+            }
+        });
+        if let Err(Lost::Ended { thread, status }) = gone {
+            self.ended.note(thread, status);
+        }
+        Ok(Reply::Told)
+    }
+}
+
+/// Takes back what was lent.
+fn close(caller: &mut Stopped, numbers: &[u64]) -> Result<(), Lost> {
+    for number in numbers {
+        caller.call(libc::SYS_close, [*number, 0, 0, 0, 0, 0])?;
+    }
+    Ok(())
+}
+
+/// Threads that have ended while they were stopped: who stops a thread is told of its end in the place of whoever waits
+/// for it, if both are one process.
+#[derive(Default)]
+pub(super) struct Ended(Mutex<HashMap<Pid, ExitStatus>>);
+
+impl Ended {
+    fn note(&self, thread: Pid, status: ExitStatus) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(thread, status);
+    }
+
+    /// Returns what `wait` has said of a process.
+    pub(super) fn status_of(&self, process: Pid) -> Option<ExitStatus> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&process)
+            .copied()
+    }
+}

@@ -1,0 +1,138 @@
+//! The registers of a stopped thread, as far as they have to do with system calls: all that differs between processors.
+
+/// Most registers that a processor has, of those that the kernel tells of together.
+const ROOM: usize = 34;
+
+/// Where the registers of a processor are in what the kernel tells of them (`NT_PRSTATUS`), counted in words.
+struct Layout {
+    /// How many there are.
+    count: usize,
+    /// The number of a call.
+    number: usize,
+    /// Its arguments.
+    arguments: [usize; 6],
+    /// What it has returned.
+    result: usize,
+    /// The next instruction.
+    next: usize,
+    /// The end of the stack.
+    stack: usize,
+    /// Where the kernel notes that the thread is in a call, which it may want to begin anew.
+    in_call: Option<usize>,
+    /// The instruction that makes a call.
+    instruction: &'static [u8],
+}
+
+/// `struct user_regs_struct`.
+const X86_64: Layout = Layout {
+    count: 27,
+    number: 10,
+    arguments: [14, 13, 12, 7, 9, 8],
+    result: 10,
+    next: 16,
+    stack: 19,
+    in_call: Some(15),
+    instruction: &[0x0f, 0x05],
+};
+
+/// `struct user_pt_regs`. That a call is to begin anew the kernel has decided before anybody can look, by setting these
+/// registers back; it keeps the first argument of a call elsewhere, which therefore must not be replaced in a call that a
+/// signal can interrupt.
+const AARCH64: Layout = Layout {
+    count: 34,
+    number: 8,
+    arguments: [0, 1, 2, 3, 4, 5],
+    result: 0,
+    next: 32,
+    stack: 31,
+    in_call: None,
+    instruction: &[0x01, 0x00, 0x00, 0xd4],
+};
+
+const LAYOUT: Layout = if cfg!(target_arch = "x86_64") { X86_64 } else { AARCH64 };
+
+/// The instruction that makes a system call.
+pub const CALL_INSTRUCTION: &[u8] = LAYOUT.instruction;
+
+/// The registers of one thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registers([u64; ROOM]);
+
+impl Registers {
+    /// Size in bytes.
+    pub(super) const SIZE: usize = LAYOUT.count * size_of::<u64>();
+
+    /// Returns room for those of a thread.
+    pub(super) fn empty() -> Self {
+        Self([0; ROOM])
+    }
+
+    /// Returns where they are.
+    pub(super) fn as_mut_ptr(&mut self) -> *mut u64 {
+        self.0.as_mut_ptr()
+    }
+
+    /// Returns the end of the stack.
+    pub(super) fn stack(&self) -> u64 {
+        self.0[LAYOUT.stack]
+    }
+
+    /// Sets the end of the stack.
+    pub(super) fn set_stack(&mut self, address: u64) {
+        self.0[LAYOUT.stack] = address;
+    }
+
+    /// Returns the next instruction.
+    pub(super) fn next(&self) -> u64 {
+        self.0[LAYOUT.next]
+    }
+
+    /// Returns what a call has returned.
+    pub(super) fn result(&self) -> i64 {
+        self.0[LAYOUT.result].cast_signed()
+    }
+
+    /// Goes on at an instruction, as if the call had returned this.
+    pub(super) fn after_call(mut self, next: u64, result: i64) -> Self {
+        self.leave_call();
+        self.0[LAYOUT.result] = result.cast_unsigned();
+        self.0[LAYOUT.next] = next;
+        self
+    }
+
+    /// Makes a call with an instruction that does so.
+    pub(super) fn before_call(mut self, instruction: u64, number: i64, arguments: [u64; 6]) -> Self {
+        self.leave_call();
+        self.0[LAYOUT.number] = number.cast_unsigned();
+        for (place, argument) in LAYOUT.arguments.into_iter().zip(arguments) {
+            self.0[place] = argument;
+        }
+        self.0[LAYOUT.next] = instruction;
+        self
+    }
+
+    fn leave_call(&mut self) {
+        if let Some(in_call) = LAYOUT.in_call {
+            self.0[in_call] = u64::MAX;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_registers_are_in_one_place() {
+        for layout in [X86_64, AARCH64] {
+            let mut places = layout.arguments.to_vec();
+            places.extend([layout.next, layout.stack]);
+            places.extend(layout.in_call);
+            assert!(!places.contains(&layout.number) && places.iter().all(|place| *place < layout.count));
+            let count = places.len();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), count);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Stopping another thread for a moment to have it make system calls: `ptrace`, as far as that takes it.
+//!
+//! Whoever begins must do all the rest in the same thread.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+use rustix::process::Pid;
+
+use super::check;
+use super::registers::{CALL_INSTRUCTION, Registers};
+
+const CONTINUE_TO_CALL: u32 = 24;
+const DETACH: u32 = 17;
+const GET_REGISTERS: u32 = 0x4204;
+const SET_REGISTERS: u32 = 0x4205;
+const SEIZE: u32 = 0x4206;
+const INTERRUPT: u32 = 0x4207;
+const GET_SIGNAL_MASK: u32 = 0x420a;
+const SET_SIGNAL_MASK: u32 = 0x420b;
+
+/// Tell stops at calls from signals, and let no thread outlive whoever has stopped it.
+const OPTIONS: u64 = 0x0010_0001;
+
+/// The set of registers that is asked for: `NT_PRSTATUS`.
+const GENERAL: u64 = 1;
+
+/// Size of the kernel's set of signals, in bytes.
+const SIGNAL_SET_SIZE: u64 = 8;
+
+/// What a stop at a call looks like.
+const CALL_STOP: i32 = libc::SIGTRAP | 0x80;
+
+/// The thread is not there any more, or cannot be told anything.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// It has ended, and nobody else will be told how.
+    #[error("thread {} has ended", .thread.as_raw_pid())]
+    Ended {
+        /// Which.
+        thread: Pid,
+        /// What `wait` says of it.
+        status: ExitStatus,
+    },
+    /// A request failed.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
+/// A thread that stops as soon as it returns to its program.
+#[derive(Debug)]
+pub struct Stopping {
+    thread: Pid,
+}
+
+/// A thread that has stopped where its program made a system call.
+#[derive(Debug)]
+pub struct Stopped {
+    thread: Pid,
+    /// What it had when it stopped.
+    before: Registers,
+    /// The instruction behind the call.
+    next: u64,
+    /// Where an instruction is that makes a call.
+    instruction: u64,
+    mask: u64,
+    has_started: bool,
+}
+
+/// Makes a thread stop when the system call that it is in has returned.
+pub fn stop_after_call(thread: Pid) -> io::Result<Stopping> {
+    request(SEIZE, thread, 0, OPTIONS)?;
+    request(INTERRUPT, thread, 0, 0)?;
+    Ok(Stopping { thread })
+}
+
+impl Stopping {
+    /// Waits until it has stopped. `next` is the address behind the instruction with which it made the call.
+    pub fn wait(self, next: u64) -> Result<Stopped, Lost> {
+        // Whatever stops it first, it has not gone on.
+        let (thread, _) = wait()?;
+        debug_assert_eq!(thread, self.thread, "a thread stops one at a time");
+        let mut mask = 0_u64;
+        request(GET_SIGNAL_MASK, thread, SIGNAL_SET_SIZE, &raw mut mask as u64)?;
+        let stopped = Stopped {
+            thread,
+            before: registers(thread)?,
+            next,
+            instruction: next - CALL_INSTRUCTION.len() as u64,
+            mask,
+            has_started: false,
+        };
+        stopped.set_mask(u64::MAX)?;
+        Ok(stopped)
+    }
+}
+
+impl Stopped {
+    /// Returns which thread it is: one that has started a program has become its process's first.
+    pub fn thread(&self) -> Pid {
+        self.thread
+    }
+
+    /// Has it make a system call, and returns what that returns: a number, or an error number below zero.
+    pub fn call(&mut self, number: i64, arguments: [u64; 6]) -> Result<i64, Lost> {
+        let prepared = self.before.before_call(self.instruction, number, arguments);
+        set_registers(self.thread, prepared)?;
+        self.go_to_call()?;
+        self.go_to_call()?;
+        Ok(registers(self.thread)?.result())
+    }
+
+    /// Takes note that it has just started a program, and returns the end of the program's stack.
+    pub fn started(&mut self) -> Result<u64, Lost> {
+        self.before = registers(self.thread)?;
+        self.next = self.before.next();
+        self.has_started = true;
+        Ok(self.before.stack())
+    }
+
+    /// Returns whether it has started a program meanwhile, so that nothing is left of what it was before.
+    pub fn has_started(&self) -> bool {
+        self.has_started
+    }
+
+    /// Sets where an instruction is that makes a system call.
+    pub fn set_instruction(&mut self, address: u64) {
+        self.instruction = address;
+    }
+
+    /// Sets the end of the stack with which it will go on.
+    pub fn set_stack(&mut self, address: u64) {
+        self.before.set_stack(address);
+    }
+
+    /// Lets it go on as if its own call had returned this.
+    pub fn release(self, result: i64) -> Result<(), Lost> {
+        set_registers(self.thread, self.before.after_call(self.next, result))?;
+        self.set_mask(self.mask)?;
+        request(DETACH, self.thread, 0, 0)?;
+        Ok(())
+    }
+
+    fn set_mask(&self, mask: u64) -> io::Result<()> {
+        request(SET_SIGNAL_MASK, self.thread, SIGNAL_SET_SIZE, &raw const mask as u64)
+    }
+
+    /// Lets it go on to where it enters or leaves a call.
+    fn go_to_call(&mut self) -> Result<(), Lost> {
+        let mut signal = 0;
+        loop {
+            request(CONTINUE_TO_CALL, self.thread, 0, signal)?;
+            let (thread, status) = wait()?;
+            self.thread = thread;
+            signal = match status {
+                CALL_STOP => return Ok(()),
+                // All that can be held back is. What cannot stops the process, as soon as this thread is let go.
+                _ if status >> 8 == 0 => u64::from(status.unsigned_abs()),
+                _ => 0,
+            };
+        }
+    }
+}
+
+fn registers(thread: Pid) -> io::Result<Registers> {
+    let mut registers = Registers::empty();
+    let mut buffer = libc::iovec {
+        iov_base: registers.as_mut_ptr().cast(),
+        iov_len: Registers::SIZE,
+    };
+    request(GET_REGISTERS, thread, GENERAL, &raw mut buffer as u64)?;
+    Ok(registers)
+}
+
+fn set_registers(thread: Pid, mut registers: Registers) -> io::Result<()> {
+    let mut buffer = libc::iovec {
+        iov_base: registers.as_mut_ptr().cast(),
+        iov_len: Registers::SIZE,
+    };
+    request(SET_REGISTERS, thread, GENERAL, &raw mut buffer as u64)
+}
+
+/// Waits until a thread stops that this thread has begun to stop; returns which, and the upper half of its status.
+fn wait() -> Result<(Pid, i32), Lost> {
+    loop {
+        let mut status = 0;
+        // SAFETY: the kernel writes one number.
+        let thread = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::__WNOTHREAD) };
+        let Some(thread) = Pid::from_raw(thread).filter(|_| thread > 0) else {
+            let error = io::Error::last_os_error();
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            return Err(error.into());
+        };
+        if libc::WIFSTOPPED(status) {
+            return Ok((thread, status >> 8));
+        }
+        let status = ExitStatus::from_raw(status);
+        return Err(Lost::Ended { thread, status });
+    }
+}
+
+fn request(request: u32, thread: Pid, address: u64, data: u64) -> io::Result<()> {
+    // SAFETY: every request of this file either takes no pointer or one to a local value of the size that it says.
+    check(unsafe { libc::syscall(libc::SYS_ptrace, request, thread.as_raw_pid(), address, data) })
+}

@@ -1,0 +1,82 @@
+//! The sandbox in which the kernel has another root than the step.
+
+use super::Test;
+use crate::harness::Sandbox;
+use crate::isolation::probing;
+use crate::tests;
+
+pub(crate) const TESTS: &[Test] = tests![
+    programs_are_known_by_the_path_they_were_started_by,
+    a_script_is_interpreted_in_the_step_s_root,
+    links_and_dots_end_at_the_step_s_root,
+    a_slash_asks_for_a_directory_and_follows_no_link,
+    sockets_have_their_paths_in_the_step_s_root,
+    nobody_can_be_traced,
+    a_signal_reaches_a_program_that_starts_others_all_the_time,
+];
+
+fn programs_are_known_by_the_path_they_were_started_by(sandbox: &Sandbox) {
+    let script = "readlink /proc/self/exe; cat /proc/self/comm; cat /proc/$$/comm; cd /bin; ./cat /proc/self/comm; \
+        ../bin/cat /proc/self/comm; mkdir /tmp/b; cp busybox /tmp/b/readlink; /tmp/b/readlink /proc/self/exe; \
+        grep -c '/bin/busybox$' /proc/self/maps > /dev/null && echo mapped";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(
+        ran.report.stdout, "/bin/busybox\ncat\nsh\ncat\ncat\n/tmp/b/readlink\nmapped\n",
+        "{:?}",
+        ran.report
+    );
+}
+
+fn a_script_is_interpreted_in_the_step_s_root(sandbox: &Sandbox) {
+    let script = "printf '#!/bin/sh -e\necho \"$0 $*\"; cat /proc/$$/comm; false; echo not' > /bin/inner; \
+        printf '#! /bin/inner  an argument \n' > /tmp/outer; chmod +x /bin/inner /tmp/outer; cd /tmp; ./outer x y; echo $?; \
+        printf '#!/none\n' > /tmp/none; chmod +x none; ./none; echo $?; printf 'echo plain' > plain; chmod +x plain; ./plain";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(
+        ran.report.stdout, "/bin/inner an argument ./outer x y\nouter\n1\n127\nplain\n",
+        "{:?}",
+        ran.report
+    );
+}
+
+fn links_and_dots_end_at_the_step_s_root(sandbox: &Sandbox) {
+    let script = "cat /../../etc/group | head -1; ln -s /etc /tmp/e; ln -s ../../../../etc /tmp/d; cat /tmp/e/group /tmp/d/group | \
+        grep -c root; cd /tmp/e; pwd -P; cat group | grep -c bob; cd ../..; pwd; cat tmp/d/../etc/group | wc -l; \
+        ln -s /tmp/made /tmp/dangling; echo x > /tmp/dangling; cat /tmp/made; cd /proc/self/root; pwd -P; ls -d bin";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(
+        ran.report.stdout, "root:x:0:\n2\n/etc\n1\n/\n2\nx\n/\nbin\n",
+        "{:?}",
+        ran.report
+    );
+}
+
+fn a_slash_asks_for_a_directory_and_follows_no_link(sandbox: &Sandbox) {
+    let script = "cd /tmp; mkdir d; ln -s d l; rmdir l/ 2>/dev/null || echo kept; ls -d d; mkdir n/ && rmdir n/; echo f > f; \
+        cat f/ 2>/dev/null || echo none; mv d/ e/ && ls -d e";
+    assert_eq!(sandbox.sh(script).stdout(), "kept\nd\nnone\ne\n");
+}
+
+fn sockets_have_their_paths_in_the_step_s_root(sandbox: &Sandbox) {
+    let long = format!("/tmp/{}", "x".repeat(80));
+    for path in ["/tmp/socket", "../tmp/other", &long] {
+        let ran = probing(sandbox, &["call", path]).run();
+        assert_eq!(ran.report.stdout, "ok\n", "{path}: {:?}", ran.report);
+        let name = path.rsplit('/').next().unwrap();
+        assert!(ran.layer().contains(&format!("/tmp/{name}")), "{:?}", ran.layer());
+    }
+    let ran = probing(sandbox, &["connect", "/tmp/none"]).run();
+    assert_eq!(ran.report.stdout, "ENOENT\n", "{:?}", ran.report);
+}
+
+fn nobody_can_be_traced(sandbox: &Sandbox) {
+    let ran = probing(sandbox, &["trace"]).run();
+    assert_eq!(ran.report.stdout, "EPERM\n", "{:?}", ran.report);
+}
+
+fn a_signal_reaches_a_program_that_starts_others_all_the_time(sandbox: &Sandbox) {
+    let script = "count=0; trap 'count=$((count+1)); test $count = 20 && exit 7' USR1; \
+        (for i in $(seq 400); do kill -USR1 $$; /bin/sleep 0.01; done) & while :; do cd /etc; /bin/true; cd /tmp; done";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(ran.report.exit, Ok(7), "{:?}", ran.report);
+}
