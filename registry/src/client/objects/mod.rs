@@ -19,13 +19,13 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::Client;
 use super::body::{BlobSource, Payload, Progress};
+use super::clients::is_loopback;
 use super::error::{ClientError, ProtocolError, RequestLine};
 use super::pull::{BlobSink, Download};
 use super::refusal::{Access, BODY_LIMIT, CredentialUse, Refusal};
 use super::session::Session;
-use super::transport::Response;
-use super::clients::is_loopback;
 use super::transport::Exchange;
+use super::transport::Response;
 use crate::oci::{Descriptor, Digest};
 
 pub use actions::ActionsOptions;
