@@ -26,6 +26,8 @@
 #[path = "../tests/it/harness/mod.rs"]
 mod harness;
 
+#[path = "arguments/mod.rs"]
+mod arguments;
 #[path = "peers/measure.rs"]
 mod measure;
 #[path = "peers/peer.rs"]
@@ -39,49 +41,20 @@ mod workload;
 #[path = "peers/workshop.rs"]
 mod workshop;
 
+use arguments::Arguments;
 use peer::Peer;
 use workload::Workload;
 
-/// What the command line asks for.
-struct Options {
-    names: Vec<String>,
-    rounds: Option<usize>,
-    peers: Vec<Peer>,
-}
-
-impl Options {
-    fn of_process() -> Self {
-        let mut options = Self {
-            names: Vec::new(),
-            rounds: None,
-            peers: vec![Peer::Croze, Peer::Buildah],
-        };
-        let mut words = std::env::args().skip(1);
-        while let Some(word) = words.next() {
-            let mut value = || words.next().unwrap_or_else(|| panic!("`{word}` needs a value"));
-            match word.as_str() {
-                // cargo says that it runs benchmarks.
-                "--bench" => {}
-                "--rounds" => options.rounds = Some(value().parse().expect("a number of rounds")),
-                "--only" => options.peers = vec![Peer::named(&value())],
-                _ => options.names.push(word),
-            }
-        }
-        options
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
-    }
-}
-
 fn main() {
-    let options = Options::of_process();
+    let arguments = Arguments::of_process();
+    let (names, rounds) = (&arguments.names, arguments.rounds());
+    let wants = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name));
+    let peers = match arguments.option("only") {
+        Some(peer) => vec![Peer::named(peer)],
+        None => vec![Peer::Croze, Peer::Buildah],
+    };
     let workloads = Workload::all();
-    let wanted: Vec<&Workload> = workloads
-        .iter()
-        .filter(|workload| options.wants(workload.name))
-        .collect();
+    let wanted: Vec<&Workload> = workloads.iter().filter(|workload| wants(workload.name)).collect();
     for workload in &wanted {
         println!("{}: {}", workload.name, workload.description);
     }
@@ -89,9 +62,9 @@ fn main() {
         table::head();
     }
     for workload in wanted {
-        workshop::measure(workload, &options.peers, options.rounds);
+        workshop::measure(workload, &peers, rounds);
     }
-    if options.wants("RUN") {
-        run_overhead::measure(&options.peers, options.rounds);
+    if wants("RUN") {
+        run_overhead::measure(&peers, rounds);
     }
 }

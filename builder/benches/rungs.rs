@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A time is that of one step as the build's progress tells it, from the tree being made ready to the changes being
-//! found; for `calls`, that of one `chown`, which the step measures. Needs what `testdata/setup.sh` installs, and root.
+//! found; for `calls`, that of one `chown`, which the step measures. `probe` is what `croze doctor` takes, which tries every
+//! sandbox there is and has a limit: 20 ms. Needs what `testdata/setup.sh` installs, and root.
 //! What counts are the ratios of one run.
 
 #![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
@@ -22,6 +23,9 @@
 )]
 #[path = "../tests/it/harness/mod.rs"]
 mod harness;
+#[allow(dead_code, reason = "shared with benchmarks that have more to ask for")]
+#[path = "arguments/mod.rs"]
+mod arguments;
 #[allow(dead_code, reason = "shared with the tests of pods")]
 #[path = "../tests/pods/image.rs"]
 mod image;
@@ -36,13 +40,17 @@ use base64::Engine as _;
 use builder::rung::Rung;
 use serde_json::Value;
 
+use arguments::Arguments;
 use harness::base_registry;
 use image::Image;
 use pod::Pod;
 use runc::{DISK, Files, RootOn};
 
-/// The rungs, `userns` first, which the others are compared with; the pod of each, and what that runs.
-const PLACES: [(Rung, &str, Image); 7] = [
+/// A rung, its pod, and what that runs.
+type Place = (Rung, &'static str, Image);
+
+/// The rungs, `userns` first, which the others are compared with.
+const PLACES: [Place; 7] = [
     (Rung::Userns, "P6xu", Image::Foreign),
     (Rung::Direct, "P1s", Image::Foreign),
     (Rung::UsernsSingle, "P3l", Image::Foreign),
@@ -51,6 +59,9 @@ const PLACES: [(Rung, &str, Image); 7] = [
     (Rung::Chroot, "P1", Image::Foreign),
     (Rung::Ptrace, "P3", Image::Foreign),
 ];
+
+/// How often a pod is examined in a round: the kernel's clock there counts hundredths of a second.
+const PROBES: usize = 10;
 
 /// A step that is measured.
 struct Workload {
@@ -75,11 +86,18 @@ enum Figure {
 const MAKE_FILES: &str = "FROM BASE/busybox\nRUN mkdir -p /srv/f && cd /srv/f && for d in $(seq 100); do mkdir $d; \
     for f in $(seq 100); do echo $d/$f > $d/$f; done; done; tar -cf /srv/f.tar .";
 
-const WORKLOADS: [Workload; 6] = [
+const WORKLOADS: [Workload; 7] = [
     Workload {
         name: "empty",
         before: "FROM BASE/busybox\n",
         step: "true",
+        figure: Figure::Step,
+    },
+    // The same as the second step of a build: where no mount makes a tree, the first one has it laid out.
+    Workload {
+        name: "next",
+        before: "FROM BASE/busybox\n",
+        step: "true\nRUN true",
         figure: Figure::Step,
     },
     Workload {
@@ -143,8 +161,10 @@ fn figures(figure: Figure, events: &str) -> Vec<f64> {
     parts.filter_map(figure).collect()
 }
 
+/// Returns how long a vertex took, if it is the last of the stage that is measured.
 fn took(vertex: &Value) -> Option<f64> {
-    let is_measured = vertex["name"].as_str()?.starts_with("[measured ");
+    let (place, _) = vertex["name"].as_str()?.strip_prefix("[measured ")?.split_once(']')?;
+    let is_measured = place.split_once('/').is_some_and(|(step, all)| step == all);
     let took = second_of_day(vertex["completed"].as_str()?) - second_of_day(vertex["started"].as_str()?);
     is_measured.then(|| took.rem_euclid(86_400.0))
 }
@@ -163,15 +183,38 @@ fn second_of_day(time: &str) -> f64 {
         .fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
 }
 
-/// Runs a step several times in a sandbox, after once in vain, and returns the median of its figures.
-fn measure(workload: &Workload, (rung, pod, image): (Rung, &str, Image), rounds: usize) -> f64 {
-    let pod = Pod::named(pod);
-    let files = Files::new(&pod, image, RootOn::Overlay);
-    let (context, croze) = (image.context(), image.croze());
-    let state = match image {
+/// Returns where croze keeps its state in a pod that runs an image.
+fn state(image: Image) -> &'static str {
+    match image {
         Image::Own | Image::Restricted => "/.croze",
         Image::Foreign | Image::ForeignWithoutIds => DISK,
-    };
+    }
+}
+
+/// Tries every sandbox of a pod several times, and returns what it takes in the mean, with croze's own start.
+fn probe((_, pod, image): Place, rounds: usize) -> f64 {
+    let pod = Pod::named(pod);
+    let files = Files::new(&pod, image, RootOn::Overlay);
+    let (state, examine) = (
+        state(image),
+        format!("{} doctor > {}/examined\n", image.croze(), state(image)),
+    );
+    let script = format!(
+        "export CROZE_ROOT={state}/state\n{examine}read before _ < /proc/uptime\n{}read after _ < /proc/uptime\n\
+         echo $before $after",
+        examine.repeat(PROBES * rounds)
+    );
+    let outcome = files.run(&pod, &script);
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let (before, after) = outcome.stdout.trim().split_once(' ').unwrap();
+    (after.parse::<f64>().unwrap() - before.parse::<f64>().unwrap()) / (PROBES * rounds) as f64
+}
+
+/// Runs a step several times in a sandbox, after once in vain, and returns the median of its figures.
+fn measure(workload: &Workload, (rung, pod, image): Place, rounds: usize) -> f64 {
+    let pod = Pod::named(pod);
+    let files = Files::new(&pod, image, RootOn::Overlay);
+    let (context, croze, state) = (image.context(), image.croze(), state(image));
     files.write(&format!("{context}/Dockerfile"), workload.dockerfile());
     let builds = format!(
         "{croze} build --sandbox={rung} --no-cache-filter=measured --progress=rawjson {context} 2>&1 || exit 1\n"
@@ -191,25 +234,15 @@ fn measure(workload: &Workload, (rung, pod, image): (Rung, &str, Image), rounds:
 }
 
 fn main() {
-    let (mut rounds, mut names) = (5, Vec::new());
-    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--rounds" => {
-                rounds = words
-                    .next()
-                    .and_then(|word| word.parse().ok())
-                    .expect("a number of rounds")
-            }
-            _ => names.push(word),
-        }
-    }
+    let arguments = Arguments::of_process();
+    let (names, rounds) = (&arguments.names, arguments.rounds().unwrap_or(5));
     // Whatever is named is all there is of its kind.
     let wants = |name: &str, kind: &[&str]| {
         !names.iter().any(|named| kind.contains(&named.as_str())) || names.iter().any(|named| named == name)
     };
     let rungs = PLACES.map(|(rung, ..)| rung.name());
     let workloads = WORKLOADS.map(|workload| workload.name);
+    let workloads = [&workloads[..], &["probe"]].concat();
     let places = PLACES
         .into_iter()
         .filter(|(rung, ..)| *rung == Rung::Userns || wants(rung.name(), &rungs));
@@ -228,6 +261,10 @@ fn main() {
             };
         }
         println!("{row}");
+    }
+    if wants("probe", &workloads) {
+        let took = places.iter().map(|&place| format!(" {} |", time(probe(place, rounds))));
+        println!("| probe |{}", took.collect::<String>());
     }
 }
 

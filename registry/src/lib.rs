@@ -16,3 +16,5 @@ pub mod compress;
 mod text;
 pub mod auth;
 pub mod client;
+#[cfg(test)]
+mod mutants;

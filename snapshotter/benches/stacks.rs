@@ -11,6 +11,7 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark makes its own trees")]
 
 use std::fs;
 use std::io;

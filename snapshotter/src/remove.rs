@@ -19,7 +19,10 @@ pub(crate) fn remove_at(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Re
         Err(Errno::ISDIR) => {}
         Err(error) => return Err(FsError::new("remove", path, error)),
     }
-    walk::walk(open_to_empty(parent, name).on("open directory", path)?, &mut Remover)?;
+    match open_to_empty(parent, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => walk::walk(opened.on("open directory", path)?, &mut Remover)?,
+    }
     gone(unlinkat(parent, name, AtFlags::REMOVEDIR)).on("remove directory", path)
 }
 
@@ -46,8 +49,11 @@ impl Visitor for Remover {
 }
 
 fn enter(place: &Place<'_>) -> Result<Next, FsError> {
-    let dir = open_to_empty(place.dir, place.name).on("open directory", place.path)?;
-    Ok(Next::Enter(dir))
+    match open_to_empty(place.dir, place.name) {
+        // Somebody else removes the same tree.
+        Err(Errno::NOENT) => Ok(Next::Pass),
+        opened => opened.on("open directory", place.path).map(Next::Enter),
+    }
 }
 
 /// Opens a directory to remove what is in it. Who is not root may first have to give itself the right to do that: a

@@ -129,6 +129,9 @@ impl Root {
         } else {
             OFlags::PATH | OFlags::NOFOLLOW
         };
+        if path.as_os_str().is_empty() {
+            return self.inodes.stat(self.directory.as_fd()).map(Some).on("stat", path);
+        }
         match self.resolve(path, flags) {
             Ok(fd) => self.inodes.stat(fd.as_fd()).map(Some).on("stat", path),
             Err(error) if is_missing(Some(error)) => Ok(None),

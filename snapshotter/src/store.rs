@@ -196,23 +196,31 @@ impl SnapshotStore {
     /// Returns whether files of the store can have further names in another directory: not on another file system, and
     /// not through another mount of the same.
     pub(crate) fn can_link_to(&self, directory: &Root) -> Result<bool, FsError> {
-        let here = Path::new(TRASH).join(active::unique_id());
-        let there = active::unique_id();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        openat(&self.root, &here, flags, Mode::RUSR | Mode::WUSR).on("create", &here)?;
-        let linked = linkat(&self.root, &here, directory, &there, AtFlags::empty());
-        unlinkat(&self.root, &here, AtFlags::empty()).on("remove", &here)?;
-        if linked.is_ok() {
-            unlinkat(directory, &there, AtFlags::empty()).on("remove", &there)?;
+        loop {
+            let here = Path::new(TRASH).join(active::unique_id());
+            let there = active::unique_id();
+            openat(&self.root, &here, flags, Mode::RUSR | Mode::WUSR).on("create", &here)?;
+            let linked = linkat(&self.root, &here, directory, &there, AtFlags::empty());
+            match unlinkat(&self.root, &here, AtFlags::empty()) {
+                // Another process has emptied the trash.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(FsError::new("remove", here, error)),
+            }
+            match linked {
+                Ok(()) => unlinkat(directory, &there, AtFlags::empty()).on("remove", &there)?,
+                Err(Errno::NOENT) => continue,
+                Err(_) => {}
+            }
+            return Ok(linked.is_ok());
         }
-        Ok(linked.is_ok())
     }
 
     /// Deletes what processes that died have left: their active snapshots and whatever is in the trash.
     pub fn reclaim(&self) -> Result<(), FsError> {
         for id in usage::names(&self.root, Path::new(ACTIVE))? {
             let path = Path::new(ACTIVE).join(id);
-            if active::is_abandoned(&self.root, &path)? {
+            if let Some(_locked) = active::abandoned(&self.root, &path)? {
                 discard(&self.root, &path)?;
             }
         }
@@ -226,8 +234,12 @@ impl SnapshotStore {
 /// Deletes a directory of the store: renamed out of sight first, so that nobody ever sees a part of it.
 fn discard(root: &Root, path: &Path) -> Result<(), FsError> {
     let trashed = Path::new(TRASH).join(active::unique_id());
+    fault::point("snapshot.trash").on("move to the trash", path)?;
     match renameat(root.as_fd(), path, root.as_fd(), &trashed) {
-        Ok(()) => root.remove_tree(&trashed),
+        Ok(()) => {
+            fault::point("snapshot.trashed").on("remove", path)?;
+            root.remove_tree(&trashed)
+        }
         Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(FsError::new("move to the trash", path, error)),
     }

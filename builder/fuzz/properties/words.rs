@@ -84,7 +84,7 @@ fn check_word(word: &str, escape: char) {
     }
 }
 
-/// The errors that BuildKit's own `shell` package has, and no others.
+/// The errors that BuildKit's own `shell` package has, the limits that croze has, and no others.
 fn assert_is_buildkits(error: &WordError) {
     let said = error.to_string();
     let known = match error {
@@ -101,6 +101,8 @@ fn assert_is_buildkits(error: &WordError) {
             pattern.contains('\\') && escaped.chars().count() <= 1 && said.starts_with("invalid pattern (")
         }
         WordError::PatternTooLarge { pattern } => pattern.len() > 1000,
+        WordError::TooDeep => said == "substitutions are nested more than 100 deep",
+        WordError::TooLong => said == "expands to more than 4 MiB",
         WordError::Required { name, message } => !message.is_empty() && said == format!("{name}: {message}"),
     };
     assert!(known, "{error:?}: {said}");
@@ -110,10 +112,10 @@ fn assert_is_buildkits(error: &WordError) {
 /// values are parts of.
 fn assert_same_kind(word: &str, set: Option<&WordError>, unset: Option<&WordError>) {
     let depends = |error: Option<&WordError>| {
-        use WordError::{InvalidPattern, PatternTooLarge, Required};
+        use WordError::{InvalidPattern, PatternTooLarge, Required, TooLong};
         matches!(
             error,
-            Some(Required { .. } | InvalidPattern { .. } | PatternTooLarge { .. })
+            Some(Required { .. } | InvalidPattern { .. } | PatternTooLarge { .. } | TooLong)
         )
     };
     if !depends(set) && !depends(unset) {

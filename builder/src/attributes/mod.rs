@@ -70,6 +70,21 @@ pub fn truth(text: &str) -> Option<bool> {
     }
 }
 
+/// Reads bytes with an optional unit, a power of 1024 as Docker takes it (`64m`, `1g`, `4096`); `None` if they are none.
+pub fn bytes(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" | "kb" => 10,
+        "m" | "mb" => 20,
+        "g" | "gb" => 30,
+        "t" | "tb" => 40,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 impl Attributes {
     /// Reads options; their order is kept, keys are compared without regard to case.
     pub fn parse(text: &str) -> Result<Self, AttributeError> {

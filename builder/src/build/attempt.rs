@@ -152,6 +152,7 @@ impl Build {
             progress: &self.progress,
             variants,
             tasks,
+            problem: &self.problem,
         };
         exports.run(&records).await?;
         Ok(finished)

@@ -1,12 +1,13 @@
 //! The end of a build for the next one elsewhere: what its steps gave goes to the caches that `--cache-to` names.
 
+mod mounts;
+mod places;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use registry::oci::{Descriptor, Digest, Reference};
+use registry::oci::Digest;
 
 use super::layers::{LayerTasks, ShipError};
 use super::records::BuiltRecord;
@@ -14,16 +15,10 @@ use super::variant::Variant;
 use super::{BuildError, BuildRequest, Services};
 use crate::diagnostic::Diagnostic;
 use crate::image::{ImportedLayer, LayerBlob, LayerFormat};
-use crate::ops::StepLayer;
+use crate::ops::{MountPackError, Ops, StepLayer};
 use crate::progress::{Progress, StepId, Stream};
-use crate::remote_cache::{
-    self, CacheTo, EntryImage, EntryLayer, ExportOptions, Mode, RegistryCache, RemoteCacheError, Written,
-};
-
-/// Entries that are written to a registry at the same time.
-const PARALLEL_ENTRIES: usize = 8;
-/// Layers that are pushed at the same time.
-const PARALLEL_LAYERS: usize = 4;
+use crate::remote_cache::{CacheTo, EntryImage, EntryLayer, ExportOptions, Mode, RemoteCacheError, Written};
+use crate::solver::Problem;
 
 /// What an export works with.
 pub(super) struct CacheExports<'a> {
@@ -32,6 +27,8 @@ pub(super) struct CacheExports<'a> {
     pub(super) progress: &'a Progress,
     pub(super) variants: &'a [Variant],
     pub(super) tasks: &'a LayerTasks,
+    /// What was built.
+    pub(super) problem: &'a Problem<Ops>,
 }
 
 /// Returns the format of layers in a cache: that of the image, so that both share their blobs.
@@ -61,6 +58,9 @@ pub enum CacheExportError {
     /// A layer cannot be pushed, or brought here.
     #[error(transparent)]
     Push(#[from] ShipError),
+    /// A cache mount cannot be packed.
+    #[error(transparent)]
+    Mount(#[from] MountPackError),
     /// An entry could not be written as JSON.
     #[error("cannot write an entry as JSON")]
     Json(#[from] serde_json::Error),
@@ -77,6 +77,7 @@ impl CacheExports<'_> {
                     "exporting cache to client directory",
                     format!("{}:{tag}", directory.display()),
                 ),
+                CacheTo::Objects { place, .. } => ("exporting cache to object store", place.to_string()),
                 CacheTo::Inline => continue,
             };
             let step = self.progress.declare(name, Digest::of(place.as_bytes()), Vec::new());
@@ -105,17 +106,13 @@ impl CacheExports<'_> {
         let packed = self.pack(to, options, records).await?;
         if packed.entries.is_empty() {
             self.say(step, "skipping cache export for empty result");
-            return Ok(());
+        } else {
+            let total = packed.entries.len();
+            let resets = matches!(to, CacheTo::Directory { reset: true, .. });
+            let written = self.write(to, packed, resets, step).await?;
+            self.say(step, &format!("{total} entries, {written} of them written"));
         }
-        let total = packed.entries.len();
-        let written = match to {
-            CacheTo::Registry { reference, .. } => self.to_registry(reference, packed, step).await?,
-            CacheTo::Directory {
-                directory, tag, reset, ..
-            } => self.to_directory(directory, tag, *reset, packed, step).await?,
-            CacheTo::Inline => 0,
-        };
-        self.say(step, &format!("{total} entries, {written} of them written"));
+        self.export_mounts(to, options, step).await;
         Ok(())
     }
 
@@ -192,104 +189,7 @@ impl CacheExports<'_> {
         }
     }
 
-    /// Writes entries to a registry; returns how many were not there.
-    async fn to_registry(&self, to: &Reference, packed: Packed, step: StepId) -> Result<usize, CacheExportError> {
-        let cache = RegistryCache::new(self.services.client.clone(), to.clone());
-        cache.create().await?;
-        let lacking = stream::iter(packed.entries)
-            .map(async |entry| {
-                let is_there = !entry.replaces && cache.has(&entry.keys).await?;
-                Ok::<_, CacheExportError>((!is_there).then_some(entry))
-            })
-            .buffered(PARALLEL_ENTRIES)
-            .try_collect::<Vec<_>>()
-            .await?;
-        let lacking: Vec<Written> = lacking.into_iter().flatten().collect();
-        let layers: BTreeMap<Digest, &Descriptor> = lacking
-            .iter()
-            .flat_map(|entry| &entry.image.layers)
-            .map(|layer| (layer.digest, layer))
-            .collect();
-        let pushed = self.variants.iter().filter(|variant| variant.is_pushed());
-        let images: Vec<Reference> = pushed.flat_map(|variant| variant.names.iter().cloned()).collect();
-        stream::iter(layers.into_values())
-            .map(|layer| self.push(to, layer, &packed.imported, &images, step))
-            .buffer_unordered(PARALLEL_LAYERS)
-            .try_collect::<()>()
-            .await?;
-        stream::iter(&lacking)
-            .map(async |entry| Ok::<_, CacheExportError>(cache.publish(&entry.image, &entry.keys).await?))
-            .buffer_unordered(PARALLEL_ENTRIES)
-            .try_collect::<()>()
-            .await?;
-        Ok(lacking.len())
-    }
-
-    async fn push(
-        &self,
-        to: &Reference,
-        layer: &Descriptor,
-        imported: &BTreeMap<Digest, ImportedLayer>,
-        images: &[Reference],
-        step: StepId,
-    ) -> Result<(), CacheExportError> {
-        let name = format!("writing layer {}", layer.digest);
-        let report = |sent| {
-            self.progress
-                .transfer(step, name.as_str(), sent, Some(layer.size), sent == layer.size);
-        };
-        let pushed = self
-            .tasks
-            .shipper()
-            .push(to, layer, imported.get(&layer.digest), images, &report);
-        Ok(pushed.await?)
-    }
-
-    /// Writes entries to a directory; returns how many were not there.
-    async fn to_directory(
-        &self,
-        directory: &Path,
-        tag: &str,
-        reset: bool,
-        packed: Packed,
-        step: StepId,
-    ) -> Result<usize, CacheExportError> {
-        let Packed { entries, imported } = packed;
-        let (place, name) = (directory.to_owned(), tag.to_owned());
-        let lacking = blocking(move || {
-            Ok(if reset {
-                entries
-            } else {
-                remote_cache::lacking(&place, &name, entries)
-            })
-        })
-        .await?;
-        let layers = lacking.iter().flat_map(|entry| &entry.image.layers);
-        for layer in layers.filter(|layer| !remote_cache::blob_is_there(directory, layer)) {
-            if let Some(imported) = imported.get(&layer.digest) {
-                let imports = &self.tasks.shipper().imports;
-                imports
-                    .ensure_blob(imported, Some(step))
-                    .await
-                    .map_err(ShipError::from)?;
-            }
-        }
-        let (place, name, content) = (directory.to_owned(), tag.to_owned(), self.services.content.clone());
-        blocking(move || {
-            remote_cache::add(&place, &name, reset, &lacking, &content)?;
-            Ok(lacking.len())
-        })
-        .await
-    }
-
     fn say(&self, step: StepId, text: &str) {
         self.progress.log(step, Stream::Stdout, format!("{text}\n").into());
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RemoteCacheError> + Send + 'static,
-) -> Result<T, CacheExportError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|_| RemoteCacheError::Lost)??)
 }

@@ -43,7 +43,7 @@ pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result
     refuse_foreign_syntax(&request)?;
     let (dockerfile, errors) = dockerfile::parse_partially(Arc::clone(&request.dockerfile));
     let ignored = ignored(&request)?;
-    let Some(request) = request.for_platforms(&dockerfile).into_iter().next() else {
+    let Some(request) = request.for_platforms(dockerfile).into_iter().next() else {
         return Err(BuildError::Dockerfile(errors));
     };
     let mut linter = linter(&request, ignored)?;
@@ -82,7 +82,7 @@ pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result
 /// If the Dockerfile is wrong.
 pub fn outline(request: &BuildRequest) -> Result<Outline, BuildError> {
     let dockerfile = parse(request)?;
-    let requests = request.for_platforms(&dockerfile);
+    let requests = request.for_platforms(dockerfile);
     let outlines = requests.iter().take(1).map(describe::outline);
     let mut outlines = outlines
         .collect::<Result<Vec<_>, _>>()

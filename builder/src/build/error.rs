@@ -11,6 +11,7 @@ use snapshotter::{FsError, StackError};
 use super::cache_export::CacheExportError;
 use super::layers::ShipError;
 use crate::attest::{BundleError, ScanError, StatementFileError};
+use crate::cache::CacheError;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::export::ExportError;
 use crate::fetch::FetchError;
@@ -87,6 +88,9 @@ pub enum BuildError {
     /// The content store cannot be used.
     #[error(transparent)]
     Content(#[from] ContentError),
+    /// The records of the cache cannot be used.
+    #[error(transparent)]
+    Records(#[from] CacheError),
     /// The snapshots cannot be used.
     #[error(transparent)]
     Snapshots(#[from] FsError),

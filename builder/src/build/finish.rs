@@ -13,7 +13,7 @@ use super::outputs::Outputs;
 use super::variant::Variant;
 use super::{BuildError, BuildRequest, Services};
 use crate::attest::{Attestation, attestation_entry};
-use crate::export::{self, AnnotationTarget, Document, ExportError, Image, PlatformImage};
+use crate::export::{self, AnnotationTarget, Document, ExportError, Form, Image, OutputSpec, PlatformImage};
 use crate::frontend::{Base, Lowered};
 use crate::graph::VertexId;
 use crate::image::assemble::{self, Choices, NewHistory, NewLayer, assemble};
@@ -83,8 +83,15 @@ impl Finish<'_> {
         scans: &[VertexId],
         value: impl Fn(VertexId) -> Option<Value>,
     ) -> Result<Finished, BuildError> {
-        const NAME: &str = "exporting to image";
-        let step = self.progress.declare(NAME, Digest::of(NAME.as_bytes()), Vec::new());
+        let name = match self.request.outputs.first() {
+            None | Some(OutputSpec::Image(_)) => "exporting to image",
+            Some(OutputSpec::Layout { form: Form::Oci, .. }) => "exporting to oci image format",
+            Some(OutputSpec::Layout { form: Form::Docker, .. }) => "exporting to docker image format",
+            Some(OutputSpec::Tar { .. }) => "exporting to client tarball",
+            Some(OutputSpec::Local { .. }) => "exporting to client directory",
+            Some(OutputSpec::CacheOnly) => "exporting to the cache only",
+        };
+        let step = self.progress.declare(name, Digest::of(name.as_bytes()), Vec::new());
         self.progress.started(step);
         let outcome = self.finish(lowered, scans, value, step).await;
         self.progress
@@ -135,7 +142,7 @@ impl Finish<'_> {
         };
         for variant in self.variants {
             let image = self.image(variant, &parts, step).await?;
-            self.keep(&image, variant)?;
+            self.keep(&image, variant, step)?;
             outputs.write_image(variant, &image, &parts).await?;
             if finished.image.is_none() || variant.is_pushed() {
                 finished.image = Some(image);
@@ -291,15 +298,20 @@ impl Finish<'_> {
     }
 
     /// Keeps the documents in the store, and the tags last.
-    fn keep(&self, image: &Image, variant: &Variant) -> Result<(), BuildError> {
+    fn keep(&self, image: &Image, variant: &Variant, step: StepId) -> Result<(), BuildError> {
         for document in image.documents() {
             self.services.content.put(&document.bytes)?;
         }
+        let root = &image.root().descriptor;
+        let kind = if image.without_index().is_some() {
+            "manifest"
+        } else {
+            "manifest list"
+        };
+        self.progress.outcome(step, format!("exporting {kind} {}", root.digest));
         for name in &variant.names {
-            self.services
-                .state
-                .tags()
-                .set(name, &image.root().descriptor, &self.services.scratch)?;
+            self.services.state.tags().set(name, root, &self.services.scratch)?;
+            self.progress.outcome(step, format!("naming to {name}"));
         }
         Ok(())
     }

@@ -157,7 +157,7 @@ impl Shipper {
         let imported = imported.filter(|layer| layer.blob.descriptor.digest == blob.digest);
         let origin = imported.and_then(|layer| match &layer.origin {
             Origin::Registry(reference) => Some(reference.clone()),
-            Origin::Directory(_) => None,
+            Origin::Directory(_) | Origin::Objects(_) => None,
         });
         let from: Vec<Reference> = mount_from.iter().cloned().chain(origin).collect();
         let content = self.packer.content();

@@ -45,7 +45,7 @@ pub(super) fn load_definition(request: &BuildRequest, progress: &Progress) -> Re
         return Ok(dockerfile);
     }
     // What is odd in the lines that can be read is worth saying all the same.
-    if let Some(first) = request.for_platforms(&dockerfile).first()
+    if let Some(first) = request.for_platforms(dockerfile).first()
         && let Ok(mut linter) = linter(first, None)
     {
         linter.file(first);
@@ -63,7 +63,7 @@ pub(super) async fn lower(
     fetcher: &Fetcher,
     progress: &Progress,
 ) -> Result<Everything, BuildError> {
-    let mut requests = request.for_platforms(&dockerfile);
+    let mut requests = request.for_platforms(dockerfile);
     let timed = ask_times(&mut requests, fetcher, progress).await;
     let requests = Arc::new(requests);
     let Some(first) = requests.first() else {

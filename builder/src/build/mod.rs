@@ -44,7 +44,7 @@ use crate::history::{BuildRecord, Outcome};
 use crate::image::{BaseImages, ImportedLayers};
 use crate::op::Op;
 use crate::op::key::Define as _;
-use crate::ops::{LocalContext, OpError, Ops, Surroundings, Value};
+use crate::ops::{LocalContext, OpError, Ops, Surroundings, Travelling, Value};
 use crate::progress::Progress;
 use crate::remote_cache::Sources;
 use crate::solver::{self, Plan, Problem};
@@ -101,7 +101,8 @@ pub async fn plan(
     let (everything, sources) = tokio::join!(lowering, opening);
     let sources = sources.ok_or(BuildError::Cancelled)?;
     let lowering::Everything { lowered, scans, graph } = everything?;
-    let imports = Arc::new(services.imports(&progress, sources.origins()));
+    let imports = Arc::new(services.imports(&progress, &sources));
+    let elsewhere = (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>);
     let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
     let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
     let contexts = contexts(&request, &services, &graph)?;
@@ -127,6 +128,9 @@ pub async fn plan(
         confinement: services.sandbox.confinement(),
         executor: OnceLock::new(),
         mount_point: services.mount_point()?,
+        mount_source: elsewhere.clone(),
+        travelling: Travelling::default(),
+        renew_mounts: request.no_cache_mounts,
         emptied_caches: Arc::default(),
         revisions: Mutex::default(),
         selected: Mutex::default(),
@@ -136,7 +140,7 @@ pub async fn plan(
         targets,
         evaluator: Arc::new(ops),
         cache: Arc::clone(&services.cache),
-        elsewhere: (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>),
+        elsewhere,
         flights: Some(services.state.flights()),
         scope: scope(&request),
         build: services.build_id.clone(),
@@ -270,6 +274,10 @@ fn contexts(
     for name in wanted.collect::<BTreeSet<_>>() {
         if let Some(directory) = request.directories.get(&name) {
             let ignored = ignore_patterns(directory.ignore.as_ref())?;
+            let ignored = match services.state.within(&directory.path) {
+                Some(path) => ignored.withholding(&path),
+                None => ignored,
+            };
             let memory = services.state.path(Class::Contexts);
             let inodes = services.context_inodes(&directory.path);
             let context = LocalContext::open(&directory.path, inodes, ignored, &memory)?;

@@ -57,6 +57,12 @@ impl From<BuildError> for PushError {
     }
 }
 
+/// Reports that this machine kept an image from being pushed.
+fn not_pushed(name: &Reference) -> impl FnOnce(io::Error) -> BuildError {
+    let name = name.familiar();
+    move |source| ExportError::io("push", name)(source).into()
+}
+
 impl Outputs<'_> {
     /// Brings an image to where its output wants it.
     pub(super) async fn write_image(
@@ -145,8 +151,12 @@ impl Outputs<'_> {
             .await?
             .is_some_and(|there| there.digest == root.digest)
         {
+            let found = place.with_digest(root.digest);
+            self.progress
+                .outcome(self.step, format!("finding manifest of {found} in its registry"));
             return Ok(());
         }
+        fault::point("push.blobs").map_err(not_pushed(name))?;
         let blobs = parts.iter().zip(image.manifests()).flat_map(|(part, built)| {
             let below = part.base.as_ref().map_or(0, |base| base.layers.len());
             let layers = built.layers.iter().enumerate();
@@ -189,10 +199,14 @@ impl Outputs<'_> {
                     .await?;
             }
         }
+        fault::point("push.manifest").map_err(not_pushed(name))?;
         client
             .push_manifest(&place, &root.media_type, image.root().bytes.clone().into())
             .await?;
-        Ok(())
+        let pushed = place.with_digest(root.digest);
+        self.progress
+            .outcome(self.step, format!("pushing manifest for {pushed}"));
+        Ok(fault::point("push.pushed").map_err(not_pushed(name))?)
     }
 
     /// Pushes a layer of a base: by mount where the registry has it, else from the store, else from where it is.

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use registry::client::Proxies;
 use registry::compress::Compression;
 use registry::oci::{Platform, Reference};
 
@@ -61,6 +62,8 @@ pub struct BuildRequest {
     pub cache_to: Vec<CacheTo>,
     /// `--no-cache`, `--no-cache-filter`.
     pub no_cache: NoCache,
+    /// `--no-cache-mounts`.
+    pub no_cache_mounts: bool,
     /// Whether registries are asked about images that the store has under their tag.
     pub pull: bool,
     /// `--network`.
@@ -115,6 +118,7 @@ impl BuildRequest {
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             no_cache: NoCache::None,
+            no_cache_mounts: false,
             pull: false,
             network: Network::Default,
             allow: BTreeSet::new(),
@@ -132,19 +136,20 @@ impl BuildRequest {
     }
 
     /// Returns what the frontend is asked, for each platform.
-    pub(super) fn for_platforms(&self, dockerfile: &Dockerfile) -> Vec<frontend::Request> {
+    pub(super) fn for_platforms(&self, dockerfile: Dockerfile) -> Vec<frontend::Request> {
         let platforms: Vec<TargetPlatform> = match self.platforms.as_slice() {
             [] => vec![TargetPlatform::Implied(Platform::host())],
             chosen => chosen.iter().cloned().map(TargetPlatform::Chosen).collect(),
         };
+        let dockerfile = Arc::new(dockerfile);
         let requests = platforms
             .into_iter()
-            .map(|platform| self.for_frontend(dockerfile.clone(), platform));
+            .map(|platform| self.for_frontend(&dockerfile, platform));
         requests.collect()
     }
 
     /// Returns what the frontend is asked for one platform.
-    fn for_frontend(&self, dockerfile: Dockerfile, platform: TargetPlatform) -> frontend::Request {
+    fn for_frontend(&self, dockerfile: &Arc<Dockerfile>, platform: TargetPlatform) -> frontend::Request {
         frontend::Request {
             target: self.target.clone(),
             context_time: self.context_time,
@@ -162,7 +167,7 @@ impl BuildRequest {
             shm_size: Some(self.shm_size),
             build_platform: Platform::host(),
             platform: platform.clone(),
-            ..frontend::Request::new(dockerfile, (*platform).clone())
+            ..frontend::Request::new(Arc::clone(dockerfile), (*platform).clone())
         }
     }
 }
@@ -174,6 +179,8 @@ pub struct Fetching {
     pub environment: Vec<(String, OsString)>,
     /// Certificates to believe beside the system's, as PEM files.
     pub extra_ca: Vec<PathBuf>,
+    /// Proxies between us and other machines.
+    pub proxies: Proxies,
 }
 
 /// `--annotation`s by what they are put on.

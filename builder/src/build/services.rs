@@ -1,18 +1,21 @@
 //! The stores and the client that a build works with, opened once.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
+use snapshotter::layer::Limits;
 use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
-use crate::image::{BaseImages, ImportedLayers, LayerPacker, Origin, Transfer};
+use crate::image::{BaseImages, ImportedLayers, LayerPacker, Transfer};
 use crate::progress::Progress;
+use crate::remote_cache::Sources;
 use crate::rung::Sandbox;
 use crate::secrets::Secrets;
 use crate::state_dir::{BuildLock, Class, Lease, Scratch, StateDir};
@@ -43,6 +46,8 @@ pub struct Services {
     pub started: jiff::Timestamp,
     /// What the build relies on.
     pub lease: Arc<Lease>,
+    /// How many bytes a layer of an image may hold.
+    pub largest_layer: u64,
     pub(super) scratch: Scratch,
     #[expect(dead_code, reason = "held for its lock")]
     lock: BuildLock,
@@ -62,7 +67,7 @@ impl Services {
         let snapshots = Arc::new(state.snapshots()?.kept_by(Arc::<Lease>::clone(&lease)));
         state.reclaim()?;
         let boot_id = lease.epoch().boot().to_owned();
-        let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), boot_id);
+        let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned(), boot_id)?;
         let cache = Arc::new(cache);
         let build_id = scratch.name().to_owned();
         Ok(Self {
@@ -76,6 +81,7 @@ impl Services {
             build_id,
             started: jiff::Timestamp::now(),
             lease,
+            largest_layer: Limits::default().bytes,
             scratch,
             lock,
         })
@@ -108,17 +114,26 @@ impl Services {
             .with_layouts(request.layouts.iter().cloned()))
     }
 
-    pub(super) fn imports(&self, progress: &Progress, origins: Vec<Origin>) -> ImportedLayers {
-        ImportedLayers::new(self.transfer(progress), origins)
+    pub(super) fn imports(&self, progress: &Progress, sources: &Sources) -> ImportedLayers {
+        let transfer = Transfer {
+            objects: sources.stores(),
+            ..self.transfer(progress)
+        };
+        ImportedLayers::new(transfer, sources.origins())
     }
 
     fn transfer(&self, progress: &Progress) -> Transfer {
         Transfer {
             client: self.client.clone(),
+            objects: HashMap::new(),
             content: self.content.clone(),
             stacks: self.stacks.clone(),
             progress: progress.clone(),
             flights: self.state.flights(),
+            limits: Limits {
+                bytes: self.largest_layer,
+                ..Limits::default()
+            },
         }
     }
 
@@ -130,6 +145,7 @@ impl Services {
             lease: Arc::clone(&self.lease),
             scratch: self.scratch.path().to_owned(),
             extra_ca: fetching.extra_ca.clone(),
+            proxies: fetching.proxies.clone(),
             secrets: secrets.clone(),
             environment: fetching.environment.clone(),
         })

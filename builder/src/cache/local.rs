@@ -13,9 +13,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
 use super::{CacheError, CacheStore, Record};
@@ -29,6 +31,8 @@ const MOST_LINKS: usize = 8;
 #[derive(Debug)]
 pub struct LocalCache {
     index: PathBuf,
+    /// The same, open: most look-ups find nothing, and then the way there is what they cost.
+    directory: OwnedFd,
     scratch: PathBuf,
     boot_id: String,
 }
@@ -58,26 +62,30 @@ enum Entry {
 impl LocalCache {
     /// Uses `index` for the records and `scratch`, which must be on the same file system and this process's
     /// own, for files that are not complete. Both must exist. `boot_id` goes into each file that is written.
-    pub fn new(index: PathBuf, scratch: PathBuf, boot_id: String) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If `index` cannot be opened.
+    pub fn open(index: PathBuf, scratch: PathBuf, boot_id: String) -> Result<Self, CacheError> {
+        let directory = File::open(&index).map_err(failed("open", &index))?.into();
+        Ok(Self {
             index,
+            directory,
             scratch,
             boot_id,
-        }
+        })
     }
 
     fn path(&self, key: CacheKey) -> PathBuf {
-        let hex = key.hex();
-        self.index.join(&hex[..2]).join(hex)
+        self.index.join(name(key))
     }
 
     fn read(&self, key: CacheKey) -> Option<Entry> {
-        let path = self.path(key);
-        let bytes = read_small(&path).ok()?;
-        let entry = decode(&bytes, key);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(&self.directory, name(key), flags, Mode::empty()).ok()?;
+        let entry = decode(&read_small(file.into()).ok()?, key);
         if entry.is_none() {
             // Should another process have put a good file here meanwhile, it goes as well: one more miss.
-            let _stays_a_miss = fs::remove_file(&path);
+            let _stays_a_miss = fs::remove_file(self.path(key));
         }
         entry
     }
@@ -98,11 +106,13 @@ impl LocalCache {
             .permissions(Permissions::from_mode(0o400))
             .tempfile_in(&self.scratch)
             .map_err(failed("create a file in", &self.scratch))?;
-        file.write_all(&bytes).map_err(failed("write", file.path()))?;
+        let written = fault::point("record.write").and_then(|()| file.write_all(&bytes));
+        written.map_err(failed("write", file.path()))?;
         let path = self.path(key);
+        fault::point("record.rename").map_err(failed("rename a file to", &path))?;
         loop {
             match file.persist(&path) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return fault::point("record.renamed").map_err(failed("rename a file to", &path)),
                 // The first with these two digits, or the directory was empty and somebody removed it.
                 Err(error) if error.error.kind() == io::ErrorKind::NotFound => file = error.file,
                 Err(error) => return Err(failed("rename a file to", &path)(error.error)),
@@ -142,6 +152,12 @@ impl CacheStore for LocalCache {
     }
 }
 
+/// Returns where in the index the file of a key is.
+fn name(key: CacheKey) -> String {
+    let hex = key.hex();
+    format!("{}/{hex}", &hex[..2])
+}
+
 /// What a file of an index says.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Inspected {
@@ -155,7 +171,7 @@ pub enum Inspected {
 
 /// Reads a file of an index and changes nothing; `None` if it is not there.
 pub fn inspect(path: &Path) -> Option<Inspected> {
-    let bytes = match read_small(path) {
+    let bytes = match File::open(path).and_then(read_small) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(_) => return Some(Inspected::Damaged),
@@ -178,11 +194,9 @@ fn decode(bytes: &[u8], key: CacheKey) -> Option<Entry> {
 }
 
 /// Reads a file, but never more than a record can have.
-fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+fn read_small(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(frame::FILE_LIMIT as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    file.take(frame::FILE_LIMIT as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -22,7 +22,7 @@ impl Fixture {
         let (index, scratch) = (directory.path().join("index"), directory.path().join("scratch"));
         fs::create_dir(&index).unwrap();
         fs::create_dir(&scratch).unwrap();
-        let cache = LocalCache::new(index, scratch, "a-boot".to_owned());
+        let cache = LocalCache::open(index, scratch, "a-boot".to_owned()).unwrap();
         Self { directory, cache }
     }
 

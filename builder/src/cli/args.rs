@@ -3,6 +3,7 @@
 mod cache;
 mod history;
 mod login;
+mod registry;
 mod store;
 
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use crate::rung::Rung;
 pub use cache::{CacheArgs, CacheCommand, CachePruneArgs};
 pub use history::{ExplainArgs, GraphArgs, GraphFormat, LogsArgs, WhichBuild};
 pub use login::{LoginArgs, LogoutArgs};
+pub use registry::RegistryArgs;
 pub use store::{BoundsArgs, PruneArgs, VerifyArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -54,7 +56,7 @@ pub struct GlobalArgs {
     /// State directory [default: $XDG_DATA_HOME/croze, else ~/.local/share/croze]
     #[arg(long, global = true, env = "CROZE_ROOT", value_name = "DIR", hide_env_values = true)]
     pub root: Option<PathBuf>,
-    /// Say more: causes in full, and why the sandbox was chosen
+    /// Say why the sandbox was chosen, and why none of the stronger
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// When to use colours
@@ -186,6 +188,9 @@ pub struct BuildArgs {
     /// Look for what is odd in the Dockerfile: short for `--call=check`
     #[arg(long, conflicts_with = "call", help_heading = "Input")]
     pub check: bool,
+    /// Refuse base images with a layer that holds more than this, unpacked [default: 1t]
+    #[arg(long, value_name = "SIZE", help_heading = "Input")]
+    pub max_layer_size: Option<String>,
     /// Ask the registry for base images even if they are in the store under their tag
     #[arg(long, help_heading = "Input")]
     pub pull: bool,
@@ -242,6 +247,9 @@ pub struct BuildArgs {
     /// Do not ask the cache for these stages
     #[arg(long, value_name = "STAGE", value_delimiter = ',', help_heading = "Cache")]
     pub no_cache_filter: Vec<String>,
+    /// Begin with empty cache mounts; `--no-cache` alone leaves them as they are
+    #[arg(long, help_heading = "Cache")]
+    pub no_cache_mounts: bool,
     /// Print what would run and why, and run nothing; exits 11 if something would
     #[arg(long, help_heading = "Cache")]
     pub plan: bool,
@@ -281,12 +289,9 @@ pub struct BuildArgs {
     #[arg(long = "exit-code", value_enum, value_name = "OF", help_heading = "Steps")]
     pub exit_code: Option<ExitCodeArg>,
 
-    /// Speak plain HTTP, or accept any certificate, with this registry
-    #[arg(long = "insecure-registry", value_name = "HOST", help_heading = "Registry")]
-    pub insecure_registries: Vec<String>,
-    /// Trust the certificates in this PEM file
-    #[arg(long = "registry-ca", value_name = "FILE", help_heading = "Registry")]
-    pub registry_cas: Vec<PathBuf>,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 
     /// How to show what happens
     #[arg(long, value_enum, default_value_t, env = "CROZE_PROGRESS", help_heading = "Display")]

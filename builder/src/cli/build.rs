@@ -18,7 +18,7 @@ use super::locate::{self, Located, Place};
 use super::request::ReadOnce;
 use super::sandbox::{self, Say};
 use super::store::{self, Sync};
-use super::{build_failure, policy, render, request};
+use super::{build_failure, policy, render, request, values};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
@@ -39,12 +39,16 @@ pub(super) fn run(
     let at_hand = locate::at_hand(args, &place)?;
     let ready = at_hand.map(|located| request::build_request(args, environment, located, &read));
     let ready = ready.transpose()?;
+    let largest_layer = args.max_layer_size.as_deref();
+    let largest_layer = largest_layer.map(|text| values::size("--max-layer-size", text));
+    let largest_layer = largest_layer.transpose().map_err(request::usage)?;
     let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
     let options = request::client_options(args, environment)?;
-    let services = Services::open(root, options, sandbox).map_err(|error| match &ready {
+    let mut services = Services::open(root, options, sandbox).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;
+    services.largest_layer = largest_layer.unwrap_or(services.largest_layer);
     let (state, lease) = (services.state.clone(), Arc::clone(&services.lease));
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -54,7 +58,7 @@ pub(super) fn run(
     let request = match ready {
         Some(request) => request,
         None => {
-            let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment));
+            let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment)?);
             let build_args = request::build_args(args, environment)?;
             let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher))?;
             request::build_request(args, environment, located, &read)?

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::ExitCodeArg;
-use super::failure::{Failure, Kind, resource_or};
+use super::failure::{Failure, Kind, Shortage, out_of, resource_or};
 use super::pointer;
 use super::policy;
 use super::store::state_failure;
@@ -20,8 +20,6 @@ use crate::ops::OpError;
 use crate::progress::Recorder;
 use crate::remote_cache::RemoteCacheError;
 
-/// What to do when the disk is full.
-const FREE_SPACE: &str = "free some space, for example with `croze prune`, or choose another `--root`";
 /// The shell that runs what is not written as JSON.
 const SHELL: &str = "/bin/sh";
 /// Lines of a failed step's log that are shown.
@@ -182,7 +180,7 @@ impl Fixed {
                 };
                 Failure::because(kind, error)
             }
-            OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(FREE_SPACE),
+            OpError::NoSpace { .. } => Failure::because(Kind::Resource, error).help(Shortage::Space.help()),
             OpError::NoSandbox => self.no_sandbox(error),
             OpError::Exec {
                 source: RunError::Setup(SetupError::LimitAboveHard { .. }),
@@ -251,7 +249,10 @@ impl Fixed {
                     .push(format!("{}:{line}: `{pattern}` hides it", ignore.name()));
             }
         }
-        match error.help() {
+        match error
+            .help()
+            .or_else(|| Some(Shortage::behind(error)?.help().to_owned()))
+        {
             Some(help) => failure.help(help),
             None => failure,
         }
@@ -325,13 +326,5 @@ fn pull_failure(error: &PullError) -> Failure {
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
         PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
         _ => out_of(error, Kind::Environment),
-    }
-}
-
-/// Fails for want of disk, memory or descriptors if that is a cause, else as `kind`.
-fn out_of(error: &(dyn std::error::Error + 'static), kind: Kind) -> Failure {
-    match resource_or(error, kind) {
-        Kind::Resource => Failure::because(Kind::Resource, error).help(FREE_SPACE),
-        kind => Failure::because(kind, error),
     }
 }

@@ -5,27 +5,28 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use registry::client::{Client, ClientOptions};
+use registry::client::Client;
 use registry::oci::Digest;
 use serde_json::json;
 
 use super::args::{BuildArgs, CacheArgs, CacheCommand, Format};
 use super::environment::{Environment, absolute};
 use super::failure::{Failure, Kind, resource_or};
+use super::registries;
 use super::request::usage;
 use super::values::{self, ValueError};
+use crate::attributes::truth;
 use crate::progress::{Bytes, clean};
-use crate::remote_cache::{CacheFrom, CacheSpecError, CacheTo, Inventory, Listed, RemoteCacheError, Which};
+use crate::remote_cache::{
+    CacheFrom, CacheSpecError, CacheTo, Inventory, Listed, RemoteCacheError, Surroundings, Which,
+};
 
 /// The build argument with which buildx has asked for an inline cache before there was an option for it.
-const INLINE_ARGUMENT: &str = "BUILDKIT_INLINE_CACHE=1";
+const INLINE_ARGUMENT: &str = "BUILDKIT_INLINE_CACHE";
 
 /// Reads `--cache-from`s.
-pub(super) fn sources(args: &BuildArgs) -> Result<Vec<CacheFrom>, Failure> {
-    let parse = |text: &String| {
-        let wrong = |error: CacheSpecError| ValueError::new("--cache-from", text, error.to_string());
-        CacheFrom::parse(text, |path: &Path| absolute(path)).map_err(wrong)
-    };
+pub(super) fn sources(args: &BuildArgs, environment: &Environment) -> Result<Vec<CacheFrom>, Failure> {
+    let parse = |text: &String| with_surroundings(environment, "--cache-from", text, CacheFrom::parse);
     args.cache_from
         .iter()
         .map(parse)
@@ -33,35 +34,59 @@ pub(super) fn sources(args: &BuildArgs) -> Result<Vec<CacheFrom>, Failure> {
         .map_err(usage)
 }
 
-/// Reads `--cache-to`s.
-pub(super) fn targets(args: &BuildArgs) -> Result<Vec<CacheTo>, Failure> {
-    let parse = |text: &String| {
-        let wrong = |error: CacheSpecError| ValueError::new("--cache-to", text, error.to_string());
-        CacheTo::parse(text, |path: &Path| absolute(path)).map_err(wrong)
-    };
-    let mut targets = args
-        .cache_to
-        .iter()
-        .map(parse)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(usage)?;
-    let asked_by_argument = args.build_args.iter().any(|argument| argument == INLINE_ARGUMENT);
-    if asked_by_argument && !targets.contains(&CacheTo::Inline) {
+/// Reads `--cache-to`s, and what build arguments say about them.
+pub(super) fn targets(
+    args: &BuildArgs,
+    environment: &Environment,
+    build_args: &BTreeMap<String, String>,
+) -> Result<Vec<CacheTo>, Failure> {
+    let mut targets = named_targets(args, environment)?;
+    let asked = build_args.get(INLINE_ARGUMENT).and_then(|value| truth(value));
+    if asked == Some(true) && !targets.contains(&CacheTo::Inline) {
         targets.push(CacheTo::Inline);
     }
     Ok(targets)
 }
 
+fn named_targets(args: &BuildArgs, environment: &Environment) -> Result<Vec<CacheTo>, Failure> {
+    let parse = |text: &String| with_surroundings(environment, "--cache-to", text, CacheTo::parse);
+    args.cache_to.iter().map(parse).collect::<Result<_, _>>().map_err(usage)
+}
+
+/// Reads a value of `option` where this process is.
+fn with_surroundings<T>(
+    environment: &Environment,
+    option: &'static str,
+    text: &str,
+    parse: impl Fn(&str, &Surroundings<'_>) -> Result<T, CacheSpecError>,
+) -> Result<T, ValueError> {
+    let surroundings = Surroundings {
+        absolute: &|path: &Path| absolute(path),
+        variable: &|name: &str| environment.text(name),
+    };
+    parse(text, &surroundings).map_err(|error| ValueError::new(option, &without_secrets(text), error.to_string()))
+}
+
+/// Returns a value as it may be shown: without what was given of credentials.
+fn without_secrets(text: &str) -> String {
+    const SECRET: [&str; 3] = ["secret_access_key", "session_token", "token"];
+    let shown = text.split(',').map(|field| match field.split_once('=') {
+        Some((key, _)) if SECRET.contains(&key.trim().to_ascii_lowercase().as_str()) => format!("{key}=…"),
+        _ => field.to_owned(),
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
 /// Returns the registries that caches with `registry.insecure=true` are in.
-pub(super) fn insecure_registries(args: &BuildArgs) -> Result<Vec<String>, Failure> {
-    let from = sources(args)?.into_iter().filter_map(|from| match from {
+pub(super) fn insecure_registries(args: &BuildArgs, environment: &Environment) -> Result<Vec<String>, Failure> {
+    let from = sources(args, environment)?.into_iter().filter_map(|from| match from {
         CacheFrom::Registry {
             reference,
             insecure: true,
         } => Some(reference),
         _ => None,
     });
-    let to = targets(args)?.into_iter().filter_map(|to| match to {
+    let to = named_targets(args, environment)?.into_iter().filter_map(|to| match to {
         CacheTo::Registry {
             reference,
             insecure: true,
@@ -108,15 +133,18 @@ async fn inventory(args: &CacheArgs, environment: &Environment) -> Result<Invent
             which: Which::Tag("latest".to_owned()),
         }
     } else {
-        let wrong = |error: CacheSpecError| usage(ValueError::new("cache", &args.cache, error.to_string()));
-        CacheFrom::parse(&args.cache, |path: &Path| absolute(path)).map_err(wrong)?
+        with_surroundings(environment, "cache", &args.cache, CacheFrom::parse).map_err(usage)?
     };
-    let client = Client::new(ClientOptions {
-        credentials: environment.credentials(),
-        insecure: args.insecure_registries.iter().cloned().collect(),
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
-    });
+    let insecure = match &of {
+        CacheFrom::Registry {
+            reference,
+            insecure: true,
+        } => Some(reference.registry().to_owned()),
+        _ => None,
+    };
+    let mut options = registries::client_options(&args.registry, environment)?;
+    options.insecure.extend(insecure);
+    let client = Client::new(options);
     Inventory::take(&of, &client).await.map_err(|error| failure(&error))
 }
 
@@ -124,7 +152,9 @@ fn failure(error: &RemoteCacheError) -> Failure {
     match error {
         RemoteCacheError::Client(error) => Failure::of_client(error),
         RemoteCacheError::Absent(_) => Failure::because(Kind::Input, error),
-        RemoteCacheError::Foreign { .. } | RemoteCacheError::Untagged(_) => Failure::because(Kind::Usage, error),
+        RemoteCacheError::Foreign { .. } | RemoteCacheError::Untagged(_) | RemoteCacheError::Unlisted(_) => {
+            Failure::because(Kind::Usage, error)
+        }
         _ => Failure::because(resource_or(error, Kind::Integrity), error),
     }
 }

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use registry::oci::Digest;
 
 use super::environment::absolute;
 use super::failure::{Failure, Kind};
-use super::locate::{context_directory, read_text};
+use super::locate::{context_directory, ignore_file_in};
 use super::request::usage;
 use super::values::{self, ValueError};
-use crate::diagnostic::SourceFile;
 use crate::frontend::NamedContext;
 use crate::image::LayoutImage;
 use crate::op::{GitOp, HttpForm, HttpOp, Op};
@@ -55,10 +53,7 @@ pub(super) fn named(
             }
             (None, None) => {
                 let path = context_directory(&value)?;
-                let ignore = path.join(".dockerignore");
-                let ignore = read_text(&ignore)
-                    .ok()
-                    .map(|text| Arc::new(SourceFile::new(format!("{name}: .dockerignore"), text)));
+                let ignore = ignore_file_in(&path, format!("{name}: .dockerignore"))?;
                 directories.insert(name.clone(), LocalDirectory { path, ignore });
                 NamedContext::Local { name: name.clone() }
             }

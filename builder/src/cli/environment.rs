@@ -51,6 +51,18 @@ impl Environment {
         Some(directory.join("config.json"))
     }
 
+    /// Returns the user's directory of Podman's and buildah's settings.
+    pub(super) fn containers_config(&self) -> Option<PathBuf> {
+        let config = self.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        let config = config.or_else(|| Some(self.path("HOME")?.join(".config")))?;
+        Some(config.join("containers"))
+    }
+
+    /// Returns the `registries.conf` that is named for all tools that read one.
+    pub(super) fn registries_conf(&self) -> Option<PathBuf> {
+        self.path("CONTAINERS_REGISTRIES_CONF")
+    }
+
     /// Returns where credentials are looked for, the most explicit place first.
     pub(super) fn credentials(&self) -> Credentials {
         let mut credentials = Credentials::anonymous();

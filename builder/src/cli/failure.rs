@@ -1,5 +1,6 @@
 //! How a command fails: one kind for each exit code, and what is said about it.
 
+use std::io;
 use std::process::ExitCode;
 
 use registry::client::{ClientError, ErrorKind};
@@ -129,26 +130,92 @@ impl Failure {
     }
 }
 
+/// What a machine can run out of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shortage {
+    /// Blocks or inodes of a file system, or a user's share of them.
+    Space,
+    /// Files that may be open.
+    Descriptors,
+    /// Memory.
+    Memory,
+}
+
+impl Shortage {
+    /// Returns what ran out, if that is some cause of an error.
+    pub(super) fn behind(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(shortage) = error.downcast_ref::<io::Error>().and_then(Self::of) {
+                return Some(shortage);
+            }
+            cause = error.source();
+        }
+        None
+    }
+
+    fn of(error: &io::Error) -> Option<Self> {
+        match Errno::from_io_error(error) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => Some(Self::Space),
+            Some(Errno::MFILE | Errno::NFILE) => Some(Self::Descriptors),
+            Some(Errno::NOMEM) => Some(Self::Memory),
+            Some(_) => None,
+            // Somebody has put the number into an error of their own, and kept the kind.
+            None => match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Self::Space),
+                io::ErrorKind::OutOfMemory => Some(Self::Memory),
+                _ => None,
+            },
+        }
+    }
+
+    /// Returns what to do.
+    pub(super) fn help(self) -> &'static str {
+        match self {
+            Self::Space => {
+                "free some space or inodes (see `df` and `df -i`), for example with `croze prune`, or choose another \
+                 `--root`"
+            }
+            Self::Descriptors => "let more files be open, for example with `ulimit -n 1024`",
+            Self::Memory => "give it more memory, or fewer steps at once with `--jobs`",
+        }
+    }
+}
+
 /// Returns [`Kind::Resource`] if some cause of an error is that disk, memory or descriptors ran out, else `kind`.
 pub(super) fn resource_or(error: &(dyn std::error::Error + 'static), kind: Kind) -> Kind {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let errno = error.downcast_ref::<std::io::Error>().and_then(Errno::from_io_error);
-        if matches!(
-            errno,
-            Some(Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::FBIG)
-        ) {
-            return Kind::Resource;
-        }
-        cause = error.source();
+    Shortage::behind(error).map_or(kind, |_| Kind::Resource)
+}
+
+/// Fails for want of disk, memory or descriptors if that is a cause, and says what to do about it; else as `kind`.
+pub(super) fn out_of(error: &(dyn std::error::Error + 'static), kind: Kind) -> Failure {
+    match Shortage::behind(error) {
+        Some(shortage) => Failure::because(Kind::Resource, error).help(shortage.help()),
+        None => Failure::because(kind, error),
     }
-    kind
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::args::EXIT_CODES;
+
+    #[test]
+    fn what_ran_out_is_seen_however_deep_it_lies() {
+        let full = || io::Error::from(Errno::NOSPC);
+        // As crates do that add a path.
+        let wrapped = io::Error::new(full().kind(), "no space left at path `x`");
+        for (error, shortage) in [
+            (full(), Some(Shortage::Space)),
+            (wrapped, Some(Shortage::Space)),
+            (Errno::DQUOT.into(), Some(Shortage::Space)),
+            (Errno::MFILE.into(), Some(Shortage::Descriptors)),
+            (Errno::NOMEM.into(), Some(Shortage::Memory)),
+            (Errno::IO.into(), None),
+        ] {
+            assert_eq!(Shortage::behind(&error), shortage, "{error:?}");
+        }
+    }
 
     #[test]
     fn the_help_lists_every_exit_code() {

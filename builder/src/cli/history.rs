@@ -1,7 +1,7 @@
 //! `croze history`, `explain`, `graph` and `logs`: past builds.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use registry::oci::Reference;
@@ -12,6 +12,7 @@ use super::failure::{Failure, Kind};
 use super::store::state_failure;
 use crate::diagnostic::Diagnostic;
 use crate::history::{self, BuildRecord, Outcome, StepResult};
+use crate::progress::Lines;
 use crate::state_dir::{Class, StateDir};
 
 /// A build, and the state directory that it is of.
@@ -70,13 +71,14 @@ pub(super) fn logs(root: &Path, args: &LogsArgs) -> Result<(), Failure> {
             None => format!("==> {} <==\n", step.name.replace(char::is_control, " ")),
             Some(_) => String::new(),
         };
-        let copied = out
-            .write_all(heading.as_bytes())
-            .and_then(|()| io::copy(&mut file, &mut out));
+        let copied = out.write_all(heading.as_bytes()).and_then(|()| match args.step {
+            None => copy_clean(&mut file, &mut out),
+            Some(_) => io::copy(&mut file, &mut out).map(drop),
+        });
         match copied {
             // Whoever reads has enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            copied => drop(copied.map_err(|error| Failure::because(Kind::Resource, &error))?),
+            copied => copied.map_err(|error| Failure::because(Kind::Resource, &error))?,
         }
     }
     match (&args.step, found) {
@@ -85,6 +87,24 @@ pub(super) fn logs(root: &Path, args: &LogsArgs) -> Result<(), Failure> {
             Err(Failure::new(Kind::Input, Diagnostic::error(message)))
         }
         _ => Ok(()),
+    }
+}
+
+/// Copies a log so that it steers neither a terminal nor a CI runner.
+fn copy_clean(log: &mut dyn Read, out: &mut dyn Write) -> io::Result<()> {
+    let (mut lines, mut piece) = (Lines::default(), vec![0; 64 * 1024]);
+    loop {
+        let length = log.read(&mut piece)?;
+        let complete = match length {
+            0 => lines.finish().into_iter().collect(),
+            length => lines.push(&piece[..length]),
+        };
+        for line in complete {
+            writeln!(out, " | {line}")?;
+        }
+        if length == 0 {
+            return Ok(());
+        }
     }
 }
 

@@ -11,8 +11,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use super::args::BuildArgs;
 use super::build_failure::fetch_failure;
@@ -20,6 +23,7 @@ use super::config_source::config_source;
 use super::environment::absolute;
 use super::failure::{Failure, Kind};
 use crate::attest::ConfigSource;
+use crate::attributes::truth;
 use crate::build::Services;
 use crate::diagnostic::{Diagnostic, SourceFile, nearest};
 use crate::fetch::{ContextFile, Fetched, Fetcher};
@@ -176,10 +180,7 @@ pub(super) async fn fetch(
 /// of the commit, unless the address says otherwise.
 fn commit(address: &GitAddress, build_args: &BTreeMap<String, String>) -> GitOp {
     let given = |name: &str| build_args.get(name).map(String::as_str).unwrap_or_default();
-    let keep = matches!(
-        given("BUILDKIT_CONTEXT_KEEP_GIT_DIR"),
-        "1" | "t" | "T" | "true" | "True" | "TRUE"
-    );
+    let keep = truth(given("BUILDKIT_CONTEXT_KEEP_GIT_DIR")) == Some(true);
     let commit = Some(MtimeOf::Commit).filter(|_| !given("SOURCE_DATE_EPOCH").is_empty());
     GitOp {
         keep_git_dir: address.keep_git_dir.unwrap_or(keep),
@@ -231,9 +232,8 @@ fn dockerfile_within(file: Option<&str>, context: &Path) -> Result<Arc<SourceFil
 }
 
 fn dockerfile_from_stdin() -> Result<Arc<SourceFile>, Failure> {
-    let mut text = String::new();
-    let read = io::stdin().take(MAX_FILE).read_to_string(&mut text);
-    read.map_err(|error| missing("cannot read the Dockerfile from standard input", Some(&error)))?;
+    let read = bounded_text(io::stdin().lock());
+    let text = read.map_err(|error| missing("cannot read the Dockerfile from standard input", Some(&error)))?;
     Ok(Arc::new(SourceFile::new("-", text)))
 }
 
@@ -274,7 +274,13 @@ fn dockerfile(file: Option<&str>, context: &Path) -> Result<Arc<SourceFile>, Fai
             (path.file_name().unwrap_or_default().display().to_string(), path)
         }
     };
-    match read_text(&path) {
+    let is_pipe = file.is_some() && fs::metadata(&path).is_ok_and(|metadata| metadata.file_type().is_fifo());
+    let read = match file {
+        Some(_) if is_pipe => fs::File::open(&path).and_then(bounded_text),
+        Some(_) => read_text(&path),
+        None => read_inside(context, &path),
+    };
+    match read {
         Ok(text) => Ok(Arc::new(SourceFile::new(name, text))),
         Err(error) => {
             let failure = missing(&format!("cannot read the Dockerfile `{name}`"), Some(&error));
@@ -287,17 +293,36 @@ fn dockerfile(file: Option<&str>, context: &Path) -> Result<Arc<SourceFile>, Fai
 }
 
 /// Reads text that a person wrote; refuses what is no regular file, or too long to be that.
-pub(super) fn read_text(path: &Path) -> io::Result<String> {
-    let file = fs::File::open(path)?;
+fn read_text(path: &Path) -> io::Result<String> {
+    // A pipe without a writer is not waited for.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs::File::options().read(true).custom_flags(flags).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    bounded_text(file)
+}
+
+/// Reads text to its end; refuses what is too long for a person to have written.
+fn bounded_text(from: impl io::Read) -> io::Result<String> {
     let mut text = String::new();
-    file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    from.take(MAX_FILE + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(text)
+}
+
+/// Reads a file that nobody named: a link in the context must not show, in a message about it, what lies elsewhere.
+fn read_inside(context: &Path, path: &Path) -> io::Result<String> {
+    let real = fs::canonicalize(path)?;
+    if real.starts_with(fs::canonicalize(context)?) {
+        return read_text(&real);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "a link that leads out of the context",
+    ))
 }
 
 /// Returns a file beside `path` whose name is like its.
@@ -309,6 +334,19 @@ fn near(path: &Path) -> Option<String> {
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// Reads the ignore file of a named context, which messages call `name`; `None` if there is none.
+pub(super) fn ignore_file_in(context: &Path, name: String) -> Result<Option<Arc<SourceFile>>, Failure> {
+    ignore_file_of(read_inside(context, &context.join(".dockerignore")), name)
+}
+
+fn ignore_file_of(read: io::Result<String>, name: String) -> Result<Option<Arc<SourceFile>>, Failure> {
+    match read {
+        Ok(text) => Ok(Some(Arc::new(SourceFile::new(name, text)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(missing(&format!("cannot read the ignore file `{name}`"), Some(&error))),
+    }
 }
 
 /// Reads `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
@@ -330,10 +368,13 @@ fn ignore_file(args: &BuildArgs, context: &Path) -> Result<Option<Arc<SourceFile
     });
     let general = (context.join(".dockerignore"), ".dockerignore".to_owned());
     for (path, name) in own.into_iter().chain([general]) {
-        match read_text(&path) {
-            Ok(text) => return Ok(Some(Arc::new(SourceFile::new(name, text)))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(missing(&format!("cannot read the ignore file `{name}`"), Some(&error))),
+        let read = if path.starts_with(context) {
+            read_inside(context, &path)
+        } else {
+            read_text(&path)
+        };
+        if let Some(found) = ignore_file_of(read, name)? {
+            return Ok(Some(found));
         }
     }
     Ok(None)

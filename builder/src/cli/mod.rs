@@ -13,11 +13,13 @@ mod entitlements;
 mod environment;
 mod excerpt;
 mod failure;
+mod foreign;
 mod history;
 mod key_agent;
 mod locate;
 mod pointer;
 mod policy;
+mod registries;
 mod render;
 mod request;
 mod sandbox;
@@ -37,11 +39,15 @@ use failure::{Failure, Kind};
 
 use crate::diagnostic::Diagnostic;
 
+/// The variable with which tests arm a fault.
+const FAULT: &str = "CROZE_FAULT";
+
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => {
+        Err(error) => {
+            let message = foreign::explained(error);
             // Help and version are no errors and go to standard output; both are for clap to print.
             let _reader_gone = message.print();
             return if message.use_stderr() {
@@ -52,7 +58,9 @@ pub fn main() -> ExitCode {
         }
     };
     let environment = Environment::of_process();
-    match run(&cli, &environment) {
+    let armed = environment.text(FAULT).map_or(Ok(()), |fault| fault::arm(&fault));
+    let armed = armed.map_err(|error| Failure::because(Kind::Usage, &error));
+    match armed.and_then(|()| run(&cli, &environment)) {
         Ok(code) => code,
         Err(failure) => {
             let colored = environment.colored(cli.global.color);

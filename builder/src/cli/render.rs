@@ -4,13 +4,13 @@ use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
 use super::failure::Failure;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::progress::Tail;
+use crate::progress::{Tail, guard};
 
 /// Renders everything a failure says.
 pub(super) fn failure(failure: &Failure, colored: bool) -> String {
     let tail = failure.tail.as_ref().map(log_tail).unwrap_or_default();
     let messages: Vec<String> = failure.diagnostics.iter().map(|d| diagnostic(d, colored)).collect();
-    format!("{tail}{}", messages.join("\n"))
+    guard(&format!("{tail}{}", messages.join("\n")))
 }
 
 /// Renders one diagnostic, with a newline at its end.
@@ -67,6 +67,8 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, colored: bool) -> String {
 fn log_tail(tail: &Tail) -> String {
     let mut text = format!("------\n > {}:\n", printable(&tail.step));
     for line in &tail.lines {
+        // A CI runner takes a line that begins with `::` for a command.
+        text.push_str(" | ");
         text.push_str(line);
         text.push('\n');
     }

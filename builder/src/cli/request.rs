@@ -17,6 +17,7 @@ use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::Located;
 use super::policy;
+use super::registries;
 use super::ssh::{self, Agents};
 use super::values::{self, ValueError};
 use crate::attest::AttestOptions;
@@ -49,6 +50,7 @@ pub(super) fn build_request(
     let contexts = contexts::named(&args.build_contexts, &mut directories, &mut layouts)?;
     let tags = tags(args)?;
     let outputs = outputs(args, &tags)?;
+    let build_args = build_args(args, environment)?;
     let attest = attestations(args)?;
     check_attestations(&outputs, &attest)?;
     let shm_size = args
@@ -64,7 +66,8 @@ pub(super) fn build_request(
         contexts,
         layouts,
         target: args.target.clone(),
-        build_args: build_args(args, environment)?,
+        cache_to: caches::targets(args, environment, &build_args)?,
+        build_args,
         labels: args
             .labels
             .iter()
@@ -77,8 +80,7 @@ pub(super) fn build_request(
         outputs,
         attest,
         compression: values::compression(&args.compression).map_err(usage)?,
-        cache_from: caches::sources(args)?,
-        cache_to: caches::targets(args)?,
+        cache_from: caches::sources(args, environment)?,
         no_cache: if args.no_cache {
             NoCache::All
         } else if args.no_cache_filter.is_empty() {
@@ -86,6 +88,7 @@ pub(super) fn build_request(
         } else {
             NoCache::Stages(args.no_cache_filter.iter().cloned().collect())
         },
+        no_cache_mounts: args.no_cache_mounts,
         pull: args.pull,
         network: match args.network {
             NetworkArg::Default => Network::Default,
@@ -107,7 +110,7 @@ pub(super) fn build_request(
         })?,
         secrets: read.secrets.clone(),
         policy: Arc::clone(&read.policy),
-        fetching: fetching(args, environment),
+        fetching: fetching(args, environment)?,
         jobs: args.jobs,
         resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
     })
@@ -168,20 +171,18 @@ fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
 /// # Errors
 /// Usage for tags and outputs that cannot be read: an output may name a registry to talk to.
 pub(super) fn client_options(args: &BuildArgs, environment: &Environment) -> Result<ClientOptions, Failure> {
+    let options = registries::client_options(&args.registry, environment)?;
+    let insecure = insecure_registries(args, environment)?;
     Ok(ClientOptions {
-        credentials: environment.credentials(),
-        insecure: insecure_registries(args)?,
-        extra_ca: args.registry_cas.clone(),
-        ..ClientOptions::default()
+        insecure: options.insecure.into_iter().chain(insecure).collect(),
+        ..options
     })
 }
 
-/// Returns the registries that `--insecure-registry` names, and those of outputs and caches with
-/// `registry.insecure=true`.
-fn insecure_registries(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
+/// Returns the registries of outputs and caches with `registry.insecure=true`.
+fn insecure_registries(args: &BuildArgs, environment: &Environment) -> Result<BTreeSet<String>, Failure> {
     let tags = tags(args)?;
-    let mut registries: BTreeSet<String> = args.insecure_registries.iter().cloned().collect();
-    registries.extend(caches::insecure_registries(args)?);
+    let mut registries: BTreeSet<String> = caches::insecure_registries(args, environment)?.into_iter().collect();
     for output in outputs(args, &tags)? {
         if let OutputSpec::Image(image) = output
             && image.insecure
@@ -322,11 +323,15 @@ fn attestations(args: &BuildArgs) -> Result<AttestOptions, Failure> {
 }
 
 /// Returns what fetching from the network may use.
-pub(super) fn fetching(args: &BuildArgs, environment: &Environment) -> Fetching {
-    Fetching {
+///
+/// # Errors
+/// If a proxy's variable cannot be read.
+pub(super) fn fetching(args: &BuildArgs, environment: &Environment) -> Result<Fetching, Failure> {
+    Ok(Fetching {
         environment: environment.for_git(),
-        extra_ca: args.registry_cas.clone(),
-    }
+        extra_ca: args.registry.registry_cas.clone(),
+        proxies: registries::proxies(environment)?,
+    })
 }
 
 /// What is read before anything else and only once: it may come from pipes, and agents must live as long as the build.

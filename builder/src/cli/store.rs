@@ -8,7 +8,7 @@ use snapshotter::{Ownership, Usage};
 
 use super::args::{BoundsArgs, Format, FormatArgs, PruneArgs};
 use super::environment::Environment;
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Kind, out_of};
 use super::values::{self, ValueError};
 use crate::collect::{self, Bounds, Policy};
 use crate::diagnostic::Diagnostic;
@@ -186,10 +186,8 @@ fn describe(class: Class) -> &'static str {
 
 /// Chooses the exit code for trouble with the state directory.
 pub(super) fn state_failure(error: StateDirError) -> Failure {
-    let kind = match &error {
-        StateDirError::InUse { .. } | StateDirError::BeingPruned { .. } => Kind::Lock,
-        StateDirError::NotOwned { .. } | StateDirError::WritableByOthers { .. } => Kind::Environment,
-        _ => super::failure::resource_or(&error, Kind::Environment),
-    };
-    Failure::because(kind, &error)
+    match &error {
+        StateDirError::InUse { .. } | StateDirError::BeingPruned { .. } => Failure::because(Kind::Lock, &error),
+        _ => out_of(&error, Kind::Environment),
+    }
 }

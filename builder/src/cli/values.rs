@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use registry::compress::Compression;
 
-use crate::attributes::Attributes;
+use crate::attributes::{self, Attributes};
 use crate::ops::SecretSource;
 
 /// A value that does not say what its option needs; the text is the whole message.
@@ -38,28 +38,8 @@ pub(super) fn pair(option: &'static str, text: &str) -> Result<(String, String),
 
 /// Reads bytes with an optional unit, a power of 1024 as Docker takes it: `64m`, `1g`, `4096`.
 pub(super) fn size(option: &'static str, text: &str) -> Result<u64, ValueError> {
-    let error = || {
-        ValueError::new(
-            option,
-            text,
-            "expected bytes, or a number with the unit b, k, m, g or t",
-        )
-    };
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match &lower[digits.len()..] {
-        "" | "b" => 0,
-        "k" | "kb" => 10,
-        "m" | "mb" => 20,
-        "g" | "gb" => 30,
-        "t" | "tb" => 40,
-        _ => return Err(error()),
-    };
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(1 << shift))
-        .ok_or_else(error)
+    let problem = "expected bytes, or a number with the unit b, k, m, g or t";
+    attributes::bytes(text).ok_or_else(|| ValueError::new(option, text, problem))
 }
 
 /// Reads an age: a number with the unit s, m, h, d or w.

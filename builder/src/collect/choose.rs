@@ -77,7 +77,7 @@ pub(super) fn excess(size: u64, free: u64, bounds: &Bounds) -> u64 {
     over_size.max(lacking)
 }
 
-/// Chooses what has to go now. `kept` are the blobs that images need.
+/// Chooses what has to go now. `kept` is what images or running builds need.
 pub(super) fn choose(
     items: &[Item],
     kept: &BTreeSet<PathBuf>,
@@ -128,7 +128,7 @@ pub(super) fn choose(
 }
 
 /// Returns whether things of a class only name others.
-fn is_name(class: Class) -> bool {
+pub(super) fn is_name(class: Class) -> bool {
     matches!(
         class,
         Class::Records | Class::Layers | Class::Images | Class::Tags | Class::Epochs

@@ -1,6 +1,5 @@
 //! What there is in a state directory, thing by thing.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -53,24 +52,26 @@ fn depth(class: Class) -> Option<usize> {
     }
 }
 
-/// Lists everything but the scratch space of processes. What takes long to measure is remembered in `sizes`; after the time
-/// is up, a directory that was never measured counts as nothing.
-pub(super) fn scan(state: &StateDir, sizes: &mut Sizes, until: Option<Instant>) -> Result<Vec<Item>, StateDirError> {
+/// Lists everything of some classes but the scratch space of processes. What takes long to measure is remembered in `sizes`;
+/// after the time is up, a directory that was never measured counts as nothing.
+pub(super) fn scan(
+    state: &StateDir,
+    classes: impl Iterator<Item = Class>,
+    sizes: &mut Sizes,
+    until: Option<Instant>,
+) -> Result<Vec<Item>, StateDirError> {
     let mut scan = Scan {
         layout: state.layout(),
         sizes,
         until,
         items: Vec::new(),
     };
-    for class in Class::ALL {
+    for class in classes {
         if let Some(depth) = depth(class) {
             scan.below(class, Path::new(class.directory()), depth)?;
         }
     }
-    let items = scan.items;
-    let paths: BTreeSet<&Path> = items.iter().map(|item| item.path.as_path()).collect();
-    sizes.retain(|path| paths.contains(path));
-    Ok(items)
+    Ok(scan.items)
 }
 
 /// Removes the directories that only sort things by the beginnings of their names, if they are empty.

@@ -1,6 +1,7 @@
 //! Keeping the store within its bounds, beside running builds.
 //!
-//! A collection is a mark and a sweep. It *scans* what there is, *chooses* what has to go (`choose.rs`: what was used the
+//! A collection is a mark and a sweep. It *scans* what there is (things, then leases, then names: whoever comes to name a
+//! thing after its names were listed is a build that still runs when leases are read), *chooses* what has to go (`choose.rs`: what was used the
 //! longest ago goes first), removes the *names* of that (`names.rs`: records and notes) and then the things themselves,
 //! except those that a running build has named meanwhile ([`Sweeper`]). Snapshots are no tree here: that something
 //! stands on a snapshot does not keep it, since a step whose result is gone is made again.
@@ -24,13 +25,13 @@ mod sizes;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use snapshotter::Usage;
 
 use crate::state_dir::{Class, StateDir, StateDirError, Sweeper, UsageByClass, Victim};
-use choose::{Choice, Space};
+use choose::{Choice, Space, is_name};
 use item::Item;
 use names::Names;
 use sizes::Sizes;
@@ -186,8 +187,10 @@ fn wait_for_sweeper(state: &StateDir) -> Result<Sweeper, StateDirError> {
 pub fn evict(state: &StateDir, paths: &BTreeSet<PathBuf>) -> Result<usize, StateDirError> {
     let mut sweeper = wait_for_sweeper(state)?;
     let mut collection = Collection::scan(state, None)?;
-    let chosen = (0..collection.items.len()).filter(|index| paths.contains(&collection.items[*index].path));
-    let choice: Choice = chosen.collect();
+    let goes = |item: &Item| paths.contains(&item.path) && !collection.leased.contains(&item.path);
+    let choice: Choice = (0..collection.items.len())
+        .filter(|index| goes(&collection.items[*index]))
+        .collect();
     collection.choose(choice)?;
     let before = paths.iter().filter(|path| state.layout().join(path).exists()).count();
     collection.remove(&mut sweeper)?;
@@ -213,10 +216,8 @@ fn reclaim(state: &StateDir) -> Result<Usage, StateDirError> {
 /// If the store cannot be read.
 pub fn dry_run(state: &StateDir, policy: &Policy) -> Result<Collected, StateDirError> {
     let collection = Collection::new(state, policy, None)?;
-    let leased = state.leased()?;
-    let goes = |item: &&Item| !leased.contains(&item.path);
     let names = collection.names.iter().map(|index| &collection.items[*index]);
-    Ok(collection.report(collection.chosen().filter(goes).chain(names)))
+    Ok(collection.report(collection.chosen().chain(names)))
 }
 
 /// A collection that is decided and not yet carried out.
@@ -224,6 +225,8 @@ struct Collection<'a> {
     state: &'a StateDir,
     began: SystemTime,
     items: Vec<Item>,
+    /// What builds relied on that ran between the scan of things and that of names.
+    leased: BTreeSet<PathBuf>,
     sizes: Sizes,
     choice: Choice,
     /// Items that only name what is chosen, or nothing at all.
@@ -235,10 +238,17 @@ impl<'a> Collection<'a> {
     fn scan(state: &'a StateDir, until: Option<Instant>) -> Result<Self, StateDirError> {
         let began = SystemTime::now();
         let mut sizes = Sizes::load(state);
+        let (names, things): (Vec<Class>, Vec<Class>) = Class::ALL.into_iter().partition(|class| is_name(*class));
+        let mut items = item::scan(state, things.into_iter(), &mut sizes, until)?;
+        let leased = state.leased()?;
+        items.extend(item::scan(state, names.into_iter(), &mut sizes, until)?);
+        let paths: BTreeSet<&Path> = items.iter().map(|item| item.path.as_path()).collect();
+        sizes.retain(|path| paths.contains(path));
         Ok(Self {
             state,
             began,
-            items: item::scan(state, &mut sizes, until)?,
+            items,
+            leased,
             sizes,
             choice: Choice::default(),
             names: Vec::new(),
@@ -248,10 +258,11 @@ impl<'a> Collection<'a> {
     /// Scans, and chooses what a policy says.
     fn new(state: &'a StateDir, policy: &Policy, until: Option<Instant>) -> Result<Self, StateDirError> {
         let mut collection = Self::scan(state, until)?;
-        let kept = match policy.classes.contains(&Class::Tags) && policy.bounds.is_unbounded() {
+        let mut kept = match policy.classes.contains(&Class::Tags) && policy.bounds.is_unbounded() {
             true => BTreeSet::new(),
             false => names::tagged(state)?,
         };
+        kept.extend(collection.leased.iter().cloned());
         let space = Space::of(state)?;
         let choice = choose::choose(&collection.items, &kept, policy, &space, collection.began);
         collection.choose(choice)?;

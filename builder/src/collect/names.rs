@@ -34,6 +34,17 @@ enum Named {
     Damaged,
 }
 
+/// What becomes of what a name stands for, the worst last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// All of it stays.
+    Stays,
+    /// Some of it was not found.
+    Unseen,
+    /// Some of it has to go.
+    Goes,
+}
+
 impl Names {
     /// Reads all records and notes.
     pub(super) fn read(state: &StateDir, items: &[Item]) -> Result<Self, StateDirError> {
@@ -54,39 +65,40 @@ impl Names {
         Ok(Self(names.collect()))
     }
 
-    /// Returns the names of what is chosen, or of what was gone when the scan `began`.
+    /// Returns the names of what is chosen, and of what was gone when the scan `began`.
     pub(super) fn of(&self, items: &[Item], choice: &Choice, began: SystemTime) -> Vec<usize> {
         let positions: BTreeMap<&Path, usize> = items.iter().map(|item| &*item.path).zip(0..).collect();
-        let stays = |path: &PathBuf| positions.get(path.as_path()).is_some_and(|index| !choice.has(*index));
-        let is_empty = |index: &usize| match &self.0[index] {
-            Named::Damaged => true,
-            Named::Content(content) => !content.iter().all(stays),
-            Named::Link(next) => !self.leads_somewhere(next, &positions, &stays),
+        let fate = |path: &PathBuf| match positions.get(path.as_path()) {
+            Some(index) if choice.has(*index) => Fate::Goes,
+            Some(_) => Fate::Stays,
+            None => Fate::Unseen,
+        };
+        let goes = |index: &usize| match self.fate(*index, &positions, &fate) {
+            Fate::Stays => false,
+            Fate::Goes => true,
+            // What a name that is younger stands for may be younger too, and was not seen.
+            Fate::Unseen => items[*index].used < began,
         };
         let names = self.0.keys().copied().filter(|index| !choice.has(*index));
-        // What a name that is younger stands for may be younger too, and was not seen.
-        let names = names.filter(|index| items[*index].used < began);
-        names.filter(is_empty).collect()
+        names.filter(goes).collect()
     }
 
-    fn leads_somewhere(
-        &self,
-        link: &PathBuf,
-        positions: &BTreeMap<&Path, usize>,
-        stays: &dyn Fn(&PathBuf) -> bool,
-    ) -> bool {
-        let mut next = link;
-        for _ in 0..MOST_LINKS {
-            if !stays(next) {
-                return false;
-            }
-            match positions.get(next.as_path()).and_then(|index| self.0.get(index)) {
-                Some(Named::Content(content)) => return content.iter().all(stays),
-                Some(Named::Link(further)) => next = further,
-                Some(Named::Damaged) | None => return false,
+    /// Returns the fate of what a name stands for, where that of each path is known.
+    fn fate(&self, index: usize, positions: &BTreeMap<&Path, usize>, fate: &dyn Fn(&PathBuf) -> Fate) -> Fate {
+        let mut next = index;
+        for _ in 0..=MOST_LINKS {
+            match self.0.get(&next) {
+                Some(Named::Content(content)) => {
+                    return content.iter().map(fate).max().unwrap_or(Fate::Stays);
+                }
+                Some(Named::Link(further)) => match (fate(further), positions.get(further.as_path())) {
+                    (Fate::Stays, Some(further)) => next = *further,
+                    (fate, _) => return fate,
+                },
+                Some(Named::Damaged) | None => return Fate::Unseen,
             }
         }
-        false
+        Fate::Unseen
     }
 }
 

@@ -58,6 +58,7 @@ impl Sizes {
     pub(super) fn save(&self, state: &StateDir, scratch: &Path, total: u64) {
         let path = state.layout().join(FILE);
         let written = || -> std::io::Result<()> {
+            fault::point("sizes.write")?;
             let mut file = tempfile::NamedTempFile::new_in(scratch)?;
             file.write_all(self.print(total).as_bytes())?;
             file.persist(&path)?;

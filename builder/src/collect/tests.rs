@@ -45,7 +45,7 @@ fn key(name: &str) -> CacheKey {
 /// Saves a record of some snapshots, and a link to it.
 fn record(state: &StateDir, name: &str, snapshots: &[&SnapshotName]) {
     let scratch = state.scratch().unwrap();
-    let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), String::new());
+    let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned(), String::new()).unwrap();
     let layers = snapshots
         .iter()
         .map(|name| serde_json::json!({ "snapshot": name, "created": "" }));
@@ -66,7 +66,7 @@ fn record(state: &StateDir, name: &str, snapshots: &[&SnapshotName]) {
 /// Returns which of these names have a record, directly and by the link.
 fn recorded(state: &StateDir, names: &[&str]) -> Vec<[bool; 2]> {
     let scratch = state.scratch().unwrap();
-    let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), String::new());
+    let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned(), String::new()).unwrap();
     let is_there = |name: String| cache.lookup(key(&name)).is_some();
     names
         .iter()
@@ -249,4 +249,38 @@ fn damaged_records_and_links_to_nowhere_go_when_anything_does() {
     fs::write(state.path(Class::Records).join("00").join("0".repeat(64)), "?").unwrap();
     after_build(&state, &at_most(150 << 10), true).unwrap().unwrap();
     assert_eq!(state.usage().unwrap()[&Class::Records].inodes, 0);
+}
+
+/// Two races that the model in `state_dir/model` has found.
+#[test]
+fn a_name_that_a_build_gives_while_a_collection_scans_is_the_name_of_something() {
+    let (_dir, state) = state();
+    let name = snapshot(&state, "x", 1);
+    let path = Path::new(Class::Snapshots.directory()).join("x");
+    let policy = Policy {
+        bounds: at_most(0),
+        ..Policy::cache()
+    };
+    // A record that comes after the records were listed, of a build that is gone before anything is removed.
+    let scratch = state.scratch().unwrap();
+    state.lease(&scratch).unwrap().hold(&path).unwrap();
+    let collection = Collection::new(&state, &policy, None).unwrap();
+    record(&state, "late", &[&name]);
+    drop(scratch);
+    let mut sweeper = state.sweeper().unwrap().unwrap();
+    collection.remove(&mut sweeper).unwrap();
+    assert!(is_there(&state, &name), "a record names it");
+
+    // One that comes after the scan began, of a build that is gone before anything is listed.
+    let mut scan = Collection::scan(&state, None).unwrap();
+    scan.began = SystemTime::UNIX_EPOCH;
+    let only = scan.items.iter().position(|item| item.class == Class::Snapshots);
+    scan.choose(only.into_iter().collect()).unwrap();
+    scan.remove(&mut sweeper).unwrap();
+    assert!(!is_there(&state, &name));
+    assert_eq!(
+        recorded(&state, &["late"]),
+        [[false, false]],
+        "nothing names what is gone"
+    );
 }

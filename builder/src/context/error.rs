@@ -31,6 +31,12 @@ pub enum SelectError {
         /// The line, counted from 1.
         line: usize,
     },
+    /// Where croze keeps its state, which no image has.
+    #[error("\"{}\" is croze's own state directory", Shown(path))]
+    Withheld {
+        /// The path.
+        path: PathBuf,
+    },
     /// A link that leads out of the tree, to nothing in it.
     #[error(
         "\"{}\" is a symbolic link to `{}`, which is outside of the {tree}",
@@ -84,7 +90,10 @@ impl SelectError {
     /// Returns the path that is the matter, from the root of the tree.
     pub fn path(&self) -> Option<&str> {
         match self {
-            Self::NotFound { path, .. } | Self::Ignored { path, .. } | Self::TooManyLinks { path } => path.to_str(),
+            Self::NotFound { path, .. }
+            | Self::Ignored { path, .. }
+            | Self::Withheld { path }
+            | Self::TooManyLinks { path } => path.to_str(),
             Self::LinkOutside { link, .. } | Self::DanglingLink { link, .. } => link.to_str(),
             Self::BadPattern { pattern } => Some(pattern),
             Self::ChangedWhileReading { .. } | Self::Unreadable(_) => None,

@@ -128,6 +128,7 @@ impl StatCache {
         let failed = |error| FsError::new("write stat cache", &self.file, error);
         let mut temporary = tempfile::NamedTempFile::new_in(scratch).map_err(failed)?;
         temporary.write_all(&bytes).map_err(failed)?;
+        fault::point("contexts.rename").map_err(failed)?;
         temporary.persist(&self.file).map_err(|error| failed(error.error))?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use snapshotter::Root;
 
+use super::error::{SelectError, absolute};
 use crate::dockerfile::ignore::{Descent, Matcher};
 
 /// Files that can be selected.
@@ -52,13 +53,15 @@ impl Tree {
         self.kind
     }
 
-    /// Returns the line of the ignore file that hides a path, if one does. The top is never hidden.
-    pub fn hidden_by(&self, path: &Path) -> Option<usize> {
+    /// Returns why a path is hidden, if it is. The top is never hidden.
+    pub fn hidden_by(&self, path: &Path) -> Option<SelectError> {
         let decision = self.ignored.decide(path);
-        decision
-            .pattern
-            .filter(|_| decision.ignored)
-            .map(|pattern| pattern.line())
+        let pattern = decision.pattern.filter(|_| decision.ignored)?;
+        let path = absolute(path);
+        Some(match pattern.line() {
+            Some(line) => SelectError::Ignored { path, line },
+            None => SelectError::Withheld { path },
+        })
     }
 
     /// Returns what decides in a walk which paths are hidden: the ignore file, with a memory.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use edits::{Edits, HostMount};
 pub use spec::SpecError;
 
+use crate::attributes::truth;
 use crate::diagnostic::nearest;
 use spec::{DeviceSpec, Spec, Text};
 
@@ -171,10 +172,7 @@ impl DeviceRegistry {
 
     /// Returns whether builds may use a device without being allowed to.
     pub fn is_automatic(&self, device: &str) -> bool {
-        matches!(
-            self.annotation(device, AUTO_ALLOW),
-            Some("true" | "1" | "t" | "T" | "True" | "TRUE")
-        )
+        self.annotation(device, AUTO_ALLOW).and_then(truth) == Some(true)
     }
 
     /// Returns what a step needs to use devices, given by their qualified names.

@@ -3,6 +3,7 @@
 use super::csv;
 use super::instruction::RunDevice;
 use super::mapped::{Mapped, Part};
+use crate::attributes::truth;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 
 /// Reads the value of a `--device` flag: the device's name, alone or after `name=`, and whether it must be there. The
@@ -29,7 +30,7 @@ fn read(field: &Mapped, device: &mut RunDevice) -> Result<(), Diagnostic> {
     match (key.as_str(), value) {
         ("required", None) => device.required = true,
         ("required", Some(value)) => {
-            device.required = boolean(value.text()).ok_or_else(|| {
+            device.required = truth(value.text()).ok_or_else(|| {
                 Diagnostic::error(format!("invalid value for {key}: {}", value.text()))
                     .at(value.span(), "")
                     .help("write `true` or `false`")
@@ -54,15 +55,6 @@ fn read(field: &Mapped, device: &mut RunDevice) -> Result<(), Diagnostic> {
         }
     }
     Ok(())
-}
-
-/// Reads a truth value in the words of Go's `strconv.ParseBool`.
-fn boolean(word: &str) -> Option<bool> {
-    match word {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

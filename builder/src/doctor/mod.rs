@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rootless::Remedy;
 use crate::rung::{self, Confinement, Outcome, Rung, Survey, Trial, Weakness};
+use crate::state_dir::FileSystem;
 
 /// Free space below which most builds will fail, in bytes.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -142,6 +143,11 @@ fn examined(survey: &Survey, state_root: &Path, search_path: &OsStr) -> Examinat
             need("landlock", Useful, landlock::examine()),
             need("control groups", Useful, control_groups()),
             need("git", Useful, git(search_path)),
+            need(
+                "state directory",
+                Useful,
+                state_directory(rung::nearest_existing(state_root)),
+            ),
             need("disk space", Useful, disk_space(rung::nearest_existing(state_root))),
         ],
     }
@@ -206,6 +212,41 @@ fn git(search_path: &OsStr) -> Status {
     }
 }
 
+/// Says what a store gives up where its directory is.
+fn state_directory(state_root: &Path) -> Status {
+    let place = state_root.display();
+    match FileSystem::of(state_root) {
+        Ok(FileSystem::Local) => Status::has(format!("`{place}` is on a disk of this machine")),
+        Ok(kind) => Status::misses(
+            format!("`{place}` is {}", given_up(kind)),
+            "`CROZE_ROOT` on a local disk or volume",
+        ),
+        Err(error) => Status::Misses {
+            cause: format!("cannot examine `{place}`: {error}"),
+            fixes: Vec::new(),
+        },
+    }
+}
+
+/// Returns what a kind of file system is, and what it takes from a store.
+fn given_up(kind: FileSystem) -> &'static str {
+    match kind {
+        FileSystem::Local => "on a disk of this machine",
+        FileSystem::Memory => {
+            "in memory: what is in it counts as memory, and is gone with the machine or the pod unless `--cache-to` \
+             brings it elsewhere"
+        }
+        FileSystem::Overlay => {
+            "on an overlay, as a container's own files are: steps that are confined by mounts work in memory instead, and \
+             the store is gone with the container"
+        }
+        FileSystem::Shared => {
+            "on a file system that other machines may use: things are removed from it only while no build runs, what \
+             another machine has not synced is made again, and it must honour `flock` between machines"
+        }
+    }
+}
+
 fn disk_space(state_root: &Path) -> Status {
     let free = match statvfs(state_root) {
         Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
@@ -264,6 +305,24 @@ mod tests {
         assert!(examination(confinement, std::slice::from_ref(&useful)).can_run());
         assert!(!examination(confinement, &[useful, required]).can_run());
         assert!(!examination(None, &[]).can_run());
+    }
+
+    #[test]
+    fn every_file_system_but_a_local_one_costs_something() {
+        for kind in [FileSystem::Memory, FileSystem::Overlay, FileSystem::Shared] {
+            assert!(given_up(kind).contains(": "), "{kind:?}");
+        }
+        let Status::Misses { cause, fixes } = state_directory(Path::new("/dev/shm")) else {
+            panic!("memory is no disk");
+        };
+        assert!(
+            cause.starts_with("`/dev/shm` is in memory") && fixes.len() == 1,
+            "{cause}"
+        );
+        assert!(matches!(
+            state_directory(Path::new("/nonexistent")),
+            Status::Misses { .. }
+        ));
     }
 
     #[test]

@@ -51,9 +51,12 @@ impl OutputFile {
         let Target::Beside(file) = target else {
             return Ok(());
         };
-        file.as_file().sync_all().map_err(ExportError::io("sync", &path))?;
+        let synced = fault::point("output.sync").and_then(|()| file.as_file().sync_all());
+        synced.map_err(ExportError::io("sync", &path))?;
+        fault::point("output.rename").map_err(ExportError::io("rename a file to", &path))?;
         file.persist(&path)
             .map_err(|error| ExportError::io("rename a file to", &path)(error.error))?;
+        fault::point("output.renamed").map_err(ExportError::io("sync", &path))?;
         let dir = parent(&path);
         File::open(dir)
             .and_then(|dir| dir.sync_all())

@@ -18,7 +18,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::client::{RetryPolicy, Web};
+use registry::client::{Proxies, Web, WebOptions};
 use registry::oci::Digest;
 use snapshotter::{SnapshotName, SnapshotStore};
 
@@ -55,6 +55,8 @@ pub struct FetcherOptions {
     pub scratch: PathBuf,
     /// Certificates to believe beside the system's, as PEM files.
     pub extra_ca: Vec<PathBuf>,
+    /// Proxies between us and web servers.
+    pub proxies: Proxies,
     /// Where credentials are looked for, and the agents that ssh may ask.
     pub secrets: Secrets,
     /// All that git, and what it starts, sees of the environment: `PATH`, proxies, the ssh client's known hosts.
@@ -87,7 +89,11 @@ impl Fetcher {
     /// Makes a fetcher; nothing is asked yet.
     pub fn new(options: FetcherOptions) -> Self {
         Self {
-            web: Web::new(options.extra_ca, RetryPolicy::default()),
+            web: Web::new(WebOptions {
+                extra_ca: options.extra_ca,
+                proxies: options.proxies,
+                ..WebOptions::default()
+            }),
             snapshots: options.snapshots,
             memory: options.memory,
             lease: options.lease,

@@ -14,8 +14,8 @@ use crate::policy::Policy;
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The parsed Dockerfile.
-    pub dockerfile: Dockerfile,
-    /// `--target`: the stage to build, by name or number; the last one if `None`.
+    pub dockerfile: Arc<Dockerfile>,
+    /// `--target`: the name of the stage to build; the last one if `None`.
     pub target: Option<String>,
     /// `--build-arg`s.
     pub build_args: BTreeMap<String, String>,
@@ -55,9 +55,9 @@ pub struct Request {
 
 impl Request {
     /// Makes a request with nothing on the command line but the Dockerfile, for one platform.
-    pub fn new(dockerfile: Dockerfile, platform: Platform) -> Self {
+    pub fn new(dockerfile: impl Into<Arc<Dockerfile>>, platform: Platform) -> Self {
         Self {
-            dockerfile,
+            dockerfile: dockerfile.into(),
             target: None,
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),

@@ -174,7 +174,8 @@ impl<'a> StageTable<'a> {
             return Ok(self.stages.len().saturating_sub(1));
         };
         self.find(name).ok_or_else(|| {
-            let suggestion = did_you_mean(name, self.stages.iter().map(|stage| stage.label.as_str()));
+            let names = self.stages.iter().filter_map(|stage| stage.syntax.name.as_ref());
+            let suggestion = did_you_mean(name, names.map(|name| name.value.as_str()));
             Diagnostic::error(format!("target stage \"{name}\" could not be found{suggestion}"))
         })
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use registry::content::{ContentStore, DigestWriter};
 use registry::oci::DiffId;
-use snapshotter::layer::{PackOptions, TreeForm, UnpackMode, pack};
+use snapshotter::layer::{Limits, PackOptions, TreeForm, UnpackMode, pack};
 use snapshotter::{Root, SnapshotName, SnapshotStore};
 
 use super::transfer::unpack_checked;
@@ -31,7 +31,7 @@ pub fn packed_from(
     let scratch = snapshots.prepare().map_err(PullError::from)?;
     let root = scratch.root().map_err(PullError::from)?;
     let blob = content.open_blob(&layer.descriptor).map_err(PullError::from)?;
-    let leans = unpack_checked(blob, &root, UnpackMode::Upper, layer)?;
+    let leans = unpack_checked(blob, &root, UnpackMode::Upper, layer, &Limits::default())?;
     match leans {
         true => Ok(None),
         false => Ok(Some(pack_tree(&root, None)?)),

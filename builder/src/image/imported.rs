@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use registry::content::ContentError;
 use registry::oci::Digest;
 use serde::{Deserialize, Serialize};
-use snapshotter::SnapshotName;
+use snapshotter::layer::{Limits, UnpackMode};
+use snapshotter::{Root, SnapshotName};
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::transfer::Transfer;
+use super::transfer::{Transfer, blame, unpack_checked};
 use super::{LayerBlob, Origin, PullError};
 use crate::progress::StepId;
 
@@ -121,6 +122,36 @@ impl ImportedLayers {
     pub async fn ensure_blob(&self, layer: &ImportedLayer, step: Option<StepId>) -> Result<(), ImportError> {
         let kept = self.transfer.ensure_blob(&layer.origin, &layer.blob.descriptor, step);
         kept.await.map_err(|error| self.lose(layer, error))
+    }
+
+    /// Unpacks what is no layer but the whole content of a directory: a cache mount. Its blob is fetched, and `into` is
+    /// filled. Nothing is lost if it cannot be had: no plan counts on it.
+    ///
+    /// # Errors
+    /// If it cannot be had, or is not what it should be; `into` may hold a part of it then.
+    pub async fn unpack_into(
+        &self,
+        layer: &ImportedLayer,
+        into: Root,
+        limits: Limits,
+        step: Option<StepId>,
+    ) -> Result<(), PullError> {
+        let blob = &layer.blob.descriptor;
+        self.transfer.ensure_blob(&layer.origin, blob, step).await?;
+        let (content, layer) = (self.transfer.content.clone(), layer.blob.clone());
+        let unpacking = tokio::task::spawn_blocking(move || {
+            let digest = layer.descriptor.digest;
+            let unpacked = content
+                .open_blob(&layer.descriptor)
+                .map_err(PullError::from)
+                .and_then(|blob| unpack_checked(blob, &into, UnpackMode::Archive, &layer, &limits));
+            unpacked.map(drop).map_err(|error| blame(&content, digest, error))
+        });
+        let unpacked = unpacking.await.map_err(|_| PullError::Lost)?;
+        if unpacked.as_ref().is_err_and(is_damage) {
+            let _stays_damaged = self.transfer.content.remove(blob.digest);
+        }
+        unpacked
     }
 
     /// Returns the losses since the last call.

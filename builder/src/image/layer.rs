@@ -14,7 +14,7 @@ use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, DiffId, MediaType};
 use serde::{Deserialize, Serialize};
 use snapshotter::layer::{PackError, PackOptions, TreeForm, pack};
-use snapshotter::{FsError, SnapshotName, SnapshotStore};
+use snapshotter::{FsError, Root, SnapshotName, SnapshotStore};
 
 use crate::state_dir::note;
 
@@ -44,6 +44,14 @@ pub struct LayerFormat {
     pub compression: Compression,
     /// Latest mtime that a file may have, in seconds since 1970: `rewrite-timestamp`.
     pub clamp_mtime: Option<i64>,
+}
+
+/// What a tree was packed into.
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    /// The label of the format.
+    label: String,
+    blob: LayerBlob,
 }
 
 /// Why a snapshot could not become a blob.
@@ -102,6 +110,33 @@ impl LayerPacker {
             &mut ingest,
         )?;
         self.finish(ingest, &record, format)
+    }
+
+    /// Returns the blob of a whole tree that is no snapshot: a cache mount. `note` is where it is noted what the tree was
+    /// packed into; whoever changes the tree removes it. Blocks.
+    ///
+    /// # Errors
+    /// If the tree cannot be read or the blob not be written.
+    pub fn tree(&self, tree: &Root, note: &Path, format: LayerFormat) -> Result<LayerBlob, LayerError> {
+        if let Some(Noted { label, blob }) = note::read(note)
+            && label == format.label()
+            && self.content.size(blob.descriptor.digest)? == Some(blob.descriptor.size)
+        {
+            return Ok(blob);
+        }
+        let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
+        pack(tree, TreeForm::Plain, &PackOptions::default(), &mut ingest)?;
+        let made = ingest.commit()?;
+        let blob = LayerBlob {
+            descriptor: Descriptor::new(format.media_type(), made.digest, made.size),
+            diff_id: made.diff_id,
+        };
+        let noted = Noted {
+            label: format.label(),
+            blob: blob.clone(),
+        };
+        let _packed_again = note::write(note, &self.scratch, &noted);
+        Ok(blob)
     }
 
     /// Returns where the blobs are.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use registry::client::ClientError;
 use registry::content::{ContentError, ContentStore};
-use snapshotter::layer::{UnpackError, UnpackMode};
+use snapshotter::layer::{Limits, UnpackError, UnpackMode};
 use snapshotter::{FsError, SnapshotName, StackError, Stacks, Writes};
 use tokio::sync::Semaphore;
 
@@ -89,6 +89,9 @@ pub enum PullError {
     /// A digest makes no snapshot name; cannot happen as long as names allow hex digits.
     #[error("cannot name the snapshot of a layer")]
     Name(#[from] snapshotter::InvalidSnapshotName),
+    /// It is in a place that this build does not use.
+    #[error("this build does not import from `{0}`")]
+    Elsewhere(String),
     /// The unpacking thread ended without a word: a bug.
     #[error("a layer was lost")]
     Lost,
@@ -152,7 +155,8 @@ impl BaseImages {
                 self.transfer.content.clone(),
                 self.transfer.stacks.clone(),
             );
-            let merged = move || unpack_merged(&content, &stacks, &base.layers[..=position]);
+            let limits = self.transfer.limits;
+            let merged = move || unpack_merged(&content, &stacks, &base.layers[..=position], &limits);
             tokio::task::spawn_blocking(merged)
                 .await
                 .map_err(|_| PullError::Lost)??;
@@ -162,14 +166,19 @@ impl BaseImages {
 }
 
 /// Unpacks the topmost of `layers` through a view of those below it.
-fn unpack_merged(content: &ContentStore, stacks: &Stacks, layers: &[BaseLayer]) -> Result<(), PullError> {
+fn unpack_merged(
+    content: &ContentStore,
+    stacks: &Stacks,
+    layers: &[BaseLayer],
+    limits: &Limits,
+) -> Result<(), PullError> {
     let Some((layer, below)) = layers.split_last() else {
         return Ok(());
     };
     let below: Vec<SnapshotName> = below.iter().map(|layer| layer.snapshot.clone()).collect();
     let workspace = stacks.workspace(&below, Writes::NewFiles)?;
     let blob = content.open_blob(&layer.descriptor)?;
-    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob())
+    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob(), limits)
         .map_err(|error| blame(content, layer.descriptor.digest, error))?;
     Ok(workspace.commit(&layer.snapshot)?)
 }

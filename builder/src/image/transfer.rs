@@ -3,15 +3,16 @@
 //! A layer is kept, decompressed, unpacked and checked while it comes in. Nothing of it is published before its
 //! digest and its DiffID are known to be right.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
 use bytes::Bytes;
-use registry::client::{Client, ClientError};
+use registry::client::{Client, ClientError, ObjectStore};
 use registry::compress::decoder;
 use registry::content::{ContentStore, DigestReader, Ingest};
-use registry::oci::{Descriptor, DiffId, Digest, Reference};
+use registry::oci::{Descriptor, DiffId, Digest};
 use snapshotter::layer::{Limits, UnpackMode, unpack};
 use snapshotter::{ActiveSnapshot, Root, SnapshotName, Stacks};
 use tokio::sync::mpsc;
@@ -29,6 +30,8 @@ const QUEUE: usize = 16;
 pub struct Transfer {
     /// Asks registries.
     pub client: Client,
+    /// The stores of objects that blobs may be in, by their addresses.
+    pub objects: HashMap<String, ObjectStore>,
     /// Where blobs are kept.
     pub content: ContentStore,
     /// Where layers are unpacked.
@@ -37,6 +40,8 @@ pub struct Transfer {
     pub progress: Progress,
     /// What keeps other processes from fetching the same layer.
     pub flights: Flights,
+    /// What a layer may hold at most.
+    pub limits: Limits,
 }
 
 /// A layer that has been unpacked on its own.
@@ -58,8 +63,8 @@ impl Transfer {
             return Ok(());
         }
         let kept = match from {
-            Origin::Registry(reference) => self.fetch_blob(reference, blob, step).await?,
             Origin::Directory(directory) => self.copy_blob(directory, blob).await?,
+            from => self.fetch_blob(from, blob, step).await?,
         };
         kept.commit(Some(blob.digest))?;
         Ok(())
@@ -84,13 +89,16 @@ impl Transfer {
     ) -> Result<Alone, PullError> {
         let is_stored = self.content.size(layer.descriptor.digest)?.is_some();
         match from {
-            Origin::Registry(reference) if !is_stored => self.unpack_while_fetching(reference, layer, step).await,
-            Origin::Registry(_) | Origin::Directory(_) => {
+            Origin::Registry(_) | Origin::Objects(_) if !is_stored => {
+                self.unpack_while_fetching(from, layer, step).await
+            }
+            Origin::Registry(_) | Origin::Directory(_) | Origin::Objects(_) => {
                 self.ensure_blob(from, &layer.descriptor, step).await?;
                 let (content, snapshot, layer) = (self.content.clone(), self.stacks.store().prepare()?, layer.clone());
+                let limits = self.limits;
                 let stored = move || {
                     let blob = content.open_blob(&layer.descriptor)?;
-                    let unpacked = unpack_stream(blob, snapshot, &layer);
+                    let unpacked = unpack_stream(blob, snapshot, &layer, &limits);
                     unpacked.map_err(|error| blame(&content, layer.descriptor.digest, error))
                 };
                 tokio::task::spawn_blocking(stored).await.map_err(|_| PullError::Lost)?
@@ -100,20 +108,20 @@ impl Transfer {
 
     async fn unpack_while_fetching(
         &self,
-        from: &Reference,
+        from: &Origin,
         layer: &LayerBlob,
         step: Option<StepId>,
     ) -> Result<Alone, PullError> {
         let (content, snapshot, descriptor) = (self.content.clone(), self.stacks.store().prepare()?, &layer.descriptor);
         let (mut sender, receiver) = mpsc::channel(QUEUE);
         let unpacking = tokio::task::spawn_blocking({
-            let layer = layer.clone();
+            let (layer, limits) = (layer.clone(), self.limits);
             move || {
                 let mut kept = Kept {
                     pieces: Pieces::of(receiver),
                     ingest: content.ingest()?,
                 };
-                let alone = unpack_stream(&mut kept, snapshot, &layer)?;
+                let alone = unpack_stream(&mut kept, snapshot, &layer, &limits)?;
                 kept.drain().map_err(PullError::Keep)?;
                 kept.ingest.commit(Some(layer.descriptor.digest))?;
                 Ok(alone)
@@ -129,7 +137,7 @@ impl Transfer {
         }
     }
 
-    async fn fetch_blob(&self, from: &Reference, blob: &Descriptor, step: Option<StepId>) -> Result<Ingest, PullError> {
+    async fn fetch_blob(&self, from: &Origin, blob: &Descriptor, step: Option<StepId>) -> Result<Ingest, PullError> {
         let content = self.content.clone();
         let (mut sender, receiver) = mpsc::channel(QUEUE);
         let keeping = tokio::task::spawn_blocking(move || {
@@ -155,7 +163,7 @@ impl Transfer {
 
     async fn fetch(
         &self,
-        from: &Reference,
+        from: &Origin,
         blob: &Descriptor,
         sink: &mut mpsc::Sender<Bytes>,
         step: Option<StepId>,
@@ -167,7 +175,15 @@ impl Transfer {
                     .transfer(step, name.as_str(), current, total, current == blob.size);
             }
         };
-        Ok(self.client.fetch_blob(from, blob, sink, &report).await?)
+        match from {
+            Origin::Registry(reference) => Ok(self.client.fetch_blob(reference, blob, sink, &report).await?),
+            Origin::Objects(address) => {
+                let store = self.objects.get(address);
+                let store = store.ok_or_else(|| PullError::Elsewhere(address.clone()))?;
+                Ok(store.fetch_blob(blob, sink, &report).await?)
+            }
+            Origin::Directory(directory) => Err(PullError::Elsewhere(directory.display().to_string())),
+        }
     }
 }
 
@@ -180,9 +196,14 @@ pub(super) fn blame(content: &ContentStore, blob: Digest, error: PullError) -> P
 }
 
 /// Decompresses, unpacks and checks a layer. Reads to the end.
-fn unpack_stream(blob: impl Read + Send, snapshot: ActiveSnapshot, layer: &LayerBlob) -> Result<Alone, PullError> {
+fn unpack_stream(
+    blob: impl Read + Send,
+    snapshot: ActiveSnapshot,
+    layer: &LayerBlob,
+    limits: &Limits,
+) -> Result<Alone, PullError> {
     let into = snapshot.root()?;
-    let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer)?;
+    let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer, limits)?;
     Ok(Alone { snapshot, leans })
 }
 
@@ -192,6 +213,7 @@ pub(super) fn unpack_checked(
     into: &Root,
     mode: UnpackMode,
     layer: &LayerBlob,
+    limits: &Limits,
 ) -> Result<bool, PullError> {
     let digest = layer.descriptor.digest;
     let damaged = |source| PullError::Decompress {
@@ -200,7 +222,7 @@ pub(super) fn unpack_checked(
     };
     let mut blob = blob;
     let mut tar = DigestReader::new(decoder(&mut blob).map_err(damaged)?);
-    let unpacked = unpack(&mut tar, into, mode, &Limits::default()).map_err(|source| PullError::Unpack {
+    let unpacked = unpack(&mut tar, into, mode, limits).map_err(|source| PullError::Unpack {
         layer: digest.to_string(),
         source,
     })?;

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::Rule;
+use crate::attributes::truth;
 use crate::diagnostic::Diagnostic;
 use crate::frontend::Request;
 
@@ -74,9 +75,9 @@ impl Options {
             match (key.trim(), value.trim()) {
                 ("skip", rules) => options.skipped.add(rules),
                 ("experimental", rules) => options.experiments.add(rules),
-                ("error", "1" | "t" | "T" | "true" | "TRUE" | "True") => options.fails = true,
-                ("error", "0" | "f" | "F" | "false" | "FALSE" | "False") => options.fails = false,
-                ("error", _) => return Err(format!("failed to parse check option \"{option}\"")),
+                ("error", fails) => {
+                    options.fails = truth(fails).ok_or_else(|| format!("failed to parse check option \"{option}\""))?;
+                }
                 (key, _) => return Err(format!("invalid check option \"{key}\"")),
             }
         }

@@ -7,6 +7,7 @@
 //! mounts/<hash>/        one cache
 //!   stamp               which build used it last; what a power cut may have damaged is thrown away
 //!   0.lock  0/          its first directory and the lock of who uses it
+//!   packed              a note: the blob that the first directory was packed into, if nobody has used it since
 //!   1.lock  1/ …        further ones, for `private` caches in use at the same time
 //! ```
 
@@ -23,6 +24,14 @@ use snapshotter::{Attributes, FileType, Inodes, Ownership, Root};
 
 use crate::dockerfile::Sharing;
 use crate::state_dir::{Class, Lease};
+
+mod travel;
+
+pub(super) use travel::pack;
+pub use travel::{MountPackError, PackedMount};
+
+/// The note about what was packed.
+const PACKED: &str = "packed";
 
 /// How long to wait between two tries for a lock that another process holds.
 const RETRY: Duration = Duration::from_millis(20);
@@ -61,7 +70,8 @@ pub struct CacheMountError {
 }
 
 impl CacheIdentity<'_> {
-    fn directory_name(&self) -> String {
+    /// Returns the name of the cache's directory.
+    pub(super) fn directory_name(&self) -> String {
         let mut hasher = Hasher::new();
         let (from, path) = self.filled_from.as_ref().map_or(("", ""), |(from, path)| (from, path));
         for part in [self.id, from, path] {
@@ -128,6 +138,9 @@ pub(super) fn acquire(
             Sharing::Private => take_if_free(&lock),
         };
         if taken.map_err(failed("lock", &path))? {
+            if number == 0 {
+                forget_packed(&cache)?;
+            }
             let directory = cache.join(number.to_string());
             create(&directory, identity, usage).map_err(failed("make", &directory))?;
             return Ok(CacheLease { directory, _lock: lock });
@@ -136,6 +149,20 @@ pub(super) fn acquire(
     Err(failed("find a free directory in", &cache)(
         io::ErrorKind::ResourceBusy.into(),
     ))
+}
+
+/// Forgets what a cache was packed into: it is about to change.
+fn forget_packed(cache: &Path) -> Result<(), CacheMountError> {
+    let path = cache.join(PACKED);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether a cache has a directory already; `mounts` is that of all caches.
+pub(super) fn exists(mounts: &Path, name: &str) -> bool {
+    mounts.join(name).join("0").exists()
 }
 
 fn open_lock(path: &Path) -> Result<File, CacheMountError> {
@@ -183,6 +210,7 @@ fn create(directory: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -> 
     }
     let parent = directory.parent().unwrap_or(directory);
     let fresh = tempfile::Builder::new().prefix("new-").tempdir_in(parent)?;
+    fault::point("mount.fill")?;
     (usage.fill)(fresh.path())?;
     let attributes = Attributes {
         uid: identity.uid,
@@ -191,6 +219,7 @@ fn create(directory: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -> 
     };
     let top = File::open(fresh.path())?;
     Inodes::new(usage.ownership).dress(top.as_fd(), FileType::Directory, attributes)?;
+    fault::point("mount.rename")?;
     match fs::rename(fresh.path(), directory) {
         Ok(()) => {
             // It has another name now: there is nothing left to remove.
@@ -209,167 +238,4 @@ fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheMou
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-    use crate::state_dir::{Scratch, StateDir};
-
-    const PLAIN: CacheIdentity<'_> = CacheIdentity {
-        id: "../../etc",
-        mode: 0o750,
-        uid: 0,
-        gid: 0,
-        filled_from: None,
-    };
-
-    /// A state directory and a build in it.
-    struct Store {
-        dir: tempfile::TempDir,
-        lease: Lease,
-        _scratch: Scratch,
-    }
-
-    impl Store {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let state = StateDir::open(&dir.path().join("state"), Ownership::Real).unwrap();
-            let scratch = state.scratch().unwrap();
-            let lease = state.lease(&scratch).unwrap();
-            Self {
-                dir,
-                lease,
-                _scratch: scratch,
-            }
-        }
-
-        fn mounts(&self) -> PathBuf {
-            self.dir.path().join("state/v1").join(Class::Mounts.directory())
-        }
-    }
-
-    fn take(lease: &Lease, identity: &CacheIdentity<'_>, sharing: Sharing) -> PathBuf {
-        hold(lease, identity, sharing).directory
-    }
-
-    fn hold(lease: &Lease, identity: &CacheIdentity<'_>, sharing: Sharing) -> CacheLease {
-        let usage = Usage {
-            ownership: Ownership::Real,
-            emptied: None,
-            sharing,
-            fill: &|fresh| fs::write(fresh.join("filled"), ""),
-            cancelled: &|| false,
-        };
-        acquire(lease, identity, &usage).unwrap()
-    }
-
-    #[test]
-    fn a_cache_keeps_its_files_and_an_id_cannot_leave_the_store() {
-        let store = Store::new();
-        let first = take(&store.lease, &PLAIN, Sharing::Shared);
-        assert!(first.starts_with(store.mounts()) && first.join("filled").exists());
-        assert_eq!(fs::metadata(&first).unwrap().permissions().mode() & 0o7777, 0o750);
-        fs::write(first.join("kept"), "").unwrap();
-        fs::remove_file(first.join("filled")).unwrap();
-        let second = take(&store.lease, &PLAIN, Sharing::Shared);
-        assert!(second.join("kept").exists() && !second.join("filled").exists());
-    }
-
-    #[test]
-    fn a_private_cache_in_use_gives_another_directory() {
-        let store = Store::new();
-        let first = hold(&store.lease, &PLAIN, Sharing::Private);
-        let second = hold(&store.lease, &PLAIN, Sharing::Private);
-        assert_ne!(first.directory, second.directory);
-        let used = first.directory.clone();
-        drop(first);
-        assert_eq!(take(&store.lease, &PLAIN, Sharing::Private), used);
-    }
-
-    #[test]
-    fn a_locked_cache_in_use_is_waited_for() {
-        let store = Store::new();
-        let first = hold(&store.lease, &PLAIN, Sharing::Locked);
-        std::thread::scope(|scope| {
-            let second = scope.spawn(|| take(&store.lease, &PLAIN, Sharing::Locked));
-            std::thread::sleep(RETRY * 3);
-            assert!(!second.is_finished());
-            let directory = first.directory.clone();
-            drop(first);
-            assert_eq!(second.join().unwrap(), directory);
-        });
-    }
-
-    #[test]
-    fn a_cancelled_wait_ends() {
-        let store = Store::new();
-        let _held = hold(&store.lease, &PLAIN, Sharing::Locked);
-        let usage = Usage {
-            ownership: Ownership::Real,
-            emptied: None,
-            sharing: Sharing::Locked,
-            fill: &|_| Ok(()),
-            cancelled: &|| true,
-        };
-        assert!(acquire(&store.lease, &PLAIN, &usage).is_err());
-    }
-
-    #[test]
-    fn another_mode_or_filling_is_another_cache() {
-        let filled = |path: &str| Some(("image".to_owned(), path.to_owned()));
-        let names = [
-            PLAIN,
-            CacheIdentity { mode: 0o755, ..PLAIN },
-            CacheIdentity { uid: 1, ..PLAIN },
-            CacheIdentity {
-                filled_from: filled("/a"),
-                ..PLAIN
-            },
-            CacheIdentity {
-                filled_from: filled("/b"),
-                ..PLAIN
-            },
-        ]
-        .map(|identity| identity.directory_name());
-        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
-        assert_eq!(distinct.len(), names.len());
-    }
-
-    #[test]
-    fn a_build_without_cache_empties_each_cache_once_unless_another_build_uses_it() {
-        let store = Store::new();
-        let emptied = Mutex::default();
-        let take = |emptied: Option<&Mutex<HashSet<String>>>| {
-            let usage = Usage {
-                ownership: Ownership::Real,
-                emptied,
-                sharing: Sharing::Shared,
-                fill: &|_| Ok(()),
-                cancelled: &|| false,
-            };
-            acquire(&store.lease, &PLAIN, &usage).unwrap()
-        };
-        let has = |lease: &CacheLease, name: &str| lease.directory.join(name).exists();
-        let first = take(None);
-        fs::write(first.directory.join("old"), "").unwrap();
-        let other = Mutex::default();
-        assert!(has(&take(Some(&other)), "old"), "it was in use");
-        drop(first);
-        let renewed = take(Some(&emptied));
-        assert!(!has(&renewed, "old"));
-        fs::write(renewed.directory.join("new"), "").unwrap();
-        drop(renewed);
-        assert!(has(&take(Some(&emptied)), "new"), "it was emptied twice");
-    }
-
-    #[test]
-    fn what_a_lost_boot_has_left_is_thrown_away() {
-        let store = Store::new();
-        let first = take(&store.lease, &PLAIN, Sharing::Shared);
-        fs::write(first.join("damaged"), "").unwrap();
-        let stamp = first.parent().unwrap().join("stamp");
-        fs::write(stamp, "00000000-0000-0000-0000-000000000000 1-2-3\n").unwrap();
-        let second = take(&store.lease, &PLAIN, Sharing::Shared);
-        assert!(second.join("filled").exists() && !second.join("damaged").exists());
-    }
-}
+mod tests;

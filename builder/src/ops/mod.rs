@@ -4,9 +4,11 @@ mod agent;
 mod aspects;
 mod bind;
 mod cache_mount;
+mod contents;
 mod error;
 mod files;
 mod local;
+mod mount_travel;
 mod mounts;
 mod run;
 mod value;
@@ -20,7 +22,7 @@ use registry::oci::Digest;
 use snapshotter::{Root, SnapshotName, Stacks};
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{Aspects, Record};
+use crate::cache::{Aspects, Record, RecordSource};
 use crate::context::Selection;
 use crate::devices::DeviceRegistry;
 use crate::executor::{Executor, ResourceLimit};
@@ -31,12 +33,14 @@ use crate::op::Op;
 use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
 use crate::rung::Confinement;
-use crate::solver::{Evaluator, Made, Pinned, Work};
+use crate::solver::{Evaluator, Excerpt, Made, Pinned, Work};
 use crate::state_dir::Lease;
 
 pub use crate::secrets::{SecretError, SecretSource, Secrets};
+pub use cache_mount::{CacheMountError, MountPackError, PackedMount};
 pub use error::OpError;
 pub use local::{LocalContext, LocalDirectory};
+pub use mount_travel::{Travelling, mount_key};
 pub use value::{Rootfs, StepLayer, Stored, Value};
 
 /// Performs the operations of one build.
@@ -73,7 +77,13 @@ pub struct Ops {
     pub executor: OnceLock<Executor>,
     /// An empty directory for the executor.
     pub mount_point: PathBuf,
-    /// Cache mounts that `--no-cache` made empty in this build.
+    /// Where the content of cache mounts that this machine lacks is, if anywhere.
+    pub mount_source: Option<Arc<dyn RecordSource>>,
+    /// Which cache mounts this build has used, and which of them are being imported.
+    pub travelling: Travelling,
+    /// Whether cache mounts begin empty: `--no-cache-mounts`.
+    pub renew_mounts: bool,
+    /// Cache mounts that were made empty in this build.
     pub emptied_caches: Arc<Mutex<HashSet<String>>>,
     /// Which versions of the sources on the network were found.
     pub revisions: Mutex<BTreeMap<VertexId, Revision>>,
@@ -156,21 +166,8 @@ impl Evaluator for Ops {
         }
     }
 
-    async fn content(&self, vertex: &Vertex<Op>, input: usize, value: &Value) -> Result<Digest, OpError> {
-        self.ensure_unpacked(vertex, value).await?;
-        let (op, value, stacks) = (vertex.op.clone(), value.clone(), self.stacks.clone());
-        let (digest, selections) = blocking(move || {
-            let selections = files::selections(&stacks, &op, input, &value)?;
-            Ok((files::digest(&stacks, &op, input, &value, &selections)?, selections))
-        })
-        .await?;
-        if matches!(vertex.op, Op::Copy(_) | Op::Run(_)) {
-            self.selected
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert((vertex.id, input), selections);
-        }
-        Ok(digest)
+    async fn contents(&self, excerpts: &[Excerpt<'_, Self>]) -> Vec<Result<Digest, OpError>> {
+        self.digest_all(excerpts).await
     }
 
     fn aspects(&self, vertex: &Vertex<Op>) -> Aspects {

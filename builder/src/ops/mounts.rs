@@ -1,5 +1,6 @@
 //! The mounts of a `RUN`: from inputs, caches, memory and secrets to what the executor mounts.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,10 +9,12 @@ use snapshotter::DirAttributes;
 use super::agent::AgentSocket;
 use super::bind::{Bound, bind};
 use super::cache_mount::{self, CacheIdentity, CacheLease, Usage};
+use super::mount_travel::Imported;
 use super::{OpError, Ops, Rootfs, SecretError, Value, blocking, files, rootfs};
 use crate::dockerfile::Sharing;
 use crate::executor::{Content, Mount, MountSource, Tree};
 use crate::op::{self, RunOp};
+use crate::progress::StepId;
 use crate::solver::Work;
 
 /// Mounts that are ready, with what must live as long as the step.
@@ -46,7 +49,12 @@ struct Wanted {
 }
 
 /// Prepares the mounts of an operation, waiting for `locked` caches.
-pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result<Prepared, OpError> {
+pub(super) async fn prepare(
+    ops: &Ops,
+    op: &RunOp,
+    work: &Work<Value>,
+    step: Option<StepId>,
+) -> Result<Prepared, OpError> {
     let (mut mounts, mut env, mut agents) = (Vec::new(), Vec::new(), Vec::new());
     let (mut caches, mut bound) = (Vec::new(), Vec::new());
     for mount in &op.mounts {
@@ -85,12 +93,12 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
                     id: id.clone(),
                     sharing: *sharing,
                     filling,
-                    renew: op.no_cache,
+                    renew: ops.renew_mounts,
                     mode: *mode,
                     uid: *uid,
                     gid: *gid,
                 };
-                let lease = cache(ops, work, wanted).await?;
+                let lease = cache(ops, work, wanted, step).await?;
                 ops.stacks
                     .store()
                     .open_beside(&lease.directory)?
@@ -167,44 +175,52 @@ pub(super) async fn prepare(ops: &Ops, op: &RunOp, work: &Work<Value>) -> Result
     })
 }
 
-/// Takes a cache, filled first if it is new and comes from somewhere.
-async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted) -> Result<CacheLease, OpError> {
+/// Takes a cache, filled first if it is new and comes from somewhere: from another machine, or from an input.
+async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted, step: Option<StepId>) -> Result<CacheLease, OpError> {
     let (lease, emptied, stacks, cancel) = (
         Arc::clone(&ops.lease),
         Arc::clone(&ops.emptied_caches),
         ops.stacks.clone(),
         work.cancel.clone(),
     );
+    let name = wanted.identity().directory_name();
+    let imported = match wanted.renew {
+        true => Imported::default(),
+        false => ops.import_mount(&wanted.id, &name, step).await,
+    };
+    ops.use_mount(&wanted.id, name);
     blocking(move || {
-        let Wanted {
-            id,
-            sharing,
-            filling,
-            renew,
-            mode,
-            uid,
-            gid,
-        } = wanted;
-        let filled_from = filling.as_ref().map(|(files, path)| (files.identity(), path.clone()));
-        let identity = CacheIdentity {
-            id: &id,
-            mode,
-            uid,
-            gid,
-            filled_from,
-        };
-        let fill = |fresh: &Path| match &filling {
-            None => Ok(()),
-            Some((files, path)) => files::fill(&stacks, files, path, fresh),
+        let identity = wanted.identity();
+        let fill = |fresh: &Path| match (&imported.files, &wanted.filling) {
+            // An empty directory gives way to another.
+            (Some(files), _) => fs::rename(files.path(), fresh),
+            (None, None) => Ok(()),
+            (None, Some((files, path))) => files::fill(&stacks, files, path, fresh),
         };
         let usage = Usage {
             ownership: stacks.store().ownership(),
-            sharing,
-            emptied: renew.then_some(&*emptied),
+            sharing: wanted.sharing,
+            emptied: wanted.renew.then_some(&*emptied),
             fill: &fill,
             cancelled: &|| cancel.is_cancelled(),
         };
         Ok(cache_mount::acquire(&lease, &identity, &usage)?)
     })
     .await
+}
+
+impl Wanted {
+    fn identity(&self) -> CacheIdentity<'_> {
+        let filled_from = self
+            .filling
+            .as_ref()
+            .map(|(files, path)| (files.identity(), path.clone()));
+        CacheIdentity {
+            id: &self.id,
+            mode: self.mode,
+            uid: self.uid,
+            gid: self.gid,
+            filled_from,
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
         .await?
     };
     let devices = ops.devices.edits(&op.devices)?;
-    let mounts = mounts::prepare(ops, op, work).await?;
+    let mounts = mounts::prepare(ops, op, work, ops.step(vertex)).await?;
     let process = Process {
         args: op.args.clone(),
         env: environment(op, &identity, mounts.env.iter().chain(&devices.env)),

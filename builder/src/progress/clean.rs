@@ -49,7 +49,39 @@ pub fn clean(line: &[u8]) -> String {
         .rsplit('\r')
         .find(|part| !part.trim().is_empty())
         .unwrap_or_default();
-    last.chars().filter_map(visible).collect()
+    without_commands(last.chars().filter_map(visible).collect())
+}
+
+/// Returns text of our own that quotes strangers, in lines that no CI runner takes for commands.
+pub fn guard(text: &str) -> String {
+    let guarded = text.split_inclusive('\n').map(|line| {
+        let line = without_commands(line.to_owned());
+        match line.trim_start().starts_with("::") {
+            true => format!(" | {line}"),
+            false => line,
+        }
+    });
+    guarded.collect()
+}
+
+/// Breaks up what CI runners take for commands wherever in a line it stands: `##[`, `##vso[`, `##teamcity[`. Those that
+/// must begin a line (`::set-output`) never do: every line of a step is shown behind something else.
+fn without_commands(text: String) -> String {
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("##") {
+        let (before, hashes) = rest.split_at(at + 1);
+        out.push_str(before);
+        let word = hashes[1..].trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        if word.starts_with('[') {
+            out.push(' ');
+        }
+        rest = hashes;
+    }
+    if out.is_empty() {
+        return text;
+    }
+    out + rest
 }
 
 /// Drops escape sequences whole (ECMA-48 §5.4 control sequences, §5.6 control strings).
@@ -127,6 +159,28 @@ mod tests {
             assert_eq!(clean(raw.as_bytes()), shown, "{raw:?}");
         }
         assert_eq!(clean(b"a\xffb"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_line_that_would_be_a_command_is_guarded() {
+        let text = "error: x\n ::error::y\nz ::not\n##[error]\n";
+        assert_eq!(guard(text), "error: x\n |  ::error::y\nz ::not\n# #[error]\n");
+    }
+
+    #[test]
+    fn commands_of_ci_runners_are_broken_up_and_other_hashes_are_not() {
+        for (raw, shown) in [
+            ("##[set-output name=x]y", "# #[set-output name=x]y"),
+            ("a ##[error]b ##vso[task]c", "a # #[error]b # #vso[task]c"),
+            ("##teamcity[x]", "# #teamcity[x]"),
+            ("###[x]", "## #[x]"),
+            ("#\u{1b}[0m#[error]", "# #[error]"),
+            ("## heading ##", "## heading ##"),
+            ("#[derive]", "#[derive]"),
+            ("####", "####"),
+        ] {
+            assert_eq!(clean(raw.as_bytes()), shown, "{raw:?}");
+        }
     }
 
     #[test]

@@ -85,6 +85,15 @@ pub enum Event {
         /// When.
         at: SystemTime,
     },
+    /// A step has brought something about: `pushing manifest for example.com/app:1@sha256:…`.
+    Outcome {
+        /// The step.
+        step: StepId,
+        /// What, in BuildKit's words.
+        text: String,
+        /// When.
+        at: SystemTime,
+    },
     /// Something the user should know but that stops nothing.
     Warning(Box<Diagnostic>),
 }
@@ -164,6 +173,15 @@ impl Progress {
             current,
             total,
             done,
+            at: SystemTime::now(),
+        });
+    }
+
+    /// Says what a step has brought about.
+    pub fn outcome(&self, step: StepId, text: impl Into<String>) {
+        self.send(Event::Outcome {
+            step,
+            text: text.into(),
             at: SystemTime::now(),
         });
     }

@@ -13,7 +13,7 @@ mod recorder;
 mod tty;
 
 pub use bytes::Bytes;
-pub use clean::{Lines, clean};
+pub use clean::{Lines, clean, guard};
 pub use display::Display;
 pub use event::{Event, Progress, StepId, Stream};
 pub use plain::Plain;

@@ -111,6 +111,9 @@ impl<W: Write> Plain<W> {
                     self.lines(step, vec![format!("{} {size} done", clean(item.as_bytes()))])?;
                 }
             }
+            Event::Outcome { step, text, .. } => {
+                self.lines(step, vec![format!("{} done", clean(text.as_bytes()))])?;
+            }
             Event::Warning(warning) => {
                 writeln!(self.out, "warning: {}", clean(warning.message.as_bytes()))?;
             }
@@ -318,6 +321,23 @@ mod tests {
         assert_eq!(
             text,
             "#1 a\n#1 0.000 a1\n#1 0.000 a2\n#1 DONE 0.0s\n\n#2 b\n#2 0.000 b1\n#2 DONE 0.0s\n"
+        );
+    }
+
+    #[test]
+    fn what_a_step_has_brought_about_is_a_line() {
+        let text = "pushing manifest for example.com/app:1@sha256:00".to_owned();
+        let text = printed([
+            declare(0, "exporting to image"),
+            Event::Outcome {
+                step: StepId(0),
+                text,
+                at: at(0),
+            },
+        ]);
+        assert_eq!(
+            text,
+            "#1 exporting to image\n#1 pushing manifest for example.com/app:1@sha256:00 done\n"
         );
     }
 

@@ -107,6 +107,17 @@ impl<W: Write> RawJson<W> {
                 }
                 json!({ "statuses": [status] })
             }
+            Event::Outcome { step, text, at } => {
+                let status = json!({
+                    "id": text,
+                    "vertex": self.digest(step),
+                    "name": text,
+                    "timestamp": timestamp(at),
+                    "started": timestamp(at),
+                    "completed": timestamp(at),
+                });
+                json!({ "statuses": [status] })
+            }
             Event::Warning(warning) => json!({ "warnings": [warning_fields(&warning)] }),
         };
         serde_json::to_writer(&mut self.out, &message)?;

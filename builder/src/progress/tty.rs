@@ -36,6 +36,8 @@ struct Running {
     tail: VecDeque<String>,
     lines: Lines,
     transfers: BTreeMap<String, ProgressBar>,
+    /// What the step has brought about: shown below it when it has ended.
+    outcomes: Vec<String>,
 }
 
 impl Tty {
@@ -83,6 +85,11 @@ impl Tty {
                 done,
                 ..
             } => self.transfer(step, &item, current, total, done),
+            Event::Outcome { step, text, .. } => {
+                if let Some(running) = self.running(step) {
+                    running.outcomes.push(clean(text.as_bytes()));
+                }
+            }
             Event::Warning(warning) => self.print(&format!("warning: {}", clean(warning.message.as_bytes()))),
         }
         self.head.set_message(format!("({}/{})", self.ended, self.steps.len()));
@@ -116,6 +123,7 @@ impl Tty {
                 tail: VecDeque::new(),
                 lines: Lines::default(),
                 transfers: BTreeMap::new(),
+                outcomes: Vec::new(),
             });
         }
     }
@@ -126,7 +134,8 @@ impl Tty {
         };
         step.ended = true;
         self.ended += 1;
-        if let Some(running) = step.running.take() {
+        let running = step.running.take();
+        if let Some(running) = &running {
             running.clear();
         }
         let line = [" =>", mark, &step.name, &took]
@@ -135,6 +144,9 @@ impl Tty {
             .collect::<Vec<_>>();
         let line = line.join(" ");
         self.print(&line);
+        for outcome in running.iter().flat_map(|running| &running.outcomes) {
+            self.print(&format!(" => => {outcome}"));
+        }
     }
 
     fn log(&mut self, step: StepId, bytes: &[u8]) {

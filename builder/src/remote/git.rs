@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::{RemoteError, masked, percent_decoded};
+use crate::attributes::truth;
 
 /// A place in a git repository; shown without its user.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -247,10 +248,10 @@ fn prefixed(prefix: &str, name: String) -> String {
 
 /// Reads a flag as Go's `strconv.ParseBool` does; without a value it is set.
 fn flag(query: String, value: String) -> Result<bool, RemoteError> {
-    match value.as_str() {
-        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(RemoteError::InvalidValue { query, value }),
+    match truth(&value) {
+        Some(is_set) => Ok(is_set),
+        None if value.is_empty() => Ok(true),
+        None => Err(RemoteError::InvalidValue { query, value }),
     }
 }
 

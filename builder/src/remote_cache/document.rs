@@ -90,6 +90,13 @@ impl EntryImage {
     }
 }
 
+impl EntryImage {
+    /// Returns whether the manifest brings the config.
+    pub fn is_self_contained(&self) -> bool {
+        self.config.bytes.len() <= LONGEST_EMBEDDED
+    }
+}
+
 /// Makes the marker: what `cache` has under its own name.
 pub(super) fn marker(cache: &str) -> Result<export::Document, serde_json::Error> {
     let description = "a build cache of croze; its entries are tagged with this tag and their keys";

@@ -31,6 +31,9 @@ pub enum RemoteCacheError {
     /// Entries are removed from what has a name.
     #[error("name the cache in `{}` by its tag", .0.display())]
     Untagged(PathBuf),
+    /// A store of objects looks after itself.
+    #[error("`{0}` cannot be looked through: let the bucket, or GitHub, remove what is old")]
+    Unlisted(String),
     /// It did not answer in time.
     #[error("nothing was answered for {0} s")]
     Silent(u64),

@@ -83,6 +83,7 @@ impl Inventory {
                 let place = Place::Directory { directory, tag };
                 Ok(Self { place, entries })
             }
+            CacheFrom::Objects(place) => Err(RemoteCacheError::Unlisted(place.to_string())),
         }
     }
 

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{StreamExt as _, stream};
-use registry::client::{Client, RetryPolicy};
+use registry::client::{Client, ObjectStore, RetryPolicy};
 use registry::oci::Digest;
 
 use super::directory::DirectoryCache;
+use super::objects::ObjectCache;
 use super::registry::{Opened, RegistryCache};
 use super::{CacheFrom, RemoteCacheError, Which};
 use crate::cache::{Record, RecordSource};
@@ -49,6 +50,8 @@ struct Place {
     name: String,
     origin: Origin,
     kind: Kind,
+    /// What fetches its blobs, if that is a store of objects: with more patience than look-ups have.
+    store: Option<ObjectStore>,
     /// Set when it failed: it is not asked any more.
     is_lost: AtomicBool,
 }
@@ -57,18 +60,31 @@ enum Kind {
     Registry(RegistryCache),
     Inline(InlineRecords),
     Directory(Arc<DirectoryCache>),
+    Objects(ObjectCache),
+}
+
+impl Kind {
+    /// Asks a place that has to be asked for each key.
+    async fn lookup(&self, key: CacheKey) -> Result<Option<Record>, RemoteCacheError> {
+        match self {
+            Self::Registry(cache) => cache.lookup(key).await,
+            Self::Objects(cache) => cache.lookup(key).await,
+            Self::Inline(records) => Ok(records.get(&key).cloned()),
+            Self::Directory(cache) => cache.lookup(key),
+        }
+    }
 }
 
 impl Sources {
     /// Opens places, all at once and each as a displayed step; one that cannot be opened is warned of and left out.
     pub async fn open(from: &[CacheFrom], client: &Client, progress: &Progress) -> Self {
-        let client = client.with_retry(RETRY);
+        let impatient = client.with_retry(RETRY);
         let places = from.iter().map(async |from| {
             let name = name(from);
             let step = format!("importing cache manifest from {name}");
             let step = progress.declare(step.as_str(), Digest::of(step.as_bytes()), Vec::new());
             progress.started(step);
-            let opened = match tokio::time::timeout(PATIENCE, open(from, &client)).await {
+            let opened = match tokio::time::timeout(PATIENCE, open(from, &impatient)).await {
                 Ok(opened) => opened,
                 Err(_elapsed) => Err(RemoteCacheError::Silent(PATIENCE.as_secs())),
             };
@@ -78,6 +94,7 @@ impl Sources {
                     name,
                     origin,
                     kind,
+                    store: store(from, client),
                     is_lost: AtomicBool::new(false),
                 }),
                 // What is not there yet will be after the first export.
@@ -98,6 +115,12 @@ impl Sources {
     /// Returns where layers can be had.
     pub fn origins(&self) -> Vec<Origin> {
         self.places.iter().map(|place| place.origin.clone()).collect()
+    }
+
+    /// Returns the stores of objects that layers can be had from, by their addresses.
+    pub fn stores(&self) -> HashMap<String, ObjectStore> {
+        let stores = self.places.iter().filter_map(|place| place.store.clone());
+        stores.map(|store| (store.to_string(), store)).collect()
     }
 
     /// Returns whether there is anybody to ask.
@@ -122,9 +145,9 @@ impl Sources {
                 });
                 self.believed(place, answers.await.unwrap_or_default())
             }
-            Kind::Registry(cache) => {
+            Kind::Registry(_) | Kind::Objects(_) => {
                 let answers = stream::iter(keys.iter().copied())
-                    .map(|key| async move { (key, cache.lookup(key).await) })
+                    .map(|key| async move { (key, place.kind.lookup(key).await) })
                     .buffer_unordered(PARALLEL)
                     .collect::<Vec<_>>();
                 match tokio::time::timeout(PATIENCE, answers).await {
@@ -194,6 +217,19 @@ async fn open(from: &CacheFrom, client: &Client) -> Result<(Kind, Origin), Remot
             let origin = cache.origin();
             Ok((Kind::Directory(Arc::new(cache)), origin))
         }
+        CacheFrom::Objects(place) => {
+            let cache = ObjectCache::new(place.open(client)?);
+            let origin = cache.origin();
+            Ok((Kind::Objects(cache), origin))
+        }
+    }
+}
+
+/// Returns what fetches blobs of a store of objects.
+fn store(from: &CacheFrom, client: &Client) -> Option<ObjectStore> {
+    match from {
+        CacheFrom::Objects(place) => place.open(client).ok(),
+        CacheFrom::Registry { .. } | CacheFrom::Directory { .. } => None,
     }
 }
 
@@ -205,5 +241,6 @@ fn name(from: &CacheFrom) -> String {
             Which::Tag(tag) => format!("{}:{tag}", directory.display()),
             Which::Digest(digest) => format!("{}@{digest}", directory.display()),
         },
+        CacheFrom::Objects(place) => place.to_string(),
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use registry::compress::Compression;
 use registry::oci::{Digest, Reference, ReferenceError};
 
+use super::mounts::Mounts;
+use super::objects::ObjectPlace;
 use crate::attributes::{AttributeError, Attributes};
 use crate::export::take_compression;
 
@@ -30,6 +32,8 @@ pub enum CacheFrom {
         /// Which of the caches in it.
         which: Which,
     },
+    /// `type=s3` and `type=gha`: a store of objects.
+    Objects(ObjectPlace),
 }
 
 /// One of the caches in a directory.
@@ -64,12 +68,27 @@ pub enum CacheTo {
         /// What is exported, and how.
         options: ExportOptions,
     },
+    /// `type=s3` and `type=gha`: a store of objects.
+    Objects {
+        /// Which.
+        place: ObjectPlace,
+        /// What is exported, and how.
+        options: ExportOptions,
+    },
     /// `type=inline`: in the image itself.
     Inline,
 }
 
+/// What the meaning of a text depends on beside the text.
+pub struct Surroundings<'a> {
+    /// Makes paths absolute.
+    pub absolute: &'a dyn Fn(&Path) -> PathBuf,
+    /// Variables of the environment: credentials, and where a service is.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+}
+
 /// What is exported, and how.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ExportOptions {
     /// `mode`.
     pub mode: Mode,
@@ -79,6 +98,8 @@ pub struct ExportOptions {
     pub force_compression: bool,
     /// `ignore-error`: a failure is only warned of.
     pub ignore_error: bool,
+    /// `mounts`: which cache mounts travel.
+    pub mounts: Mounts,
 }
 
 /// `mode`: which results are exported.
@@ -101,7 +122,7 @@ pub enum CacheSpecError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// No such type, or none that is supported.
-    #[error("`type={0}` is not supported; there are `registry`, `local` and `inline`")]
+    #[error("`type={0}` is not supported; there are `registry`, `local`, `inline`, `s3` and `gha`")]
     Type(String),
     /// An inline cache is found by the name of the image.
     #[error("an inline cache is imported with `type=registry,ref=IMAGE`")]
@@ -109,6 +130,14 @@ pub enum CacheSpecError {
     /// A value that BuildKit knows and croze does not.
     #[error("`{0}` is not supported")]
     Unsupported(&'static str),
+    /// What neither the text nor the environment says.
+    #[error("`{key}` is missing, and so is `${variable}`")]
+    Unset {
+        /// The key.
+        key: &'static str,
+        /// The variable.
+        variable: &'static str,
+    },
     /// Entries could not have tags.
     #[error("the tag of a cache may have at most {LONGEST_TAG} characters")]
     LongTag,
@@ -118,11 +147,11 @@ pub enum CacheSpecError {
 }
 
 impl CacheFrom {
-    /// Reads the value of one `--cache-from`: attributes, or a reference alone; `absolute` makes paths so.
+    /// Reads the value of one `--cache-from`: attributes, or a reference alone.
     ///
     /// # Errors
     /// If it says what is not understood, or not meant here.
-    pub fn parse(text: &str, absolute: impl Fn(&Path) -> PathBuf) -> Result<Self, CacheSpecError> {
+    pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<Self, CacheSpecError> {
         let mut attributes = attributes(text)?;
         let from = match attributes.require("type")?.as_str() {
             "registry" => Self::Registry {
@@ -133,11 +162,13 @@ impl CacheFrom {
                 let tag = take_tag(&mut attributes)?;
                 let digest = attributes.take_as("digest", "a digest", |text| text.parse().ok())?;
                 Self::Directory {
-                    directory: absolute(Path::new(&attributes.require("src")?)),
+                    directory: (surroundings.absolute)(Path::new(&attributes.require("src")?)),
                     which: digest.map_or(Which::Tag(tag), Which::Digest),
                 }
             }
             "inline" => return Err(CacheSpecError::InlineFrom),
+            "s3" => Self::Objects(ObjectPlace::take_s3(&mut attributes, surroundings)?),
+            "gha" => Self::Objects(ObjectPlace::take_actions(&mut attributes, surroundings)?),
             other => return Err(CacheSpecError::Type(other.to_owned())),
         };
         attributes.finish()?;
@@ -146,11 +177,11 @@ impl CacheFrom {
 }
 
 impl CacheTo {
-    /// Reads the value of one `--cache-to`: attributes, or a reference alone; `absolute` makes paths so.
+    /// Reads the value of one `--cache-to`: attributes, or a reference alone.
     ///
     /// # Errors
     /// If it says what is not understood, or not meant here.
-    pub fn parse(text: &str, absolute: impl Fn(&Path) -> PathBuf) -> Result<Self, CacheSpecError> {
+    pub fn parse(text: &str, surroundings: &Surroundings<'_>) -> Result<Self, CacheSpecError> {
         let mut attributes = attributes(text)?;
         let to = match attributes.require("type")?.as_str() {
             "registry" => {
@@ -165,7 +196,7 @@ impl CacheTo {
                 }
             }
             "local" => Self::Directory {
-                directory: absolute(Path::new(&attributes.require("dest")?)),
+                directory: (surroundings.absolute)(Path::new(&attributes.require("dest")?)),
                 tag: take_tag(&mut attributes)?,
                 reset: attributes.take_flag("reset")?.unwrap_or(false),
                 options: ExportOptions::take(&mut attributes)?,
@@ -173,6 +204,14 @@ impl CacheTo {
             "inline" => match take_mode(&mut attributes)? {
                 Some(Mode::Max) => return Err(CacheSpecError::Unsupported("type=inline,mode=max")),
                 Some(Mode::Min) | None => Self::Inline,
+            },
+            "s3" => Self::Objects {
+                place: ObjectPlace::take_s3(&mut attributes, surroundings)?,
+                options: ExportOptions::take(&mut attributes)?,
+            },
+            "gha" => Self::Objects {
+                place: ObjectPlace::take_actions(&mut attributes, surroundings)?,
+                options: ExportOptions::take(&mut attributes)?,
             },
             other => return Err(CacheSpecError::Type(other.to_owned())),
         };
@@ -185,6 +224,7 @@ impl CacheTo {
         match self {
             Self::Registry { reference, .. } => reference.tag().unwrap_or(DEFAULT_TAG),
             Self::Directory { tag, .. } => tag,
+            Self::Objects { place, .. } => place.name(),
             Self::Inline => "",
         }
     }
@@ -192,7 +232,9 @@ impl CacheTo {
     /// Returns what is exported, and how; an inline cache is part of the image.
     pub fn options(&self) -> Option<&ExportOptions> {
         match self {
-            Self::Registry { options, .. } | Self::Directory { options, .. } => Some(options),
+            Self::Registry { options, .. } | Self::Directory { options, .. } | Self::Objects { options, .. } => {
+                Some(options)
+            }
             Self::Inline => None,
         }
     }
@@ -212,6 +254,7 @@ impl ExportOptions {
             compression: take_compression(attributes)?,
             force_compression: attributes.take_flag("force-compression")?.unwrap_or(false),
             ignore_error: attributes.take_flag("ignore-error")?.unwrap_or(false),
+            mounts: Mounts::take(attributes)?,
         })
     }
 }
@@ -248,87 +291,4 @@ fn take_mode(attributes: &mut Attributes) -> Result<Option<Mode>, CacheSpecError
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn to(text: &str) -> Result<CacheTo, CacheSpecError> {
-        CacheTo::parse(text, |path| Path::new("/here").join(path))
-    }
-
-    fn from(text: &str) -> Result<CacheFrom, CacheSpecError> {
-        CacheFrom::parse(text, |path| Path::new("/here").join(path))
-    }
-
-    #[test]
-    fn what_is_understood_is_kept() {
-        let registry = |options| CacheTo::Registry {
-            reference: "example.com/a:cache".parse().unwrap(),
-            insecure: false,
-            options,
-        };
-        assert_eq!(to("example.com/a:cache"), Ok(registry(ExportOptions::default())));
-        let all = "type=registry,ref=example.com/a:cache,mode=max,image-manifest=true,oci-mediatypes=true,\
-                   compression=zstd,compression-level=9,force-compression=true,ignore-error=true";
-        let options = ExportOptions {
-            mode: Mode::Max,
-            compression: Some(Compression::Zstd { level: 9 }),
-            force_compression: true,
-            ignore_error: true,
-        };
-        assert_eq!(to(all), Ok(registry(options)));
-        let local = CacheTo::Directory {
-            directory: "/here/cache".into(),
-            tag: "t".to_owned(),
-            reset: true,
-            options: ExportOptions::default(),
-        };
-        assert_eq!(to("type=local,dest=cache,tag=t,reset=true"), Ok(local));
-        assert_eq!(to("type=inline"), Ok(CacheTo::Inline));
-        let directory = |which| CacheFrom::Directory {
-            directory: "/cache".into(),
-            which,
-        };
-        let digest = Digest::of(b"");
-        assert_eq!(
-            from("type=local,src=/cache"),
-            Ok(directory(Which::Tag("latest".into())))
-        );
-        let pinned = format!("type=local,src=/cache,digest={digest}");
-        assert_eq!(from(&pinned), Ok(directory(Which::Digest(digest))));
-        assert!(from(&format!("type=registry,ref=a@{digest},registry.insecure")).is_ok());
-    }
-
-    #[test]
-    fn what_is_not_is_refused_by_name() {
-        let long = format!("type=registry,ref=a:{}", "x".repeat(64));
-        let pinned = format!("a@{}", Digest::of(b""));
-        for (text, said) in [
-            ("type=s3,bucket=b", "`type=s3` is not supported; there are `registry`"),
-            ("type=gha", "`type=gha` is not supported"),
-            ("type=registry", "`ref` is missing"),
-            ("type=registry,ref=A", "not an image reference"),
-            ("type=registry,ref=a,mode=mid", "`mode` must be `min` or `max`"),
-            ("type=registry,ref=a,image-manifest=false", "`image-manifest=false`"),
-            ("type=registry,ref=a,oci-mediatypes=false", "`oci-mediatypes=false`"),
-            ("type=registry,ref=a,reset=true", "`reset` is not known here"),
-            ("type=local,dest=d,src=e", "`src` is not known here"),
-            ("type=inline,mode=max", "`type=inline,mode=max`"),
-            ("type=inline,ref=a", "`ref` is not known here"),
-            ("ref=a", "`type` is missing"),
-            (long.as_str(), "at most 63"),
-            (pinned.as_str(), "under a tag"),
-        ] {
-            let error = to(text).unwrap_err().to_string();
-            assert!(error.contains(said), "{text}: {error}");
-        }
-        for (text, said) in [
-            ("type=inline", "type=registry,ref=IMAGE"),
-            ("type=local,dest=d", "`src` is missing"),
-            ("type=local,src=d,digest=x", "must be a digest"),
-            ("type=registry,ref=a,mode=max", "`mode` is not known here"),
-        ] {
-            let error = from(text).unwrap_err().to_string();
-            assert!(error.contains(said), "{text}: {error}");
-        }
-    }
-}
+mod tests;

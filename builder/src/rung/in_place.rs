@@ -47,7 +47,12 @@ pub(super) fn try_in_place_single(place: Place<'_>) -> Trial {
         tried.map_err(|number| Refusal::NoSupervision { source: number.into() })
     });
     let supervised = trial.needs("supervision", supervised, |()| "system calls can be answered".into());
-    let slots: Slots = |tree, in_use| Layout::read(in_use)?.slots(tree);
+    let slots: Slots = |tree, in_use| {
+        let mut slots = Layout::read(in_use)?.slots(tree)?;
+        // There are dozens of places in which nothing lies and nothing comes: nothing can be learnt from them.
+        slots.retain(|slot| !(is_empty(&slot.place) && is_empty(&slot.tree)));
+        Ok(slots)
+    };
     try_renames(&mut trial, supervised.is_some(), place, slots);
     trial
 }
@@ -121,14 +126,22 @@ fn in_the_way(state_root: &Path) -> Option<PathBuf> {
     COMMON.contains(&top).then(|| Path::new("/").join(top))
 }
 
-/// Puts an empty tree in the place of what lies in `/`, and everything back.
+/// Whether nothing is to be seen in a directory, which need not be there.
+fn is_empty(dir: &Path) -> bool {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Puts a tree with next to nothing in it in the place of what lies in `/`, and everything back.
 fn exchange(state_root: &Path, slots: Slots) -> Result<(), Refusal> {
     let stash = swap::stash()?;
     // Whoever has the turn has shown that it works.
     let Some(turn) = stash.turn()? else { return Ok(()) };
     const NAME: &str = "trial";
     let tree = stash.path().join(NAME);
-    fs::create_dir_all(tree.join("usr")).map_err(Refusal::trial("make a directory in `/.croze`"))?;
+    fs::create_dir_all(tree.join("usr/bin")).map_err(Refusal::trial("make a directory in `/.croze`"))?;
     let tried = try_turn(&turn, slots(&tree, &[state_root]));
     let removed = Root::open(stash.path()).and_then(|stash| stash.remove_tree(Path::new(NAME)));
     tried?;

@@ -39,15 +39,12 @@ pub trait Evaluator: Send + Sync + 'static {
         true
     }
 
-    /// Returns the digest of what the operation reads of its input number `input`: all its selectors together.
+    /// Digests excerpts of values; returns one result for each, in their order. It is asked for many at once, because
+    /// most are small and each way to a blocking thread and back costs as much.
     ///
     /// Equal files under equal names, owners and modes must give equal digests, whatever the rest.
-    fn content(
-        &self,
-        vertex: &Vertex<Self::Op>,
-        input: usize,
-        value: &Self::Value,
-    ) -> impl Future<Output = Result<Digest, Self::Error>> + Send;
+    fn contents(&self, excerpts: &[Excerpt<'_, Self>])
+    -> impl Future<Output = Vec<Result<Digest, Self::Error>>> + Send;
 
     /// Returns what people know a vertex by, and the files that it reads as far as they have been digested; called before
     /// it runs, to tell why.
@@ -64,6 +61,16 @@ pub trait Evaluator: Send + Sync + 'static {
         vertex: &Vertex<Self::Op>,
         work: Work<Self::Value>,
     ) -> impl Future<Output = Result<Made<Self::Value>, Self::Error>> + Send;
+}
+
+/// What an operation reads of one of its inputs: all its selectors together.
+pub struct Excerpt<'a, E: Evaluator + ?Sized> {
+    /// Who reads.
+    pub vertex: &'a Vertex<E::Op>,
+    /// The number of the input.
+    pub input: usize,
+    /// The value of the input.
+    pub value: &'a E::Value,
 }
 
 /// A source whose meaning is fixed for this build.

@@ -24,15 +24,16 @@ pub(super) fn definition_key(lineage: &Lineage) -> CacheKey {
 /// Returns the key of what would be read; `None` as long as some of it is not known, or if it is no other key
 /// than that of the definition.
 pub(super) fn content_key(lineage: &Lineage) -> Option<CacheKey> {
-    if !lineage.is_complete() {
+    // A source without a key enters the definition key by its content, too.
+    let differs = |input: &Reading| matches!(input, Reading::Files { key: Some(_), .. });
+    if !lineage.is_complete() || !lineage.inputs.iter().any(differs) {
         return None;
     }
     let parts = lineage.inputs.iter().map(|input| match *input {
         Reading::Whole { key } | Reading::Unread { key } => Part::Key(key),
         Reading::Files { content, .. } => Part::Content(content),
     });
-    let key = vertex_key(lineage.operation, &parts.collect::<Vec<_>>());
-    (key != definition_key(lineage)).then_some(key)
+    Some(vertex_key(lineage.operation, &parts.collect::<Vec<_>>()))
 }
 
 /// Returns the keys that a value which was made from this is found by: that of its definition first.

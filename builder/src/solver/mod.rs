@@ -50,7 +50,7 @@ mod reason;
 mod tests;
 
 pub use decision::{Decision, Input, MissReason};
-pub use evaluator::{Evaluator, Made, Pinned, Work};
+pub use evaluator::{Evaluator, Excerpt, Made, Pinned, Work};
 pub use execute::{Limits, Solution, Solved, VertexKeys, execute};
 pub use failure::Failure;
 pub use keys::keys_of;

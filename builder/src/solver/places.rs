@@ -1,6 +1,6 @@
 //! The places of vertices: where the record of an earlier build is found again, to compare a miss with.
 //!
-//! A vertex has two. One is by its operation, which finds it again though other instructions were put before
+//! A vertex has two, in its stage and for its platform. One is by its operation, which finds it again though other instructions were put before
 //! it; one by its position among the operations of its kind in its stage, which finds it though it was edited.
 //! Both are links in the cache to the last record that was made there.
 
@@ -22,16 +22,17 @@ pub(super) struct Places {
 impl Places {
     /// Finds the places of all vertices; `scope` keeps those of other Dockerfiles apart.
     pub(super) fn new<O: Define>(scope: &str, graph: &Graph<O>) -> Self {
-        let mut operations: HashMap<(&str, Digest), u64> = HashMap::new();
-        let mut kinds: HashMap<(&str, &str), u64> = HashMap::new();
+        let mut operations: HashMap<(&str, &str, Digest), u64> = HashMap::new();
+        let mut kinds: HashMap<(&str, &str, &str), u64> = HashMap::new();
         let keys = graph.iter().map(|vertex| {
-            let (stage, kind, operation) = (vertex.meta.stage.as_str(), vertex.op.kind(), vertex.operation);
-            let mut by_operation = KeyHasher::new("place-of-operation/1");
-            by_operation.text(scope).text(stage).digest(operation);
-            by_operation.number(next(&mut operations, (stage, operation)));
-            let mut by_position = KeyHasher::new("place-of-kind/1");
-            by_position.text(scope).text(stage).text(kind);
-            by_position.number(next(&mut kinds, (stage, kind)));
+            let (stage, platform) = (vertex.meta.stage.as_str(), vertex.meta.platform.as_str());
+            let (kind, operation) = (vertex.op.kind(), vertex.operation);
+            let mut by_operation = KeyHasher::new("place-of-operation/2");
+            by_operation.text(scope).text(stage).text(platform).digest(operation);
+            by_operation.number(next(&mut operations, (stage, platform, operation)));
+            let mut by_position = KeyHasher::new("place-of-kind/2");
+            by_position.text(scope).text(stage).text(platform).text(kind);
+            by_position.number(next(&mut kinds, (stage, platform, kind)));
             [by_operation.finish(), by_position.finish()]
         });
         Self { keys: keys.collect() }

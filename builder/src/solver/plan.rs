@@ -4,19 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use futures_util::future::try_join_all;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::ahead::{Answers, Forecast};
 use super::known::{Identity, Known};
 use super::places::Places;
 use super::reason::{changes, miss_reason};
-use super::{Decision, Evaluator, Failure, MissReason, Problem, keys};
+use super::{Decision, Evaluator, Excerpt, Failure, MissReason, Problem, keys};
 use crate::cache::{Change, Record, tell};
 use crate::graph::{Graph, Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
-
-/// How many inputs are digested at once: each takes a thread, and more threads wait for the same disk.
-const READERS: usize = 8;
 
 /// What is to be done, and what was found out to decide it.
 #[derive(Debug)]
@@ -207,21 +203,18 @@ impl<E: Evaluator> Planner<'_, E> {
         self.problem.graph.vertex(vertex).op.is_source() && matches!(self.known.identity(vertex), Identity::Nameless(_))
     }
 
-    /// Digests content, several at once; the values must be there.
+    /// Digests content; the values must be there.
     async fn read(&mut self, what: Vec<(&Vertex<E::Op>, usize, VertexId)>) -> Result<(), Failure<E::Error>> {
-        let reads = what.into_iter().map(async |(vertex, position, input)| {
-            let content = self
-                .problem
-                .evaluator
-                .content(vertex, position, &self.values[&input])
-                .await;
-            content
-                .map(|content| (vertex.id, position, content))
-                .map_err(|error| Failure::operation(vertex, error))
+        let excerpts = what.into_iter().map(|(vertex, input, from)| Excerpt {
+            vertex,
+            input,
+            value: &self.values[&from],
         });
-        let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(READERS);
-        while let Some((reader, position, content)) = reads.try_next().await? {
-            self.known.read(reader, position, content);
+        let excerpts: Vec<Excerpt<'_, E>> = excerpts.collect();
+        let contents = self.problem.evaluator.contents(&excerpts).await;
+        for (excerpt, content) in excerpts.iter().zip(contents) {
+            let content = content.map_err(|error| Failure::operation(excerpt.vertex, error))?;
+            self.known.read(excerpt.vertex.id, excerpt.input, content);
         }
         Ok(())
     }

@@ -89,11 +89,15 @@ impl Epoch {
             return Ok(());
         }
         let layout = File::open(&self.layout).map_err(StateDirError::io("open", &self.layout))?;
-        rustix::fs::syncfs(&layout).map_err(|error| StateDirError::io("sync", &self.layout)(error.into()))?;
+        let synced = fault::point("epoch.sync").and_then(|()| Ok(rustix::fs::syncfs(&layout)?));
+        synced.map_err(StateDirError::io("sync", &self.layout))?;
         let path = self.list(&self.boot);
-        let append = File::options().create(true).append(true).open(&path);
+        let append = || {
+            fault::point("epoch.list")?;
+            File::options().create(true).append(true).open(&path)
+        };
         // In one write, so that no line is torn by another build's. Should it get lost, the build is not believed.
-        append
+        append()
             .and_then(|mut file| file.write_all(format!("{}\n", self.build).as_bytes()))
             .map_err(StateDirError::io("write", &path))
     }

@@ -41,8 +41,12 @@ impl Flights {
     /// If the file cannot be made or locked.
     pub fn try_enter(&self, name: &str) -> Result<Option<Flight>, StateDirError> {
         let path = self.run.join(format!("flight-{name}"));
-        let open = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = open.map_err(StateDirError::io("open", &path))?;
+        let open = || {
+            fault::point("flight.open")?;
+            File::options().create(true).truncate(false).write(true).open(&path)
+        };
+        let lock = open().map_err(StateDirError::io("open", &path))?;
+        fault::point("flight.opened").map_err(StateDirError::io("lock", &path))?;
         // Lazily: a flight that is dropped ends, and this one may be somebody else's.
         Ok(lock_named(&lock, &path)?.then(|| Flight { path, _lock: lock }))
     }
@@ -72,7 +76,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         // The name goes before the lock: whoever has opened it meanwhile sees that it is no name any more. One that
         // stays is reclaimed as what a dead process has left.
-        let _reclaimed_later = fs::remove_file(&self.path);
+        let _reclaimed_later = fault::point("flight.leave").and_then(|()| fs::remove_file(&self.path));
     }
 }
 

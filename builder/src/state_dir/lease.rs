@@ -50,7 +50,8 @@ impl StateDir {
     /// Begins a lease in a process's scratch space.
     pub fn lease(&self, scratch: &Scratch) -> Result<Lease, StateDirError> {
         let path = scratch.path().join(FILE);
-        let file = File::create_new(&path).map_err(StateDirError::io("create", &path))?;
+        let created = fault::point("lease.make").and_then(|()| File::create_new(&path));
+        let file = created.map_err(StateDirError::io("create", &path))?;
         Ok(Lease {
             layout: self.layout.clone(),
             epoch: self.epoch_of(scratch),
@@ -77,7 +78,11 @@ impl Lease {
         let Held { names, file, sweep } = &mut *held;
         let mut line = path.as_os_str().as_encoded_bytes().to_vec();
         line.push(b'\n');
-        sweep.shared(|| file.write_all(&line))??;
+        sweep.shared(|| {
+            fault::point("lease.write")?;
+            file.write_all(&line)?;
+            fault::point("lease.written")
+        })??;
         let number = names.len();
         names.insert(path.to_owned());
         drop(held);
@@ -99,6 +104,7 @@ impl Lease {
         let relative = Path::new(class.directory()).join(name);
         self.hold(&relative)?;
         let path = self.layout.join(relative);
+        fault::point("mount.make")?;
         fs::create_dir_all(&path)?;
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
@@ -111,9 +117,15 @@ impl Lease {
             discard(&path)?;
         }
         file.set_len(0)?;
+        fault::point("mount.stamp")?;
         file.write_all_at(self.epoch.stamp().as_bytes(), 0)?;
         self.epoch.change();
         Ok(path)
+    }
+
+    /// Returns the directory of a class of content.
+    pub fn directory(&self, class: Class) -> PathBuf {
+        self.layout.join(class.directory())
     }
 
     /// Returns the boots whose content is believed.

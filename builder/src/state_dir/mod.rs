@@ -30,10 +30,13 @@
 
 mod epoch;
 mod error;
+mod file_system;
 mod flight;
 pub mod frame;
 mod lease;
 mod lock;
+#[cfg(test)]
+mod model;
 pub mod note;
 mod scratch;
 mod sweep;
@@ -50,6 +53,7 @@ use snapshotter::{Ownership, SnapshotStore};
 
 pub use epoch::Epoch;
 pub use error::StateDirError;
+pub use file_system::FileSystem;
 pub use flight::{Flight, Flights};
 pub use lease::Lease;
 use lock::SweepLock;
@@ -124,6 +128,14 @@ impl StateDir {
     /// Returns the directory of everything of this version and kind of ownership.
     pub fn layout(&self) -> &Path {
         &self.layout
+    }
+
+    /// Returns where the state directory lies below `directory`, if it does.
+    pub fn within(&self, directory: &Path) -> Option<String> {
+        let root = self.layout.parent()?;
+        let below = root.strip_prefix(std::fs::canonicalize(directory).ok()?).ok()?;
+        let below = below.to_string_lossy().into_owned();
+        (!below.is_empty()).then_some(below)
     }
 
     /// Returns the directory of a class of content.

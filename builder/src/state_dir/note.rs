@@ -35,10 +35,12 @@ pub fn write(path: &Path, scratch: &Path, note: &impl Serialize) -> io::Result<(
         .prefix("note-")
         .permissions(Permissions::from_mode(0o400))
         .tempfile_in(scratch)?;
+    fault::point("note.write")?;
     file.write_all(&bytes)?;
+    fault::point("note.rename")?;
     loop {
         match file.persist(path) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return fault::point("note.renamed"),
             // The directory was empty, and somebody removed it.
             Err(error) if error.error.kind() == io::ErrorKind::NotFound => file = error.file,
             Err(error) => return Err(error.error),

@@ -26,7 +26,9 @@ impl Scratch {
     pub(super) fn create(run: &Path) -> Result<Self, StateDirError> {
         loop {
             let path = run.join(unique_name());
+            fault::point("scratch.make").map_err(StateDirError::io("create", &path))?;
             create_private(&path)?;
+            fault::point("scratch.made").map_err(StateDirError::io("lock", &path))?;
             let lease = match File::open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened.map_err(StateDirError::io("open", &path))?,
@@ -63,7 +65,8 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be deleted now is reclaimed by a later process.
-        let _reclaimed_later = remove(&self.path);
+        let removed = fault::point("scratch.remove").map_err(StateDirError::io("remove", &self.path));
+        let _reclaimed_later = removed.and_then(|()| remove(&self.path));
     }
 }
 
@@ -77,6 +80,7 @@ pub(super) fn reclaim(run: &Path) -> Result<(), StateDirError> {
         };
         // Kept locked until the last file is gone, so that no two processes delete the same directory.
         if lock_named(&lease, &path)? {
+            fault::point("scratch.reclaim").map_err(StateDirError::io("remove", &path))?;
             remove(&path)?;
         }
     }

@@ -19,23 +19,10 @@ use rustix::io::Errno;
 use snapshotter::Root;
 
 use super::lock::SweepLock;
-use super::{Class, PruneLock, Scratch, StateDir, StateDirError, lease};
+use super::{Class, FileSystem, PruneLock, Scratch, StateDir, StateDirError, lease};
 
 /// Things removed at a time.
 const BATCH: usize = 64;
-
-/// Magic numbers of file systems that several machines may see, from `linux/magic.h`; FUSE may be anything.
-const REMOTE: [u32; 9] = [
-    0x6969,      // NFS
-    0x517b,      // SMB
-    0xff53_4d42, // CIFS
-    0xfe53_4d42, // SMB2
-    0x0102_1997, // 9P
-    0x00c3_6400, // Ceph
-    0x5346_414f, // AFS
-    0x0bd0_0bd0, // Lustre
-    0x6573_5546, // FUSE
-];
 
 /// The right to remove things from a state directory.
 #[derive(Debug)]
@@ -85,10 +72,8 @@ impl StateDir {
 
     /// Returns whether other machines may use the directory too.
     pub fn is_remote(&self) -> Result<bool, StateDirError> {
-        let found = rustix::fs::statfs(&self.layout).map_err(|e| StateDirError::io("stat", &self.layout)(e.into()))?;
-        // The type of the number differs between machines, its lower 32 bits do not.
-        let magic = found.f_type as u64 & u64::from(u32::MAX);
-        Ok(REMOTE.iter().any(|remote| u64::from(*remote) == magic))
+        let found = FileSystem::of(&self.layout).map_err(StateDirError::io("stat", &self.layout))?;
+        Ok(found == FileSystem::Shared)
     }
 
     /// Returns whether the process with a scratch space of this name lives.
@@ -118,6 +103,7 @@ impl Sweeper {
                 ..
             } = self;
             let swept = sweep.alone(|| {
+                fault::point("sweep.read").map_err(StateDirError::io("read the leases in", &*layout))?;
                 let leased = leased(layout)?;
                 for victim in batch {
                     let goes = !leased.contains(&victim.path) && is_unused_since(layout, victim);
@@ -146,6 +132,7 @@ impl Sweeper {
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(false);
             }
+            fault::point("sweep.delete").map_err(StateDirError::io("remove what is left in", self.scratch.path()))?;
             root.remove_tree(Path::new(&number.to_string()))?;
         }
         Ok(true)
@@ -164,8 +151,11 @@ fn is_unused_since(layout: &Path, victim: &Victim) -> bool {
 
 fn move_out(layout: &Path, victim: &Path, to: &Path) -> Result<bool, StateDirError> {
     let from = layout.join(victim);
-    match fs::rename(&from, to) {
-        Ok(()) => Ok(true),
+    match fault::point("sweep.move").and_then(|()| fs::rename(&from, to)) {
+        Ok(()) => {
+            fault::point("sweep.moved").map_err(StateDirError::io("remove", from))?;
+            Ok(true)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StateDirError::io("remove", from)(error)),
     }

@@ -25,7 +25,7 @@ fn sources() -> Vec<(PathBuf, String)> {
         }
     }
     let mut found = Vec::new();
-    for part in ["builder", "snapshotter", "registry"] {
+    for part in ["builder", "snapshotter", "registry", "fault"] {
         for folder in ["src", "tests", "benches", "examples"] {
             let directory = workspace().join(part).join(folder);
             if directory.exists() {
@@ -181,6 +181,7 @@ fn every_path_that_the_architecture_names_exists() {
             "builder/",
             "snapshotter/",
             "registry/",
+            "fault/",
             "testdata/",
             "ci-examples/",
             ".ci/",

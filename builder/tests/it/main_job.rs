@@ -76,7 +76,9 @@ pub(crate) fn run(bundle: &Path, script: &str) -> String {
 #[test]
 fn a_real_application_is_built_by_an_unprivileged_user_pushed_and_run() {
     let (lab, tag) = application("application");
-    build_and_push(&lab, &tag);
+    let built = build_and_push(&lab, &tag);
+    let pushed = format!("pushing manifest for {tag}@{} done\n", digest(&tag).trim());
+    assert!(built.contains(&pushed), "{built}");
     let config: Value = serde_json::from_str(&sh(&format!(
         "skopeo inspect --tls-verify=false --config docker://{tag}"
     )))
@@ -110,6 +112,8 @@ fn a_real_application_is_built_by_an_unprivileged_user_pushed_and_run() {
     assert!(again.contains("RUN make\n") && again.contains("CACHED"), "{again}");
     assert!(!again.contains("cc -O2"), "make must not have run again:\n{again}");
     assert_eq!(digest(&tag), first);
+    let found = format!("finding manifest of {tag}@{} in its registry done\n", first.trim());
+    assert!(again.contains(&found), "{again}");
 
     // A changed source is compiled again, what does not depend on it is not done again.
     let source = fs::read_to_string(lab.context("server.c")).unwrap();

@@ -41,10 +41,93 @@ fn sources(directory: &Path) -> String {
 fn suite(name: &str) -> Option<PathBuf> {
     let parts = match name {
         "sandbox" | "pods" | "it" | "dockerfile" => format!("builder/tests/{name}"),
-        "builder" | "snapshotter" | "registry" => format!("{name}/src"),
+        "builder" => "builder/src".to_owned(),
+        "snapshotter" | "registry" => name.to_owned(),
         _ => return None,
     };
     Some(workspace().join(parts))
+}
+
+/// Tells whether a suite has a test of this name: a function, or one that a macro makes of a table.
+fn exists(found: &str, test: &str) -> bool {
+    [format!("fn {test}("), format!(" {test}: ")]
+        .iter()
+        .any(|form| found.contains(form))
+}
+
+/// The rows of `testdata/advisories.tsv`: row, what it is, tests, note.
+fn advisories() -> Vec<[String; 4]> {
+    let text = read("testdata/advisories.tsv");
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    rows.map(|line| {
+        let cells: Vec<String> = line.split('\t').map(str::to_owned).collect();
+        cells.try_into().unwrap_or_else(|_| panic!("four cells: {line}"))
+    })
+    .collect()
+}
+
+#[test]
+fn every_row_of_the_threat_table_names_tests_that_exist_or_says_why_not() {
+    let rows = advisories();
+    let mut wanted: Vec<String> = Vec::new();
+    for (letter, count) in [
+        ("U", 19),
+        ("M", 20),
+        ("G", 11),
+        ("R", 13),
+        ("C", 8),
+        ("S", 5),
+        ("L", 4),
+        ("D", 1),
+        ("V", 1),
+    ] {
+        wanted.extend((1..=count).map(|number| format!("{letter}{number}")));
+    }
+    let named: Vec<&String> = rows
+        .iter()
+        .map(|row| &row[0])
+        .filter(|row| !row.starts_with("F-"))
+        .collect();
+    assert_eq!(named, wanted.iter().collect::<Vec<_>>());
+    let mut texts = std::collections::BTreeMap::new();
+    for [row, _, tests, note] in &rows {
+        let is_told = note.is_empty() || note.starts_with("missing: ") || note.starts_with("does not apply: ");
+        assert!(is_told && !(tests.is_empty() && note.is_empty()), "{row}");
+        for name in tests.split_ascii_whitespace() {
+            let (suite_name, test) = name.split_once("::").unwrap();
+            let directory = suite(suite_name).unwrap_or_else(|| panic!("{row}: no suite `{suite_name}`"));
+            let text = texts
+                .entry(suite_name.to_owned())
+                .or_insert_with(|| sources(&directory));
+            assert!(exists(text, test), "{row}: there is no test `{name}`");
+        }
+    }
+}
+
+/// Versions before these have holes that strangers can use (row R9).
+const REPAIRED: [(&str, [u32; 3]); 3] = [("rustls", [0, 23, 18]), ("tar", [0, 4, 45]), ("h2", [0, 4, 4])];
+
+#[test]
+fn r9_crates_with_known_holes_are_not_older_than_their_repair() {
+    let lock = read("Cargo.lock");
+    for (name, repaired) in REPAIRED {
+        let versions = lock
+            .split("[[package]]")
+            .filter(|part| part.contains(&format!("\nname = \"{name}\"\n")));
+        for part in versions {
+            let version = part
+                .split("version = \"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next())
+                .unwrap();
+            let numbers: Vec<u32> = version.split('.').map(|number| number.parse().unwrap()).collect();
+            assert!(numbers >= repaired.to_vec(), "{name} {version} has known holes");
+        }
+        assert!(
+            lock.contains(&format!("name = \"{name}\"\n")),
+            "{name} is not used: leave it out here"
+        );
+    }
 }
 
 #[test]
@@ -55,12 +138,10 @@ fn the_tests_that_the_tables_name_exist() {
         let mut count = 0;
         for (name, test) in named.filter(|(_, test)| !test.contains(':')) {
             let Some(directory) = suite(name) else { continue };
-            let found = sources(&directory);
-            // A function, or one that a macro makes of a table.
-            let exists = [format!("fn {test}("), format!(" {test}: ")]
-                .iter()
-                .any(|form| found.contains(form));
-            assert!(exists, "{document}: there is no test `{name}::{test}`");
+            assert!(
+                exists(&sources(&directory), test),
+                "{document}: there is no test `{name}::{test}`"
+            );
             count += 1;
         }
         assert!(count > 5, "{document} names {count} tests");

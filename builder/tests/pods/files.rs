@@ -19,10 +19,10 @@ pub(crate) type Files = BTreeMap<String, Entry>;
 pub(crate) struct Entry {
     kind: tar::EntryType,
     mode: u32,
-    owner: (u64, u64),
-    link: Option<String>,
+    pub(crate) owner: (u64, u64),
+    pub(crate) link: Option<String>,
     device: (Option<u32>, Option<u32>),
-    xattrs: BTreeMap<String, Vec<u8>>,
+    pub(crate) xattrs: BTreeMap<String, Vec<u8>>,
     content: (u64, u64),
 }
 

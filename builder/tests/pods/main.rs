@@ -21,6 +21,7 @@ mod kills;
 mod manifest;
 mod manifests;
 mod matrix;
+mod own_image;
 mod pod;
 mod pod_security;
 mod runc;

@@ -7,11 +7,14 @@ use builder::rung::Rung;
 use serde_json::Value;
 
 use crate::files;
-use crate::harness::{Outcome, croze_binary, scratch};
+use crate::harness::{Outcome, USER, croze_binary, scratch, sh};
 use crate::image::Image;
 use crate::pod::Pod;
 use crate::runc::{DISK, Files, MEMORY, OWN, RootOn};
 use crate::workloads::{WORKLOADS, Weight, Workload, tag};
+
+/// A user of the machine without subordinate ids.
+const USER_WITHOUT_IDS: &str = "croze-nosub";
 
 /// One cell: a pod, and how croze runs in it.
 pub(crate) struct Cell {
@@ -157,6 +160,8 @@ matrix! {
     p1c_in_place: IN_PLACE { pod: "P1c", lacks: &NO_SETFCAP }
     p6_in_place: IN_PLACE { pod: "P6" }
     p1_chroot: CHROOT { weight: Weight::Heavy }
+    // `readOnlyRootFilesystem`: nothing but its volumes can be written.
+    p1_ro_chroot: CHROOT { pod: "P1-ro" }
     p6_chroot: CHROOT { pod: "P6" }
     p3_ptrace: PTRACE { weight: Weight::Heavy }
     p3_ro_ptrace: PTRACE { pod: "P3-ro", state: MEMORY }
@@ -164,6 +169,9 @@ matrix! {
     p2_in_place_single: IN_PLACE_SINGLE { pod: "P2" }
     p3_in_place_single: IN_PLACE_SINGLE { pod: "P3", weight: Weight::Heavy }
     p3_rd16_in_place_single: IN_PLACE_SINGLE { pod: "P3-rd16", root_on: RootOn::Disk }
+    // The pods of `userns-single`, made to do without mounts.
+    p4d_in_place_single: IN_PLACE_SINGLE { pod: "P4d", is_auto: false }
+    p5_in_place_single: IN_PLACE_SINGLE { pod: "P5", is_auto: false }
     p6c_in_place: IN_PLACE { pod: "P6c", lacks: &NO_SETFCAP, root_on: RootOn::Disk }
 }
 
@@ -177,14 +185,19 @@ fn check(place: &str, cell: &Cell) {
     }
     let environment = format!("set -eu; export CROZE_ROOT={}/state", cell.state);
     let examined = files.run(&pod, &format!("{environment}; exec {croze} doctor --format=json"));
-    let examined: Value = serde_json::from_str(&examined.stdout).unwrap_or_else(|_| panic!("{}", examined.stderr));
-    let taken = examined["rung"].as_str();
-    assert_eq!(taken == Some(cell.rung.name()), cell.is_auto, "{examined:#}");
-    // The strongest is what nobody asks for by name.
-    let sandbox = if cell.is_auto { "auto" } else { cell.rung.name() };
+    let sandbox = choose(cell, &examined);
     let builds = of(cell).map(|workload| build(place, sandbox, workload, croze, context));
     let script = format!("{environment}\n{}", builds.collect::<String>());
     compare(place, cell, &files.run(&pod, &script));
+}
+
+/// Returns what to choose the cell's sandbox by, which must be what `croze doctor` has `examined` just then if it is to be.
+fn choose(cell: &Cell, examined: &Outcome) -> &'static str {
+    let found: Value = serde_json::from_str(&examined.stdout).unwrap_or_else(|_| panic!("{}", examined.stderr));
+    let taken = found["rung"].as_str();
+    assert_eq!(taken == Some(cell.rung.name()), cell.is_auto, "{found:#}");
+    // The strongest is what nobody asks for by name.
+    if cell.is_auto { "auto" } else { cell.rung.name() }
 }
 
 fn of(cell: &Cell) -> impl Iterator<Item = &'static Workload> {
@@ -218,39 +231,71 @@ fn compare(place: &str, cell: &Cell, outcome: &Outcome) {
     }
 }
 
-/// Builds as root of the machine, outside of any pod.
-fn check_on_host(place: &str, rung: Rung) {
+/// Builds outside of any pod, as a user of the machine.
+fn check_on_host(place: &str, user: &str, cell: &Cell) {
     let dir = tempfile::Builder::new().prefix("host-").tempdir_in(scratch()).unwrap();
     let context = dir.path().display().to_string();
-    let mut script = format!("set -eu; export CROZE_ROOT={context}/state\n");
-    for workload in of(&CELL) {
-        fs::write(
-            dir.path().join(format!("{}.Dockerfile", workload.name)),
-            workload.text(),
-        )
-        .unwrap();
-        script += &build(
-            place,
-            rung.name(),
-            workload,
-            &croze_binary().display().to_string(),
-            &context,
-        );
+    for workload in of(cell) {
+        let file = dir.path().join(format!("{}.Dockerfile", workload.name));
+        fs::write(file, workload.text()).unwrap();
     }
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    compare(place, &CELL, &Outcome::of(output));
+    sh(&format!("chown -R {user} {context}; chmod 755 {context}"));
+    let croze = croze_binary().display().to_string();
+    let environment = format!("set -eu; export CROZE_ROOT={context}/state");
+    let run = |script: &str| {
+        let output = Command::new("setpriv")
+            .args([
+                "--reuid",
+                user,
+                "--regid",
+                user,
+                "--init-groups",
+                "--inh-caps=-all",
+                "--",
+            ])
+            .args([
+                "env",
+                "-i",
+                "PATH=/usr/bin:/bin",
+                &format!("HOME={context}"),
+                "sh",
+                "-c",
+                script,
+            ])
+            .stdin(Stdio::null())
+            .output();
+        Outcome::of(output.unwrap())
+    };
+    let sandbox = choose(cell, &run(&format!("{environment}; exec {croze} doctor --format=json")));
+    let builds = of(cell).map(|workload| build(place, sandbox, workload, &croze, &context));
+    compare(
+        place,
+        cell,
+        &run(&format!("{environment}\n{}", builds.collect::<String>())),
+    );
 }
 
 #[test]
 fn root_of_the_machine_userns() {
-    check_on_host("root-userns", Rung::Userns);
+    check_on_host("root-userns", "root", &CELL);
 }
 
 #[test]
 fn root_of_the_machine_direct() {
-    check_on_host("root-direct", Rung::Direct);
+    let cell = Cell {
+        rung: Rung::Direct,
+        is_auto: false,
+        ..CELL
+    };
+    check_on_host("root-direct", "root", &cell);
+}
+
+#[test]
+fn a_plain_user_with_subordinate_ids_userns() {
+    check_on_host("user-with-ids", USER, &CELL);
+}
+
+#[test]
+fn a_plain_user_without_subordinate_ids_userns_single() {
+    check_on_host("user-without-ids", USER_WITHOUT_IDS, &USERNS_SINGLE);
 }

@@ -83,11 +83,16 @@ const USER: u32 = 1000;
 const GROUP: u32 = 999;
 
 /// All of them.
-pub(crate) const PODS: [Pod; 23] = [
+pub(crate) const PODS: [Pod; 24] = [
     P1,
     Pod {
         name: "P1-rd16",
         seccomp: Seccomp::Containerd16,
+        ..P1
+    },
+    Pod {
+        name: "P1-ro",
+        is_root_read_only: true,
         ..P1
     },
     Pod {

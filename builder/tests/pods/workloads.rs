@@ -61,7 +61,7 @@ impl Workload {
 }
 
 /// All of them, the lightest first.
-pub(crate) static WORKLOADS: [Workload; 7] = [
+pub(crate) static WORKLOADS: [Workload; 8] = [
     Workload::new("files", Weight::Light),
     Workload::new("shell", Weight::Light),
     Workload::new("places", Weight::Light),
@@ -69,6 +69,7 @@ pub(crate) static WORKLOADS: [Workload; 7] = [
     Workload::new("packages", Weight::Light),
     Workload::new("postgres", Weight::Heavy),
     Workload::new("languages", Weight::Heavy),
+    Workload::new("node", Weight::Heavy),
 ];
 
 /// Returns the name of the image that a workload becomes somewhere.

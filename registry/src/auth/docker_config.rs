@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_get_no_credential() {
+    fn r6_look_alikes_get_no_credential() {
         for (key, registry) in [
             ("azurecr.io", "evilazurecr.io"),
             ("azurecr.io", "azurecr.io.evil.net"),

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_goes_to_the_registrys_own_token_service_only() {
+    fn r3_a_password_goes_to_the_registrys_own_token_service_only() {
         let trusted = BTreeSet::from(["sso.corp.net".to_owned()]);
         for (registry, realm, trust) in [
             (

@@ -12,8 +12,9 @@ use reqwest::{Method, Url};
 use tokio::sync::OnceCell;
 
 use super::body::Payload;
+use super::clients::is_loopback;
 use super::error::ClientError;
-use super::transport::{Exchange, Transport, is_loopback};
+use super::transport::{Exchange, Transport};
 use crate::oci::Reference;
 
 /// A repository at its registry.
@@ -99,7 +100,9 @@ impl Endpoints {
         };
         match transport.send_once(&exchange, None).await {
             Ok(_) => Ok(tls),
-            Err(ClientError::Connect { .. } | ClientError::Tls { .. } | ClientError::Broken { .. }) => Ok(plain),
+            // A proxy may not lead to a port that does not speak TLS.
+            Err(ClientError::Connect { .. } | ClientError::Proxy { .. } | ClientError::Tls { .. }) => Ok(plain),
+            Err(ClientError::Broken { .. }) => Ok(plain),
             Err(error) => Err(error),
         }
     }

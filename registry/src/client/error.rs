@@ -83,6 +83,16 @@ pub enum ClientError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The proxy could not be reached, or gave no way to the other end.
+    #[error("cannot connect for {request} through the proxy `{proxy}`")]
+    Proxy {
+        /// The request.
+        request: RequestLine,
+        /// The proxy, without user and password.
+        proxy: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// TLS failed: a certificate that is not trusted, or no TLS at the other end.
     #[error("no trusted connection for {request}")]
     Tls {
@@ -154,6 +164,20 @@ pub enum ClientError {
         what: String,
         /// The answer.
         refusal: Box<Refusal>,
+    },
+    /// The configuration forbids images of this name.
+    #[error("`{reference}` may not be pulled: `{prefix}` is blocked")]
+    Blocked {
+        /// The image.
+        reference: String,
+        /// What is blocked.
+        prefix: String,
+    },
+    /// Other clients have overwritten a list again and again.
+    #[error("the list of referrers `{reference}` is overwritten by others again and again")]
+    Unlisted {
+        /// The list.
+        reference: String,
     },
     /// The image is not there for this platform.
     #[error("`{reference}` has no image for {wanted}; it has {}", list(available))]
@@ -298,6 +322,9 @@ pub enum ProtocolError {
     /// The token service sends elsewhere.
     #[error("it leads the token request to another server (`{0}`)")]
     TokenElsewhere(String),
+    /// A body that is not the answer of the service that was asked.
+    #[error("its body is not an answer to the question")]
+    Answer,
     /// A range of bytes other than the one asked for.
     #[error("it has the range `{0}`, which was not asked for")]
     Range(String),
@@ -307,12 +334,14 @@ impl ClientError {
     /// Returns what the failure means to a caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Connect { .. } | Self::Tls { .. } | Self::Broken { .. } | Self::Stalled { .. } => ErrorKind::Network,
+            Self::Connect { .. } | Self::Proxy { .. } | Self::Tls { .. } | Self::Broken { .. } => ErrorKind::Network,
+            Self::Stalled { .. } => ErrorKind::Network,
+            Self::Blocked { .. } => ErrorKind::Auth,
             Self::Refused(refusal) if refusal.is_temporary() => ErrorKind::Network,
             Self::Refused(_) | Self::TagImmutable(_) | Self::BlobUnknown(_) | Self::MediaTypeRefused { .. } => {
                 ErrorKind::Registry
             }
-            Self::Protocol { .. } => ErrorKind::Registry,
+            Self::Protocol { .. } | Self::Unlisted { .. } => ErrorKind::Registry,
             Self::Unauthorized(_) | Self::Denied(_) | Self::Realm { .. } | Self::NoToken { .. } => ErrorKind::Auth,
             Self::NotFound { .. } | Self::NoPlatform { .. } => ErrorKind::NotFound,
             Self::Digest { .. } | Self::Size { .. } | Self::TooLarge { .. } => ErrorKind::Integrity,
@@ -323,43 +352,12 @@ impl ClientError {
         }
     }
 
-    /// Returns what a person may do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Unauthorized(refusal) | Self::Denied(refusal) => Some(refusal.access_hint()),
-            Self::Tls { .. } => Some(
-                "add the registry's certificate authority with `--registry-ca FILE`, or allow plain HTTP and \
-                 unknown certificates for it with `--insecure-registry HOST`"
-                    .to_owned(),
-            ),
-            Self::TagImmutable(_) => Some("push under a new tag: this registry never moves one".to_owned()),
-            Self::MediaTypeRefused { media_type, .. } if media_type.0 == MediaType::MANIFEST => {
-                Some("use Docker's media types instead of OCI's".to_owned())
-            }
-            Self::NoPlatform { available, .. } => available
-                .first()
-                .map(|platform| format!("choose one of them, as in `--platform {platform}`")),
-            Self::Protocol {
-                source: ProtocolError::Downgrade(_),
-                ..
-            } => Some(
-                "the registry seems to stand behind a proxy that ends TLS and does not tell it so \
-                 (`X-Forwarded-Proto`)"
-                    .to_owned(),
-            ),
-            Self::Realm { .. } => {
-                Some("only https services with a public name, or the registry's own, are asked".to_owned())
-            }
-            Self::Refused(refusal) if refusal.status() == 429 => Some(
-                "the registry limits requests; log in, or wait and try again: what was transferred is kept".to_owned(),
-            ),
-            _ => None,
-        }
-    }
-
     /// Tells whether the same request may well succeed later.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Broken { .. } | Self::Stalled { .. })
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Proxy { .. } | Self::Broken { .. } | Self::Stalled { .. }
+        )
     }
 }
 

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_can_be_read_in_two_ways_are_refused() {
+    fn r1_bytes_that_can_be_read_in_two_ways_are_refused() {
         let (manifest, index) = (MediaType::MANIFEST, MediaType::INDEX);
         let body = |fields: &str| format!("{{\"schemaVersion\":2,{fields}}}");
         let image = r#""config":{},"layers":[]"#;

@@ -1,9 +1,9 @@
 //! The registry client: resolving, pulling and pushing (distribution-spec v1.1).
 //!
-//! Bottom-up: `redirect`, `retry` and `refusal` are rules without I/O; `transport` sends one request
-//! (`tls`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
-//! as the protocol means it; `resolve`, `pull`, `push`, `upload` and `tags` are what callers want. `web` is for files of
-//! servers that are no registries.
+//! Bottom-up: `redirect`, `retry`, `refusal`, `proxy` and `mirrors` are rules without I/O; `transport` sends one request
+//! (`tls`, `clients`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
+//! as the protocol means it; `resolve`, `pull`, `push`, `upload`, `tags` and `referrers` are what callers want. `web` is
+//! for files of servers that are no registries, `objects` for stores of objects.
 //!
 //! Three rules hold everywhere: received bytes are believed only when their own digest is right; a credential
 //! goes to the registry's origin and its own token service only; every read is bounded, every wait ends.
@@ -11,9 +11,16 @@
 mod redirect;
 mod refusal;
 mod error;
+mod hint;
 mod retry;
+mod proxy;
+mod mirrors;
+mod x509;
+mod verifier;
+mod certificates;
 mod tls;
 mod body;
+mod clients;
 mod transport;
 mod endpoint;
 mod authorize;
@@ -25,11 +32,13 @@ mod pull;
 mod upload;
 mod push;
 mod tags;
+mod referrers;
 mod web;
+mod objects;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -38,6 +47,7 @@ use crate::auth::Credentials;
 use crate::auth::scope::ScopeSet;
 use authorize::Authorizer;
 use body::Patience;
+use clients::Ways;
 use endpoint::Endpoints;
 use retry::Retry;
 use session::{Call, Session};
@@ -45,13 +55,16 @@ use transport::Transport;
 
 pub use body::{BlobSource, Progress};
 pub use error::{ClientError, ErrorKind, MalformedError, ProtocolError, RequestLine};
+pub use objects::{ActionsOptions, AwsCredentials, AwsEnvironment, ObjectStore, S3Options};
+pub use mirrors::{Mirrors, MirrorsError};
 pub use platform::select as manifest_for;
+pub use proxy::{Proxies, ProxyError};
 pub use pull::BlobSink;
 pub use push::Pushed;
 pub use refusal::{ApiError, CredentialUse, Refusal};
 pub use resolve::RemoteImage;
 pub use retry::RetryPolicy;
-pub use web::{Web, WebRequest, WebResponse};
+pub use web::{Web, WebOptions, WebRequest, WebResponse};
 
 /// What a client is told once.
 #[derive(Clone, Debug)]
@@ -62,6 +75,12 @@ pub struct ClientOptions {
     pub insecure: BTreeSet<String>,
     /// PEM files of certificate authorities to believe beside the system's.
     pub extra_ca: Vec<PathBuf>,
+    /// Directories with certificates of single registries, as `/etc/docker/certs.d`; they need not exist.
+    pub certificate_dirs: Vec<PathBuf>,
+    /// Proxies between us and other machines.
+    pub proxies: Proxies,
+    /// Where else images may be pulled from.
+    pub mirrors: Mirrors,
     /// Hosts of token services that may be told passwords though they are not the registry's by name.
     pub trusted_realms: BTreeSet<String>,
     /// The `User-Agent` of every request.
@@ -80,6 +99,9 @@ impl Default for ClientOptions {
             credentials: Credentials::anonymous(),
             insecure: BTreeSet::new(),
             extra_ca: Vec::new(),
+            certificate_dirs: Vec::new(),
+            proxies: Proxies::default(),
+            mirrors: Mirrors::default(),
             trusted_realms: BTreeSet::new(),
             user_agent: concat!("croze/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry: RetryPolicy::default(),
@@ -100,24 +122,26 @@ pub struct Client {
 impl Client {
     /// Makes a client.
     pub fn new(options: ClientOptions) -> Self {
-        let ClientOptions {
-            credentials,
-            insecure,
-            extra_ca,
-            trusted_realms,
-            user_agent,
-            retry,
-            ..
-        } = options;
+        let mut insecure = options.insecure;
+        insecure.extend(options.mirrors.insecure());
+        let ways = Ways {
+            user_agent: options.user_agent,
+            insecure: insecure.clone(),
+            extra_ca: options.extra_ca,
+            certificate_dirs: options.certificate_dirs,
+            proxies: options.proxies,
+        };
         let patience = Patience {
             idle: options.idle_timeout,
             answer: options.answer_timeout,
         };
         let session = Session {
-            transport: Arc::new(Transport::new(user_agent, insecure.clone(), extra_ca, patience)),
-            authorizer: Arc::new(Authorizer::new(credentials, trusted_realms)),
+            transport: Arc::new(Transport::new(ways, patience)),
+            authorizer: Arc::new(Authorizer::new(options.credentials, options.trusted_realms)),
             endpoints: Arc::new(Endpoints::new(insecure)),
-            retry: Retry::new(retry),
+            retry: Retry::new(options.retry),
+            mirrors: Arc::new(options.mirrors),
+            unreachable: Mutex::default(),
         };
         Self {
             session: Arc::new(session),
@@ -138,6 +162,8 @@ impl Client {
             authorizer: Arc::clone(&self.session.authorizer),
             endpoints: Arc::clone(&self.session.endpoints),
             retry: Retry::new(policy),
+            mirrors: Arc::clone(&self.session.mirrors),
+            unreachable: Mutex::default(),
         };
         Self {
             session: Arc::new(session),
@@ -162,4 +188,19 @@ impl Client {
             _ => Err(answer.into_error().await),
         }
     }
+}
+
+/// Gives bytes to the parsers that only this module sees.
+#[cfg(test)]
+pub(crate) fn parse_all(bytes: &[u8]) {
+    for media_type in manifest::ACCEPTED {
+        let of_these = manifest::media_type(bytes, Some(media_type));
+        if let Ok(media_type) = of_these {
+            let _parsed = manifest::parse(bytes, &media_type);
+        }
+    }
+    let _names = x509::names(bytes);
+    let _errors = refusal::parse(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    let _proxies = Proxies::from_variables([("HTTPS_PROXY", &*text), ("NO_PROXY", &*text)]);
 }

@@ -11,9 +11,10 @@ use tokio::sync::mpsc;
 use super::Client;
 use super::body::Progress;
 use super::endpoint::Target;
-use super::error::{ClientError, ProtocolError};
+use super::error::{ClientError, ErrorKind, ProtocolError};
 use super::resolve::check_digest;
 use super::session::{Answer, Call};
+use super::transport::Response;
 use crate::auth::scope::ScopeSet;
 use crate::oci::{Descriptor, Digest, Hasher, Reference};
 
@@ -52,7 +53,7 @@ impl BlobSink for mpsc::Sender<Bytes> {
 }
 
 /// A blob on its way.
-struct Download<'a> {
+pub(super) struct Download<'a> {
     blob: &'a Descriptor,
     what: String,
     hasher: Hasher,
@@ -72,26 +73,44 @@ impl Client {
         sink: &mut dyn BlobSink,
         progress: Progress<'_>,
     ) -> Result<(), ClientError> {
+        let mut download = Download::new(blob, &from.familiar());
+        let mut places = self.session.places(&from.untagged(blob.digest))?;
+        loop {
+            let outcome = self.download(&places.next, &mut download, sink, progress).await;
+            match outcome {
+                Err(error) if places.has_more() && error.kind() != ErrorKind::Local => {
+                    // What has arrived is good until its digest says otherwise; another place goes on from there.
+                    let is_wrong = error.kind() == ErrorKind::Integrity;
+                    if is_wrong && !download.restart(sink).await? {
+                        return Err(error);
+                    }
+                    places.advance(&error);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Fetches what is left of a blob from one place.
+    async fn download(
+        &self,
+        from: &Reference,
+        download: &mut Download<'_>,
+        sink: &mut dyn BlobSink,
+        progress: Progress<'_>,
+    ) -> Result<(), ClientError> {
         let target = self.session.target(from).await?;
-        let what = format!("the blob `{}` of `{}`", blob.digest, from.familiar());
-        let mut download = Download {
-            blob,
-            what,
-            hasher: Hasher::new(),
-            offset: 0,
-        };
         let mut tries = self.session.tries(&target);
         let mut may_restart = true;
         loop {
             // A request has its own tries; those here are for bodies that break off.
-            let (mut answer, skip) = self.open_blob(&target, &download).await?;
+            let (mut answer, skip) = self.open_blob(&target, download).await?;
             let error = match download.receive(&mut answer, skip, sink, progress).await {
                 Ok(()) => match download.verify() {
                     Ok(()) => return Ok(()),
-                    Err(error) if may_restart && sink.restart().await.map_err(sink_failed(blob.digest))? => {
+                    Err(error) if may_restart && download.restart(sink).await? => {
                         tracing::warn!(%error, "fetching the blob once more");
                         may_restart = false;
-                        download.offset = 0;
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -109,9 +128,7 @@ impl Client {
     /// Asks for the rest of a blob; returns the answer and how many of its bytes the sink has got already.
     async fn open_blob(&self, target: &Target, download: &Download<'_>) -> Result<(Answer, u64), ClientError> {
         let mut call = blob_call(target, Method::GET, download.blob.digest);
-        if download.offset > 0 {
-            call.headers = HeaderMap::from_iter([(RANGE, range_from(download.offset))]);
-        }
+        call.headers = download.range();
         let answer = self.session.call(target, &call).await?;
         match download.start(&answer)? {
             Some(skip) => Ok((answer, skip)),
@@ -123,11 +140,32 @@ impl Client {
     }
 }
 
-impl Download<'_> {
+impl<'a> Download<'a> {
+    /// Begins with nothing; `from` is the place, for messages.
+    pub(super) fn new(blob: &'a Descriptor, from: &str) -> Self {
+        Self {
+            blob,
+            what: format!("the blob `{}` of `{from}`", blob.digest),
+            hasher: Hasher::new(),
+            offset: 0,
+        }
+    }
+
+    /// Returns how many bytes the sink has got.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the headers that ask for what the sink has not got.
+    pub(super) fn range(&self) -> HeaderMap {
+        let begun = (self.offset > 0).then(|| (RANGE, range_from(self.offset)));
+        begun.into_iter().collect()
+    }
+
     /// Moves bytes until the blob is complete or the connection breaks.
-    async fn receive(
+    pub(super) async fn receive(
         &mut self,
-        answer: &mut Answer,
+        answer: &mut Response,
         mut skip: u64,
         sink: &mut dyn BlobSink,
         progress: Progress<'_>,
@@ -165,7 +203,7 @@ impl Download<'_> {
 
     /// Returns how many bytes the body of an answer begins too early, which it does where ranges are unknown;
     /// nothing if the answer is a refusal.
-    fn start(&self, answer: &Answer) -> Result<Option<u64>, ClientError> {
+    pub(super) fn start(&self, answer: &Response) -> Result<Option<u64>, ClientError> {
         match answer.status() {
             StatusCode::OK => match answer.content_length() {
                 Some(length) if length != self.blob.size => Err(self.wrong_size(length)),
@@ -193,8 +231,17 @@ impl Download<'_> {
         }
     }
 
+    /// Begins anew, if the sink can forget what it got.
+    async fn restart(&mut self, sink: &mut dyn BlobSink) -> Result<bool, ClientError> {
+        let can = sink.restart().await.map_err(sink_failed(self.blob.digest))?;
+        if can {
+            (self.hasher, self.offset) = (Hasher::new(), 0);
+        }
+        Ok(can)
+    }
+
     /// Checks the digest of all bytes, and begins a new one.
-    fn verify(&mut self) -> Result<(), ClientError> {
+    pub(super) fn verify(&mut self) -> Result<(), ClientError> {
         check_digest(&self.what, self.blob.digest, std::mem::take(&mut self.hasher).finish())
     }
 

@@ -23,6 +23,9 @@ use crate::oci::{Descriptor, Digest, MediaType, Reference};
 /// reads its note of a blob while another client's push of the same one is writing that, and others find new blobs late.
 const PUTS: u32 = 3;
 
+/// What a registry that lists referrers answers to a manifest with a `subject`.
+const SUBJECT: &str = "oci-subject";
+
 /// How a blob came into a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pushed {
@@ -93,6 +96,16 @@ impl Client {
         media_type: &MediaType,
         bytes: Bytes,
     ) -> Result<Digest, ClientError> {
+        self.put_manifest(to, media_type, bytes).await.map(|(digest, _)| digest)
+    }
+
+    /// Puts a manifest, and tells whether the registry lists it with what it refers to.
+    pub(super) async fn put_manifest(
+        &self,
+        to: &Reference,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<(Digest, bool), ClientError> {
         let target = self.session.target(to).await?;
         let what = format!("the manifest of `{}`", to.familiar());
         let digest = Digest::of(&bytes);
@@ -111,13 +124,15 @@ impl Client {
             ..Call::new(Method::PUT, url, ScopeSet::push(&target.repository))
         };
         let mut tries = self.session.tries(&target);
-        for put in 1.. {
+        let mut put = 0;
+        loop {
+            put += 1;
             let answer = self.session.call(&target, &call).await?;
             if answer.status().is_success() {
                 if let Some(theirs) = content_digest(&answer) {
                     check_digest(&what, digest, theirs)?;
                 }
-                break;
+                return Ok((digest, answer.header(SUBJECT).is_some()));
             }
             let error = manifest_refused(answer.refusal().await, media_type);
             let may_pass = matches!(error, ClientError::BlobUnknown(_)) && put < PUTS;
@@ -126,7 +141,6 @@ impl Client {
                 None => return Err(error),
             }
         }
-        Ok(digest)
     }
 }
 

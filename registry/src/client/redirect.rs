@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locations_are_resolved_as_urls_are_and_never_lead_to_less_security() {
+    fn r4_locations_are_resolved_as_urls_are_and_never_lead_to_less_security() {
         let from = "https://r.example:5000/v2/a/blobs/uploads/";
         for (location_text, url) in [
             (

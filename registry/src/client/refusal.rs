@@ -29,6 +29,8 @@ pub enum CredentialUse {
     },
     /// As the one found there.
     Used(CredentialSource),
+    /// As the one that the store was opened for; the text says what to check.
+    Given(&'static str),
     /// As nobody, because the credential found there must not go to the token service.
     Withheld {
         /// Where the credential is.
@@ -124,9 +126,10 @@ impl Refusal {
                 "check that the account from {source} may do this, and the name: registries answer the same for \
                  what does not exist"
             ),
+            CredentialUse::Given(check) => (*check).to_owned(),
             CredentialUse::Withheld { source, realm } => format!(
                 "the credentials from {source} are sent to the registry's own domain only; if `{realm}` may have \
-                 them, trust it by name"
+                 them, say so with `--registry-realm {realm}`"
             ),
         }
     }
@@ -147,7 +150,7 @@ impl fmt::Display for Refusal {
             return Ok(());
         }
         match &self.access.credentials {
-            CredentialUse::NotAsked => {}
+            CredentialUse::NotAsked | CredentialUse::Given(_) => {}
             CredentialUse::None { problems } => {
                 f.write_str(" (sent without credentials")?;
                 problems.iter().try_for_each(|problem| write!(f, "; {problem}"))?;
@@ -179,8 +182,9 @@ pub(super) fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
-/// Reads the envelope of the specification, a token service's `details`, or the first line of any text.
-fn parse(body: &[u8]) -> Vec<ApiError> {
+/// Reads the envelope of the specification, a token service's `details`, what stores of objects say, or the first line of
+/// any text.
+pub(super) fn parse(body: &[u8]) -> Vec<ApiError> {
     #[derive(Deserialize)]
     struct Envelope {
         #[serde(default)]
@@ -191,6 +195,11 @@ fn parse(body: &[u8]) -> Vec<ApiError> {
         error: Option<String>,
         #[serde(default)]
         error_description: Option<String>,
+        /// Twirp: GitHub's cache service.
+        #[serde(default)]
+        code: Option<String>,
+        #[serde(default)]
+        msg: Option<String>,
     }
     #[derive(Deserialize)]
     struct One {
@@ -213,16 +222,19 @@ fn parse(body: &[u8]) -> Vec<ApiError> {
         let mut errors: Vec<ApiError> = errors
             .map(|error| api_error(&code(&error.code), error.message.as_deref().unwrap_or_default()))
             .collect();
-        let words = envelope.error_description.or(envelope.details);
-        if errors.is_empty() && (envelope.error.is_some() || words.is_some()) {
-            errors.push(api_error(
-                &envelope.error.unwrap_or_default(),
-                &words.unwrap_or_default(),
-            ));
+        let words = envelope.error_description.or(envelope.details).or(envelope.msg);
+        let code = envelope.error.or(envelope.code);
+        if errors.is_empty() && (code.is_some() || words.is_some()) {
+            errors.push(api_error(&code.unwrap_or_default(), &words.unwrap_or_default()));
         }
         return errors;
     }
-    let text = one_line(&String::from_utf8_lossy(body));
+    let whole = String::from_utf8_lossy(body);
+    // S3, and the storage behind GitHub's cache, speak XML.
+    if let Some(code) = element(&whole, "Code") {
+        return vec![api_error(code, element(&whole, "Message").unwrap_or_default())];
+    }
+    let text = one_line(&whole);
     // A proxy's page of HTML explains nothing on one line.
     if text.is_empty() || text.starts_with('<') {
         return Vec::new();
@@ -231,6 +243,12 @@ fn parse(body: &[u8]) -> Vec<ApiError> {
         code: String::new(),
         message: text,
     }]
+}
+
+/// Returns the text of the first element of a name.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0)
 }
 
 #[cfg(test)]
@@ -257,6 +275,12 @@ mod tests {
                 "invalid_grant",
                 "expired",
             ),
+            (
+                "<?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code><Message>none\nhere</Message></Error>",
+                "NoSuchBucket",
+                "none",
+            ),
+            (r#"{"code":"permission_denied","msg":"no"}"#, "permission_denied", "no"),
             ("plain words\nmore", "", "plain words"),
             ("evil \x1b[2J", "", "evil \\u{1b}[2J"),
         ] {

@@ -49,8 +49,18 @@ pub struct RemoteImage {
 impl Client {
     /// Fetches the manifest or index at `reference`.
     ///
-    /// The bytes have the digest of the descriptor, which is the reference's if it has one.
+    /// The bytes have the digest of the descriptor, which is the reference's if it has one. Mirrors are asked first.
     pub async fn manifest(&self, reference: &Reference) -> Result<(Descriptor, Bytes), ClientError> {
+        let mut places = self.session.places(reference)?;
+        loop {
+            match self.manifest_at(&places.next).await {
+                Err(error) if places.advance(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn manifest_at(&self, reference: &Reference) -> Result<(Descriptor, Bytes), ClientError> {
         let target = self.session.target(reference).await?;
         let call = manifest_call(&target, Method::GET, reference);
         let what = format!("the manifest of `{}`", reference.familiar());
@@ -70,6 +80,17 @@ impl Client {
     ///
     /// For a tag the descriptor is the registry's word; what is fetched by its digest then is verified.
     pub async fn head(&self, reference: &Reference) -> Result<Option<Descriptor>, ClientError> {
+        let mut places = self.session.places(reference)?;
+        loop {
+            match self.head_at(&places.next).await {
+                Ok(None) if places.skip() => {}
+                Err(error) if places.advance(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn head_at(&self, reference: &Reference) -> Result<Option<Descriptor>, ClientError> {
         let target = self.session.target(reference).await?;
         let answer = self
             .session
@@ -87,7 +108,7 @@ impl Client {
             // A HEAD has no body that could explain a refusal; some registries refuse it alone.
             _ => {}
         }
-        match self.manifest(reference).await {
+        match self.manifest_at(reference).await {
             Ok((descriptor, _)) => Ok(Some(descriptor)),
             Err(ClientError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -138,7 +138,7 @@ impl Tries<'_> {
     /// The same after an error.
     pub(super) fn after_error(&mut self, error: &ClientError) -> Option<Duration> {
         match error {
-            ClientError::Connect { .. } => self.next(Reason::Unreachable, random()),
+            ClientError::Connect { .. } | ClientError::Proxy { .. } => self.next(Reason::Unreachable, random()),
             error if error.is_transient() => self.next(Reason::Broken, random()),
             _ => None,
         }

@@ -3,8 +3,9 @@
 //! Authorization goes to the registry's own origin only. An upload location elsewhere gets the bytes without
 //! it, and a 401 from elsewhere is not answered.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
@@ -13,7 +14,8 @@ use reqwest::{Method, StatusCode, Url};
 use super::authorize::{Authorization, Authorizer, Courier};
 use super::body::{Payload, Progress};
 use super::endpoint::{Endpoints, Target};
-use super::error::ClientError;
+use super::error::{ClientError, ErrorKind};
+use super::mirrors::Mirrors;
 use super::refusal::{Access, BODY_LIMIT, Refusal};
 use super::retry::{Retry, Tries};
 use super::transport::{Exchange, Response, Transport};
@@ -28,6 +30,17 @@ pub(super) struct Session {
     pub(super) authorizer: Arc<Authorizer>,
     pub(super) endpoints: Arc<Endpoints>,
     pub(super) retry: Retry,
+    pub(super) mirrors: Arc<Mirrors>,
+    /// Mirrors that could not be reached; they are not tried again.
+    pub(super) unreachable: Mutex<BTreeSet<String>>,
+}
+
+/// Where an image is asked for, one place after the other.
+pub(super) struct Places<'a> {
+    session: &'a Session,
+    /// The place that is to be asked now.
+    pub(super) next: Reference,
+    more: VecDeque<Reference>,
 }
 
 /// Whether a request may be sent again after a failure that may pass.
@@ -72,7 +85,52 @@ impl<'a> Call<'a> {
     }
 }
 
+impl Places<'_> {
+    /// Tells whether there are more places after this one.
+    pub(super) fn has_more(&self) -> bool {
+        !self.more.is_empty()
+    }
+
+    /// Goes on to the next place, if there is one.
+    pub(super) fn skip(&mut self) -> bool {
+        let more = self.more.pop_front();
+        let went_on = more.is_some();
+        self.next = more.unwrap_or_else(|| self.next.clone());
+        went_on
+    }
+
+    /// Goes on to the next place after a failure, if there is one and the failure is not this machine's.
+    pub(super) fn advance(&mut self, error: &ClientError) -> bool {
+        if error.kind() == ErrorKind::Local || self.more.is_empty() {
+            return false;
+        }
+        tracing::warn!(%error, mirror = %self.next, "a mirror does not have it");
+        if matches!(error, ClientError::Connect { .. } | ClientError::Tls { .. }) {
+            let mut unreachable = self.session.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
+            unreachable.insert(self.next.registry().to_owned());
+        }
+        self.skip()
+    }
+}
+
 impl Session {
+    /// Returns where `reference` is asked for: mirrors first, but for those that are known not to answer.
+    pub(super) fn places(&self, reference: &Reference) -> Result<Places<'_>, ClientError> {
+        let mut more = VecDeque::from(self.mirrors.places(reference)?);
+        let last = more.pop_back();
+        {
+            let unreachable = self.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
+            more.retain(|place| !unreachable.contains(place.registry()));
+        }
+        more.extend(last);
+        let next = more.pop_front().unwrap_or_else(|| reference.clone());
+        Ok(Places {
+            session: self,
+            next,
+            more,
+        })
+    }
+
     /// Returns the place that `reference` names.
     pub(super) async fn target(&self, reference: &Reference) -> Result<Target, ClientError> {
         self.endpoints
@@ -134,6 +192,8 @@ impl Session {
                     tokio::time::sleep(delay).await;
                 }
             }
+            // By then the token may have run out, which is another matter.
+            may_replay = is_own;
             if is_own {
                 authorization = self.authorizer.before(courier, target, &call.scopes).await?;
             }

@@ -72,12 +72,12 @@ impl Client {
 }
 
 /// Returns where the list goes on (RFC 8288), if that is in the same list: a registry does not lead elsewhere.
-fn next_page(target: &Target, page: &Url, link: &str) -> Option<Url> {
+pub(super) fn next_page(target: &Target, page: &Url, link: &str) -> Option<Url> {
     let (address, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
     let is_next = parameters
         .split(';')
         .any(|parameter| matches!(parameter.trim(), "rel=\"next\"" | "rel=next"));
     let next = page.join(address).ok().filter(|_| is_next)?;
-    let is_same = next.origin() == target.base().origin() && next.path() == target.url("tags/list").path();
+    let is_same = next.origin() == target.base().origin() && next.path() == page.path();
     (is_same && next != *page).then_some(next)
 }

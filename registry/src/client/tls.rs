@@ -1,23 +1,24 @@
 //! Which certificates are believed.
 //!
-//! The system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured by the loader), plus the user's own; Mozilla's
-//! where the system has none, as in containers without `ca-certificates`. The provider is *ring*, chosen here
+//! The system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured by the loader), plus the user's own and those of the
+//! host's directory; Mozilla's where the system has none, as in containers without `ca-certificates`. The provider is *ring*, chosen here
 //! and not process-wide.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::certificates::{HostCertificates, Identity, certificates};
 use super::error::ClientError;
+use super::verifier::Verifier;
 
-/// Returns the configuration that believes the system and the certificates in `extra` (PEM files); `host` is for
-/// messages.
-pub(super) fn verified(host: &str, extra: &[PathBuf]) -> Result<ClientConfig, ClientError> {
+/// Returns the authorities that are believed for every host: the system's and those in `extra` (PEM files).
+pub(super) fn authorities(extra: &[PathBuf]) -> Result<RootCertStore, ClientError> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     for problem in &system.errors {
@@ -28,12 +29,42 @@ pub(super) fn verified(host: &str, extra: &[PathBuf]) -> Result<ClientConfig, Cl
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for path in extra {
-        add(&mut roots, path)?;
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(|e| ClientError::Certificates {
+                path: path.clone(),
+                source: e.into(),
+            })?;
+        }
     }
-    let builder = versions(host)?;
-    Ok(with_protocols(
-        builder.with_root_certificates(roots).with_no_client_auth(),
-    ))
+    Ok(roots)
+}
+
+/// Returns the configuration that believes these authorities, and for one host what is its `own`; `host` is for
+/// messages.
+pub(super) fn verified(
+    host: &str,
+    authorities: &RootCertStore,
+    own: Option<&HostCertificates>,
+) -> Result<ClientConfig, ClientError> {
+    let mut roots = authorities.clone();
+    roots.add_parsable_certificates(own.iter().flat_map(|own| own.authorities.iter().cloned()));
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = verifier.map_err(|e| setup(host, e))?;
+    let builder = versions(host)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier(verifier)));
+    let config =
+        match own.and_then(|own| own.identity.as_ref()) {
+            None => builder.with_no_client_auth(),
+            Some(Identity { chain, key, path }) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(|e| ClientError::Certificates {
+                    path: path.clone(),
+                    source: e.into(),
+                })?,
+        };
+    Ok(with_protocols(config))
 }
 
 /// Returns the configuration for plain HTTP and for registries that the user called insecure.
@@ -48,32 +79,19 @@ pub(super) fn unverified(host: &str) -> Result<ClientConfig, ClientError> {
 fn versions(host: &str) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, ClientError> {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|e| ClientError::Setup {
-            registry: host.to_owned(),
-            source: e.into(),
-        })
+        .map_err(|e| setup(host, e))
+}
+
+fn setup(host: &str, error: impl std::error::Error + Send + Sync + 'static) -> ClientError {
+    ClientError::Setup {
+        registry: host.to_owned(),
+        source: error.into(),
+    }
 }
 
 fn with_protocols(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config
-}
-
-fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), ClientError> {
-    let failed = |source| ClientError::Certificates {
-        path: path.to_owned(),
-        source,
-    };
-    let pem = std::fs::read(path).map_err(|e| failed(e.into()))?;
-    let before = roots.len();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|e| failed(e.into()))?;
-        roots.add(certificate).map_err(|e| failed(e.into()))?;
-    }
-    if roots.len() == before {
-        return Err(failed("it holds no PEM certificate".into()));
-    }
-    Ok(())
 }
 
 /// Believes every certificate, but not a handshake that its key did not sign.

@@ -1,26 +1,20 @@
-//! One request and its answer: the socket, TLS by host, time limits and redirects. No retries, no challenges.
-//!
-//! Three HTTP clients are made when first needed, because loading the system's certificates costs more than a
-//! whole cached build: one for loopback (no proxy), one that verifies certificates, one that does not.
+//! One request and its answer: time limits and redirects. No retries, no challenges.
 
-use std::collections::BTreeSet;
 use std::error::Error;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 
 use super::body::{Meter, Patience, Payload, Progress};
+use super::clients::{Clients, Ways};
 use super::error::{ClientError, ProtocolError, RequestLine};
 use super::redirect::{self, MOST_REDIRECTS};
-use super::tls;
+use super::verifier::untrusted;
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Fewer bytes a second than this, for as long as nothing may move, are as good as none.
+const SLOWEST: u64 = 512;
 
 /// How long the words of a refusal may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,13 +22,8 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sends requests.
 #[derive(Debug)]
 pub(super) struct Transport {
-    user_agent: String,
-    insecure: BTreeSet<String>,
-    extra_ca: Vec<PathBuf>,
+    clients: Clients,
     patience: Patience,
-    loopback: OnceLock<reqwest::Client>,
-    verified: OnceLock<reqwest::Client>,
-    unverified: OnceLock<reqwest::Client>,
 }
 
 /// A request, complete but for what belongs to a try.
@@ -54,25 +43,20 @@ pub(super) struct Response {
     inner: reqwest::Response,
     line: RequestLine,
     idle: Duration,
+    /// How long was waited for bytes of late, and how many have come.
+    waited: Duration,
+    came: u64,
 }
 
 impl Transport {
-    pub(super) fn new(
-        user_agent: String,
-        insecure: BTreeSet<String>,
-        extra_ca: Vec<PathBuf>,
-        patience: Patience,
-    ) -> Self {
-        let (loopback, verified, unverified) = Default::default();
-        Self {
-            user_agent,
-            insecure,
-            extra_ca,
-            patience,
-            loopback,
-            verified,
-            unverified,
-        }
+    pub(super) fn new(ways: Ways, patience: Patience) -> Self {
+        let clients = Clients::new(ways);
+        Self { clients, patience }
+    }
+
+    /// Loads the certificates that are believed.
+    pub(super) fn load_certificates(&self) -> Result<(), ClientError> {
+        self.clients.load_certificates()
     }
 
     /// Sends a request and follows redirects.
@@ -126,7 +110,8 @@ impl Transport {
         let line = RequestLine::new(method, url);
         let meter = Meter::default();
         let mut request = self
-            .client(url)?
+            .clients
+            .of(url)?
             .request(method.clone(), url.clone())
             .headers(headers.clone());
         // What is digested must come as it is stored, whatever a proxy would like to do to it.
@@ -156,7 +141,7 @@ impl Transport {
                         path: path.clone(),
                         source,
                     },
-                    _ => transport_error(line, error),
+                    _ => transport_error(line, error, self.clients.proxy(url)),
                 });
             }
             Ok(Ok(inner)) => inner,
@@ -166,67 +151,10 @@ impl Transport {
             inner,
             line,
             idle: self.patience.idle,
+            waited: Duration::ZERO,
+            came: 0,
         })
     }
-
-    /// Makes the HTTP client that verifies certificates, which loads those that are believed.
-    pub(super) fn load_certificates(&self) -> Result<(), ClientError> {
-        const NO_HOST: &str = "";
-        let tls = || tls::verified(NO_HOST, &self.extra_ca);
-        self.make(&self.verified, NO_HOST, tls, false).map(drop)
-    }
-
-    /// Returns the HTTP client for the host of `url`.
-    fn client(&self, url: &Url) -> Result<&reqwest::Client, ClientError> {
-        let host = url.host_str().unwrap_or_default();
-        let with_port = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-        let insecure = self.insecure.contains(host) && url.port().is_none() || self.insecure.contains(&with_port);
-        if insecure {
-            let cell = if is_loopback(url) {
-                &self.loopback
-            } else {
-                &self.unverified
-            };
-            return self.make(cell, host, || tls::unverified(host), is_loopback(url));
-        }
-        if is_loopback(url) && url.scheme() == "http" {
-            return self.make(&self.loopback, host, || tls::unverified(host), true);
-        }
-        self.make(&self.verified, host, || tls::verified(host, &self.extra_ca), false)
-    }
-
-    fn make<'a>(
-        &self,
-        cell: &'a OnceLock<reqwest::Client>,
-        host: &str,
-        tls: impl FnOnce() -> Result<rustls::ClientConfig, ClientError>,
-        direct: bool,
-    ) -> Result<&'a reqwest::Client, ClientError> {
-        if let Some(client) = cell.get() {
-            return Ok(client);
-        }
-        let mut builder = reqwest::Client::builder()
-            .user_agent(&self.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tls_backend_preconfigured(tls()?);
-        if direct {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|e| ClientError::Setup {
-            registry: host.to_owned(),
-            source: e.into(),
-        })?;
-        Ok(cell.get_or_init(|| client))
-    }
-}
-
-/// Tells whether a URL leads to this machine by a literal address or the name `localhost`.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl Response {
@@ -265,11 +193,28 @@ impl Response {
         })
     }
 
-    /// Returns the next piece of the body.
+    /// Returns the next piece of the body. What comes drop by drop is as good as still.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
-        match tokio::time::timeout(self.idle, self.inner.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(e)) => Err(transport_error(self.line.clone(), e)),
+        let asked = Instant::now();
+        let next = tokio::time::timeout(self.idle, self.inner.chunk()).await;
+        // How long the receiver of the bytes takes is its own affair.
+        self.waited += asked.elapsed();
+        if self.waited >= self.idle {
+            let slowest = SLOWEST * self.waited.as_millis() as u64 / 1000;
+            if self.came < slowest && matches!(next, Ok(Ok(Some(_)))) {
+                return Err(ClientError::Stalled {
+                    request: self.line.clone(),
+                    limit: self.idle,
+                });
+            }
+            (self.waited, self.came) = (Duration::ZERO, 0);
+        }
+        match next {
+            Ok(Ok(chunk)) => {
+                self.came += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+                Ok(chunk)
+            }
+            Ok(Err(e)) => Err(transport_error(self.line.clone(), e, None)),
             Err(_) => Err(ClientError::Stalled {
                 request: self.line.clone(),
                 limit: self.idle,
@@ -314,17 +259,32 @@ impl Response {
     }
 }
 
-/// Sorts an HTTP error by what can be done about it.
-fn transport_error(request: RequestLine, error: reqwest::Error) -> ClientError {
+/// Sorts an HTTP error by what can be done about it; `proxy` is the one between us and the other end.
+fn transport_error(request: RequestLine, error: reqwest::Error, proxy: Option<String>) -> ClientError {
     // The URL may hold a signature, and is told by `request` already.
     let error = error.without_url();
-    let is_tls = has_tls_cause(&error);
-    let is_connect = error.is_connect();
-    let source = error.into();
-    match (is_tls, is_connect) {
-        (true, true) => ClientError::Tls { request, source },
-        (_, true) => ClientError::Connect { request, source },
-        _ => ClientError::Broken { request, source },
+    if !error.is_connect() {
+        let source = error.into();
+        return ClientError::Broken { request, source };
+    }
+    match (untrusted(&error), has_tls_cause(&error), proxy) {
+        (Some(untrusted), ..) => ClientError::Tls {
+            request,
+            source: untrusted.into(),
+        },
+        (None, true, _) => ClientError::Tls {
+            request,
+            source: error.into(),
+        },
+        (None, false, Some(proxy)) => ClientError::Proxy {
+            request,
+            proxy,
+            source: error.into(),
+        },
+        (None, false, None) => ClientError::Connect {
+            request,
+            source: error.into(),
+        },
     }
 }
 

@@ -197,7 +197,12 @@ impl Upload<'_> {
                         return Err(Failure::Final(answer.into_error().await));
                     };
                     tokio::time::sleep(delay).await;
+                    let refused = offset;
                     (location, offset) = self.state(location, tries).await?;
+                    if status == 416 && (refused, offset) == (0, 0) {
+                        // It will not have the first byte, so it has it: see `received`.
+                        offset = 1;
+                    }
                 }
                 404 => return Err(self.forgotten(answer, tries).await),
                 _ => return Err(Failure::Final(answer.into_error().await)),

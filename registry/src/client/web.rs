@@ -13,7 +13,9 @@ use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINC
 use reqwest::{Method, Url};
 
 use super::body::{Patience, Payload};
+use super::clients::Ways;
 use super::error::{ClientError, ProtocolError, RequestLine};
+use super::proxy::Proxies;
 use super::redirect;
 use super::retry::Retry;
 use super::transport::{Exchange, Response, Transport};
@@ -28,6 +30,17 @@ const MOST_REDIRECTS: usize = 5;
 pub struct Web {
     transport: Transport,
     retry: Retry,
+}
+
+/// What a client of web servers is told once.
+#[derive(Clone, Default, Debug)]
+pub struct WebOptions {
+    /// PEM files of certificate authorities to believe beside the system's.
+    pub extra_ca: Vec<PathBuf>,
+    /// Proxies between us and other machines.
+    pub proxies: Proxies,
+    /// How often and how long to try again.
+    pub retry: RetryPolicy,
 }
 
 /// What is asked of a web server.
@@ -50,8 +63,8 @@ pub struct WebRequest {
 pub struct WebResponse(Response);
 
 impl Web {
-    /// Makes a client that believes the system's certificates and those in `extra_ca` (PEM files).
-    pub fn new(extra_ca: Vec<PathBuf>, retry: RetryPolicy) -> Self {
+    /// Makes a client.
+    pub fn new(options: WebOptions) -> Self {
         let ClientOptions {
             user_agent,
             idle_timeout,
@@ -62,9 +75,15 @@ impl Web {
             idle: idle_timeout,
             answer: answer_timeout,
         };
+        let ways = Ways {
+            user_agent,
+            extra_ca: options.extra_ca,
+            proxies: options.proxies,
+            ..Ways::default()
+        };
         Self {
-            transport: Transport::new(user_agent, Default::default(), extra_ca, patience),
-            retry: Retry::new(retry),
+            transport: Transport::new(ways, patience),
+            retry: Retry::new(options.retry),
         }
     }
 

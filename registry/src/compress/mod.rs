@@ -49,4 +49,6 @@ impl Compression {
 }
 
 #[cfg(test)]
+mod bombs;
+#[cfg(test)]
 mod tests;

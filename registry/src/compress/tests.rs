@@ -159,7 +159,7 @@ fn what_other_tools_compress_is_read_whatever_its_name_says() {
 }
 
 #[test]
-fn a_stream_that_is_cut_or_damaged_is_an_error() {
+fn u11_a_stream_that_is_cut_or_damaged_is_an_error() {
     let bytes = content(2_500_000);
     for compression in [Compression::GZIP, Compression::ZSTD] {
         let whole = compress(&bytes, compression, 2, &[usize::MAX]);
@@ -173,7 +173,7 @@ fn a_stream_that_is_cut_or_damaged_is_an_error() {
 }
 
 #[test]
-fn a_zstd_frame_that_asks_for_too_much_memory_is_refused() {
+fn u11_a_zstd_frame_that_asks_for_too_much_memory_is_refused() {
     let greedy = filter("zstd", &["-cq", "--ultra", "-1", "--long=28"], &content(1000));
     let mut out = decoder(&greedy[..]).unwrap();
     assert!(io::copy(&mut out, &mut io::sink()).is_err());

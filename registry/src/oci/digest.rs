@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_is_parsed_exactly_or_refused() {
+    fn u14_a_digest_is_parsed_exactly_or_refused() {
         let empty = Digest::of(b"");
         assert_eq!(
             empty.to_string(),

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn platforms_are_read_in_every_usual_form_and_printed_in_one() {
+    fn u14_platforms_are_read_in_every_usual_form_and_printed_in_one() {
         for (text, normal) in [
             ("linux/amd64", "linux/amd64"),
             ("linux/x86_64", "linux/amd64"),

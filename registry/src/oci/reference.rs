@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_reference_is_refused() {
+    fn r12_what_is_not_a_reference_is_refused() {
         let id = "a".repeat(64);
         for bad in [
             "",

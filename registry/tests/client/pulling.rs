@@ -78,7 +78,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn the_digest_of_the_received_bytes_decides() {
+async fn r2_the_digest_of_the_received_bytes_decides() {
     let (registry, images) = with_image(&["linux/amd64"]).await;
     let (client, tag) = (client(), registry.reference("app:1"));
     let other = Digest::of(b"other");
@@ -108,7 +108,7 @@ async fn the_digest_of_the_received_bytes_decides() {
 }
 
 #[tokio::test]
-async fn the_index_binds_type_and_size_of_its_manifests() {
+async fn r2_the_index_binds_type_and_size_of_its_manifests() {
     let registry = FaultRegistry::start().await;
     let image = Image::new("amd64");
     registry.put_manifest("app", "m", MediaType::MANIFEST, &image.manifest);
@@ -136,7 +136,7 @@ async fn the_index_binds_type_and_size_of_its_manifests() {
 }
 
 #[tokio::test]
-async fn bytes_of_two_types_are_refused() {
+async fn r1_bytes_of_two_types_are_refused() {
     let registry = FaultRegistry::start().await;
     let (client, image) = (client(), Image::new("amd64"));
     for (tag, media_type) in [
@@ -155,7 +155,7 @@ async fn bytes_of_two_types_are_refused() {
 }
 
 #[tokio::test]
-async fn too_much_is_refused_before_it_is_read() {
+async fn r8_too_much_is_refused_before_it_is_read() {
     let registry = FaultRegistry::start().await;
     let client = client();
     registry.put_manifest("app", "1", MediaType::MANIFEST, &Bytes::from(vec![b' '; (4 << 20) + 1]));

@@ -173,6 +173,18 @@ async fn a_broken_chunk_goes_on_from_the_registrys_count() {
 }
 
 #[tokio::test]
+async fn a_count_that_means_no_byte_or_one_is_found_out() {
+    // `Range: 0-0` is what the registry says in both cases.
+    for taken in [0, 1] {
+        let (registry, bytes) = (FaultRegistry::start().await, noise(1000, 8));
+        registry.fail(Method::PUT, "/uploads/", 1, Fault::status(413));
+        registry.fail(Method::PATCH, "/uploads/", 1, Fault::TakeThenBreak(taken));
+        assert_eq!(push(&client(), &registry, &bytes, &[]).await.unwrap(), Pushed::Uploaded);
+        assert!(registry.blob("app", layer(&bytes).digest).unwrap() == bytes);
+    }
+}
+
+#[tokio::test]
 async fn the_registrys_count_is_believed_and_asked_for_after_a_conflict() {
     let (registry, bytes) = (FaultRegistry::start().await, long());
     registry.fail(Method::PUT, "/uploads/", 1, Fault::status(413));

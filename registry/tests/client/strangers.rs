@@ -26,7 +26,7 @@ async fn setup() -> (FaultRegistry, FaultRegistry, Client) {
 }
 
 #[tokio::test]
-async fn a_token_service_on_another_host_is_not_even_asked() {
+async fn r3_a_token_service_on_another_host_is_not_even_asked() {
     let (registry, stranger, client) = setup().await;
     let port = stranger.address.rsplit(':').next().unwrap();
     for realm in [
@@ -49,7 +49,7 @@ async fn a_token_service_on_another_host_is_not_even_asked() {
 }
 
 #[tokio::test]
-async fn a_token_service_that_redirects_elsewhere_is_not_followed() {
+async fn r3_a_token_service_that_redirects_elsewhere_is_not_followed() {
     let (registry, stranger, client) = setup().await;
     let away = Fault::with_header(307, "location", format!("http://{}/token", stranger.address));
     registry.fail(Method::GET, "/token", 9, away);
@@ -63,7 +63,7 @@ async fn a_token_service_that_redirects_elsewhere_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_another_origin_loses_the_authorization() {
+async fn r4_a_redirect_to_another_origin_loses_the_authorization() {
     let (registry, stranger, client) = setup().await;
     let bytes = noise(5000, 1);
     let blob = registry.put_blob("app", &bytes);
@@ -94,7 +94,7 @@ async fn a_redirect_to_another_origin_loses_the_authorization() {
 }
 
 #[tokio::test]
-async fn a_challenge_of_another_origin_is_not_met() {
+async fn r4_a_challenge_of_another_origin_is_not_met() {
     let (registry, stranger, client) = setup().await;
     let blob = registry.put_blob("app", &noise(10, 2));
     stranger.demand_tokens(TokenRules::default());
@@ -113,7 +113,7 @@ async fn a_challenge_of_another_origin_is_not_met() {
 }
 
 #[tokio::test]
-async fn an_upload_location_elsewhere_gets_the_bytes_and_nothing_else() {
+async fn r5_an_upload_location_elsewhere_gets_the_bytes_and_nothing_else() {
     let (registry, stranger, client) = setup().await;
     let bytes = noise(5000, 3);
     registry.fail(
@@ -146,7 +146,7 @@ async fn an_upload_location_elsewhere_gets_the_bytes_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn redirects_end_and_lead_only_to_http() {
+async fn r4_redirects_end_and_lead_only_to_http() {
     let (registry, _, client) = setup().await;
     registry.put_manifest("app", "1", MediaType::MANIFEST, &Image::new("amd64").manifest);
     for (location, words) in [

@@ -8,7 +8,7 @@ use crate::fault_registry::FaultRegistry;
 use crate::fixtures::{Image, client};
 
 #[tokio::test]
-async fn a_list_is_read_page_by_page_and_never_from_elsewhere() {
+async fn r7_a_list_is_read_page_by_page_and_never_from_elsewhere() {
     let (registry, client) = (FaultRegistry::start().await, client());
     let manifest = Image::new("amd64").manifest;
     for repository in ["app", "abroad"] {

@@ -45,9 +45,14 @@ impl ActiveSnapshot {
         let root = store.try_clone()?;
         loop {
             let path = Path::new(ACTIVE).join(unique_id());
+            fault::point("snapshot.make").on("make directory", &path)?;
             mkdirat(&root, &path, Mode::RWXU).on("make directory", &path)?;
-            let directory = openat(&root, &path, DIR_FLAGS, Mode::empty()).on("open directory", &path)?;
-            // Between the two calls another process may have taken the unlocked directory for abandoned.
+            fault::point("snapshot.made").on("lock", &path)?;
+            // Until it is locked another process may take the directory for abandoned.
+            let directory = match openat(&root, &path, DIR_FLAGS, Mode::empty()) {
+                Err(Errno::NOENT) => continue,
+                opened => opened.on("open directory", &path)?,
+            };
             if !lock(&directory, &path)? || root.stat(&path, false)?.is_none() {
                 continue;
             }
@@ -119,15 +124,18 @@ impl ActiveSnapshot {
 
     /// Does the same where the owners of special files are known by path.
     pub(crate) fn commit_owned(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<Committed, FsError> {
+        fault::point("snapshot.finish").on("commit snapshot", name.as_str())?;
         self.root.remove_tree(&self.path.join("work"))?;
         owners.write(self.lock.as_fd(), &self.path)?;
         if let Some(keeper) = &self.keeper {
             keeper.keep(name).on("keep snapshot", name.as_str())?;
             stamp::write(self.lock.as_fd(), &keeper.stamp(), &self.path)?;
         }
+        fault::point("snapshot.rename").on("commit snapshot", name.as_str())?;
         match renameat(&self.root, &self.path, &self.root, name.as_str()) {
             // `self.path` is gone now, so dropping `self` finds nothing to delete.
             Ok(()) => {
+                fault::point("snapshot.renamed").on("commit snapshot", name.as_str())?;
                 self.keeper.iter().for_each(|keeper| keeper.committed(name));
                 Ok(Committed::Now)
             }
@@ -153,11 +161,12 @@ impl Drop for ActiveSnapshot {
     }
 }
 
-/// Returns whether the maker of an active snapshot is dead.
-pub(super) fn is_abandoned(root: &Root, path: &Path) -> Result<bool, FsError> {
+/// Returns an active snapshot whose maker is dead, locked: one that is being made may not be locked yet, and its maker must
+/// not come to lock it before it is removed.
+pub(super) fn abandoned(root: &Root, path: &Path) -> Result<Option<OwnedFd>, FsError> {
     match openat(root, path, DIR_FLAGS, Mode::empty()) {
-        Ok(directory) => lock(&directory, path),
-        Err(Errno::NOENT) => Ok(false),
+        Ok(directory) => Ok(lock(&directory, path)?.then_some(directory)),
+        Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(FsError::new("open directory", path, error)),
     }
 }

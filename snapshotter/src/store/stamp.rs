@@ -43,6 +43,7 @@ const LIMIT: u64 = 256;
 
 /// Writes the stamp of a snapshot that is not committed yet; `path` is for messages.
 pub(super) fn write(directory: BorrowedFd<'_>, stamp: &str, path: &Path) -> Result<(), FsError> {
+    fault::point("snapshot.stamp").on("write stamp in", path)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
     let file = openat(directory, STAMP, flags, Mode::RUSR).on("create stamp in", path)?;
     File::from(file).write_all(stamp.as_bytes()).on("write stamp in", path)

@@ -5,9 +5,10 @@ mod sparse;
 use std::path::Path;
 
 use snapshotter::Root;
-use snapshotter::layer::{ArchiveError, Limits, UnpackCause, UnpackError, UnpackMode, Unpacked, unpack};
+use snapshotter::layer::{ArchiveError, Limits, UnpackCause, UnpackError, UnpackMode, Unpacked};
 
 use crate::evil::{GNU, Header, V7, archive, long, pax, record};
+use crate::subject::unpack;
 use crate::tree::{self, Kind, Tree};
 
 fn unpack_bytes(bytes: &[u8], limits: &Limits) -> Result<(Unpacked, Tree), UnpackError> {

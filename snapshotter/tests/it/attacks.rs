@@ -8,11 +8,12 @@ mod links;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use snapshotter::layer::{Limits, UnpackCause, UnpackError, UnpackMode, Unpacked, unpack};
+use snapshotter::layer::{Limits, UnpackCause, UnpackError, UnpackMode, Unpacked};
 use snapshotter::{Overlay, Root};
 
 use crate::evil::{Header, archive, long, pax};
 use crate::rerun::{self, Mounted};
+use crate::subject::unpack;
 use crate::tree::{self, Tree};
 
 const MODES: [UnpackMode; 3] = [UnpackMode::Upper, UnpackMode::Merged, UnpackMode::Archive];
@@ -204,7 +205,7 @@ fn u7_a_whiteout_deletes_nothing_outside() {
 }
 
 #[test]
-fn u7_in_a_users_archive_such_names_are_ordinary() {
+fn in_a_users_archive_the_names_of_whiteouts_are_ordinary() {
     let arena = Arena::new();
     fs::write(arena.tree().join("a"), "kept").unwrap();
     arena
@@ -282,6 +283,34 @@ fn u19_a_stream_cut_anywhere_ends_in_an_error() {
         assert_eq!(result.is_ok(), at_member, "cut at {cut}: {result:?}");
     }
     arena.assert_untouched();
+}
+
+#[test]
+fn u18_modes_are_those_of_the_archive_under_any_umask() {
+    // The mask is the whole process's.
+    let test = "attacks::u18_modes_are_those_of_the_archive_under_any_umask";
+    rerun::under(&["env"], test, under_any_umask);
+}
+
+fn under_any_umask() {
+    let members = [
+        Header::dir("d").mode(0o2775),
+        Header::file("d/setuid", "x").mode(0o4755).owner(0, 0),
+        Header::file("implied/by/name", "x").mode(0o640),
+        Header::new(b'6', "fifo").mode(0o622),
+    ];
+    let mut seen = Vec::new();
+    for mask in [0o000, 0o022, 0o077, 0o777] {
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+        let arena = Arena::new();
+        arena.unpack(UnpackMode::Upper, &members).unwrap();
+        rustix::process::umask(before);
+        let mut read = tree::read(&arena.tree());
+        read.remove(Path::new(""));
+        seen.push(read);
+    }
+    assert_eq!(seen[0][Path::new("d/setuid")].mode, 0o4755);
+    assert!(seen.iter().all(|tree| *tree == seen[0]), "{seen:#?}");
 }
 
 #[test]

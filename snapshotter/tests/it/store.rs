@@ -179,6 +179,24 @@ fn what_the_dead_have_left_is_reclaimed_and_what_the_living_make_is_not() {
     assert!(Path::new(&scratch.store.fs_dir(&named("a"))).join("file").exists());
 }
 
+#[test]
+fn many_who_make_snapshots_and_reclaim_those_of_the_dead_take_nothing_from_each_other() {
+    let scratch = Scratch::new();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let store = SnapshotStore::open(scratch.dir.path(), Ownership::Real).unwrap();
+                for _ in 0..300 {
+                    let active = store.prepare().unwrap();
+                    store.reclaim().unwrap();
+                    fs::write(active.upper().join("file"), "mine").unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!((scratch.count("_active"), scratch.count("_trash")), (0, 0));
+}
+
 /// Vouches for one stamp, and notes what it hears.
 #[derive(Debug, Default)]
 struct Witness {

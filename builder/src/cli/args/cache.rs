@@ -1,10 +1,8 @@
 //! `croze cache` as typed.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 
-use super::Format;
+use super::{Format, RegistryArgs};
 
 /// `croze cache`.
 #[derive(Subcommand, Debug)]
@@ -24,12 +22,9 @@ pub struct CacheArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Speak plain HTTP, or accept any certificate, with this registry
-    #[arg(long = "insecure-registry", value_name = "HOST")]
-    pub insecure_registries: Vec<String>,
-    /// Trust the certificates in this PEM file
-    #[arg(long = "registry-ca", value_name = "FILE")]
-    pub registry_cas: Vec<PathBuf>,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 /// `croze cache prune`.

@@ -1,8 +1,8 @@
 //! `croze login` and `croze logout`.
 
-use std::path::PathBuf;
-
 use clap::Args;
+
+use super::RegistryArgs;
 
 /// `croze login`.
 #[derive(Args, Debug)]
@@ -16,12 +16,9 @@ pub struct LoginArgs {
     /// Read the password from standard input (the only way: arguments are visible to others)
     #[arg(long, required = true)]
     pub password_stdin: bool,
-    /// Speak plain HTTP, or accept any certificate, with this registry
-    #[arg(long = "insecure-registry", value_name = "HOST")]
-    pub insecure_registries: Vec<String>,
-    /// Trust the certificates in this PEM file
-    #[arg(long = "registry-ca", value_name = "FILE")]
-    pub registry_cas: Vec<PathBuf>,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub reach: RegistryArgs,
 }
 
 /// `croze logout`.

@@ -32,17 +32,13 @@ pub(super) fn explain_bare(
     origin: &Path,
     required: Option<&str>,
 ) -> Result<Option<SelectError>, SelectError> {
-    let ignored = |path: &Path, line| SelectError::Ignored {
-        path: absolute(path),
-        line,
-    };
-    if let Some(line) = tree.hidden_by(origin) {
-        return Ok(Some(ignored(origin, line)));
+    if let Some(hidden) = tree.hidden_by(origin) {
+        return Ok(Some(hidden));
     }
     let Some(required) = required else { return Ok(None) };
     let wanted = origin.join(required);
     match tree.hidden_by(&wanted) {
-        Some(line) if tree.root().stat(&wanted, false)?.is_some() => Ok(Some(ignored(&wanted, line))),
+        Some(hidden) if tree.root().stat(&wanted, false)?.is_some() => Ok(Some(hidden)),
         _ => not_found(tree, &wanted).map(Some),
     }
 }

@@ -111,11 +111,8 @@ fn select_match(
         ResolveError::Unreadable(error) => error.into(),
     })?;
     for link in &resolved.links {
-        if let Some(line) = tree.hidden_by(&link.path) {
-            return Err(SelectError::Ignored {
-                path: absolute(&link.path),
-                line,
-            });
+        if let Some(hidden) = tree.hidden_by(&link.path) {
+            return Err(hidden);
         }
     }
     let Some(stat) = resolved.stat else {

@@ -111,6 +111,13 @@ impl Matcher {
         })
     }
 
+    /// Leaves out a path and all that is below it, whatever the lines say.
+    #[must_use]
+    pub fn withholding(mut self, path: &str) -> Self {
+        self.patterns.push(Pattern::of_path(path));
+        self
+    }
+
     /// Returns whether there is no pattern at all.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()

@@ -9,7 +9,7 @@ use crate::{diagnostic::Span, dockerfile::wildcard::Wildcard};
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
-    line: usize,
+    line: Option<usize>,
     span: Span,
     exception: bool,
     path: String,
@@ -59,7 +59,7 @@ impl Pattern {
         }
         Ok(Self {
             text: text.to_owned(),
-            line,
+            line: Some(line),
             span,
             exception,
             form: Form::of(&path).ok_or_else(syntax)?,
@@ -67,13 +67,25 @@ impl Pattern {
         })
     }
 
+    /// Makes the pattern of one path, which stands in no file.
+    pub(super) fn of_path(path: &str) -> Self {
+        Self {
+            text: path.to_owned(),
+            line: None,
+            span: Span::new(0, 0),
+            exception: false,
+            path: path.to_owned(),
+            form: Form::Exact,
+        }
+    }
+
     /// Returns the pattern as written, without white space around it.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns the 1-based line.
-    pub fn line(&self) -> usize {
+    /// Returns the 1-based line, if it stands in a file.
+    pub fn line(&self) -> Option<usize> {
         self.line
     }
 

@@ -102,11 +102,25 @@ fn named_set(chars: &mut Peekable<Chars<'_>>) -> Option<Option<String>> {
         "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
         "word", "xdigit",
     ];
-    let rest: String = chars.clone().collect();
-    let body = rest.strip_prefix("[:")?;
-    let name = &body[..body.find(":]")?];
-    chars.nth(name.chars().count() + 3);
-    Some(NAMES.contains(&name.trim_start_matches('^')).then(|| name.to_owned()))
+    // What is longer is the name of none, and looking for its end at every bracket would take for ever.
+    const LONGEST: usize = 64;
+    let mut ahead = chars.clone();
+    if (ahead.next(), ahead.next()) != (Some('['), Some(':')) {
+        return None;
+    }
+    let mut name = String::new();
+    while let Some(c) = ahead.next() {
+        if c == ':' && ahead.peek() == Some(&']') {
+            ahead.next();
+            *chars = ahead;
+            return Some(NAMES.contains(&name.trim_start_matches('^')).then_some(name));
+        }
+        name.push(c);
+        if name.len() > LONGEST {
+            return Some(None);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -136,6 +150,13 @@ mod tests {
             assert!(matches(expression, yes), "{expression} {yes}");
             assert!(!matches(expression, no), "{expression} {no}");
         }
+    }
+
+    #[test]
+    fn a_long_set_takes_time_in_proportion() {
+        let members = "a".repeat(1 << 20);
+        assert!(translate(&format!("[{members}]")).is_some());
+        assert!(translate(&format!("[{}]", "[:a".repeat(1 << 18))).is_none());
     }
 
     #[test]

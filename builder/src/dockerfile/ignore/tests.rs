@@ -16,11 +16,27 @@ fn the_last_line_that_matches_decides_and_is_told() {
             decision.pattern.map(|pattern| (pattern.line(), pattern.text())),
         )
     };
-    assert_eq!(decide("a.md"), (true, Some((2, "*.md"))));
-    assert_eq!(decide("README.md"), (false, Some((4, "!README.md"))));
-    assert_eq!(decide("docs/x/y"), (true, Some((5, "docs/"))));
+    assert_eq!(decide("a.md"), (true, Some((Some(2), "*.md"))));
+    assert_eq!(decide("README.md"), (false, Some((Some(4), "!README.md"))));
+    assert_eq!(decide("docs/x/y"), (true, Some((Some(5), "docs/"))));
     assert_eq!(decide("sub/a.md"), (false, None));
     assert_eq!(decide("."), (false, None));
+}
+
+#[test]
+fn what_is_withheld_no_line_takes_back_in() {
+    let matcher = matcher("a\n!**\n").withholding("s[t]*");
+    for (path, ignored) in [
+        ("a", false),
+        ("s[t]*", true),
+        ("s[t]*/v1/x", true),
+        ("st", false),
+        ("x/s[t]*", false),
+    ] {
+        assert_eq!(matcher.ignores(path), ignored, "{path}");
+        assert_eq!(matcher.descent().decide(path).ignored, ignored, "{path}");
+    }
+    assert_eq!(matcher.decide("s[t]*").pattern.unwrap().line(), None);
 }
 
 #[test]

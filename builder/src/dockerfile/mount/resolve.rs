@@ -1,6 +1,7 @@
 //! The meaning of a mount's options, variables replaced.
 
 use super::{KINDS, check_key, kind_of, size};
+use crate::attributes::truth;
 use crate::diagnostic::did_you_mean;
 use crate::{
     diagnostic::{Diagnostic, Span, Spanned},
@@ -156,11 +157,7 @@ fn sharing(value: &Spanned<String>) -> Result<Sharing, Diagnostic> {
 /// Reads a switch in the words that Go knows; without a value it is on.
 fn flag(option: &MountOption, value: Option<&Spanned<String>>) -> Result<bool, Diagnostic> {
     let Some(value) = value else { return Ok(true) };
-    match value.as_str() {
-        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
-        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(invalid(option.key.name(), value)),
-    }
+    truth(value).ok_or_else(|| invalid(option.key.name(), value))
 }
 
 fn number(name: &str, value: &Spanned<String>, radix: u32) -> Result<u32, Diagnostic> {

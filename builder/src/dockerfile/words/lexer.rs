@@ -3,7 +3,7 @@
 use std::str::Chars;
 
 use super::pattern::{self, Greed};
-use super::{Expanded, ExpandedWords, Lookup, WordError};
+use super::{Expanded, ExpandedWords, Lookup, NESTING_LIMIT, TEXT_LIMIT, WordError};
 
 /// What a text is read for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +72,7 @@ pub(in crate::dockerfile) fn lex(text: &str, escape: char, mode: Mode, env: &dyn
         escape,
         mode,
         env,
+        depth: 0,
         used: Vec::new(),
         unset: Vec::new(),
     };
@@ -92,6 +93,8 @@ struct Lexer<'a> {
     escape: char,
     mode: Mode,
     env: &'a dyn Lookup,
+    /// How many substitutions are open.
+    depth: usize,
     used: Vec<String>,
     unset: Vec<String>,
 }
@@ -115,7 +118,7 @@ impl Lexer<'_> {
                 '$' => {
                     let value = self.substitution()?;
                     words.push_split(&value);
-                    text.push_str(&value);
+                    append(&mut text, &value)?;
                 }
                 '\'' | '"' if self.mode.has_quotes() => {
                     let start = text.len();
@@ -185,7 +188,7 @@ impl Lexer<'_> {
                     }
                     return Ok(());
                 }
-                '$' => text.push_str(&self.substitution()?),
+                '$' => append(text, &self.substitution()?)?,
                 c if c == self.escape => {
                     if keep_escapes {
                         text.push(c);
@@ -309,8 +312,15 @@ impl Lexer<'_> {
     }
 
     fn nested(&mut self, end: End, keep_escapes: bool) -> Result<String, WordError> {
-        match self.read(Some(&end), keep_escapes) {
+        if self.depth == NESTING_LIMIT {
+            return Err(WordError::TooDeep);
+        }
+        self.depth += 1;
+        let read = self.read(Some(&end), keep_escapes);
+        self.depth -= 1;
+        match read {
             Ok((text, _)) => Ok(text),
+            Err(limit @ (WordError::TooDeep | WordError::TooLong)) => Err(limit),
             // Whatever else went wrong on the way to the end of the text, the missing end explains it best.
             Err(_) if self.peek().is_none() => Err(end.1),
             Err(error) => Err(error),
@@ -343,6 +353,15 @@ impl Lexer<'_> {
         }
         value
     }
+}
+
+/// Appends the value of a substitution.
+fn append(text: &mut String, value: &str) -> Result<(), WordError> {
+    if text.len() + value.len() > TEXT_LIMIT {
+        return Err(WordError::TooLong);
+    }
+    text.push_str(value);
+    Ok(())
 }
 
 fn unsupported(modifier: &[char]) -> WordError {

@@ -12,6 +12,11 @@ use std::collections::{BTreeMap, HashMap};
 
 pub(super) use lexer::{Mode, lex};
 
+/// How deep substitutions may be nested: `${a-${b-…}}`.
+const NESTING_LIMIT: usize = 100;
+/// How many bytes one text may expand to.
+const TEXT_LIMIT: usize = 4 << 20;
+
 /// Where the values of variables come from.
 pub trait Lookup {
     /// Returns the value of a variable, if it is set.
@@ -120,6 +125,12 @@ pub enum WordError {
         /// The pattern.
         pattern: String,
     },
+    /// Substitutions in substitutions without end.
+    #[error("substitutions are nested more than {NESTING_LIMIT} deep")]
+    TooDeep,
+    /// Variables that repeat each other grow without bound.
+    #[error("expands to more than {} MiB", TEXT_LIMIT >> 20)]
+    TooLong,
     /// `${x:?message}` and `x` is unset or empty.
     #[error("{name}: {message}")]
     Required {

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::WordError;
+use super::{TEXT_LIMIT, WordError};
 
 /// How much a `*` takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +40,19 @@ pub(super) fn replace_first(value: &str, pattern: &str, replacement: &str) -> Re
 /// as there are no groups, nothing.
 pub(super) fn replace_all(value: &str, pattern: &str, replacement: &str) -> Result<String, WordError> {
     let regex = compile(&translate(pattern, Greed::Longest)?, pattern)?;
-    Ok(regex.replace_all(value, replacement).into_owned())
+    let mut replaced = String::with_capacity(value.len());
+    let mut rest = 0;
+    for found in regex.captures_iter(value) {
+        let Some(whole) = found.get(0) else { continue };
+        replaced.push_str(&value[rest..whole.start()]);
+        found.expand(replacement, &mut replaced);
+        if replaced.len() > TEXT_LIMIT {
+            return Err(WordError::TooLong);
+        }
+        rest = whole.end();
+    }
+    replaced.push_str(&value[rest..]);
+    Ok(replaced)
 }
 
 fn compile(regex: &str, pattern: &str) -> Result<Regex, WordError> {

@@ -258,3 +258,25 @@ fn what_was_asked_for_is_told() {
     assert_eq!(expanded.used, ["A", "C"]);
     assert_eq!(expanded.unset, ["B", "D"]);
 }
+
+#[test]
+fn substitutions_are_nested_to_a_limit() {
+    let nested = |depth: usize| format!("{}x{}", "${a-".repeat(depth), "}".repeat(depth));
+    assert_eq!(expand(&nested(100), '\\', &Unset).unwrap().text, "x");
+    assert_eq!(expand(&nested(101), '\\', &Unset), Err(WordError::TooDeep));
+    assert_eq!(expand(&nested(1 << 20), '\\', &Unset), Err(WordError::TooDeep));
+}
+
+#[test]
+fn a_text_grows_to_a_limit() {
+    let env = env(&[("mib", &"x".repeat(1 << 20)), ("k", &"x".repeat(1000))]);
+    assert_eq!(expand("$mib$mib$mib$mib", '\\', &env).unwrap().text.len(), 4 << 20);
+    for text in [
+        "$mib$mib$mib$mib$mib",
+        "\"$mib$mib$mib$mib$mib\"",
+        "${k//x/$mib}",
+        "${k+$mib$mib$mib$mib}$mib",
+    ] {
+        assert_eq!(expand(text, '\\', &env), Err(WordError::TooLong), "{text}");
+    }
+}

@@ -1,6 +1,7 @@
 //! `EXPOSE`: ports and ranges of ports. Addresses and host ports, which mean something only to `docker run`, are
 //! accepted and dropped.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -17,7 +18,7 @@ pub(super) fn lower(
     stage: &mut OpenStage,
     lowering: &Lowering<'_>,
 ) -> Result<(), Diagnostic> {
-    let mut exposed = Vec::new();
+    let mut exposed = BTreeSet::new();
     for written in ports {
         for word in lowering.words(written, stage)? {
             let span = written.span;
@@ -28,7 +29,7 @@ pub(super) fn lower(
             exposed.extend(ports);
         }
     }
-    exposed.sort();
+    let exposed: Vec<String> = exposed.into_iter().collect();
     stage.state.record(format!("EXPOSE {}", list(&exposed)));
     let exposed = exposed.into_iter().map(|port| (port, Empty {}));
     stage.state.config.config.exposed_ports.extend(exposed);

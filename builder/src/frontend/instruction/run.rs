@@ -1,5 +1,7 @@
 //! `RUN`: a command in the stage's root file system.
 
+use std::borrow::Cow;
+
 use super::command::with_shell;
 use super::mount::Mounts;
 use super::proxy;
@@ -89,7 +91,7 @@ pub(super) fn lower(
         no_cache: stage.no_cache,
     });
     let name = stage.next_name(&title, step.trigger);
-    let vertex = lowering.add(op, mounts.inputs, name, &stage.label, Some(step.origin));
+    let vertex = lowering.add(op, mounts.inputs, name, stage.here(), Some(step.origin));
     stage.state.record_layer(text, vertex, vertex);
     Ok(())
 }
@@ -102,9 +104,9 @@ fn title(
     stage: &OpenStage,
     lowering: &Lowering<'_>,
 ) -> String {
-    let mut env = stage.state.env.clone();
+    let mut env = Cow::Borrowed(&stage.state.env);
     for name in secrets {
-        env.set(name, "****");
+        env.to_mut().set(name, "****");
     }
     let mut command = step.instruction.original.trim().to_owned();
     if let Some(heredoc) = heredoc {

@@ -339,3 +339,14 @@ fn a_stage_or_context_that_is_called_nearly_like_an_image_is_told() {
     );
     assert_eq!(near("FROM scratch AS build\nFROM busybox", &[]), [None]);
 }
+
+#[test]
+fn a_file_may_have_more_stages_than_a_stack_has_room_for() {
+    let mut text = "FROM scratch AS s0\n".to_owned();
+    for stage in 1..20_000 {
+        text += &format!("FROM scratch AS s{stage}\nCOPY --from=s{} / /\n", stage - 1);
+    }
+    let text = text.replacen("AS s0\n", "AS s0\nCOPY --from=s19999 / /\n", 1);
+    let error = &errors(&text, &[])[0];
+    assert_eq!(error, "2: circular dependency detected on stage: s0");
+}

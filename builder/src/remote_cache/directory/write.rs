@@ -205,6 +205,7 @@ fn place(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<
         .tempfile_in(parent)
         .map_err(RemoteCacheError::io("create a file in", parent))?;
     fill(file.as_file_mut()).map_err(RemoteCacheError::io("write", path))?;
+    fault::point("cache.rename").map_err(RemoteCacheError::io("rename a file to", path))?;
     file.persist(path)
         .map_err(|error| RemoteCacheError::io("rename a file to", path)(error.error))?;
     Ok(())

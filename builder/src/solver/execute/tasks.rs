@@ -4,7 +4,6 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
 use registry::oci::Digest;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Record, RecordSource};
 use crate::graph::{Graph, VertexId};
 use crate::op::key::CacheKey;
-use crate::solver::{Evaluator, Made, Problem, Work};
+use crate::solver::{Evaluator, Excerpt, Made, Problem, Work};
 use crate::state_dir::{Flight, Flights};
 
 /// How a task ended.
@@ -96,14 +95,17 @@ impl<E: Evaluator> Tasks<E> {
     pub(super) fn read(&mut self, id: VertexId, inputs: Vec<(usize, E::Value)>) {
         let (graph, evaluator, cancel) = self.shared();
         self.spawn(id, async move {
-            let reads = inputs.iter().map(|(position, value)| {
-                let content = evaluator.content(graph.vertex(id), *position, value);
-                async { content.await.map(|digest| (*position, digest)) }
-            });
-            cancel
-                .run_until_cancelled(try_join_all(reads))
-                .await
-                .map_or(Report::Abandoned, Report::Read)
+            let vertex = graph.vertex(id);
+            let excerpts = inputs
+                .iter()
+                .map(|&(input, ref value)| Excerpt { vertex, input, value });
+            let excerpts: Vec<Excerpt<'_, E>> = excerpts.collect();
+            let contents = cancel.run_until_cancelled(evaluator.contents(&excerpts)).await;
+            contents.map_or(Report::Abandoned, |contents| {
+                let positions = excerpts.iter().map(|excerpt| excerpt.input);
+                let read = positions.zip(contents);
+                Report::Read(read.map(|(position, content)| Ok((position, content?))).collect())
+            })
         });
     }
 

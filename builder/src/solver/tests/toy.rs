@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use registry::oci::Digest;
 
 use crate::cache::Record;
 use crate::graph::Vertex;
 use crate::op::key::{CacheKey, Define, KeyHasher};
-use crate::solver::{Evaluator, Made, Pinned, Work};
+use crate::solver::{Evaluator, Excerpt, Made, Pinned, Work};
 
 /// What a toy vertex does.
 #[derive(Clone, PartialEq, Debug)]
@@ -252,16 +253,19 @@ impl Evaluator for World {
         self.state(|state| value.source.is_none_or(|name| !state.remote.contains(name)))
     }
 
-    async fn content(&self, vertex: &Vertex<Toy>, _input: usize, value: &Number) -> Result<Digest, ToyError> {
-        self.log(format!("read {}", vertex.meta.name));
-        if value.number == SLOW {
-            tokio::time::sleep(NAP).await;
-        }
-        tokio::task::yield_now().await;
-        if value.number < 0 {
-            return Err(ToyError::Unreadable);
-        }
-        Ok(Digest::of((value.number / 10).to_string().as_bytes()))
+    async fn contents(&self, excerpts: &[Excerpt<'_, Self>]) -> Vec<Result<Digest, ToyError>> {
+        let contents = excerpts.iter().map(async |excerpt| {
+            self.log(format!("read {}", excerpt.vertex.meta.name));
+            if excerpt.value.number == SLOW {
+                tokio::time::sleep(NAP).await;
+            }
+            tokio::task::yield_now().await;
+            if excerpt.value.number < 0 {
+                return Err(ToyError::Unreadable);
+            }
+            Ok(Digest::of((excerpt.value.number / 10).to_string().as_bytes()))
+        });
+        join_all(contents).await
     }
 
     async fn run(&self, vertex: &Vertex<Toy>, work: Work<Number>) -> Result<Made<Number>, ToyError> {

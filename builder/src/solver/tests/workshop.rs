@@ -30,6 +30,7 @@ impl Sketch {
             let meta = Meta {
                 name: (*name).to_owned(),
                 stage: name.split_once('.').map_or("", |(stage, _)| stage).to_owned(),
+                platform: String::new(),
                 origin: None,
             };
             let inputs = inputs.iter().map(|input| ids[input]).collect();

@@ -141,8 +141,8 @@ fn the_source_in_a_cache_cannot_lead_out_of_it() {
 }
 
 #[test]
-fn without_the_cache_caches_are_empty() {
-    // BK-200
+fn caches_survive_a_build_without_the_cache_unless_they_are_to_begin_empty() {
+    // BK-200, except that `--no-cache` alone leaves them as they are.
     let lab = lab(
         "FROM BASE/busybox AS base\nARG FOO=abc\n\
          RUN --mount=type=cache,target=/cache,mode=0773 touch /cache/$FOO && ls -l /cache | wc -l > /out\n\
@@ -150,9 +150,11 @@ fn without_the_cache_caches_are_empty() {
         &[],
     );
     let count = |words: &[&str]| read(&lab.build_files(words), "out");
-    assert_eq!(count(&["--no-cache"]), "2\n");
-    assert_eq!(count(&["--no-cache", "--build-arg", "FOO=def"]), "2\n");
+    let fresh = ["--no-cache", "--no-cache-mounts"];
+    assert_eq!(count(&fresh), "2\n");
+    assert_eq!(count(&[&fresh[..], &["--build-arg", "FOO=def"]].concat()), "2\n");
     assert_eq!(count(&["--build-arg", "FOO=foo"]), "3\n");
+    assert_eq!(count(&["--no-cache", "--build-arg", "FOO=bar"]), "4\n");
 }
 
 #[test]

@@ -95,6 +95,11 @@ impl Lab {
 
     /// The same, with variables `NAME=VALUE` in its environment.
     pub(crate) fn command_with(&self, variables: &[&str], words: &[&str]) -> Command {
+        self.command_of(croze_binary(), variables, words)
+    }
+
+    /// The same for another program.
+    pub(crate) fn command_of(&self, program: &Path, variables: &[&str], words: &[&str]) -> Command {
         // `setpriv` becomes croze instead of waiting for it, so the child's pid is croze's.
         let mut command = Command::new("setpriv");
         command.args([
@@ -111,7 +116,7 @@ impl Lab {
         command.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.arg(format!("HOME={}", self.path().join("home").display()));
         command.arg(format!("CROZE_ROOT={}", self.path().join("state").display()));
-        command.args(variables).arg(croze_binary());
+        command.args(variables).arg(program);
         command.args(words.iter().map(|word| self.fill(word)));
         command.current_dir(self.path());
         command

@@ -3,15 +3,20 @@
 //!
 //! Nothing here skips: what is missing fails the test with the name of the script that installs it.
 
+mod actions;
 mod bare;
+mod http;
 mod lab;
 mod registry;
+pub(crate) mod s3;
 mod scratch;
 mod web;
 
+pub(crate) use actions::{ActionsServer, RUNTIME_TOKEN};
 pub(crate) use bare::BareMachine;
 pub(crate) use lab::{Lab, Outcome};
 pub(crate) use registry::{Registry, base_registry};
+pub(crate) use s3::S3Server;
 pub(crate) use scratch::scratch;
 pub(crate) use web::{Page, WebServer};
 

@@ -200,10 +200,14 @@ fn what_is_not_supported_is_refused_by_name() {
     for (option, value, said) in [
         (
             "--cache-to",
-            "type=s3,bucket=b",
-            "there are `registry`, `local` and `inline`",
+            "type=azblob,name=b",
+            "there are `registry`, `local`, `inline`, `s3` and `gha`",
         ),
-        ("--cache-from", "type=gha", "there are `registry`, `local` and `inline`"),
+        (
+            "--cache-from",
+            "type=gha",
+            "`url_v2` is missing, and so is `$ACTIONS_RESULTS_URL`",
+        ),
         (
             "--cache-to",
             "type=registry,ref=a,mode=all",

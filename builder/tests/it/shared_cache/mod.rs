@@ -11,6 +11,8 @@ mod damage;
 mod directory;
 mod inline;
 mod inventory;
+mod mounts;
+mod objects;
 mod registry;
 mod transfers;
 
@@ -43,6 +45,13 @@ impl Machines {
     fn croze(&self, machine: &str, words: &[&str]) -> Outcome {
         let build = ["build", "--progress=plain", "context", "--root", machine];
         self.lab.croze(&[&build, words].concat())
+    }
+
+    /// The same with variables in its environment.
+    fn croze_with(&self, variables: &[&str], machine: &str, words: &[&str]) -> Outcome {
+        let build = ["build", "--progress=plain", "context", "--root", machine];
+        let mut command = self.lab.command_with(variables, &[&build, words].concat());
+        Outcome::of(command.stdin(std::process::Stdio::null()).output().unwrap())
     }
 
     /// Builds files on a machine, and returns one of them.

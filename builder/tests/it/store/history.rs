@@ -81,6 +81,20 @@ fn a_miss_names_the_file_the_argument_the_instruction_or_the_base_that_changed()
 }
 
 #[test]
+fn a_step_is_compared_with_what_was_made_for_the_same_platform() {
+    let lab = Lab::new(
+        "FROM --platform=$BUILDPLATFORM BASE/busybox AS tools\nRUN echo shared\n\
+         FROM --platform=$BUILDPLATFORM BASE/busybox AS build\nARG TARGETARCH\nARG VERSION=1\n\
+         RUN echo compiling $VERSION for $TARGETARCH > /out\nFROM scratch\nCOPY --from=build /out /\n",
+    );
+    lab.build(&["--platform", "linux/amd64,linux/arm64"]);
+    for platform in ["linux/arm64", "linux/amd64"] {
+        let told = explained(&lab, &["--platform", platform, "--build-arg", "VERSION=2"], "compiling");
+        assert!(told.ends_with("variable VERSION has changed"), "{platform}: {told}");
+    }
+}
+
+#[test]
 fn a_copy_and_a_mount_name_the_files_that_changed() {
     let lab = lab();
     let copy = |words: &[&str]| explained(&lab, words, "COPY src");

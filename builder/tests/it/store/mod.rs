@@ -4,3 +4,4 @@ mod collection;
 mod damage;
 mod flights;
 mod history;
+mod place;

@@ -5,7 +5,9 @@ mod protocol;
 mod tokens;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -25,7 +27,7 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
-    pub(crate) at: std::time::Instant,
+    pub(crate) at: Instant,
 }
 
 /// How the registry wants to be asked; `None` of a field is the easier way.
@@ -39,6 +41,8 @@ pub(crate) struct TokenRules {
     pub(crate) uses: Option<usize>,
     /// What the token service says of a token's life, in seconds.
     pub(crate) expires_in: Option<u64>,
+    /// How long a token is good, whatever the token service says.
+    pub(crate) life: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -50,8 +54,25 @@ struct Inner {
     uploads: HashMap<String, Vec<u8>>,
     mounts: bool,
     rules: Option<TokenRules>,
-    /// Uses left and scopes by token.
-    tokens: HashMap<String, (usize, String)>,
+    tokens: HashMap<String, Token>,
+    /// What the registry does in its own way.
+    manners: Manners,
+}
+
+/// A token that was issued.
+struct Token {
+    uses: usize,
+    scopes: String,
+    issued: Instant,
+}
+
+/// What registries do differently.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Manners {
+    /// It lists referrers.
+    pub(crate) referrers: bool,
+    /// It answers 201 to chunks, and 200 to a blob that is complete, as ECR and others do.
+    pub(crate) other_successes: bool,
 }
 
 /// The registry; it ends with the test's runtime.
@@ -65,6 +86,15 @@ impl FaultRegistry {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
+        Self::start_on(listener, address)
+    }
+
+    /// Starts one whose name in references, challenges and tokens is `address`.
+    pub(crate) fn start_on<L>(listener: L, address: String) -> Self
+    where
+        L: axum::serve::Listener,
+        L::Addr: std::fmt::Debug,
+    {
         let inner = Arc::new(Mutex::new(Inner {
             mounts: true,
             ..Inner::default()
@@ -81,7 +111,33 @@ impl FaultRegistry {
 
     /// Lets the next `times` requests of this kind fail.
     pub(crate) fn fail(&self, method: Method, path_part: &str, times: usize, fault: Fault) {
-        self.lock().script.add(method, path_part, times, fault);
+        self.lock().script.add(Some(method), path_part, 0..times, fault);
+    }
+
+    /// Lets some of the requests fail whose path has this part, whatever their method.
+    pub(crate) fn fail_any(&self, path_part: &str, requests: Range<usize>, fault: Fault) {
+        self.lock().script.add(None, path_part, requests, fault);
+    }
+
+    /// From now on one request in so many fails.
+    pub(crate) fn fail_one_in(&self, in_how_many: u64, seed: u64) {
+        self.lock().script.plan(in_how_many, seed);
+    }
+
+    /// Returns what has failed by plan.
+    pub(crate) fn failed(&self) -> Vec<String> {
+        self.lock().script.done.clone()
+    }
+
+    pub(crate) fn behave(&self, manners: Manners) {
+        self.lock().manners = manners;
+    }
+
+    /// Forgets all blobs and manifests.
+    pub(crate) fn empty(&self) {
+        let mut inner = self.lock();
+        inner.blobs.clear();
+        inner.manifests.clear();
     }
 
     pub(crate) fn demand_tokens(&self, rules: TokenRules) {
@@ -143,7 +199,7 @@ async fn serve(State(registry): State<FaultRegistry>, request: Request) -> Respo
         path: path.clone(),
         query: query.clone(),
         headers: parts.headers.clone(),
-        at: std::time::Instant::now(),
+        at: Instant::now(),
     };
     let fault = {
         let mut inner = registry.lock();
@@ -156,6 +212,10 @@ async fn serve(State(registry): State<FaultRegistry>, request: Request) -> Respo
             response = response.header(name, value);
         }
         return response.body(Body::from(body)).unwrap();
+    }
+    if let Some(Fault::Endless) = fault {
+        let body = stream::repeat(Ok::<_, &str>(Bytes::from_static(&[b' '; 4096])));
+        return Response::new(Body::from_stream(body));
     }
     if path == "/token" {
         let form = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -185,10 +245,29 @@ async fn serve(State(registry): State<FaultRegistry>, request: Request) -> Respo
     match fault {
         Some(Fault::BreakAfter(length)) => cut(response, length, stream::iter([Err("broken")]).boxed()).await,
         Some(Fault::StallAfter(length)) => cut(response, length, stream::pending().boxed()).await,
+        Some(Fault::Slow(length, pause)) => {
+            let (mut parts, body) = response.into_parts();
+            let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            parts.headers.insert("content-length", bytes.len().into());
+            let pieces: Vec<Bytes> = bytes.chunks(length).map(Bytes::copy_from_slice).collect();
+            let body = stream::iter(pieces).then(move |piece| async move {
+                tokio::time::sleep(pause).await;
+                Ok::<_, &str>(piece)
+            });
+            Response::from_parts(parts, Body::from_stream(body))
+        }
+        Some(Fault::NoLength) => {
+            let (parts, body) = response.into_parts();
+            let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let body = stream::iter([Ok::<_, &str>(bytes)]);
+            Response::from_parts(parts, Body::from_stream(body))
+        }
         Some(Fault::FlipBit) => {
             let (parts, body) = response.into_parts();
             let mut bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-            bytes[0] ^= 1;
+            if let Some(first) = bytes.first_mut() {
+                *first ^= 1;
+            }
             Response::from_parts(parts, bytes.into())
         }
         Some(Fault::Header(name, value)) => {
@@ -230,7 +309,7 @@ async fn cut(
     let start = bytes.slice(..length.min(bytes.len()));
     // The bytes must leave before the connection does.
     let pause = stream::once(async {
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
         Ok(Bytes::new())
     });
     let body = stream::iter([Ok(start)]).chain(pause).chain(end);

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use registry::oci::Digest;
+use registry::oci::{Digest, MediaType};
 
 use super::Inner;
 
@@ -48,8 +48,14 @@ impl Inner {
                     self.manifests
                         .insert((repository.clone(), name), (media_type.clone(), body.clone()));
                 }
-                (StatusCode::CREATED, [("docker-content-digest", digest)]).into_response()
+                let mut response = (StatusCode::CREATED, [("docker-content-digest", digest)]).into_response();
+                if let (true, Some(subject)) = (self.manners.referrers, subject(&body)) {
+                    response.headers_mut().insert("oci-subject", subject.parse().unwrap());
+                }
+                response
             }
+            ("GET", "referrers") if self.manners.referrers => self.referrers(&repository, &name),
+            ("GET", "referrers") => error(StatusCode::NOT_FOUND, "NOT_FOUND"),
             ("GET" | "HEAD", "blobs") => match name
                 .parse()
                 .ok()
@@ -93,6 +99,22 @@ impl Inner {
                 .into_response(),
             None => body.into_response(),
         }
+    }
+
+    /// Lists what names a manifest as its subject, all of it, as a registry that does not filter.
+    fn referrers(&self, repository: &str, of: &str) -> Response {
+        let referring = self.manifests.iter().filter(|((of_repository, name), (_, bytes))| {
+            of_repository == repository && name.contains(':') && subject(bytes).as_deref() == Some(of)
+        });
+        let entries: Vec<_> = referring
+            .map(|(_, (media_type, bytes))| {
+                let read: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+                serde_json::json!({"mediaType": media_type, "digest": Digest::of(bytes).to_string(),
+                    "size": bytes.len(), "artifactType": read["artifactType"]})
+            })
+            .collect();
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": MediaType::INDEX, "manifests": entries});
+        ([("content-type", MediaType::INDEX)], index.to_string()).into_response()
     }
 
     fn open(&mut self, repository: &str, query: &str) -> Response {
@@ -140,7 +162,12 @@ impl Inner {
                 return error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID");
             }
             upload.extend_from_slice(body);
-            return opened(repository, id, StatusCode::ACCEPTED, upload.len());
+            let status = if self.manners.other_successes {
+                StatusCode::CREATED
+            } else {
+                StatusCode::ACCEPTED
+            };
+            return opened(repository, id, status, upload.len());
         }
         upload.extend_from_slice(body);
         let upload: Bytes = self.uploads.remove(id).unwrap().into();
@@ -149,7 +176,12 @@ impl Inner {
             return error(StatusCode::BAD_REQUEST, "DIGEST_INVALID");
         }
         self.blobs.insert((repository.to_owned(), digest), upload);
-        (StatusCode::CREATED, [("docker-content-digest", digest.to_string())]).into_response()
+        let status = if self.manners.other_successes {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
+        (status, [("docker-content-digest", digest.to_string())]).into_response()
     }
 }
 
@@ -196,12 +228,19 @@ fn route(path: &str) -> Option<(String, &'static str, String)> {
         ("/blobs/", "blobs"),
         ("/manifests/", "manifests"),
         ("/tags/", "tags"),
+        ("/referrers/", "referrers"),
     ] {
         if let Some((repository, name)) = rest.split_once(mark) {
             return Some((repository.to_owned(), kind, name.to_owned()));
         }
     }
     None
+}
+
+/// Returns the digest of what a manifest refers to.
+fn subject(manifest: &[u8]) -> Option<String> {
+    let read: serde_json::Value = serde_json::from_slice(manifest).ok()?;
+    read["subject"]["digest"].as_str().map(str::to_owned)
 }
 
 pub(super) fn repository(path: &str) -> Option<String> {

@@ -1,10 +1,12 @@
 //! The token service, and the challenge to those who have not been there.
 
+use std::time::Instant;
+
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
-use super::Inner;
 use super::protocol::{error, repository};
+use super::{Inner, Token};
 
 impl Inner {
     /// The token service: `t0`, `t1`, … for the scopes asked for.
@@ -27,10 +29,11 @@ impl Inner {
         let allowed = rules.basic.is_none() || said == rules.basic;
         self.tokens.insert(
             token.clone(),
-            (
-                rules.uses.unwrap_or(usize::MAX),
-                if allowed { scopes } else { String::new() },
-            ),
+            Token {
+                uses: rules.uses.unwrap_or(usize::MAX),
+                scopes: if allowed { scopes } else { String::new() },
+                issued: Instant::now(),
+            },
         );
         let mut answer = serde_json::json!({ "token": token });
         if let Some(seconds) = rules.expires_in {
@@ -57,11 +60,12 @@ impl Inner {
         let said = headers
             .get("authorization")
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        if let Some((uses, scopes)) = said.and_then(|token| self.tokens.get_mut(token)) {
+        if let Some(token) = said.and_then(|token| self.tokens.get_mut(token)) {
             let needed = format!("repository:{repository}:pull");
-            let enough = scopes.contains(if actions == "pull" { &needed } else { &scope });
-            if *uses > 0 && (enough || repository.is_empty()) {
-                *uses -= 1;
+            let enough = token.scopes.contains(if actions == "pull" { &needed } else { &scope });
+            let is_fresh = rules.life.is_none_or(|life| token.issued.elapsed() < life);
+            if token.uses > 0 && is_fresh && (enough || repository.is_empty()) {
+                token.uses -= 1;
                 return None;
             }
         }

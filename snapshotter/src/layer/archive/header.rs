@@ -69,6 +69,13 @@ impl Extensions {
 
     /// Returns the name that replaces the one in the header.
     fn name(&self, long: Option<&Vec<u8>>, key: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
+        // To some an empty name is empty, to others it is none.
+        if self
+            .records()
+            .any(|(found, value)| found == key.as_bytes() && value.is_empty())
+        {
+            return Err(ArchiveError::Ambiguous("an empty name in a PAX header"));
+        }
         match (self.pax(key), long) {
             (Some(_), Some(_)) => Err(ArchiveError::Ambiguous("a PAX name and a GNU name")),
             (Some(name), None) if name.contains(&0) => Err(ArchiveError::NulInName),
@@ -148,6 +155,18 @@ pub(super) fn entry(header: &Header, extensions: &Extensions) -> Result<(Entry, 
     // Offsets are signed in the kernel; a larger size could not be a file's.
     if i64::try_from(stored).is_err() {
         return Err(ArchiveError::Number { field: "size" });
+    }
+    let is_sparse = extensions.records().any(|(key, _)| key.starts_with(b"GNU.sparse."));
+    if is_sparse && !matches!(old.linkflag[0], b'0' | b'S') {
+        return Err(ArchiveError::Ambiguous(
+            "a sparse map for an entry that is not a plain file",
+        ));
+    }
+    let slash = |name: &[u8]| name.ends_with(b"/");
+    if old.linkflag[0] == 0 && slash(&path) != slash(&header.path_bytes()) {
+        return Err(ArchiveError::Ambiguous(
+            "a directory to those who read one of its names only",
+        ));
     }
     if kind != Kind::File && stored != 0 {
         return Err(ArchiveError::Ambiguous("content on an entry that is not a file"));

@@ -70,7 +70,7 @@ fn sparse_files_come_in_four_dialects() {
 }
 
 #[test]
-fn a_sparse_map_that_is_no_map_of_its_file_is_refused() {
+fn u10_a_sparse_map_that_is_no_map_of_its_file_or_too_long_is_refused() {
     let cases: [(&str, &str, &[u8]); 8] = [
         ("10", "0,5", b"four"),
         ("10", "5,5,0,5", b"0123456789"),

@@ -1,0 +1,190 @@
+//! Writing entries to each kind of cache: layers first, then the entries that name them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use registry::client::BlobSource;
+use registry::oci::{Descriptor, Digest, Reference};
+
+use super::{CacheExportError, CacheExports, Packed};
+use crate::build::layers::ShipError;
+use crate::image::ImportedLayer;
+use crate::progress::StepId;
+use crate::remote_cache::{self, CacheTo, ObjectCache, ObjectPlace, RegistryCache, RemoteCacheError, Written};
+
+/// Entries that are written at the same time.
+const PARALLEL_ENTRIES: usize = 8;
+/// Layers that are written at the same time.
+const PARALLEL_LAYERS: usize = 4;
+
+impl CacheExports<'_> {
+    /// Writes entries where they go; returns how many were not there. With `resets` there are no others afterwards.
+    pub(super) async fn write(
+        &self,
+        to: &CacheTo,
+        packed: Packed,
+        resets: bool,
+        step: StepId,
+    ) -> Result<usize, CacheExportError> {
+        match to {
+            CacheTo::Registry { reference, .. } => self.to_registry(reference, packed, step).await,
+            CacheTo::Directory { directory, tag, .. } => self.to_directory(directory, tag, resets, packed, step).await,
+            CacheTo::Objects { place, .. } => self.to_objects(place, packed, step).await,
+            CacheTo::Inline => Ok(0),
+        }
+    }
+
+    /// Writes entries to a store of objects; returns how many were not there.
+    async fn to_objects(&self, to: &ObjectPlace, packed: Packed, step: StepId) -> Result<usize, CacheExportError> {
+        let store = to.open(&self.services.client).map_err(RemoteCacheError::from)?;
+        let cache = ObjectCache::new(store);
+        let lacking = stream::iter(packed.entries)
+            .map(async |entry| {
+                let is_there = !entry.replaces && cache.has(&entry.keys).await?;
+                Ok::<_, CacheExportError>((!is_there).then_some(entry))
+            })
+            .buffered(PARALLEL_ENTRIES)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let lacking: Vec<Written> = lacking.into_iter().flatten().collect();
+        stream::iter(distinct_layers(&lacking).into_values())
+            .map(|layer| self.put(&cache, layer, packed.imported.get(&layer.digest), step))
+            .buffer_unordered(PARALLEL_LAYERS)
+            .try_collect::<()>()
+            .await?;
+        stream::iter(&lacking)
+            .map(async |entry| Ok::<_, CacheExportError>(cache.publish(&entry.image, &entry.keys).await?))
+            .buffer_unordered(PARALLEL_ENTRIES)
+            .try_collect::<()>()
+            .await?;
+        Ok(lacking.len())
+    }
+
+    /// Puts a layer into a store of objects; one of another machine is brought here only if it is not there.
+    async fn put(
+        &self,
+        cache: &ObjectCache,
+        layer: &Descriptor,
+        imported: Option<&ImportedLayer>,
+        step: StepId,
+    ) -> Result<(), CacheExportError> {
+        let store = cache.store();
+        if store.has_blob(layer.digest).await.map_err(RemoteCacheError::from)? {
+            return Ok(());
+        }
+        if let Some(imported) = imported {
+            let imports = &self.tasks.shipper().imports;
+            let brought = imports.ensure_blob(imported, Some(step)).await;
+            brought.map_err(ShipError::from)?;
+        }
+        let name = format!("writing layer {}", layer.digest);
+        let report = |sent| {
+            self.progress
+                .transfer(step, name.as_str(), sent, Some(layer.size), sent == layer.size);
+        };
+        let source = BlobSource::File(self.services.content.blob_path(layer.digest));
+        let put = store.put_blob(layer, source, &report).await;
+        put.map_err(RemoteCacheError::from)?;
+        Ok(())
+    }
+
+    /// Writes entries to a registry; returns how many were not there.
+    async fn to_registry(&self, to: &Reference, packed: Packed, step: StepId) -> Result<usize, CacheExportError> {
+        let cache = RegistryCache::new(self.services.client.clone(), to.clone());
+        cache.create().await?;
+        let lacking = stream::iter(packed.entries)
+            .map(async |entry| {
+                let is_there = !entry.replaces && cache.has(&entry.keys).await?;
+                Ok::<_, CacheExportError>((!is_there).then_some(entry))
+            })
+            .buffered(PARALLEL_ENTRIES)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let lacking: Vec<Written> = lacking.into_iter().flatten().collect();
+        let layers = distinct_layers(&lacking);
+        let pushed = self.variants.iter().filter(|variant| variant.is_pushed());
+        let images: Vec<Reference> = pushed.flat_map(|variant| variant.names.iter().cloned()).collect();
+        stream::iter(layers.into_values())
+            .map(|layer| self.push(to, layer, &packed.imported, &images, step))
+            .buffer_unordered(PARALLEL_LAYERS)
+            .try_collect::<()>()
+            .await?;
+        stream::iter(&lacking)
+            .map(async |entry| Ok::<_, CacheExportError>(cache.publish(&entry.image, &entry.keys).await?))
+            .buffer_unordered(PARALLEL_ENTRIES)
+            .try_collect::<()>()
+            .await?;
+        Ok(lacking.len())
+    }
+
+    async fn push(
+        &self,
+        to: &Reference,
+        layer: &Descriptor,
+        imported: &BTreeMap<Digest, ImportedLayer>,
+        images: &[Reference],
+        step: StepId,
+    ) -> Result<(), CacheExportError> {
+        let name = format!("writing layer {}", layer.digest);
+        let report = |sent| {
+            self.progress
+                .transfer(step, name.as_str(), sent, Some(layer.size), sent == layer.size);
+        };
+        let pushed = self
+            .tasks
+            .shipper()
+            .push(to, layer, imported.get(&layer.digest), images, &report);
+        Ok(pushed.await?)
+    }
+
+    /// Writes entries to a directory; returns how many were not there.
+    async fn to_directory(
+        &self,
+        directory: &Path,
+        tag: &str,
+        reset: bool,
+        packed: Packed,
+        step: StepId,
+    ) -> Result<usize, CacheExportError> {
+        let Packed { entries, imported } = packed;
+        let (place, name) = (directory.to_owned(), tag.to_owned());
+        let lacking = blocking(move || {
+            Ok(if reset {
+                entries
+            } else {
+                remote_cache::lacking(&place, &name, entries)
+            })
+        })
+        .await?;
+        let layers = lacking.iter().flat_map(|entry| &entry.image.layers);
+        for layer in layers.filter(|layer| !remote_cache::blob_is_there(directory, layer)) {
+            if let Some(imported) = imported.get(&layer.digest) {
+                let imports = &self.tasks.shipper().imports;
+                imports
+                    .ensure_blob(imported, Some(step))
+                    .await
+                    .map_err(ShipError::from)?;
+            }
+        }
+        let (place, name, content) = (directory.to_owned(), tag.to_owned(), self.services.content.clone());
+        blocking(move || {
+            remote_cache::add(&place, &name, reset, &lacking, &content)?;
+            Ok(lacking.len())
+        })
+        .await
+    }
+}
+
+/// Returns the layers of entries, each once.
+fn distinct_layers(entries: &[Written]) -> BTreeMap<Digest, &Descriptor> {
+    let layers = entries.iter().flat_map(|entry| &entry.image.layers);
+    layers.map(|layer| (layer.digest, layer)).collect()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RemoteCacheError> + Send + 'static,
+) -> Result<T, CacheExportError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|_| RemoteCacheError::Lost)??)
+}
