@@ -62,8 +62,16 @@ pub(super) fn run(
         None => {
             let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment)?);
             let build_args = request::build_args(args, environment)?;
-            let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher))?;
-            request::build_request(args, environment, located, &read)?
+            let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher));
+            let request = located.and_then(|located| request::build_request(args, environment, located, &read));
+            match request {
+                Ok(request) => request,
+                Err(failure) => {
+                    // Standard input, from which the context may come, need never end.
+                    runtime.shutdown_background();
+                    return Err(failure);
+                }
+            }
         }
     };
     let fixed = build_failure::Fixed::of(&request, args.exit_code);

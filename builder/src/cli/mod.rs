@@ -44,6 +44,11 @@ const FAULT: &str = "CROZE_FAULT";
 
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
+    // The panic itself has been printed by then.
+    std::panic::catch_unwind(run_to_end).unwrap_or_else(|_| Kind::Bug.into())
+}
+
+fn run_to_end() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -122,7 +127,9 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime
-        .map_err(|error| Failure::because(Kind::Resource, &error))?
-        .block_on(work)
+    let runtime = runtime.map_err(|error| Failure::because(Kind::Resource, &error))?;
+    let outcome = runtime.block_on(work);
+    // What blocks, such as a read of standard input, need never end.
+    runtime.shutdown_background();
+    outcome
 }

@@ -204,6 +204,42 @@ fn signals_end_croze_while_it_puts_the_store_in_order() {
     }
 }
 
+#[test]
+fn a_signal_ends_croze_while_standard_input_is_silent() {
+    let lab = Lab::new("FROM scratch\n");
+    for words in [&["build", "-"][..], &["build", "--check", "-"]] {
+        let mut child = lab
+            .command(words)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let silent = child.stdin.take();
+        // Once it reads, it listens for signals; before that they end it by themselves.
+        let wait = format!("/proc/{}/task", child.id());
+        let began = Instant::now();
+        while !reads_a_pipe(&wait) && began.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        thread::sleep(Duration::from_millis(200));
+        sh(&format!("kill -INT {}", child.id()));
+        let signalled = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(signalled.elapsed() < Duration::from_secs(20), "{words:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+        drop(silent);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{words:?}");
+    }
+}
+
+/// Returns whether a thread of a process waits for bytes from a pipe.
+fn reads_a_pipe(threads: &str) -> bool {
+    let threads = fs::read_dir(threads).into_iter().flatten().flatten();
+    let mut waiting = threads.filter_map(|thread| fs::read_to_string(thread.path().join("wchan")).ok());
+    waiting.any(|place| place.contains("pipe_read"))
+}
+
 /// Returns whether a process's main thread waits for a lock of a file.
 fn is_waiting(process: u32) -> bool {
     fs::read_to_string("/proc/locks")

@@ -177,10 +177,10 @@ impl Tries<'_> {
         let jitter = bound.mul_f64(random);
         let delay = match reason {
             // Those who were told the same time must not come back at the same time either.
-            Reason::Asked(Some(asked)) => asked + jitter.min(policy.first_delay),
+            Reason::Asked(Some(asked)) => asked.saturating_add(jitter.min(policy.first_delay)),
             _ => jitter,
         };
-        let waited = self.waited + delay;
+        let waited = self.waited.saturating_add(delay);
         if waited > policy.budget {
             return None;
         }
@@ -247,6 +247,9 @@ mod tests {
         let asked = |seconds| Reason::Asked(Some(Duration::from_secs(seconds)));
         assert_eq!(tries(&retry).next(asked(100), 0.0), Some(Duration::from_secs(100)));
         assert_eq!(tries(&retry).next(asked(301), 0.0), None);
+        let mut told_never = tries(&retry);
+        assert!(told_never.next(asked(1), 0.0).is_some());
+        assert_eq!(told_never.next(asked(u64::MAX), 1.0), None);
         let mut spent = tries(&retry);
         let fits: Vec<bool> = (0..4).map(|_| spent.next(asked(100), 0.0).is_some()).collect();
         assert_eq!(fits, [true, true, true, false]);

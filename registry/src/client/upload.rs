@@ -155,9 +155,11 @@ impl Upload<'_> {
             mut location,
             min_chunk,
         } = upload;
+        // What a registry wants at least may be more than there is, or than a number holds.
+        let min_chunk = min_chunk.min(self.blob.size);
         let (mut offset, mut length) = (0, CHUNK.max(min_chunk));
         while offset < self.blob.size {
-            let range = offset..self.blob.size.min(offset + length);
+            let range = offset..self.blob.size.min(offset.saturating_add(length));
             let answer = match self.patch(&location, range.clone()).await {
                 Ok(answer) => answer,
                 Err(error) => {

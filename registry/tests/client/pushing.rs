@@ -233,6 +233,18 @@ async fn chunks_that_are_too_long_are_halved_and_short_ones_lengthened() {
     );
     assert_eq!(push(&client(), &registry, &bytes, &[]).await.unwrap(), Pushed::Uploaded);
     assert_eq!(registry.count(Method::PATCH, "/uploads/"), 2);
+
+    let (registry, bytes) = (FaultRegistry::start().await, long());
+    registry.fail(Method::PUT, "/uploads/", 1, Fault::status(413));
+    let most = u64::MAX.to_string();
+    registry.fail(
+        Method::POST,
+        "/uploads/",
+        2,
+        Fault::Header("oci-chunk-min-length", most),
+    );
+    registry.fail(Method::PATCH, "/uploads/", 1, Fault::TakeThenBreak(1_000_000));
+    assert_eq!(push(&client(), &registry, &bytes, &[]).await.unwrap(), Pushed::Uploaded);
 }
 
 #[tokio::test]
