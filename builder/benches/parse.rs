@@ -98,7 +98,7 @@ fn main() {
 }
 
 fn open(state: &Path) -> Services {
-    Services::open(state, ClientOptions::default(), Sandbox::none(state)).unwrap()
+    Services::open(state, ClientOptions::default(), Sandbox::none(state), &|_| {}).unwrap()
 }
 
 /// Makes a Dockerfile of chains of stages; the last one takes files from the end of each.

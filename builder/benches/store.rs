@@ -98,7 +98,7 @@ impl Bench {
         change(&mut request);
         let state = self.directory.path().join(state);
         let start = Instant::now();
-        let services = Services::open(&state, ClientOptions::default(), Sandbox::none(&state)).unwrap();
+        let services = Services::open(&state, ClientOptions::default(), Sandbox::none(&state), &|_| {}).unwrap();
         let (progress, _events) = Progress::channel();
         let interrupt = Interrupt::default();
         let built = self.runtime.block_on(async {
@@ -151,7 +151,7 @@ impl Bench {
         let root = self.directory.path().join("state");
         let state = StateDir::open(&root, Sandbox::none(&root).ownership()).unwrap();
         let keys = fill(&state, records);
-        let cache = LocalCache::new(state.path(Class::Records), root.clone(), String::new());
+        let cache = LocalCache::open(state.path(Class::Records), root.clone()).unwrap();
         let start = Instant::now();
         let found = keys
             .iter()
@@ -194,7 +194,7 @@ impl Bench {
 /// Makes snapshots of one file, a record for each, and links to it.
 fn fill(state: &StateDir, records: usize) -> Vec<CacheKey> {
     let scratch = state.scratch().unwrap();
-    let cache = LocalCache::new(state.path(Class::Records), scratch.path().to_owned(), String::new());
+    let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned()).unwrap();
     let key = |name: String| {
         let mut hasher = KeyHasher::new("bench/1");
         hasher.text(&name);

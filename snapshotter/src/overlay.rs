@@ -15,7 +15,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,18 @@ fn mount_upper(overlay: &Context, dir: &Path, work: &Path) -> Result<OwnedFd, Mo
     overlay.directory("upperdir", dir)?;
     overlay.directory("workdir", work)?;
     overlay.flag("volatile")?;
-    overlay.mount(NO_DEVICES)
+    let mount = overlay.mount(NO_DEVICES)?;
+    // Without an inode for its own directory in the work directory the kernel makes do with a mount that nobody can write.
+    let is_read_only = fstatvfs(&mount).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY));
+    if is_read_only {
+        return Err(MountError::Refused {
+            fs_type: "overlay",
+            step: "making its work directory",
+            log: Vec::new(),
+            source: Errno::NOSPC.into(),
+        });
+    }
+    Ok(mount)
 }
 
 /// Mounts an empty directory that stays empty.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError};
 
-use registry::oci::Reference;
+use registry::oci::{Digest, Reference};
 
 use super::attest::Attester;
 use super::cache_export::{self, CacheExports};
@@ -15,12 +15,13 @@ use super::recording::Recording;
 use super::variant::Variant;
 use super::{Build, BuildError, Finished, Interrupt, records, step_error};
 use crate::diagnostic::Diagnostic;
+use crate::graph::VertexId;
 use crate::image::LayerFormat;
 use crate::op::Op;
 use crate::op::key::Define as _;
 use crate::ops::{OpError, Value};
 use crate::remote_cache::{CacheTo, Mode};
-use crate::solver::{self, Decision, Plan, Solution};
+use crate::solver::{self, Decision, Plan, Planned, Solution};
 
 impl Build {
     /// Plans: nothing runs.
@@ -36,6 +37,11 @@ impl Build {
     pub(super) async fn attempt(&self, plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
         self.needs_no_missing_sandbox(&plan)?;
         let variants = Variant::of_request(&self.request, self.epoch());
+        let runs =
+            |(vertex, planned): (VertexId, &Planned)| matches!(planned.decision, Decision::Run(_)).then_some(vertex);
+        self.problem
+            .evaluator
+            .forget_selected_but(&plan.iter().filter_map(runs).collect());
         let tasks = Arc::new(self.layer_tasks(&plan, &variants));
         let recording = Recording::of_plan(&self.problem.graph, &plan, &self.problem.evaluator.steps);
         let mut observer = self.observer(&variants, &tasks, recording);
@@ -54,20 +60,23 @@ impl Build {
     }
 
     /// Removes the blobs that were found damaged in this build; returns whether there were any.
-    pub(super) fn evict_damaged(&self) -> bool {
-        let content = &self.services.content;
-        let mut evicted = false;
-        for blob in content.take_damaged() {
+    pub(super) async fn evict_damaged(&self) -> bool {
+        let content = self.services.content.clone();
+        let evicting = tokio::task::spawn_blocking(move || {
+            let suspects = content.take_damaged().into_iter();
             // Not those that somebody only has a wrong idea of.
-            let is_damaged = content.verify(blob).is_err_and(|error| error.is_damage());
-            if is_damaged && matches!(content.remove(blob), Ok(true)) {
-                let warning = format!("blob `{blob}` of the store was damaged and is made or fetched again");
-                self.progress.warn(Diagnostic::warning(warning));
-                evicted = true;
-            }
+            let damaged = suspects.filter(|blob| content.verify(*blob).is_err_and(|error| error.is_damage()));
+            let evicted = damaged.filter(|blob| matches!(content.remove(*blob), Ok(true)));
+            let evicted: Vec<Digest> = evicted.collect();
+            content.take_damaged();
+            evicted
+        });
+        let evicted = evicting.await.unwrap_or_default();
+        for blob in &evicted {
+            let warning = format!("blob `{blob}` of the store was damaged and is made or fetched again");
+            self.progress.warn(Diagnostic::warning(warning));
         }
-        content.take_damaged();
-        evicted
+        !evicted.is_empty()
     }
 
     /// Returns `SOURCE_DATE_EPOCH`.
@@ -93,6 +102,7 @@ impl Build {
                 .map(|options| cache_export::format(options, &self.request, variants))
                 .collect(),
             tasks: Arc::clone(tasks),
+            ops: Arc::clone(&self.problem.evaluator),
             recording,
         }
     }
@@ -195,11 +205,8 @@ impl Build {
                 None => formats.push((variant.format, destinations)),
             }
         }
-        let shipper = Shipper {
-            packer: self.services.packer(),
-            imports: Arc::clone(&self.imports),
-            client: self.services.client.clone(),
-        };
+        let (packer, imports) = (self.services.packer(), Arc::clone(&self.imports));
+        let shipper = Shipper::new(packer, imports, self.services.client.clone());
         LayerTasks::new(shipper, formats)
     }
 }

@@ -142,8 +142,9 @@ impl Finish<'_> {
         };
         for variant in self.variants {
             let image = self.image(variant, &parts, step).await?;
-            self.keep(&image, variant, step)?;
+            self.keep(&image, step)?;
             outputs.write_image(variant, &image, &parts).await?;
+            self.name(&image, variant, step)?;
             if finished.image.is_none() || variant.is_pushed() {
                 finished.image = Some(image);
                 finished.names = variant.names.clone();
@@ -297,18 +298,24 @@ impl Finish<'_> {
         .await
     }
 
-    /// Keeps the documents in the store, and the tags last.
-    fn keep(&self, image: &Image, variant: &Variant, step: StepId) -> Result<(), BuildError> {
+    /// Keeps the documents in the store.
+    fn keep(&self, image: &Image, step: StepId) -> Result<(), BuildError> {
         for document in image.documents() {
             self.services.content.put(&document.bytes)?;
         }
-        let root = &image.root().descriptor;
         let kind = if image.without_index().is_some() {
             "manifest"
         } else {
             "manifest list"
         };
-        self.progress.outcome(step, format!("exporting {kind} {}", root.digest));
+        self.progress
+            .outcome(step, format!("exporting {kind} {}", image.root().descriptor.digest));
+        Ok(())
+    }
+
+    /// Gives the image its names, once it is where it was wanted: until then they stand for what they stood for.
+    fn name(&self, image: &Image, variant: &Variant, step: StepId) -> Result<(), BuildError> {
+        let root = &image.root().descriptor;
         for name in &variant.names {
             self.services.state.tags().set(name, root, &self.services.scratch)?;
             self.progress.outcome(step, format!("naming to {name}"));

@@ -2,19 +2,23 @@
 //! pushed as soon as they are packed.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use registry::client::{BlobSource, Client, ClientError};
 use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, Reference};
 use snapshotter::SnapshotName;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 
 use crate::image::{
     ImportError, ImportedLayer, ImportedLayers, LayerBlob, LayerError, LayerFormat, LayerPacker, Origin,
 };
 use crate::ops::StepLayer;
+
+/// Blobs that are uploaded at the same time: more share the line, and keep more of them in the store open.
+const UPLOADS: usize = 8;
 
 /// Packs and pushes each layer of a build once.
 pub(super) struct LayerTasks {
@@ -29,6 +33,10 @@ pub(super) struct Shipper {
     pub(super) packer: LayerPacker,
     pub(super) imports: Arc<ImportedLayers>,
     pub(super) client: Client,
+    /// For those who pack.
+    packing: Semaphore,
+    /// For those who upload.
+    uploads: Semaphore,
 }
 
 type Outcome = Option<Result<LayerBlob, Arc<ShipError>>>;
@@ -117,6 +125,22 @@ impl LayerTasks {
 }
 
 impl Shipper {
+    pub(super) fn new(packer: LayerPacker, imports: Arc<ImportedLayers>, client: Client) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            packer,
+            imports,
+            client,
+            packing: Semaphore::new(processors),
+            uploads: Semaphore::new(UPLOADS),
+        }
+    }
+
+    /// Waits for a turn to upload.
+    pub(super) async fn upload_turn(&self) -> Result<SemaphorePermit<'_>, ShipError> {
+        self.uploads.acquire().await.map_err(|_| ShipError::Lost)
+    }
+
     async fn ship(
         &self,
         layer: &StepLayer,
@@ -139,6 +163,7 @@ impl Shipper {
             }
             self.imports.unpack(imported, None).await?;
         }
+        let _turn = self.packing.acquire().await.map_err(|_| ShipError::Lost)?;
         let (packer, snapshot) = (self.packer.clone(), layer.snapshot.clone());
         let packing = tokio::task::spawn_blocking(move || packer.blob(&snapshot, format));
         Ok(packing.await.map_err(|_| ShipError::Lost)??)
@@ -154,6 +179,7 @@ impl Shipper {
         mount_from: &[Reference],
         progress: registry::client::Progress<'_>,
     ) -> Result<(), ShipError> {
+        let _turn = self.upload_turn().await?;
         let imported = imported.filter(|layer| layer.blob.descriptor.digest == blob.digest);
         let origin = imported.and_then(|layer| match &layer.origin {
             Origin::Registry(reference) => Some(reference.clone()),

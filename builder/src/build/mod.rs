@@ -97,10 +97,13 @@ pub async fn plan(
     let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
     let lowering = lowering::lower(&request, dockerfile, &images, &fetcher, &progress);
     let opening = Sources::open(&request.cache_from, &services.client, &progress);
-    let opening = interrupt.cancel.run_until_cancelled(opening);
-    let (everything, sources) = tokio::join!(lowering, opening);
-    let sources = sources.ok_or(BuildError::Cancelled)?;
-    let lowering::Everything { lowered, scans, graph } = everything?;
+    let opening = async {
+        let opened = interrupt.cancel.run_until_cancelled(opening).await;
+        opened.ok_or(BuildError::Cancelled)
+    };
+    // A mistake in the Dockerfile is told at once, also while a cache cannot be reached.
+    let (everything, sources) = tokio::try_join!(lowering, opening)?;
+    let lowering::Everything { lowered, scans, graph } = everything;
     let imports = Arc::new(services.imports(&progress, &sources));
     let elsewhere = (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>);
     let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
@@ -218,7 +221,7 @@ impl Build {
                 Err(error) if !interrupt.cancel.is_cancelled() => error,
                 outcome => return outcome,
             };
-            if losses.is_empty() && !self.evict_damaged() {
+            if losses.is_empty() && !self.evict_damaged().await {
                 return Err(error);
             }
             plan = self.plan(interrupt).await?;
@@ -249,8 +252,10 @@ impl Build {
             steps: self.recording.lock().unwrap_or_else(PoisonError::into_inner).steps(),
         };
         let is_alive = |name: &str| services.state.is_alive(name);
-        // A history that cannot be written is no reason to fail.
-        let _unrecorded = record.save(&services.log_directory(), services.scratch.path(), &is_alive);
+        if let Err(error) = record.save(&services.log_directory(), services.scratch.path(), &is_alive) {
+            let warning = Diagnostic::warning("the history of this build could not be kept").because(&error);
+            self.progress.warn(warning);
+        }
     }
 }
 

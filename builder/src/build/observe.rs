@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::graph::VertexId;
 use crate::image::LayerFormat;
 use crate::op::key::CacheKey;
-use crate::ops::Value;
+use crate::ops::{Ops, Value};
 use crate::progress::{Progress, StepId, Stream};
 use crate::solver::{MissReason, Observer};
 
@@ -29,6 +29,8 @@ pub(super) struct BuildObserver {
     pub(super) cached: Vec<LayerFormat>,
     /// Where those are packed.
     pub(super) tasks: Arc<LayerTasks>,
+    /// Who holds what was digested for the keys of steps.
+    pub(super) ops: Arc<Ops>,
     /// What is kept of the steps.
     pub(super) recording: Recording,
 }
@@ -42,6 +44,7 @@ impl BuildObserver {
 impl Observer<Value> for BuildObserver {
     fn hit(&mut self, vertex: VertexId, _key: CacheKey) {
         self.recording.hit(vertex);
+        self.ops.forget_selected(vertex);
         if let Some(step) = self.step(vertex) {
             self.progress.cached(step);
         }

@@ -1,5 +1,6 @@
 //! Outputs of images: to registries and layouts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -34,6 +35,19 @@ pub(super) struct Outputs<'a> {
 enum PushError {
     Client(ClientError),
     Other(Box<BuildError>),
+}
+
+impl PushError {
+    /// Tells what was pushed when it happened.
+    fn of(self, name: &Reference) -> BuildError {
+        match self {
+            Self::Client(source) => BuildError::Push {
+                reference: name.familiar(),
+                source: Box::new(source),
+            },
+            Self::Other(error) => *error,
+        }
+    }
 }
 
 impl From<ClientError> for PushError {
@@ -117,22 +131,81 @@ impl Outputs<'_> {
         Ok(())
     }
 
+    /// Pushes an image under all its names, to all repositories at once.
     async fn push(&self, variant: &Variant, image: &Image, parts: &[Part<'_>]) -> Result<(), BuildError> {
-        try_join_all(variant.names.iter().map(|name| async move {
-            let pushed = self.push_to(name, variant, image, parts).await;
-            pushed.map_err(|error| match error {
-                PushError::Client(source) => BuildError::Push {
-                    reference: name.familiar(),
-                    source: Box::new(source),
-                },
-                PushError::Other(error) => *error,
-            })
-        }))
-        .await?;
-        Ok(())
+        let mut repositories: BTreeMap<(&str, &str), Vec<&Reference>> = BTreeMap::new();
+        for name in &variant.names {
+            let repository = (name.registry(), name.repository());
+            repositories.entry(repository).or_default().push(name);
+        }
+        let pushes = repositories
+            .values()
+            .map(|names| self.push_to(names, variant, image, parts));
+        try_join_all(pushes).await.map(drop)
     }
 
+    /// Pushes an image under its names in one repository: what it is made of once, then each name.
     async fn push_to(
+        &self,
+        names: &[&Reference],
+        variant: &Variant,
+        image: &Image,
+        parts: &[Part<'_>],
+    ) -> Result<(), BuildError> {
+        let root = &image.root().descriptor;
+        let places = names.iter().map(|name| match variant.by_digest() {
+            true => name.untagged(root.digest),
+            false => (*name).clone(),
+        });
+        let places: BTreeSet<Reference> = places.collect();
+        let lacking = try_join_all(places.iter().map(async |place| {
+            let is_there = self.is_there(place, image).await;
+            let is_there = is_there.map_err(|error| PushError::from(error).of(place))?;
+            Ok::<_, BuildError>((!is_there).then_some(place))
+        }));
+        let lacking: Vec<&Reference> = lacking.await?.into_iter().flatten().collect();
+        let Some(first) = lacking.first() else {
+            return Ok(());
+        };
+        let pushed = self.push_content(first, variant, image, parts).await;
+        pushed.map_err(|error| error.of(first))?;
+        try_join_all(lacking.iter().map(async |place| {
+            let named = self.push_root(place, image).await;
+            named.map_err(|error| error.of(place))
+        }))
+        .await
+        .map(drop)
+    }
+
+    /// Returns whether a name stands for the image already.
+    async fn is_there(&self, place: &Reference, image: &Image) -> Result<bool, ClientError> {
+        let root = &image.root().descriptor;
+        let there = self.services.client.head(place).await?;
+        let is_there = there.is_some_and(|there| there.digest == root.digest);
+        if is_there {
+            let found = place.with_digest(root.digest);
+            self.progress
+                .outcome(self.step, format!("finding manifest of {found} in its registry"));
+        }
+        Ok(is_there)
+    }
+
+    /// Gives the image a name in a repository that has all that it is made of.
+    async fn push_root(&self, place: &Reference, image: &Image) -> Result<(), PushError> {
+        let Document { descriptor, bytes } = image.root();
+        let client = &self.services.client;
+        fault::point("push.manifest").map_err(not_pushed(place))?;
+        client
+            .push_manifest(place, &descriptor.media_type, bytes.clone().into())
+            .await?;
+        let pushed = place.with_digest(descriptor.digest);
+        self.progress
+            .outcome(self.step, format!("pushing manifest for {pushed}"));
+        Ok(fault::point("push.pushed").map_err(not_pushed(place))?)
+    }
+
+    /// Pushes all of an image but its root.
+    async fn push_content(
         &self,
         name: &Reference,
         variant: &Variant,
@@ -140,22 +213,6 @@ impl Outputs<'_> {
         parts: &[Part<'_>],
     ) -> Result<(), PushError> {
         let client = &self.services.client;
-        let root = &image.root().descriptor;
-        let place = if variant.by_digest() {
-            name.untagged(root.digest)
-        } else {
-            name.clone()
-        };
-        if client
-            .head(&place)
-            .await?
-            .is_some_and(|there| there.digest == root.digest)
-        {
-            let found = place.with_digest(root.digest);
-            self.progress
-                .outcome(self.step, format!("finding manifest of {found} in its registry"));
-            return Ok(());
-        }
         fault::point("push.blobs").map_err(not_pushed(name))?;
         let blobs = parts.iter().zip(image.manifests()).flat_map(|(part, built)| {
             let below = part.base.as_ref().map_or(0, |base| base.layers.len());
@@ -199,14 +256,7 @@ impl Outputs<'_> {
                     .await?;
             }
         }
-        fault::point("push.manifest").map_err(not_pushed(name))?;
-        client
-            .push_manifest(&place, &root.media_type, image.root().bytes.clone().into())
-            .await?;
-        let pushed = place.with_digest(root.digest);
-        self.progress
-            .outcome(self.step, format!("pushing manifest for {pushed}"));
-        Ok(fault::point("push.pushed").map_err(not_pushed(name))?)
+        Ok(())
     }
 
     /// Pushes a layer of a base: by mount where the registry has it, else from the store, else from where it is.
@@ -214,6 +264,7 @@ impl Outputs<'_> {
         let Some(layer) = base.layers.get(position) else {
             return Ok(());
         };
+        let _turn = self.shipper.upload_turn().await?;
         let from = [base.reference.clone()];
         let is_stored = || matches!(self.services.content.size(layer.descriptor.digest), Ok(Some(_)));
         match self.push_blob(to, &layer.descriptor, &from).await {

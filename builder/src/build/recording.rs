@@ -37,16 +37,18 @@ impl Recording {
                 Decision::Unneeded { .. } => (StepResult::Unneeded, None),
                 Decision::Run(reason) => (StepResult::NotReached, Some(reason.to_string())),
             };
-            let step = Step {
+            let mut step = Step {
                 name: vertex.meta.name.clone(),
                 stage: vertex.meta.stage.clone(),
                 inputs: inputs.collect(),
                 result,
                 took_ms: None,
                 reason,
-                changes: planned.changes.clone(),
+                changes: Vec::new(),
+                more_changes: 0,
                 log: logs.get(&id).map(|step| step.0),
             };
+            step.set_changes(&planned.changes);
             recording.steps.insert(id, step);
         }
         recording
@@ -61,7 +63,7 @@ impl Recording {
         self.set(vertex, |step| {
             step.result = StepResult::Hit;
             step.reason = None;
-            step.changes.clear();
+            step.set_changes(&[]);
         });
     }
 
@@ -69,7 +71,7 @@ impl Recording {
         self.set(vertex, |step| {
             step.result = StepResult::Cancelled;
             step.reason = Some(reason.to_string());
-            step.changes = changes.to_vec();
+            step.set_changes(changes);
         });
     }
 

@@ -54,20 +54,25 @@ pub struct Services {
 }
 
 impl Services {
-    /// Opens the state directory for a build in this sandbox; what dead builds have left is removed on the way.
+    /// Opens the state directory for a build in this sandbox; what dead builds have left is removed on the way. If another
+    /// process removes things from the file system of a network, `waits` is told, and then this blocks until it is done.
     ///
     /// # Errors
-    /// If the directory cannot be used, or is being pruned.
-    pub fn open(root: &Path, client: ClientOptions, sandbox: Sandbox) -> Result<Self, BuildError> {
+    /// If the directory cannot be used.
+    pub fn open(
+        root: &Path,
+        client: ClientOptions,
+        sandbox: Sandbox,
+        waits: &dyn Fn(&Path),
+    ) -> Result<Self, BuildError> {
         let state = StateDir::open(root, sandbox.ownership())?;
-        let lock = state.lock_for_build()?;
+        let lock = state.lock_for_build(waits)?;
         let scratch = state.scratch()?;
         let lease = Arc::new(state.lease(&scratch)?);
         let content = state.blobs(&scratch)?.kept_by(Arc::<Lease>::clone(&lease));
         let snapshots = Arc::new(state.snapshots()?.kept_by(Arc::<Lease>::clone(&lease)));
         state.reclaim()?;
-        let boot_id = lease.epoch().boot().to_owned();
-        let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned(), boot_id)?;
+        let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned())?;
         let cache = Arc::new(cache);
         let build_id = scratch.name().to_owned();
         Ok(Self {

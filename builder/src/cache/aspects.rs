@@ -127,9 +127,15 @@ impl fmt::Display for Change {
 
 /// Returns changes as a text for people; empty if there are none.
 pub fn tell(changes: &[Change]) -> String {
+    tell_some(changes, 0)
+}
+
+/// Does the same where there are `more` that only their number is known of.
+pub fn tell_some(changes: &[Change], more: usize) -> String {
     let mut told: Vec<String> = changes.iter().take(NAMED).map(Change::to_string).collect();
-    if changes.len() > NAMED {
-        told.push(format!("and {} more", changes.len() - NAMED));
+    let untold = changes.len() - told.len() + more;
+    if untold > 0 {
+        told.push(format!("and {untold} more"));
     }
     told.join(", ")
 }
@@ -167,6 +173,7 @@ mod tests {
         assert_eq!(new.file_changes(&old, 1), []);
         old.files.insert(1, BTreeMap::new());
         assert!(tell(&new.file_changes(&old, 1)).ends_with("f4 is new, and 4 more"));
+        assert!(tell_some(&new.file_changes(&old, 1), 10).ends_with("f4 is new, and 14 more"));
         assert_eq!(new.file_changes(&old, 0), []);
     }
 }

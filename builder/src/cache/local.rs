@@ -12,9 +12,9 @@
 //! their stamps.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CacheError, CacheStore, Record};
 use crate::op::key::CacheKey;
-use crate::state_dir::frame;
+use crate::state_dir::frame::{self, NoFrame};
+use crate::state_dir::{note, paths};
 
 /// How many links may lie between a key and its record; more is a loop made by two processes at once.
 const MOST_LINKS: usize = 8;
@@ -34,7 +35,6 @@ pub struct LocalCache {
     /// The same, open: most look-ups find nothing, and then the way there is what they cost.
     directory: OwnedFd,
     scratch: PathBuf,
-    boot_id: String,
 }
 
 /// What a file says.
@@ -42,8 +42,6 @@ pub struct LocalCache {
 struct Stored {
     /// The key that the file is named by: a file under another name is not believed.
     key: CacheKey,
-    /// The boot in which it was written, as in `/proc/sys/kernel/random/boot_id`.
-    boot_id: String,
     /// What it holds.
     entry: Entry,
 }
@@ -61,41 +59,39 @@ enum Entry {
 
 impl LocalCache {
     /// Uses `index` for the records and `scratch`, which must be on the same file system and this process's
-    /// own, for files that are not complete. Both must exist. `boot_id` goes into each file that is written.
+    /// own, for files that are not complete. Both must exist.
     ///
     /// # Errors
     /// If `index` cannot be opened.
-    pub fn open(index: PathBuf, scratch: PathBuf, boot_id: String) -> Result<Self, CacheError> {
+    pub fn open(index: PathBuf, scratch: PathBuf) -> Result<Self, CacheError> {
         let directory = File::open(&index).map_err(failed("open", &index))?.into();
         Ok(Self {
             index,
             directory,
             scratch,
-            boot_id,
         })
     }
 
     fn path(&self, key: CacheKey) -> PathBuf {
-        self.index.join(name(key))
+        self.index.join(paths::sorted(&key.hex()))
     }
 
     fn read(&self, key: CacheKey) -> Option<Entry> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = openat(&self.directory, name(key), flags, Mode::empty()).ok()?;
-        let entry = decode(&read_small(file.into()).ok()?, key);
-        if entry.is_none() {
-            // Should another process have put a good file here meanwhile, it goes as well: one more miss.
-            let _stays_a_miss = fs::remove_file(self.path(key));
+        let file = openat(&self.directory, paths::sorted(&key.hex()), flags, Mode::empty()).ok()?;
+        match decode(&read_small(file.into()).ok()?, key) {
+            Ok(entry) => Some(entry),
+            Err(NoFrame::OtherVersion(_)) => None,
+            Err(NoFrame::Damaged) => {
+                // Should another process have put a good file here meanwhile, it goes as well: one more miss.
+                let _stays_a_miss = fs::remove_file(self.path(key));
+                None
+            }
         }
-        entry
     }
 
     fn write(&self, key: CacheKey, entry: Entry) -> Result<(), CacheError> {
-        let stored = Stored {
-            key,
-            boot_id: self.boot_id.clone(),
-            entry,
-        };
+        let stored = Stored { key, entry };
         let payload = serde_json::to_vec(&stored).map_err(CacheError::Encode)?;
         let bytes = frame::encode(&payload).ok_or(CacheError::TooLarge {
             bytes: payload.len(),
@@ -110,17 +106,8 @@ impl LocalCache {
         written.map_err(failed("write", file.path()))?;
         let path = self.path(key);
         fault::point("record.rename").map_err(failed("rename a file to", &path))?;
-        loop {
-            match file.persist(&path) {
-                Ok(_) => return fault::point("record.renamed").map_err(failed("rename a file to", &path)),
-                // The first with these two digits, or the directory was empty and somebody removed it.
-                Err(error) if error.error.kind() == io::ErrorKind::NotFound => file = error.file,
-                Err(error) => return Err(failed("rename a file to", &path)(error.error)),
-            }
-            if let Some(directory) = path.parent() {
-                fs::create_dir_all(directory).map_err(failed("create", directory))?;
-            }
-        }
+        let renamed = note::put(file, &path).and_then(|()| fault::point("record.renamed"));
+        renamed.map_err(failed("rename a file to", &path))
     }
 }
 
@@ -152,12 +139,6 @@ impl CacheStore for LocalCache {
     }
 }
 
-/// Returns where in the index the file of a key is.
-fn name(key: CacheKey) -> String {
-    let hex = key.hex();
-    format!("{}/{hex}", &hex[..2])
-}
-
 /// What a file of an index says.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Inspected {
@@ -165,32 +146,39 @@ pub enum Inspected {
     Record(Box<Record>),
     /// The way to a record.
     Link(CacheKey),
+    /// Something that only another version of croze understands.
+    Foreign,
     /// Nothing that can be believed.
     Damaged,
 }
 
 /// Reads a file of an index and changes nothing; `None` if it is not there.
-pub fn inspect(path: &Path) -> Option<Inspected> {
+///
+/// # Errors
+/// If it cannot be read: then nobody knows what it says.
+pub fn inspect(path: &Path) -> io::Result<Option<Inspected>> {
     let bytes = match File::open(path).and_then(read_small) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(_) => return Some(Inspected::Damaged),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
     };
     let key = path.file_name().and_then(|name| CacheKey::from_hex(name.to_str()?));
-    Some(match key.and_then(|key| decode(&bytes, key)) {
-        Some(Entry::Record(record) | Entry::Adopted(record)) => Inspected::Record(record),
-        Some(Entry::Link(key)) => Inspected::Link(key),
-        None => Inspected::Damaged,
-    })
+    let entry = key.ok_or(NoFrame::Damaged).and_then(|key| decode(&bytes, key));
+    Ok(Some(match entry {
+        Ok(Entry::Record(record) | Entry::Adopted(record)) => Inspected::Record(record),
+        Ok(Entry::Link(key)) => Inspected::Link(key),
+        Err(NoFrame::OtherVersion(_)) => Inspected::Foreign,
+        Err(NoFrame::Damaged) => Inspected::Damaged,
+    }))
 }
 
 /// Returns what stands in the file of a key.
-fn decode(bytes: &[u8], key: CacheKey) -> Option<Entry> {
-    frame::decode(bytes)
-        .and_then(|payload| serde_json::from_slice::<Stored>(payload).ok())
+fn decode(bytes: &[u8], key: CacheKey) -> Result<Entry, NoFrame> {
+    let stored = serde_json::from_slice::<Stored>(frame::decode(bytes)?).ok();
+    stored
         .filter(|stored| stored.key == key)
         .map(|stored| stored.entry)
         .filter(|entry| !matches!(entry, Entry::Record(record) if record.key != key))
+        .ok_or(NoFrame::Damaged)
 }
 
 /// Reads a file, but never more than a record can have.

@@ -21,7 +21,7 @@ mod conformance;
 #[cfg(test)]
 mod tests;
 
-pub use aspects::{Aspects, Change, ChangeKind, hidden, tell};
+pub use aspects::{Aspects, Change, ChangeKind, hidden, tell, tell_some};
 pub use local::{Inspected, LocalCache, inspect};
 pub use memory::MemoryCache;
 pub use record::{Lineage, Reading, Record};

@@ -22,7 +22,7 @@ impl Fixture {
         let (index, scratch) = (directory.path().join("index"), directory.path().join("scratch"));
         fs::create_dir(&index).unwrap();
         fs::create_dir(&scratch).unwrap();
-        let cache = LocalCache::open(index, scratch, "a-boot".to_owned()).unwrap();
+        let cache = LocalCache::open(index, scratch).unwrap();
         Self { directory, cache }
     }
 
@@ -111,19 +111,35 @@ fn a_loop_of_links_is_a_miss() {
 }
 
 #[test]
-fn a_record_names_the_boot_it_was_written_in_and_cannot_be_changed_in_place() {
+fn a_record_cannot_be_changed_in_place_and_leaves_nothing_unfinished() {
     use std::os::unix::fs::PermissionsExt;
 
     let fixture = Fixture::new();
     fixture.save(&record("a", json!(1))).unwrap();
     let path = fixture.path(key("a"));
-    let bytes = fs::read(&path).unwrap();
-    assert!(String::from_utf8_lossy(&bytes).contains(r#""boot_id":"a-boot""#));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o400);
     assert_eq!(
         fs::read_dir(fixture.directory.path().join("scratch")).unwrap().count(),
         0
     );
+}
+
+#[test]
+fn a_record_of_another_version_of_croze_is_a_miss_and_stays() {
+    let fixture = Fixture::new();
+    fixture.save(&record("a", json!(1))).unwrap();
+    let path = fixture.path(key("a"));
+    let bytes = fs::read(&path).unwrap();
+    let mut newer = bytes.clone();
+    newer[8] += 1;
+    replace(&path, &newer);
+    assert_eq!(fixture.lookup(key("a")), None);
+    assert!(path.exists());
+    // Records once named the boot they were written in.
+    let payload = String::from_utf8(crate::state_dir::frame::decode(&bytes).unwrap().to_vec()).unwrap();
+    let older = payload.replacen('{', r#"{"boot_id":"a-boot","#, 1);
+    replace(&path, &crate::state_dir::frame::encode(older.as_bytes()).unwrap());
+    assert_eq!(fixture.lookup(key("a")), Some(record("a", json!(1))));
 }
 
 #[test]

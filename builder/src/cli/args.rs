@@ -234,11 +234,12 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub iidfile: Option<PathBuf>,
 
-    /// Look for results of other machines: a reference, `type=registry,ref=REF`, or `type=local,src=DIR`
+    /// Look for results of other machines: a reference, `type=registry,ref=REF`, `type=local,src=DIR`,
+    /// `type=s3,bucket=NAME,region=NAME`, or `type=gha`
     #[arg(long = "cache-from", value_name = "SPEC", help_heading = "Cache")]
     pub cache_from: Vec<String>,
-    /// Bring results to other machines: `type=registry,ref=REF`, `type=local,dest=DIR` (both with `,mode=max` for those
-    /// of every step), or `type=inline`
+    /// Bring results to other machines: `type=registry,ref=REF`, `type=local,dest=DIR`, `type=s3,…`, `type=gha` (all with
+    /// `,mode=max` for those of every step, and `,mounts=true` for cache mounts), or `type=inline`
     #[arg(long = "cache-to", value_name = "SPEC", help_heading = "Cache")]
     pub cache_to: Vec<String>,
     /// Do not ask the cache

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,7 @@ use crate::diagnostic::Diagnostic;
 use crate::export;
 use crate::fetch::Fetcher;
 use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
+use crate::sys;
 
 /// Runs the command; returns the process's exit code.
 pub(super) fn run(
@@ -44,7 +46,7 @@ pub(super) fn run(
     let largest_layer = largest_layer.transpose().map_err(request::usage)?;
     let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
     let options = request::client_options(args, environment)?;
-    let mut services = Services::open(root, options, sandbox).map_err(|error| match &ready {
+    let mut services = Services::open(root, options, sandbox, &store::tell_of_sweep).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;
@@ -71,6 +73,7 @@ pub(super) fn run(
     let outcome = runtime.block_on(interruptible(args, request, services, progress));
     // What still runs in the background (a download that nobody waits for) must not delay the end.
     runtime.shutdown_background();
+    obey_signals();
     let sync = if args.no_sync { Sync::No } else { Sync::Wait };
     let unkempt = store::after_build(&state, &lease, &bounds, sync);
     let recorder = join(display);
@@ -172,6 +175,14 @@ async fn interruptible(
                 cancel.cancel();
             }
         }
+    }
+}
+
+/// Lets signals end the process again: nobody waits for them any more, and the store may be put in order at any time.
+fn obey_signals() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // Only a signal that does not exist is refused.
+        let _infallible = sys::exit_on(signal);
     }
 }
 

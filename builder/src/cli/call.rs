@@ -115,7 +115,8 @@ fn located(
     }
     let (sandbox, _) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, Say::of_store(global))?;
     let options = request::client_options(args, environment)?;
-    let services = Services::open(root, options, sandbox).map_err(build_failure::unread)?;
+    let services =
+        Services::open(root, options, sandbox, &super::store::tell_of_sweep).map_err(build_failure::unread)?;
     let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment)?);
     let build_args = request::build_args(args, environment)?;
     block_on(fetching(args, &build_args, &place, &services, &fetcher))

@@ -7,6 +7,7 @@ use registry::client::{ClientError, ErrorKind};
 use rustix::io::Errno;
 
 use crate::diagnostic::Diagnostic;
+use crate::executor::SystemError;
 use crate::progress::Tail;
 
 /// The table of exit codes. It is part of every `--help`; a test keeps the two equal.
@@ -146,7 +147,8 @@ impl Shortage {
     pub(super) fn behind(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         let mut cause = Some(error);
         while let Some(error) = cause {
-            if let Some(shortage) = error.downcast_ref::<io::Error>().and_then(Self::of) {
+            let of_step = error.downcast_ref::<SystemError>().map(|error| error.to_io_error());
+            if let Some(shortage) = error.downcast_ref().or(of_step.as_ref()).and_then(Self::of) {
                 return Some(shortage);
             }
             cause = error.source();
@@ -215,6 +217,8 @@ mod tests {
         ] {
             assert_eq!(Shortage::behind(&error), shortage, "{error:?}");
         }
+        // As a step's process tells it.
+        assert_eq!(Shortage::behind(&SystemError::from(&full())), Some(Shortage::Space));
     }
 
     #[test]

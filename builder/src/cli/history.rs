@@ -12,7 +12,7 @@ use super::failure::{Failure, Kind};
 use super::store::state_failure;
 use crate::diagnostic::Diagnostic;
 use crate::history::{self, BuildRecord, Outcome, StepResult};
-use crate::progress::Lines;
+use crate::progress::{Lines, clean};
 use crate::state_dir::{Class, StateDir};
 
 /// A build, and the state directory that it is of.
@@ -68,7 +68,7 @@ pub(super) fn logs(root: &Path, args: &LogsArgs) -> Result<(), Failure> {
         };
         let mut out = io::stdout().lock();
         let heading = match args.step {
-            None => format!("==> {} <==\n", step.name.replace(char::is_control, " ")),
+            None => format!("==> {} <==\n", clean(step.name.as_bytes())),
             Some(_) => String::new(),
         };
         let copied = out.write_all(heading.as_bytes()).and_then(|()| match args.step {

@@ -10,7 +10,7 @@ use crate::progress::{Tail, guard};
 pub(super) fn failure(failure: &Failure, colored: bool) -> String {
     let tail = failure.tail.as_ref().map(log_tail).unwrap_or_default();
     let messages: Vec<String> = failure.diagnostics.iter().map(|d| diagnostic(d, colored)).collect();
-    guard(&format!("{tail}{}", messages.join("\n")))
+    format!("{}{}", guard(&tail), messages.join("\n"))
 }
 
 /// Renders one diagnostic, with a newline at its end.
@@ -58,9 +58,7 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, colored: bool) -> String {
         .map(|url| Level::NOTE.no_name().message(printable(&format!("see {url}"))));
     group = group.elements(notes).elements(help).elements(url);
     let renderer = if colored { Renderer::styled() } else { Renderer::plain() };
-    let mut text = renderer.render(&[group]);
-    text.push('\n');
-    text
+    guard(&renderer.render(&[group])) + "\n"
 }
 
 /// Renders the end of a failed step's log.

@@ -1,6 +1,7 @@
 //! `croze du` and `croze prune`, and the end of a build, when the store is put in order.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde_json::json;
@@ -105,6 +106,15 @@ pub(super) fn after_build(state: &StateDir, lease: &Lease, bounds: &Bounds, sync
     synced.err().into_iter().chain(collected.err()).collect()
 }
 
+/// Tells whoever waits for a build why nothing happens yet.
+pub(super) fn tell_of_sweep(directory: &Path) {
+    let directory = directory.display();
+    let _unseen = writeln!(
+        io::stderr(),
+        "waiting for another croze, which removes things from `{directory}`"
+    );
+}
+
 /// Whether a build ends only when the disk has its results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sync {
@@ -187,7 +197,7 @@ fn describe(class: Class) -> &'static str {
 /// Chooses the exit code for trouble with the state directory.
 pub(super) fn state_failure(error: StateDirError) -> Failure {
     match &error {
-        StateDirError::InUse { .. } | StateDirError::BeingPruned { .. } => Failure::because(Kind::Lock, &error),
+        StateDirError::InUse { .. } => Failure::because(Kind::Lock, &error),
         _ => out_of(&error, Kind::Environment),
     }
 }

@@ -201,9 +201,9 @@ pub fn evict(state: &StateDir, paths: &BTreeSet<PathBuf>) -> Result<usize, State
 
 /// Deletes what dead processes have left, and returns what that took.
 fn reclaim(state: &StateDir) -> Result<Usage, StateDirError> {
-    let before = state.usage()?[&Class::Scratch];
+    let before = state.usage_of(Class::Scratch)?;
     state.reclaim()?;
-    let after = state.usage()?[&Class::Scratch];
+    let after = state.usage_of(Class::Scratch)?;
     Ok(Usage {
         bytes: before.bytes.saturating_sub(after.bytes),
         inodes: before.inodes.saturating_sub(after.inodes),

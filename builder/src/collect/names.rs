@@ -1,7 +1,9 @@
 //! What names what: a record that names what has to go, goes before it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::SystemTime;
 
 use registry::content::ContentStore;
@@ -14,10 +16,12 @@ use crate::cache::{self, Inspected};
 use crate::image::LayerBlob;
 use crate::ops::Stored;
 use crate::state_dir::note::{self, Found};
-use crate::state_dir::{Class, StateDir, StateDirError};
+use crate::state_dir::{Class, StateDir, StateDirError, paths};
 
 /// The largest manifest that is looked into, in bytes; registries refuse larger ones than 4 MiB.
 const MANIFEST_LIMIT: u64 = 8 << 20;
+/// Threads that read names at the same time.
+const MOST_THREADS: usize = 8;
 /// Links that may lie between a key and its record.
 const MOST_LINKS: usize = 8;
 
@@ -30,7 +34,9 @@ enum Named {
     Content(Vec<PathBuf>),
     /// Another name.
     Link(PathBuf),
-    /// Nothing that can be read.
+    /// What only another version of croze can tell.
+    Unknown,
+    /// Nothing that can be believed.
     Damaged,
 }
 
@@ -50,19 +56,39 @@ impl Names {
     pub(super) fn read(state: &StateDir, items: &[Item]) -> Result<Self, StateDirError> {
         let scratch = state.scratch()?;
         let blobs = state.blobs(&scratch)?;
-        let names = items.iter().enumerate().filter_map(|(index, item)| {
+        let name = |index: usize| {
+            let item = &items[index];
             let path = state.layout().join(&item.path);
             let named = match item.class {
-                Class::Records => named_by_record(&path)?,
-                Class::Layers => named_by_note(&path, |note: LayerBlob| [note.descriptor.digest])?,
-                Class::Images => named_by_note(&path, |note: Descriptor| [note.digest])?,
+                Class::Records => named_by_record(&path),
+                Class::Layers => named_by_note(&path, |note: LayerBlob| [note.descriptor.digest]),
+                Class::Images => named_by_note(&path, |note: Descriptor| [note.digest]),
                 // Layers may be elsewhere.
-                Class::Tags => named_by_note(&path, |image| documents(&blobs, image))?,
+                Class::Tags => named_by_note(&path, |image| documents(&blobs, image)),
                 _ => return None,
             };
-            Some((index, named))
+            let named = named.map_err(|source| StateDirError::Io {
+                verb: "read",
+                path,
+                source,
+            });
+            Some(named.transpose()?.map(|named| (index, named)))
+        };
+        // A store has many times more names than things, each in a small file.
+        let threads = thread::available_parallelism().map_or(1, |n| n.get().min(MOST_THREADS));
+        let name = &name;
+        let names: Result<_, _> = thread::scope(|scope| {
+            let readers: Vec<_> = (0..threads)
+                .map(|first| {
+                    let share = (first..items.len()).step_by(threads);
+                    scope.spawn(move || share.filter_map(name).collect::<Vec<_>>())
+                })
+                .collect();
+            // A reader that ends without a word has read nothing: what it was to read stays.
+            let read = readers.into_iter().flat_map(|reader| reader.join().unwrap_or_default());
+            read.collect()
         });
-        Ok(Self(names.collect()))
+        Ok(Self(names?))
     }
 
     /// Returns the names of what is chosen, and of what was gone when the scan `began`.
@@ -95,6 +121,7 @@ impl Names {
                     (Fate::Stays, Some(further)) => next = *further,
                     (fate, _) => return fate,
                 },
+                Some(Named::Unknown) => return Fate::Stays,
                 Some(Named::Damaged) | None => return Fate::Unseen,
             }
         }
@@ -102,32 +129,36 @@ impl Names {
     }
 }
 
-fn named_by_record(path: &Path) -> Option<Named> {
-    Some(match cache::inspect(path)? {
-        Inspected::Link(key) => {
-            let hex = key.hex();
-            Named::Link([Class::Records.directory(), &hex[..2], &hex].iter().collect())
-        }
+/// Returns what a record names; `None` if it is gone.
+fn named_by_record(path: &Path) -> io::Result<Option<Named>> {
+    let Some(inspected) = cache::inspect(path)? else {
+        return Ok(None);
+    };
+    Ok(Some(match inspected {
+        Inspected::Link(key) => Named::Link(paths::record(&key.hex())),
         Inspected::Record(record) => match serde_json::from_value::<Stored>(record.payload) {
             Ok(stored) => {
                 // What another machine has made can be fetched from there again.
                 let own = stored.layers.iter().filter(|layer| layer.imported.is_none());
-                Named::Content(own.map(|layer| snapshot_path(layer.snapshot.as_str())).collect())
+                Named::Content(own.map(|layer| paths::snapshot(&layer.snapshot)).collect())
             }
             Err(_) => Named::Damaged,
         },
+        Inspected::Foreign => Named::Unknown,
         Inspected::Damaged => Named::Damaged,
-    })
+    }))
 }
 
+/// Returns what a note names; `None` if it is gone.
 fn named_by_note<T: DeserializeOwned, D: IntoIterator<Item = Digest>>(
     path: &Path,
     blobs: impl Fn(T) -> D,
-) -> Option<Named> {
-    Some(match note::inspect(path) {
-        Found::Whole(note) => Named::Content(blobs(note).into_iter().map(blob_path).collect()),
-        Found::Damaged => Named::Damaged,
-        Found::Nothing => return None,
+) -> io::Result<Option<Named>> {
+    Ok(match note::inspect(path)? {
+        Found::Whole(note) => Some(Named::Content(blobs(note).into_iter().map(paths::blob).collect())),
+        Found::Foreign => Some(Named::Unknown),
+        Found::Damaged => Some(Named::Damaged),
+        Found::Nothing => None,
     })
 }
 
@@ -160,20 +191,11 @@ fn walk_image(blobs: &ContentStore, image: Descriptor) -> Vec<(Digest, bool)> {
     found
 }
 
-fn snapshot_path(name: &str) -> PathBuf {
-    Path::new(Class::Snapshots.directory()).join(name)
-}
-
-fn blob_path(digest: Digest) -> PathBuf {
-    let hex = digest.hex();
-    [Class::Blobs.directory(), "sha256", &hex[..2], &hex].iter().collect()
-}
-
 /// Returns the paths of the blobs of all images that have a tag.
 pub(super) fn tagged(state: &StateDir) -> Result<BTreeSet<PathBuf>, StateDirError> {
     let scratch = state.scratch()?;
     let blobs = state.blobs(&scratch)?;
     let images = state.tags().list()?.into_iter();
     let kept = images.flat_map(|(_, image)| walk_image(&blobs, image));
-    Ok(kept.map(|(digest, _)| blob_path(digest)).collect())
+    Ok(kept.map(|(digest, _)| paths::blob(digest)).collect())
 }

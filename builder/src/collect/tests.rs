@@ -45,7 +45,7 @@ fn key(name: &str) -> CacheKey {
 /// Saves a record of some snapshots, and a link to it.
 fn record(state: &StateDir, name: &str, snapshots: &[&SnapshotName]) {
     let scratch = state.scratch().unwrap();
-    let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned(), String::new()).unwrap();
+    let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned()).unwrap();
     let layers = snapshots
         .iter()
         .map(|name| serde_json::json!({ "snapshot": name, "created": "" }));
@@ -66,7 +66,7 @@ fn record(state: &StateDir, name: &str, snapshots: &[&SnapshotName]) {
 /// Returns which of these names have a record, directly and by the link.
 fn recorded(state: &StateDir, names: &[&str]) -> Vec<[bool; 2]> {
     let scratch = state.scratch().unwrap();
-    let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned(), String::new()).unwrap();
+    let cache = LocalCache::open(state.path(Class::Records), scratch.path().to_owned()).unwrap();
     let is_there = |name: String| cache.lookup(key(&name)).is_some();
     names
         .iter()

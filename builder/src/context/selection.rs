@@ -17,6 +17,38 @@ pub struct Selection {
     pub matches: Vec<Match>,
 }
 
+impl Selection {
+    /// Returns whether the tree had just this ever since `before`, as far as the kernel tells: no file is another, and none
+    /// was changed and changed back.
+    pub fn is_untouched_since(&self, before: &Self) -> bool {
+        are_pairs(&self.matches, &before.matches, |now, before| {
+            now.origin == before.origin && are_pairs(&now.entries, &before.entries, Entry::is_untouched_since)
+        })
+    }
+}
+
+impl Entry {
+    fn is_untouched_since(&self, before: &Self) -> bool {
+        // Blocks are allotted some time after a write, and some file systems number their inodes anew each time.
+        let lasting = |stat: &Stat| Stat {
+            blocks: 0,
+            dev: (0, 0),
+            ino: 0,
+            ..*stat
+        };
+        let has_same_bytes = match (&self.content, &before.content) {
+            (Content::File(now), Content::File(before)) => now == before,
+            // The rest is told by the times of the inode.
+            _ => true,
+        };
+        self.path == before.path && lasting(&self.stat) == lasting(&before.stat) && has_same_bytes
+    }
+}
+
+fn are_pairs<T>(now: &[T], before: &[T], are_pair: impl Fn(&T, &T) -> bool) -> bool {
+    now.len() == before.len() && now.iter().zip(before).all(|(now, before)| are_pair(now, before))
+}
+
 /// One file or directory that a source names.
 #[derive(Clone, Debug)]
 pub struct Match {

@@ -9,7 +9,7 @@ use super::lowering::Lowering;
 use super::name::StepNames;
 use super::path::join;
 use super::source::Source;
-use super::stage::{InStage, OpenStage, StageState};
+use super::stage::{OpenStage, StageState};
 use super::stages::ParsedStage;
 use crate::dockerfile::InstructionKind;
 use crate::graph::VertexId;
@@ -68,11 +68,7 @@ fn copied(files: VertexId, context: &str, parsed: &ParsedStage<'_>, lowering: &m
     let mut state = StageState::empty(empty_config(&parsed.platform), parsed.platform.clone());
     let name = format!("[context {context}] load from client");
     let (copy, origin) = (Op::Copy(everything()), Some(parsed.syntax.span));
-    let stage = InStage {
-        label: &parsed.label,
-        platform: Some(&parsed.platform),
-    };
-    let copy = lowering.add(copy, vec![files], name.clone(), stage, origin);
+    let copy = lowering.add(copy, vec![files], name.clone(), &parsed.label, origin);
     state.rootfs = Some(copy);
     state.history.push(HistoryEntry {
         created_by: name.into(),

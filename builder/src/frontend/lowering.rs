@@ -19,7 +19,7 @@ use super::onbuild;
 use super::request::Request;
 use super::scan;
 use super::source::{ImageSource, Source};
-use super::stage::{InStage, OpenStage, StageState};
+use super::stage::{OpenStage, StageState};
 use super::stages::{NamedSource, ParsedStage, StageTable, Step};
 use super::{ResolveImage, ResolvedImage};
 use crate::diagnostic::{Diagnostic, Span, Spanned};
@@ -254,13 +254,7 @@ impl<'a> Lowering<'a> {
         let op = Op::Local(LocalOp {
             name: "context".to_owned(),
         });
-        self.add(
-            op,
-            Vec::new(),
-            "[internal] load build context".to_owned(),
-            InStage::NONE,
-            None,
-        )
+        self.add(op, Vec::new(), "[internal] load build context".to_owned(), "", None)
     }
 
     /// Returns the files of a named context.
@@ -270,7 +264,7 @@ impl<'a> Lowering<'a> {
             op,
             Vec::new(),
             format!("[context {context}] load from client"),
-            InStage::NONE,
+            "",
             None,
         )
     }
@@ -282,7 +276,7 @@ impl<'a> Lowering<'a> {
             Op::Http(http) => format!("[context {context}] load {}", http.address),
             _ => format!("[context {context}] load"),
         };
-        self.add(op.clone(), Vec::new(), name, InStage::NONE, None)
+        self.add(op.clone(), Vec::new(), name, "", None)
     }
 
     /// Returns an empty file system as a vertex, for where there must be one.
@@ -293,8 +287,7 @@ impl<'a> Lowering<'a> {
             mtime: None,
             scratch: true,
         });
-        let name = "[internal] empty file system".to_owned();
-        self.add(op, Vec::new(), name, InStage::NONE, None)
+        self.add(op, Vec::new(), "[internal] empty file system".to_owned(), "", None)
     }
 
     /// Resolves an image that is named at `span` and adds it, for `stage` if it is the base of one.
@@ -325,11 +318,7 @@ impl<'a> Lowering<'a> {
                 reference: reference.clone(),
                 platform: image.platform.clone(),
             });
-            let stage = InStage {
-                label: &label,
-                platform: Some(&image.platform),
-            };
-            self.add(op, Vec::new(), name, stage, Some(span))
+            self.add(op, Vec::new(), name, &label, Some(span))
         });
         Ok(Base {
             image: resolved,
@@ -371,7 +360,7 @@ impl<'a> Lowering<'a> {
         op: Op,
         inputs: Vec<VertexId>,
         name: String,
-        stage: InStage<'_>,
+        stage: &str,
         origin: Option<Span>,
     ) -> VertexId {
         let op = match governed::instead(&op, self.request) {
@@ -383,8 +372,8 @@ impl<'a> Lowering<'a> {
         };
         let meta = Meta {
             name,
-            stage: stage.label.to_owned(),
-            platform: stage.platform.map(ToString::to_string).unwrap_or_default(),
+            stage: stage.to_owned(),
+            platform: self.request.platform.to_string(),
             origin,
         };
         self.graph.add(op, inputs, meta)

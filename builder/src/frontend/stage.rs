@@ -94,32 +94,7 @@ pub(super) struct OpenStage {
     pub(super) trigger_from: Option<Span>,
 }
 
-/// The stage that something is lowered for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct InStage<'a> {
-    /// What it is called in the graph.
-    pub(super) label: &'a str,
-    /// What it is built for.
-    pub(super) platform: Option<&'a Platform>,
-}
-
-impl InStage<'_> {
-    /// No stage: what all of them share.
-    pub(super) const NONE: Self = Self {
-        label: "",
-        platform: None,
-    };
-}
-
 impl OpenStage {
-    /// Returns which stage it is, for what is added to the graph.
-    pub(super) fn here(&self) -> InStage<'_> {
-        InStage {
-            label: &self.label,
-            platform: Some(&self.state.platform),
-        }
-    }
-
     /// Returns the name of the next step.
     pub(super) fn next_name(&mut self, what: &str, trigger: bool) -> String {
         self.names.next(what, trigger, &self.state.platform, &self.state.env)

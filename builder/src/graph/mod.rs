@@ -51,7 +51,8 @@ pub struct Meta {
     pub name: String,
     /// The stage that it was first added for; with its position there, it tells what to compare a miss with.
     pub stage: String,
-    /// The platform of that stage: a miss is compared with what was made for the same one. Empty if it does not matter.
+    /// The platform that it was first added for: a miss is compared with what was made for the same one. Empty if it does
+    /// not matter.
     pub platform: String,
     /// The instruction that it was made from.
     pub origin: Option<Span>,

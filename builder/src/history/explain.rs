@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{BuildRecord, Outcome, StepResult, line, seconds};
-use crate::cache::tell;
+use crate::cache::tell_some;
 
 /// Returns a line for each step, and below those that were not in the cache the reason.
 pub fn explain(build: &BuildRecord) -> String {
@@ -27,7 +27,7 @@ pub fn explain(build: &BuildRecord) -> String {
         let took = step.took_ms.map(|ms| format!("  {}", seconds(ms))).unwrap_or_default();
         let _infallible = writeln!(text, "{:<11} {}{took}", step.result.word(), line(&step.name));
         if let Some(reason) = &step.reason {
-            let changes = match tell(&step.changes) {
+            let changes = match tell_some(&step.changes, step.more_changes) {
                 changes if changes.is_empty() => changes,
                 changes => format!(": {changes}"),
             };

@@ -27,6 +27,12 @@ pub use graph::{dot, mermaid, svg, text};
 /// Builds that are kept, with their logs.
 pub const KEPT: usize = 64;
 
+/// Changes of one step that are kept by name: all steps of a build go into one note.
+pub const CHANGES: usize = 40;
+
+/// Bytes of what something was and is that are kept.
+const LONGEST_VALUES: usize = 2048;
+
 /// The note of a build in the directory of its logs.
 const FILE: &str = "build";
 
@@ -87,9 +93,12 @@ pub struct Step {
     /// Why it was not in the cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What in particular had changed.
+    /// What in particular had changed, at most [`CHANGES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// How many more had.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_changes: usize,
     /// The number of its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<u32>,
@@ -137,7 +146,13 @@ impl BuildRecord {
     /// # Errors
     /// If it cannot be written.
     pub fn save(&self, directory: &Path, scratch: &Path, alive: &dyn Fn(&str) -> bool) -> io::Result<()> {
-        note::write(&directory.join(FILE), scratch, self)?;
+        let file = directory.join(FILE);
+        match note::write(&file, scratch, self) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                note::write(&file, scratch, &self.without_changes())?;
+            }
+            written => written?,
+        }
         let logs = directory.parent().unwrap_or(directory);
         let mut builds: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
         for entry in fs::read_dir(logs)?.flatten() {
@@ -152,6 +167,15 @@ impl BuildRecord {
             root.remove_tree(name).map_err(|error| error.source)?;
         }
         Ok(())
+    }
+
+    /// Returns it with the number of what had changed only.
+    fn without_changes(&self) -> Self {
+        let mut short = self.clone();
+        for step in &mut short.steps {
+            step.more_changes += std::mem::take(&mut step.changes).len();
+        }
+        short
     }
 
     /// Returns how many steps had this result.
@@ -175,6 +199,23 @@ pub fn list(logs: &Path) -> io::Result<Vec<BuildRecord>> {
     let mut records: Vec<BuildRecord> = records.collect();
     records.sort_by(|a, b| b.started.cmp(&a.started));
     Ok(records)
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+impl Step {
+    /// Keeps of what had changed as much as is kept.
+    pub fn set_changes(&mut self, changes: &[Change]) {
+        let is_short = |(old, new): &(String, String)| old.len() + new.len() <= LONGEST_VALUES;
+        let kept = changes.iter().take(CHANGES).map(|change| Change {
+            values: change.values.clone().filter(is_short),
+            ..change.clone()
+        });
+        self.changes = kept.collect();
+        self.more_changes = changes.len() - self.changes.len();
+    }
 }
 
 /// Shows milliseconds as seconds.
@@ -202,6 +243,7 @@ pub(crate) mod tests {
             took_ms: None,
             reason: None,
             changes: Vec::new(),
+            more_changes: 0,
             log: None,
         };
         let changed = Change {
@@ -233,6 +275,35 @@ pub(crate) mod tests {
                 step("[other 2/2] RUN x", "other", &[0], StepResult::Unneeded),
             ],
         }
+    }
+
+    #[test]
+    fn a_large_build_is_kept_with_the_first_of_its_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let changes: Vec<Change> = (0..4000)
+            .map(|number| Change {
+                what: format!("a/rather/long/directory/name/with/a/file/{number}"),
+                kind: ChangeKind::Changed,
+                values: None,
+            })
+            .collect();
+        let mut record = example();
+        let mut step = record.steps[3].clone();
+        step.set_changes(&changes);
+        assert_eq!((step.changes.len(), step.more_changes), (CHANGES, 4000 - CHANGES));
+        record.steps = vec![step.clone(); 50];
+        let directory = dir.path().join("log").join(&record.id);
+        fs::create_dir_all(&directory).unwrap();
+        record.save(&directory, dir.path(), &|_| false).unwrap();
+        let logs = dir.path().join("log");
+        assert_eq!(list(&logs).unwrap(), [record.clone()]);
+        record.steps = vec![step; 2000];
+        record.save(&directory, dir.path(), &|_| false).unwrap();
+        assert_eq!(
+            list(&logs).unwrap()[0].steps[0].more_changes,
+            4000,
+            "only their number is kept"
+        );
     }
 
     #[test]

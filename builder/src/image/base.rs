@@ -64,6 +64,14 @@ pub enum BaseError {
     Name(#[from] InvalidSnapshotName),
 }
 
+/// Returns the snapshot that a base's topmost layer becomes: it may lean on those below it, so all of them name it.
+///
+/// # Errors
+/// Never, as long as names may have hex digits.
+pub fn base_snapshot(chain: ChainId) -> Result<SnapshotName, InvalidSnapshotName> {
+    SnapshotName::new(&format!("layer-{}", chain.0.hex()))
+}
+
 impl BaseImage {
     /// Makes a base of a manifest's layers and a config.
     ///
@@ -87,7 +95,7 @@ impl BaseImage {
         let layers = layers.into_iter().zip(diff_ids).map(|(descriptor, diff_id)| {
             let chain_id = ChainId::stack(parent, *diff_id);
             parent = Some(chain_id);
-            let snapshot = SnapshotName::new(&format!("layer-{}", chain_id.0.hex()))?;
+            let snapshot = base_snapshot(chain_id)?;
             Ok(BaseLayer {
                 descriptor,
                 diff_id: *diff_id,

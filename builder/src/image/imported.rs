@@ -10,10 +10,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use registry::content::ContentError;
-use registry::oci::Digest;
+use registry::oci::{DiffId, Digest};
 use serde::{Deserialize, Serialize};
 use snapshotter::layer::{Limits, UnpackMode};
-use snapshotter::{Root, SnapshotName};
+use snapshotter::{InvalidSnapshotName, Root, SnapshotName};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::transfer::{Transfer, blame, unpack_checked};
@@ -67,9 +67,17 @@ impl ImportedLayer {
     /// Returns the snapshot that the layer becomes.
     ///
     /// It is named by the DiffID alone: unlike a base's layer, an imported one must not lean on those below it.
-    pub fn snapshot(&self) -> Result<SnapshotName, snapshotter::InvalidSnapshotName> {
-        SnapshotName::new(&format!("diff-{}", self.blob.diff_id.0.hex()))
+    pub fn snapshot(&self) -> Result<SnapshotName, InvalidSnapshotName> {
+        imported_snapshot(self.blob.diff_id)
     }
+}
+
+/// Returns the snapshot that an imported layer becomes.
+///
+/// # Errors
+/// Never, as long as names may have hex digits.
+pub fn imported_snapshot(diff_id: DiffId) -> Result<SnapshotName, InvalidSnapshotName> {
+    SnapshotName::new(&format!("diff-{}", diff_id.0.hex()))
 }
 
 impl ImportedLayers {

@@ -65,6 +65,16 @@ pub enum LayoutError {
         /// The platform.
         platform: Platform,
     },
+    /// A blob has another length than its descriptor says.
+    #[error("`{}` should have {expected} bytes but has {actual}", path.display())]
+    Size {
+        /// The blob.
+        path: PathBuf,
+        /// As the descriptor says, in bytes.
+        expected: u64,
+        /// As it is, in bytes.
+        actual: u64,
+    },
     /// A blob is not what its name says, or cannot be kept.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -131,7 +141,7 @@ impl LayoutImage {
         let path = self.blob(descriptor.digest);
         let manifest: Manifest = parse(&path, &self.document(&descriptor, content)?)?;
         for blob in manifest.layers.iter().chain([&manifest.config]) {
-            self.copy(blob.digest, content)?;
+            self.copy(blob, content)?;
         }
         Ok(descriptor)
     }
@@ -141,22 +151,31 @@ impl LayoutImage {
     }
 
     fn document(&self, descriptor: &Descriptor, content: &ContentStore) -> Result<Vec<u8>, LayoutError> {
-        self.copy(descriptor.digest, content)?;
+        self.copy(descriptor, content)?;
         Ok(content.read(descriptor.digest, MAX_DOCUMENT)?)
     }
 
-    fn copy(&self, digest: Digest, content: &ContentStore) -> Result<(), LayoutError> {
-        if content.size(digest)?.is_some() {
-            return Ok(());
+    fn copy(&self, blob: &Descriptor, content: &ContentStore) -> Result<(), LayoutError> {
+        let (digest, path) = (blob.digest, self.blob(blob.digest));
+        let check = |actual| match actual == blob.size {
+            true => Ok(()),
+            false => Err(LayoutError::Size {
+                path: path.clone(),
+                expected: blob.size,
+                actual,
+            }),
+        };
+        if let Some(actual) = content.size(digest)? {
+            return check(actual);
         }
-        let path = self.blob(digest);
         let failed = |source| LayoutError::Read {
             path: path.clone(),
             source,
         };
-        let mut blob = File::open(&path).map_err(failed)?;
+        let mut file = File::open(&path).map_err(failed)?;
+        check(file.metadata().map_err(failed)?.len())?;
         let mut ingest = content.ingest()?;
-        io::copy(&mut blob, &mut ingest).map_err(failed)?;
+        io::copy(&mut file, &mut ingest).map_err(failed)?;
         ingest.commit(Some(digest))?;
         Ok(())
     }

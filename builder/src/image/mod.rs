@@ -13,9 +13,9 @@ mod resolve;
 mod imported;
 mod damage;
 
-pub use base::{BaseError, BaseImage, BaseLayer};
+pub use base::{BaseError, BaseImage, BaseLayer, base_snapshot};
 pub use damage::{DamageError, packed, packed_from};
-pub use imported::{ImportError, ImportedLayer, ImportedLayers};
+pub use imported::{ImportError, ImportedLayer, ImportedLayers, imported_snapshot};
 pub use layer::{LayerBlob, LayerError, LayerFormat, LayerPacker};
 pub use layout::{LayoutError, LayoutImage};
 pub use media_types::MediaTypes;

@@ -15,6 +15,12 @@ use crate::op::{CopyOp, CopySource, MountSource, Network, Op, RunOp, Security, W
 /// Files that are listed by themselves; of more, the directories two levels deep are.
 const MOST_FILES: usize = 4000;
 
+/// Bytes that the list of one input's files may have: a record has a frame of one MiB for all of it.
+const MOST_BYTES: usize = 128 << 10;
+
+/// Bytes of a value that is told as it is; of a longer one the digest is.
+const LONGEST: usize = 8 << 10;
+
 impl Ops {
     /// Returns the aspects of a vertex; those of the files that it reads as far as they were digested and not copied yet.
     pub(super) fn aspects_of(&self, vertex: &Vertex<Op>) -> Aspects {
@@ -42,10 +48,10 @@ impl Ops {
 
 fn definition(op: &Op) -> BTreeMap<String, String> {
     let mut parts = BTreeMap::new();
-    let mut tell = |name: &str, value: &str| {
-        if !value.is_empty() {
-            parts.insert(name.to_owned(), value.to_owned());
-        }
+    let mut tell = |name: &str, value: &str| match value.len() {
+        0 => {}
+        1..=LONGEST => drop(parts.insert(name.to_owned(), value.to_owned())),
+        _ => drop(parts.insert(name.to_owned(), hidden(&Digest::of(value.as_bytes())))),
     };
     match op {
         Op::Run(op) => run(op, &mut tell),
@@ -149,7 +155,8 @@ fn copy(op: &CopyOp, tell: &mut dyn FnMut(&str, &str)) {
     );
 }
 
-/// Returns the files of selections with what a copy or a mount sees of them.
+/// Returns the files of selections with what a copy or a mount sees of them; of too many their directories, if those are
+/// few enough.
 fn files(op: &Op, selections: &[Selection]) -> BTreeMap<String, String> {
     let used = match op {
         Op::Copy(op) => Use::Copy {
@@ -158,30 +165,105 @@ fn files(op: &Op, selections: &[Selection]) -> BTreeMap<String, String> {
         },
         _ => Use::Mount { keep_owner: true },
     };
-    let entries = || selections.iter().flat_map(|selection| selection.listing(used));
+    let entries = || {
+        let entries = selections.iter().flat_map(|selection| selection.listing(used));
+        entries.map(|(path, digest)| (path.display().to_string(), digest))
+    };
     let count: usize = selections
         .iter()
         .flat_map(|selection| &selection.matches)
         .map(|matched| matched.entries.len())
         .sum();
-    let mut listed: BTreeMap<String, String> = BTreeMap::new();
-    for (path, digest) in entries() {
-        let path = path.display().to_string();
-        if count <= MOST_FILES {
-            listed.insert(path, hidden(&digest));
-            continue;
+    if count <= MOST_FILES {
+        let each: BTreeMap<String, String> = entries().map(|(path, digest)| (path, hidden(&digest))).collect();
+        if is_small(&each) {
+            return each;
         }
+    }
+    let mut joined: BTreeMap<String, String> = BTreeMap::new();
+    for (path, digest) in entries() {
         let top: Vec<&str> = path.splitn(3, '/').take(2).collect();
-        let joined = listed.entry(top.join("/")).or_default();
-        *joined = hidden(&Digest::of(format!("{joined} {path} {digest}").as_bytes()));
+        let below = joined.entry(top.join("/")).or_default();
+        *below = hidden(&Digest::of(format!("{below} {path} {digest}").as_bytes()));
     }
-    if listed.len() > MOST_FILES {
-        BTreeMap::new()
-    } else {
-        listed
-    }
+    if is_small(&joined) { joined } else { BTreeMap::new() }
+}
+
+/// Returns whether a list of files leaves room in a record.
+fn is_small(listed: &BTreeMap<String, String>) -> bool {
+    let bytes: usize = listed.iter().map(|(path, digest)| path.len() + digest.len()).sum();
+    bytes <= MOST_BYTES
 }
 
 fn keeps_owner(source: &CopySource) -> bool {
     matches!(source, CopySource::Path { keep_owner: true, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use snapshotter::{FileType, Stat, Timestamp};
+
+    use super::*;
+    use crate::context::{Content, Entry, FileContent, Match, Standing};
+
+    /// Selects this many files with long names below each of these directories.
+    fn selection(directories: usize, files: usize) -> Selection {
+        let stat = Stat {
+            file_type: FileType::RegularFile,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            blocks: 0,
+            mtime: Timestamp::from_seconds(0),
+            ctime: Timestamp::from_seconds(0),
+            dev: (0, 0),
+            ino: 1,
+            nlink: 1,
+            rdev: (0, 0),
+        };
+        let content = FileContent {
+            digest: Digest::of(b""),
+            has_xattrs: false,
+        };
+        let names = (0..directories).flat_map(|directory| (0..files).map(move |file| (directory, file)));
+        let entries = names.map(|(directory, file)| Entry {
+            path: PathBuf::from(format!("directory-{directory}/{}/{file}", "x".repeat(100))),
+            stat,
+            content: Content::File(content),
+            standing: Standing::Selected,
+        });
+        let matched = Match {
+            name: "src".into(),
+            origin: "src".into(),
+            entries: entries.collect(),
+        };
+        Selection { matches: vec![matched] }
+    }
+
+    fn listed(selection: Selection) -> BTreeMap<String, String> {
+        let op = CopyOp {
+            scratch: true,
+            sources: Vec::new(),
+            destination: "/".to_owned(),
+            chown: None,
+            names_from: None,
+            chmod: None,
+            parents: false,
+            exclude: Vec::new(),
+            mtime: None,
+        };
+        files(&Op::Copy(op), &[selection])
+    }
+
+    #[test]
+    fn the_files_of_a_step_leave_room_in_its_record() {
+        assert_eq!(listed(selection(2, 100)).len(), 200);
+        let joined = listed(selection(2, 2000));
+        let directories: Vec<&String> = joined.keys().collect();
+        assert_eq!(directories, ["src/directory-0", "src/directory-1"]);
+        assert_eq!(listed(selection(10_000, 1)).len(), 0, "too many even so");
+    }
 }

@@ -10,6 +10,7 @@ mod files;
 mod local;
 mod mount_travel;
 mod mounts;
+mod recheck;
 mod run;
 mod value;
 
@@ -33,7 +34,7 @@ use crate::op::Op;
 use crate::op::key::CacheKey;
 use crate::progress::{Progress, StepId};
 use crate::rung::Confinement;
-use crate::solver::{Evaluator, Excerpt, Made, Pinned, Work};
+use crate::solver::{Evaluator, Excerpt, Made, Pinned, Serves, Work};
 use crate::state_dir::Lease;
 
 pub use crate::secrets::{SecretError, SecretSource, Secrets};
@@ -87,7 +88,7 @@ pub struct Ops {
     pub emptied_caches: Arc<Mutex<HashSet<String>>>,
     /// Which versions of the sources on the network were found.
     pub revisions: Mutex<BTreeMap<VertexId, Revision>>,
-    /// What was digested for the key of a copy or for bind mounts, by vertex and input, until it is copied.
+    /// What was digested for the key of a copy or for bind mounts, by vertex and input, until the vertex runs or need not.
     pub selected: Mutex<HashMap<(VertexId, usize), Vec<Selection>>>,
 }
 
@@ -178,8 +179,14 @@ impl Evaluator for Ops {
         for value in &work.inputs {
             self.ensure_unpacked(vertex, value).await?;
         }
+        let mut serves = Serves::Every;
         let files = match &vertex.op {
-            Op::Run(op) => run::run(self, vertex, op, &work).await?,
+            Op::Run(op) => {
+                let selected = self.take_selected(vertex);
+                let files;
+                (files, serves) = run::run(self, vertex, op, &work, selected).await?;
+                files
+            }
             Op::Copy(op) => {
                 let (op, inputs, stacks) = (op.clone(), work.inputs.clone(), self.stacks.clone());
                 let mut selected = self.take_selected(vertex);
@@ -198,6 +205,7 @@ impl Evaluator for Ops {
         Ok(Made {
             value: Value::Files(files),
             payload,
+            serves,
         })
     }
 }
@@ -241,6 +249,18 @@ impl Ops {
     fn with_selected<T>(&self, vertex: &Vertex<Op>, input: usize, look: impl FnOnce(&[Selection]) -> T) -> Option<T> {
         let selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
         selected.get(&(vertex.id, input)).map(|selections| look(selections))
+    }
+
+    /// Forgets what was digested for the keys of all vertices but these: the others need not run.
+    pub fn forget_selected_but(&self, run: &HashSet<VertexId>) {
+        let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        selected.retain(|(vertex, _), _| run.contains(vertex));
+    }
+
+    /// Forgets what was digested for the key of a vertex that need not run.
+    pub fn forget_selected(&self, vertex: VertexId) {
+        let mut selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        selected.retain(|(selected, _), _| *selected != vertex);
     }
 
     /// Takes what was digested for the key of a vertex: its copy must give just that.

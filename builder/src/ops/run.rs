@@ -1,28 +1,38 @@
 //! `RUN`: a process in a new snapshot.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::Path;
 
-use snapshotter::Writes;
+use jiff::Timestamp;
+use snapshotter::{SnapshotName, Writes};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, snapshot_name};
+use super::{OpError, Ops, Rootfs, Value, blocking, changed, made_now, mounts, recheck, snapshot_name};
+use crate::context::Selection;
 use crate::devices::HostMount;
 use crate::executor::{self, Content, Credentials, Ended, Mount, MountSource, Privileges, Process, Stop};
 use crate::graph::Vertex;
 use crate::identity::{self, Identity};
 use crate::op::{Network, Op, RunOp, Security};
 use crate::progress::Stream;
-use crate::solver::Work;
+use crate::solver::{Serves, Work};
 
 /// Bytes with which no step gets far.
 const SPACE_TO_SPEAK_OF: u64 = 64 * 1024;
 /// Mode of a heredoc script.
 const SCRIPT_MODE: u32 = 0o755;
 
-/// Runs the command and returns the root file system with what it changed on top.
-pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<Value>) -> Result<Rootfs, OpError> {
+/// Runs the command and returns the root file system with what it changed on top, and whom that may serve. `selected` has,
+/// by input, what was digested for the key.
+pub(super) async fn run(
+    ops: &Ops,
+    vertex: &Vertex<Op>,
+    op: &RunOp,
+    work: &Work<Value>,
+    selected: HashMap<usize, Vec<Selection>>,
+) -> Result<(Rootfs, Serves), OpError> {
     let files = changed(&work.inputs, op.scratch);
     let (mut workspace, identity) = {
         let (stacks, chain, user) = (ops.stacks.clone(), files.chain(), op.user.clone());
@@ -111,11 +121,16 @@ pub(super) async fn run(ops: &Ops, vertex: &Vertex<Op>, op: &RunOp, work: &Work<
             exit,
         });
     }
-    let name = snapshot_name(work.key)?;
+    let serves = recheck::serves(ops, vertex, op, &work.inputs, selected).await;
+    let mut name = snapshot_name(work.key)?;
+    if serves == Serves::This {
+        // Should the step run once more in this build, it must not find this under the name of that run.
+        name = SnapshotName::new(&format!("{name}-{}", Timestamp::now().as_nanosecond()))?;
+    }
     let made = name.clone();
     workspace.set_moved(only_moved);
     blocking(move || Ok(workspace.commit_owned(&made, &special_owners)?)).await?;
-    Ok(files.with(made_now(name)))
+    Ok((files.with(made_now(name)), serves))
 }
 
 /// Returns whether the file system of a directory has no space or no inodes left to speak of.

@@ -44,8 +44,12 @@ impl Mounts {
         };
         let expected = "`true`, `false`, or ids with semicolons between them";
         let max_size = attributes.take_as("mounts-max-size", "bytes, as in `4g`", attributes::bytes)?;
+        let chosen = attributes.take_as("mounts", expected, read)?;
+        if max_size.is_some() && chosen.is_none() {
+            return Err(AttributeError::Missing("mounts"));
+        }
         Ok(Self {
-            chosen: attributes.take_as("mounts", expected, read)?.unwrap_or_default(),
+            chosen: chosen.unwrap_or_default(),
             max_size,
         })
     }

@@ -6,9 +6,12 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 use registry::auth::Secret;
-use registry::client::{ActionsOptions, AwsCredentials, AwsEnvironment, Client, ClientError, ObjectStore, S3Options};
+use registry::client::{
+    ActionsOptions, AwsCredentials, AwsEnvironment, BlobSource, Client, ClientError, ObjectStore, S3Options,
+};
 use registry::oci::Manifest;
 
 use super::document::{EntryImage, ReadEntry, embedded_config, is_ours, read_entry};
@@ -29,7 +32,7 @@ pub enum ObjectPlace {
     /// `type=s3`.
     S3 {
         /// The bucket, and how to get at it.
-        options: S3Options,
+        options: Box<S3Options>,
         /// `name`.
         name: String,
     },
@@ -69,7 +72,7 @@ impl ObjectPlace {
             }),
             None => None,
         };
-        let options = S3Options {
+        let options = Box::new(S3Options {
             bucket,
             region,
             endpoint: attributes.take("endpoint_url")?,
@@ -78,7 +81,7 @@ impl ObjectPlace {
             blobs: below(attributes.take("blobs_prefix")?, "blobs/"),
             credentials,
             environment: AwsEnvironment::new(surroundings.variable),
-        };
+        });
         Ok(Self::S3 { options, name })
     }
 
@@ -117,7 +120,7 @@ impl ObjectPlace {
     /// If its address is none.
     pub fn open(&self, client: &Client) -> Result<ObjectStore, ClientError> {
         match self {
-            Self::S3 { options, .. } => client.s3(options.clone()),
+            Self::S3 { options, .. } => client.s3((**options).clone()),
             Self::Actions(options) => client.actions_cache(options.clone()),
         }
     }
@@ -194,10 +197,11 @@ impl ObjectCache {
     /// # Errors
     /// If the store refuses.
     pub async fn publish(&self, image: &EntryImage, keys: &[CacheKey]) -> Result<(), RemoteCacheError> {
-        let bytes = bytes::Bytes::from(image.manifest.bytes.clone());
-        if !image.is_self_contained() {
-            let source = registry::client::BlobSource::Bytes(image.config.bytes.clone().into());
-            self.store.put_blob(&image.config.descriptor, source, &|_| {}).await?;
+        let bytes = Bytes::from(image.manifest.bytes.clone());
+        let config = &image.config;
+        if !image.is_self_contained() && !self.store.has_blob(config.descriptor.digest).await? {
+            let source = BlobSource::Bytes(config.bytes.clone().into());
+            self.store.put_blob(&config.descriptor, source, &|_| {}).await?;
         }
         let puts = keys
             .iter()

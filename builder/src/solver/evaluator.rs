@@ -106,4 +106,15 @@ pub struct Made<V> {
     pub value: V,
     /// What [`Evaluator::load`] will need in another build.
     pub payload: serde_json::Value,
+    /// Who may have it.
+    pub serves: Serves,
+}
+
+/// Which builds a value that was made may serve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serves {
+    /// Every build: it was made from what its keys say.
+    Every,
+    /// This one: something outside changed while it was made, and its keys say less than the truth.
+    This,
 }

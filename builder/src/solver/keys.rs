@@ -2,7 +2,7 @@
 
 use registry::oci::Digest;
 
-use crate::cache::{Lineage, Reading};
+use crate::cache::{CacheStore, Lineage, Reading, Record};
 use crate::graph::VertexId;
 use crate::op::key::{CacheKey, KeyHasher};
 
@@ -39,6 +39,18 @@ pub(super) fn content_key(lineage: &Lineage) -> Option<CacheKey> {
 /// Returns the keys that a value which was made from this is found by: that of its definition first.
 pub fn keys_of(lineage: &Lineage) -> impl Iterator<Item = CacheKey> {
     [definition_key(lineage)].into_iter().chain(content_key(lineage))
+}
+
+/// Returns whether a record says of its canonical key what nobody here knows: it came from another machine, and is kept
+/// under none but the keys of the vertex that it was asked for by.
+pub(super) fn is_claimed(
+    cache: &dyn CacheStore,
+    record: &Record,
+    definition: CacheKey,
+    content: Option<CacheKey>,
+) -> bool {
+    let is_own = record.key == definition || Some(record.key) == content;
+    !is_own && cache.lookup(record.key).as_ref() != Some(record)
 }
 
 fn vertex_key(operation: Digest, inputs: &[Part]) -> CacheKey {

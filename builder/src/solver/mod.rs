@@ -21,12 +21,16 @@
 //! run although there is a record (`--no-cache`) gets a canonical key of its own, because its value may differ:
 //! nothing above it can take a result made from the old value for one made from the new.
 //!
+//! A value that was made while something outside changed ([`Serves::This`]) has such a key too, and is not saved at all.
+//!
 //! # Records of other machines
 //!
 //! What this machine has no record of, or whose content is gone here, is asked for elsewhere
 //! ([`crate::cache::RecordSource`]): while planning all definition keys at once (`ahead.rs`), later each key as it becomes
 //! known. An answer is believed for the key that was asked, and saved under that key only: whatever it says of its
-//! canonical key cannot change what other builds find under that.
+//! canonical key cannot change what other builds find under that. The same goes for what is made here because the content of
+//! such an answer is gone: it has the claimed key in this build, so that what was made from it elsewhere is found, and is
+//! saved under the key that was asked for.
 //!
 //! # When a content key is known
 //!
@@ -44,13 +48,14 @@ mod known;
 mod observer;
 mod places;
 mod plan;
+mod printed;
 mod problem;
 mod reason;
 #[cfg(test)]
 mod tests;
 
 pub use decision::{Decision, Input, MissReason};
-pub use evaluator::{Evaluator, Excerpt, Made, Pinned, Work};
+pub use evaluator::{Evaluator, Excerpt, Made, Pinned, Serves, Work};
 pub use execute::{Limits, Solution, Solved, VertexKeys, execute};
 pub use failure::Failure;
 pub use keys::keys_of;

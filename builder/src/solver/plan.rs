@@ -8,9 +8,10 @@ use futures_util::future::try_join_all;
 use super::ahead::{Answers, Forecast};
 use super::known::{Identity, Known};
 use super::places::Places;
+use super::printed::Printed;
 use super::reason::{changes, miss_reason};
 use super::{Decision, Evaluator, Excerpt, Failure, MissReason, Problem, keys};
-use crate::cache::{Change, Record, tell};
+use crate::cache::{Change, Record};
 use crate::graph::{Graph, Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 
@@ -22,16 +23,16 @@ pub struct Plan<V> {
     pub(super) values: HashMap<VertexId, V>,
     pub(super) known: Known,
     pub(super) places: Places,
-    pub(super) adoptions: Vec<Adoption>,
+    pub(super) adoptions: Vec<Filing>,
     pub(super) links: Vec<Link>,
     pub(super) answers: Answers,
 }
 
-/// A record of another machine, to be written when the plan is executed under the key that it was asked for by.
+/// A record, and under which key to write it: one of another machine under that which it was asked for by.
 #[derive(Clone, Debug)]
-pub(super) struct Adoption {
+pub(super) struct Filing {
     pub(super) vertex: VertexId,
-    pub(super) key: CacheKey,
+    pub(super) under: CacheKey,
     pub(super) record: Record,
     /// Further keys that are to lead to it.
     pub(super) aliases: Vec<CacheKey>,
@@ -56,6 +57,8 @@ pub struct Planned {
     pub content: Option<CacheKey>,
     /// The canonical key; for a vertex that has to run, the expected one.
     pub key: CacheKey,
+    /// Whether that is only what another machine calls it: then nothing is saved under it.
+    pub claimed: bool,
     /// What in particular has changed, if it has to run because something has.
     pub changes: Vec<Change>,
 }
@@ -80,28 +83,7 @@ impl<V> Plan<V> {
 
     /// Returns the plan as text, one line per vertex, with names from the graph that was planned.
     pub fn display<'a, O>(&'a self, graph: &'a Graph<O>) -> impl fmt::Display + 'a {
-        Printed { plan: self, graph }
-    }
-}
-
-struct Printed<'a, V, O> {
-    plan: &'a Plan<V>,
-    graph: &'a Graph<O>,
-}
-
-impl<V, O> fmt::Display for Printed<'_, V, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (id, planned) in self.plan.iter() {
-            let name = self.graph.vertex(id).meta.name.replace(char::is_control, " ");
-            match &planned.decision {
-                Decision::Source => writeln!(f, "source    {name}")?,
-                Decision::Hit => writeln!(f, "hit       {name}")?,
-                Decision::Run(reason) if planned.changes.is_empty() => writeln!(f, "run       {name}: {reason}")?,
-                Decision::Run(reason) => writeln!(f, "run       {name}: {reason}: {}", tell(&planned.changes))?,
-                Decision::Unneeded { .. } => writeln!(f, "unneeded  {name}")?,
-            }
-        }
-        Ok(())
+        Printed::new(self, graph)
     }
 }
 
@@ -126,8 +108,8 @@ pub async fn plan<E: Evaluator>(problem: &Problem<E>) -> Result<Plan<E::Value>, 
         answers: Answers::default(),
         forecast: Forecast::default(),
     };
-    planner.pin(&needed).await?;
-    planner.read_nameless(&needed).await?;
+    planner.pin().await?;
+    planner.read_nameless().await?;
     planner.ask_ahead().await;
     let mut planned = BTreeMap::new();
     for &id in &needed {
@@ -157,7 +139,7 @@ pub(super) struct Planner<'a, E: Evaluator> {
     found: HashMap<VertexId, Record>,
     /// Vertices whose record could not be loaded.
     refused: BTreeSet<VertexId>,
-    adoptions: Vec<Adoption>,
+    adoptions: Vec<Filing>,
     links: Vec<Link>,
     places: Places,
     pub(super) answers: Answers,
@@ -166,8 +148,8 @@ pub(super) struct Planner<'a, E: Evaluator> {
 
 impl<E: Evaluator> Planner<'_, E> {
     /// Pins all sources at once.
-    async fn pin(&mut self, needed: &BTreeSet<VertexId>) -> Result<(), Failure<E::Error>> {
-        let sources = needed.iter().map(|&id| self.problem.graph.vertex(id));
+    async fn pin(&mut self) -> Result<(), Failure<E::Error>> {
+        let sources = self.needed.iter().map(|&id| self.problem.graph.vertex(id));
         let pins = sources.filter(|vertex| vertex.op.is_source()).map(async |vertex| {
             let pinned = self.problem.evaluator.pin(vertex).await;
             pinned
@@ -187,8 +169,8 @@ impl<E: Evaluator> Planner<'_, E> {
     }
 
     /// Digests what is read of sources that are known only by content: no key can do without.
-    async fn read_nameless(&mut self, needed: &BTreeSet<VertexId>) -> Result<(), Failure<E::Error>> {
-        let readers = needed.iter().map(|&id| self.problem.graph.vertex(id));
+    async fn read_nameless(&mut self) -> Result<(), Failure<E::Error>> {
+        let readers = self.needed.iter().map(|&id| self.problem.graph.vertex(id));
         let nameless = readers.flat_map(|vertex| {
             let unread = self.known.unread(vertex).into_iter();
             unread
@@ -229,6 +211,7 @@ impl<E: Evaluator> Planner<'_, E> {
                 definition: key,
                 content: None,
                 key,
+                claimed: false,
                 changes: Vec::new(),
             });
         }
@@ -259,6 +242,7 @@ impl<E: Evaluator> Planner<'_, E> {
             definition,
             content,
             key,
+            claimed: false,
             changes: Vec::new(),
         })
     }
@@ -296,9 +280,9 @@ impl<E: Evaluator> Planner<'_, E> {
     }
 
     fn adopt(&mut self, vertex: &Vertex<E::Op>, key: CacheKey, record: &Record, aliases: Vec<CacheKey>) {
-        self.adoptions.push(Adoption {
+        self.adoptions.push(Filing {
             vertex: vertex.id,
-            key,
+            under: key,
             record: record.clone(),
             aliases,
         });
@@ -347,6 +331,10 @@ impl<E: Evaluator> Planner<'_, E> {
                 Decision::Hit
             } else {
                 needed.extend(&vertex.inputs);
+                let record = self.found.get(&id);
+                planned.claimed = record.is_some_and(|record| {
+                    keys::is_claimed(&*self.problem.cache, record, planned.definition, planned.content)
+                });
                 Decision::Run(if self.refused.contains(&id) {
                     MissReason::Evicted
                 } else if vertex.op.ignores_cache() {

@@ -39,12 +39,6 @@ pub enum StateDirError {
         /// Its permission bits.
         mode: u32,
     },
-    /// A build cannot begin.
-    #[error("state directory `{}` is being pruned", path.display())]
-    BeingPruned {
-        /// The layout's directory.
-        path: PathBuf,
-    },
     /// A prune cannot begin.
     #[error("state directory `{}` is in use by a running build or prune", path.display())]
     InUse {

@@ -41,15 +41,36 @@ pub fn encode(payload: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Why bytes are no frame of this version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoFrame {
+    /// They were cut short, changed, or never were one.
+    #[error("the frame is damaged")]
+    Damaged,
+    /// They may well be one, of a version that only others understand.
+    #[error("the frame has version {0}")]
+    OtherVersion(u32),
+}
+
 /// Returns the payload of a whole and undamaged frame.
-pub fn decode(bytes: &[u8]) -> Option<&[u8]> {
+///
+/// # Errors
+/// If it is none.
+pub fn decode(bytes: &[u8]) -> Result<&[u8], NoFrame> {
+    let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(NoFrame::Damaged)?;
+    let (version, _) = rest.split_first_chunk::<4>().ok_or(NoFrame::Damaged)?;
+    match (magic == MAGIC, u32::from_le_bytes(*version)) {
+        (true, VERSION) => payload(bytes).ok_or(NoFrame::Damaged),
+        (true, other) => Err(NoFrame::OtherVersion(other)),
+        (false, _) => Err(NoFrame::Damaged),
+    }
+}
+
+/// Returns the payload of this version's frame, if its length and checksum are right.
+fn payload(bytes: &[u8]) -> Option<&[u8]> {
     let (body, checksum) = bytes.split_last_chunk::<TRAILER>()?;
-    let (magic, rest) = body.split_first_chunk::<8>()?;
-    let (version, rest) = rest.split_first_chunk::<4>()?;
-    let (length, payload) = rest.split_first_chunk::<4>()?;
-    let sound = magic == MAGIC
-        && u32::from_le_bytes(*version) == VERSION
-        && usize::try_from(u32::from_le_bytes(*length)) == Ok(payload.len())
+    let (length, payload) = body.get(HEADER - 4..)?.split_first_chunk::<4>()?;
+    let sound = usize::try_from(u32::from_le_bytes(*length)) == Ok(payload.len())
         && u32::from_le_bytes(*checksum) == crc32fast::hash(body);
     sound.then_some(payload)
 }
@@ -62,7 +83,7 @@ mod tests {
     fn a_frame_gives_back_its_payload() {
         for payload in [&b""[..], b"x", &[0; 5000]] {
             let frame = encode(payload).unwrap();
-            assert_eq!(decode(&frame), Some(payload));
+            assert_eq!(decode(&frame), Ok(payload));
         }
         assert_eq!(encode(&vec![0; LIMIT]).map(|frame| frame.len()), Some(FILE_LIMIT));
         assert_eq!(encode(&vec![0; LIMIT + 1]), None);
@@ -74,11 +95,18 @@ mod tests {
         for bit in 0..frame.len() * 8 {
             let mut damaged = frame.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode(&damaged), None, "bit {bit}");
+            assert!(decode(&damaged).is_err(), "bit {bit}");
         }
         for length in 0..frame.len() {
-            assert_eq!(decode(&frame[..length]), None, "length {length}");
+            assert!(decode(&frame[..length]).is_err(), "length {length}");
         }
-        assert_eq!(decode(&[&frame[..], b"x"].concat()), None);
+        assert_eq!(decode(&[&frame[..], b"x"].concat()), Err(NoFrame::Damaged));
+    }
+
+    #[test]
+    fn a_frame_of_another_version_is_not_taken_for_damage() {
+        let mut frame = encode(b"a payload").unwrap();
+        frame[8] = 2;
+        assert_eq!(decode(&frame), Err(NoFrame::OtherVersion(2)));
     }
 }

@@ -24,7 +24,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use snapshotter::SnapshotName;
 
 use super::lock::SweepLock;
-use super::{Class, Epoch, Scratch, StateDir, StateDirError};
+use super::{Class, Epoch, Scratch, StateDir, StateDirError, paths};
 
 /// The file in a process's scratch space.
 const FILE: &str = "lease";
@@ -159,7 +159,7 @@ impl Lease {
 
 impl snapshotter::Keeper for Lease {
     fn keep(&self, name: &SnapshotName) -> io::Result<()> {
-        self.hold(&snapshot(name))
+        self.hold(&paths::snapshot(name))
     }
 
     fn stamp(&self) -> String {
@@ -171,27 +171,18 @@ impl snapshotter::Keeper for Lease {
     }
 
     fn committed(&self, name: &SnapshotName) {
-        self.retouch(&snapshot(name));
+        self.retouch(&paths::snapshot(name));
     }
 }
 
 impl content::Keeper for Lease {
     fn keep(&self, digest: Digest) -> io::Result<()> {
-        self.hold(&blob(digest))
+        self.hold(&paths::blob(digest))
     }
 
     fn published(&self, digest: Digest) {
-        self.retouch(&blob(digest));
+        self.retouch(&paths::blob(digest));
     }
-}
-
-fn snapshot(name: &SnapshotName) -> PathBuf {
-    Path::new(Class::Snapshots.directory()).join(name.as_str())
-}
-
-fn blob(digest: Digest) -> PathBuf {
-    let hex = digest.hex();
-    [Class::Blobs.directory(), "sha256", &hex[..2], &hex].iter().collect()
 }
 
 /// Reads the lease of a process that lives; one without a lease relies on nothing.

@@ -1,8 +1,9 @@
-//! The lock between builds and prunes.
+//! The locks between builds and whoever removes things.
 //!
-//! `flock` belongs to the open file, so it ends with the process, whatever ends that.
+//! On a disk of this machine both work at the same time, and only a moment is exclusive ([`SweepLock`]). On the file system
+//! of a network, where leases may be seen late, a sweep ([`SweepAlone`]) and builds ([`BuildLock`]) take turns. `flock` belongs to the open file, so it ends with the process, whatever ends that.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -17,44 +18,43 @@ use super::StateDirError;
 #[must_use = "the lock ends when this is dropped"]
 pub struct BuildLock(#[expect(dead_code, reason = "held for its lock")] File);
 
-/// Held by a prune; nothing else is held meanwhile.
+/// Held by a sweep; nothing else is held meanwhile.
 #[derive(Debug)]
 #[must_use = "the lock ends when this is dropped"]
-pub struct PruneLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub(super) struct SweepAlone(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl BuildLock {
-    pub(super) fn take(path: &Path) -> Result<Self, StateDirError> {
-        match lock(path, FlockOperation::NonBlockingLockShared)? {
-            Some(file) => Ok(Self(file)),
-            None => Err(StateDirError::BeingPruned {
-                path: path.parent().unwrap_or(path).to_owned(),
-            }),
+    /// Takes it, after a sweep that goes on: `waits` is told of its directory before this blocks. A signal that ends the
+    /// process ends that too.
+    pub(super) fn take(path: &Path, waits: &dyn Fn(&Path)) -> Result<Self, StateDirError> {
+        let file = open(path)?;
+        if !lock(&file, path, FlockOperation::NonBlockingLockShared)? {
+            waits(path.parent().unwrap_or(path));
+            lock(&file, path, FlockOperation::LockShared)?;
         }
+        Ok(Self(file))
     }
 }
 
-impl PruneLock {
-    pub(super) fn take(path: &Path) -> Result<Self, StateDirError> {
-        match lock(path, FlockOperation::NonBlockingLockExclusive)? {
-            Some(file) => Ok(Self(file)),
-            None => Err(StateDirError::InUse {
-                path: path.parent().unwrap_or(path).to_owned(),
-            }),
-        }
+impl SweepAlone {
+    /// Takes it; `None` if a build runs.
+    pub(super) fn take(path: &Path) -> Result<Option<Self>, StateDirError> {
+        let file = open(path)?;
+        let is_alone = lock(&file, path, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(is_alone.then_some(Self(file)))
     }
 }
 
-/// Returns the locked file, or `None` if somebody else's lock is in the way.
-fn lock(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateDirError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(StateDirError::io("open", path))?;
-    match flock(&file, operation) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
+fn open(path: &Path) -> Result<File, StateDirError> {
+    let open = File::options().write(true).create(true).truncate(false).open(path);
+    open.map_err(StateDirError::io("open", path))
+}
+
+/// Locks an open file; returns whether nobody else's lock is in the way.
+fn lock(file: &File, path: &Path, operation: FlockOperation) -> Result<bool, StateDirError> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(StateDirError::io("lock", path)(error.into())),
     }
 }
@@ -64,10 +64,8 @@ fn lock(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateDir
 /// Who makes a name and then locks it may find that somebody took it for abandoned in between, and removed it: then
 /// what is locked is nothing any more.
 pub(super) fn lock_named(file: &File, path: &Path) -> Result<bool, StateDirError> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Ok(false),
-        Err(error) => return Err(StateDirError::io("lock", path)(error.into())),
+    if !lock(file, path, FlockOperation::NonBlockingLockExclusive)? {
+        return Ok(false);
     }
     let metadata = file.metadata().map_err(StateDirError::io("stat", path))?;
     Ok(metadata.nlink() > 0)
@@ -79,8 +77,7 @@ pub(super) struct SweepLock(File);
 
 impl SweepLock {
     pub(super) fn open(path: &Path) -> Result<Self, StateDirError> {
-        let open = File::options().write(true).create(true).truncate(false).open(path);
-        Ok(Self(open.map_err(StateDirError::io("open", path))?))
+        Ok(Self(open(path)?))
     }
 
     /// Does something while nothing is removed.

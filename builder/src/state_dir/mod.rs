@@ -19,7 +19,8 @@
 //!     epochs/              <boot-id>: builds of that boot that are on the disk for certain
 //!     sweep                locked shared while a lease is added to, exclusively while things are removed
 //!     sweeper              locked by the one process that removes things
-//!     lock                 locked shared by a build; exclusively while things are removed on a network's file system
+//!     lock                 locked shared by a build; exclusively while things are removed on a network's file system,
+//!                          for which a build waits
 //!     sizes                what the rest took when it was last measured
 //!   v1-emulated/           the same, where one user owns every file and owners are noted beside them
 //! ```
@@ -38,6 +39,7 @@ mod lock;
 #[cfg(test)]
 mod model;
 pub mod note;
+pub mod paths;
 mod scratch;
 mod sweep;
 mod tags;
@@ -56,8 +58,8 @@ pub use error::StateDirError;
 pub use file_system::FileSystem;
 pub use flight::{Flight, Flights};
 pub use lease::Lease;
-use lock::SweepLock;
-pub use lock::{BuildLock, PruneLock};
+pub use lock::BuildLock;
+use lock::{SweepAlone, SweepLock};
 pub use scratch::Scratch;
 pub use sweep::{Sweeper, Victim};
 pub use tags::Tags;
@@ -158,14 +160,16 @@ impl StateDir {
         Tags::new(self.path(Class::Tags))
     }
 
-    /// Takes the lock that a build holds: no prune can begin before it is dropped.
-    pub fn lock_for_build(&self) -> Result<BuildLock, StateDirError> {
-        BuildLock::take(&self.layout.join("lock"))
+    /// Takes the lock that a build holds: until it is dropped nothing is removed from the file system of a network.
+    /// While something is, `waits` is told of the directory, and then this blocks until that has ended.
+    pub fn lock_for_build(&self, waits: &dyn Fn(&Path)) -> Result<BuildLock, StateDirError> {
+        BuildLock::take(&self.layout.join("lock"), waits)
     }
 
-    /// Takes the lock that a prune needs: no build runs, and none begins before it is dropped.
-    pub fn lock_for_prune(&self) -> Result<PruneLock, StateDirError> {
-        PruneLock::take(&self.layout.join("lock"))
+    /// Takes the lock of whoever removes things from the file system of a network: until it is dropped no build begins.
+    /// Returns `None` while one runs.
+    fn lock_for_sweep(&self) -> Result<Option<SweepAlone>, StateDirError> {
+        SweepAlone::take(&self.layout.join("lock"))
     }
 
     /// Makes scratch space for this process.

@@ -1,6 +1,7 @@
 //! Small files that are written whole and believed only if they are whole: one frame (`frame`) with JSON in it.
 //!
-//! What is missing or damaged is not known; a damaged file is removed, so that nobody looks at it again.
+//! What is missing or damaged is not known; a damaged file is removed, so that nobody looks at it again. What cannot be
+//! read just now, or only another version of croze understands, stays.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -9,8 +10,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::NamedTempFile;
 
-use super::frame;
+use super::frame::{self, NoFrame};
 
 /// What was found where a note should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +21,8 @@ pub enum Found<T> {
     Whole(T),
     /// Something else.
     Damaged,
+    /// A note that only another version of croze understands.
+    Foreign,
     /// Nothing.
     Nothing,
 }
@@ -38,44 +42,64 @@ pub fn write(path: &Path, scratch: &Path, note: &impl Serialize) -> io::Result<(
     fault::point("note.write")?;
     file.write_all(&bytes)?;
     fault::point("note.rename")?;
-    loop {
-        match file.persist(path) {
-            Ok(_) => return fault::point("note.renamed"),
-            // The directory was empty, and somebody removed it.
-            Err(error) if error.error.kind() == io::ErrorKind::NotFound => file = error.file,
-            Err(error) => return Err(error.error),
-        }
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
+    put(file, path)?;
+    fault::point("note.renamed")
+}
+
+/// Renames a finished file to where it belongs. A directory that is missing is made.
+///
+/// # Errors
+/// If it cannot be renamed, also because what it was written in is gone.
+pub fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    let file = match file.persist(path) {
+        // The first in this directory, or it was empty and somebody removed it.
+        Err(error) if error.error.kind() == io::ErrorKind::NotFound => error.file,
+        put => return put.map(drop).map_err(|error| error.error),
+    };
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
     }
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Reads a note, if a whole one is there; one that cannot be read is not known.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    find(path).ok().flatten()
 }
 
 /// Reads a note, if a whole one is there.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    match inspect(path) {
+///
+/// # Errors
+/// If it cannot be read: then nobody knows what it says.
+pub fn find<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    Ok(match inspect(path)? {
         Found::Whole(note) => Some(note),
         Found::Damaged => {
             // Should another process have put a good one here meanwhile, that goes as well.
             let _stays_unknown = fs::remove_file(path);
             None
         }
-        Found::Nothing => None,
-    }
+        Found::Foreign | Found::Nothing => None,
+    })
 }
 
 /// Reads a note and changes nothing.
-pub fn inspect<T: DeserializeOwned>(path: &Path) -> Found<T> {
+///
+/// # Errors
+/// If it cannot be read: then nobody knows what it says.
+pub fn inspect<T: DeserializeOwned>(path: &Path) -> io::Result<Found<T>> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(frame::FILE_LIMIT as u64 + 1).read_to_end(&mut bytes));
     match read {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Nothing,
-        Err(_) => Found::Damaged,
-        Ok(_) => {
-            let note = frame::decode(&bytes).and_then(|payload| serde_json::from_slice(payload).ok());
-            note.map_or(Found::Damaged, Found::Whole)
-        }
-    }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        read => read?,
+    };
+    Ok(match frame::decode(&bytes) {
+        // Its checksum is right, so somebody has meant what it says.
+        Ok(payload) => serde_json::from_slice(payload).map_or(Found::Foreign, Found::Whole),
+        Err(NoFrame::OtherVersion(_)) => Found::Foreign,
+        Err(NoFrame::Damaged) => Found::Damaged,
+    })
 }
 
 #[cfg(test)]
@@ -86,7 +110,7 @@ mod tests {
     fn a_note_is_whole_or_unknown() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("directory/note");
-        assert_eq!(inspect::<u8>(&path), Found::Nothing);
+        assert_eq!(inspect::<u8>(&path).unwrap(), Found::Nothing);
         write(&path, dir.path(), &7).unwrap();
         write(&path, dir.path(), &8).unwrap();
         assert_eq!(read(&path), Some(8));
@@ -94,7 +118,7 @@ mod tests {
         bytes[17] ^= 1;
         fs::remove_file(&path).unwrap();
         fs::write(&path, bytes).unwrap();
-        assert_eq!(inspect::<u8>(&path), Found::Damaged);
+        assert_eq!(inspect::<u8>(&path).unwrap(), Found::Damaged);
         assert_eq!(read::<u8>(&path), None);
         assert!(!path.exists());
         assert_eq!(
@@ -102,5 +126,35 @@ mod tests {
             1,
             "nothing unfinished is left"
         );
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_read_or_understood_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("note");
+        // Opens and does not read, as a bad disk would.
+        fs::create_dir(&path).unwrap();
+        assert!(find::<u8>(&path).is_err());
+        assert_eq!(read::<u8>(&path), None);
+        assert!(path.exists());
+        fs::remove_dir(&path).unwrap();
+        let mut newer = frame::encode(b"7").unwrap();
+        newer[8] += 1;
+        for bytes in [newer, frame::encode(b"\"of another kind\"").unwrap()] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(find::<u8>(&path).unwrap(), None);
+            assert!(path.exists());
+        }
+    }
+
+    #[test]
+    fn a_note_whose_scratch_space_is_gone_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = dir.path().join("scratch");
+        fs::create_dir(&scratch).unwrap();
+        let file = NamedTempFile::new_in(&scratch).unwrap();
+        fs::remove_dir_all(&scratch).unwrap();
+        let error = put(file, &dir.path().join("directory/note")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

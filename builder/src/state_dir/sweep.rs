@@ -18,8 +18,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use snapshotter::Root;
 
-use super::lock::SweepLock;
-use super::{Class, FileSystem, PruneLock, Scratch, StateDir, StateDirError, lease};
+use super::lock::{SweepAlone, SweepLock};
+use super::{Class, FileSystem, Scratch, StateDir, StateDirError, lease};
 
 /// Things removed at a time.
 const BATCH: usize = 64;
@@ -32,7 +32,7 @@ pub struct Sweeper {
     scratch: Scratch,
     moved: usize,
     _turn: File,
-    _alone: Option<PruneLock>,
+    _alone: Option<SweepAlone>,
 }
 
 /// Something to remove.
@@ -55,10 +55,12 @@ impl StateDir {
             Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(StateDirError::io("lock", path)(error.into())),
         }
-        let alone = match self.is_remote()?.then(|| self.lock_for_prune()).transpose() {
-            Ok(alone) => alone,
-            Err(StateDirError::InUse { .. }) => return Ok(None),
-            Err(error) => return Err(error),
+        let alone = match self.is_remote()? {
+            true => match self.lock_for_sweep()? {
+                Some(alone) => Some(alone),
+                None => return Ok(None),
+            },
+            false => None,
         };
         Ok(Some(Sweeper {
             layout: self.layout.clone(),

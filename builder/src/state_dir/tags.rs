@@ -24,7 +24,8 @@ impl Tags {
 
     /// Returns what a reference stands for; a damaged entry counts as none.
     pub fn get(&self, reference: &Reference) -> Result<Option<Descriptor>, StateDirError> {
-        Ok(note::read(&self.path(reference)?))
+        let path = self.path(reference)?;
+        note::find(&path).map_err(StateDirError::io("read", path))
     }
 
     /// Makes a reference stand for an image, in one step.
@@ -82,17 +83,13 @@ impl Tags {
         Ok(files)
     }
 
-    /// Returns where a reference is kept, relative to the directory of tags.
-    fn relative_path(&self, reference: &Reference) -> Result<PathBuf, StateDirError> {
+    /// Returns where a reference is kept.
+    fn path(&self, reference: &Reference) -> Result<PathBuf, StateDirError> {
         let tag = reference
             .tag()
             .ok_or_else(|| StateDirError::NoTag(Box::new(reference.clone())))?;
-        let repository = Path::new(reference.registry()).join(reference.repository());
+        let repository = self.dir.join(reference.registry()).join(reference.repository());
         Ok(repository.join(format!(":{tag}")))
-    }
-
-    fn path(&self, reference: &Reference) -> Result<PathBuf, StateDirError> {
-        Ok(self.dir.join(self.relative_path(reference)?))
     }
 
     /// Returns the reference that a file stands for, `None` for a stranger's file.

@@ -112,6 +112,33 @@ fn one_process_sweeps_at_a_time() {
 }
 
 #[test]
+fn a_build_waits_for_a_sweep_of_the_whole_directory_and_says_so() {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    let (_dir, state) = state();
+    let told_of = |_: &Path| panic!("nothing is removed");
+    let first = state.lock_for_build(&told_of).unwrap();
+    let second = state.lock_for_build(&told_of).unwrap();
+    assert!(state.lock_for_sweep().unwrap().is_none());
+    drop((first, second));
+    let sweep = state.lock_for_sweep().unwrap().unwrap();
+    let (says, said) = mpsc::channel();
+    let waiting = {
+        let state = state.clone();
+        std::thread::spawn(move || {
+            let lock = state.lock_for_build(&|directory| says.send(directory.to_owned()).unwrap());
+            lock.map(drop)
+        })
+    };
+    let patience = Duration::from_secs(20);
+    assert_eq!(said.recv_timeout(patience).unwrap(), state.layout());
+    assert!(!waiting.is_finished());
+    drop(sweep);
+    waiting.join().unwrap().unwrap();
+}
+
+#[test]
 fn what_is_leased_or_was_used_since_is_not_removed() {
     let (_dir, state) = state();
     let layout = state.layout().to_owned();

@@ -77,10 +77,13 @@ impl Class {
 impl StateDir {
     /// Returns what each class takes on disk; builds may go on meanwhile.
     pub fn usage(&self) -> Result<UsageByClass, StateDirError> {
-        let measure = |class| {
-            let dir = Root::open(&self.path(class))?.open_dir("".as_ref())?;
-            Ok((class, measure(dir)?))
-        };
-        Class::ALL.into_iter().map(measure).collect()
+        let classes = Class::ALL.into_iter();
+        classes.map(|class| Ok((class, self.usage_of(class)?))).collect()
+    }
+
+    /// Returns what one class takes on disk.
+    pub fn usage_of(&self, class: Class) -> Result<Usage, StateDirError> {
+        let dir = Root::open(&self.path(class))?.open_dir("".as_ref())?;
+        Ok(measure(dir)?)
     }
 }

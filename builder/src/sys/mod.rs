@@ -33,7 +33,7 @@ pub use notification::{
 pub use process::{duplicate_descriptor, limit_of, set_limit_of};
 pub use registers::CALL_INSTRUCTION;
 pub use seccomp::{install_filter, install_listener};
-pub use signals::{interrupt, let_threads_be_interrupted, reset_signals};
+pub use signals::{exit_on, interrupt, let_threads_be_interrupted, reset_signals};
 pub use stat::{KernelStat, KernelStatFs, KernelStatx};
 pub use trace::{Lost, Stopped, Stopping, stop_after_call};
 

@@ -36,6 +36,21 @@ pub fn reset_signals() -> io::Result<()> {
     SigSet::empty().thread_set_mask().map_err(io::Error::from)
 }
 
+/// Makes a signal end the process, whatever was to happen on it before: with exit code 130 if it is SIGINT, else 143.
+///
+/// Not by the default action: that leaves a process alone which is the first of a container.
+pub fn exit_on(signal: Signal) -> io::Result<()> {
+    extern "C" fn exit(signal: libc::c_int) {
+        let code = if signal == libc::SIGINT { 130 } else { 143 };
+        // SAFETY: `_exit` may be called in a handler, and runs no code of this process.
+        unsafe { libc::_exit(code) }
+    }
+    let action = SigAction::new(SigHandler::Handler(exit), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler calls nothing but `_exit`.
+    unsafe { sigaction(signal, &action) }?;
+    Ok(())
+}
+
 /// Makes [`interrupt`] do nothing but interrupt: without this it would end the process.
 pub fn let_threads_be_interrupted() -> io::Result<()> {
     extern "C" fn nothing(_signal: libc::c_int) {}

@@ -7,9 +7,11 @@ use registry::oci::{ChainId, Descriptor, DiffId, ImageConfig, Manifest};
 use snapshotter::{FsError, SnapshotName};
 
 use super::{MANIFEST_LIMIT, Verifier};
-use crate::image::{DamageError, LayerBlob, LayerError, LayerFormat, packed, packed_from};
+use crate::image::{
+    DamageError, LayerBlob, LayerError, LayerFormat, base_snapshot, imported_snapshot, packed, packed_from,
+};
 use crate::state_dir::note::{self, Found};
-use crate::state_dir::{Class, StateDirError};
+use crate::state_dir::{Class, StateDirError, paths};
 
 /// How the right content of a snapshot is known.
 enum Reference {
@@ -43,7 +45,7 @@ impl Verifier<'_> {
     }
 
     fn layer(&mut self, name: &SnapshotName, reference: &Reference) -> Result<(), StateDirError> {
-        let path = Path::new(Class::Snapshots.directory()).join(name.as_str());
+        let path = paths::snapshot(name);
         let compared = match reference {
             Reference::Packed(expected, clamp) => packed(&self.snapshots, name, *clamp).map(|found| found == *expected),
             Reference::Unpacked(blob) => match packed_from(&self.content, &self.snapshots, blob) {
@@ -84,7 +86,8 @@ impl Verifier<'_> {
                 continue;
             };
             // A base's layer that was compressed anew was not packed from its snapshot.
-            if let (Ok(snapshot), Found::Whole(note)) = (SnapshotName::new(snapshot), note::inspect::<LayerBlob>(&path))
+            if let (Ok(snapshot), Ok(Found::Whole(note))) =
+                (SnapshotName::new(snapshot), note::inspect::<LayerBlob>(&path))
                 && !references.contains_key(&snapshot)
                 && snapshot.as_str().starts_with("step-")
             {
@@ -99,7 +102,7 @@ impl Verifier<'_> {
         let mut layers = Vec::new();
         for name in self.names(Path::new(Class::Images.directory()))? {
             let path = self.state.path(Class::Images).join(name);
-            let Found::Whole(manifest) = note::inspect::<Descriptor>(&path) else {
+            let Ok(Found::Whole(manifest)) = note::inspect::<Descriptor>(&path) else {
                 continue;
             };
             let Some((manifest, config)) = self.image(&manifest) else {
@@ -110,9 +113,8 @@ impl Verifier<'_> {
                 let chain = ChainId::stack(parent, diff_id);
                 parent = Some(chain);
                 let blob = LayerBlob { descriptor, diff_id };
-                let names = [format!("layer-{}", chain.0.hex()), format!("diff-{}", diff_id.0.hex())];
-                let names = names.into_iter().filter_map(|name| SnapshotName::new(&name).ok());
-                layers.extend(names.map(|name| (name, blob.clone())));
+                let names = [base_snapshot(chain), imported_snapshot(diff_id)];
+                layers.extend(names.into_iter().flatten().map(|name| (name, blob.clone())));
             }
         }
         Ok(layers)

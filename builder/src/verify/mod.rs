@@ -16,6 +16,7 @@ mod layers;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +57,16 @@ pub struct Finding {
     pub path: PathBuf,
     /// What is wrong with it, as in `its bytes are not those that it is named by`.
     pub problem: String,
+}
+
+/// Returns what turns the reason why a file cannot be read into an error: that is no damage.
+fn unread(path: &Path) -> impl FnOnce(io::Error) -> StateDirError + use<> {
+    let path = path.to_owned();
+    move |source| StateDirError::Io {
+        verb: "read",
+        path,
+        source,
+    }
 }
 
 /// Looks at everything. Blocks for as long as it takes to read the store.
@@ -104,8 +115,9 @@ impl Verifier<'_> {
             for name in self.names(&index.join(fan.clone()))? {
                 let path = index.join(&fan).join(name);
                 self.verified.names += 1;
-                match cache::inspect(&self.state.layout().join(&path)) {
-                    None | Some(Inspected::Link(_)) => {}
+                let absolute = self.state.layout().join(&path);
+                match cache::inspect(&absolute).map_err(unread(&absolute))? {
+                    None | Some(Inspected::Link(_) | Inspected::Foreign) => {}
                     Some(Inspected::Damaged) => self.find(path, "it is not a whole record"),
                     Some(Inspected::Record(record)) => match serde_json::from_value::<Stored>(record.payload) {
                         Ok(stored) => self.record(path, &stored)?,
@@ -137,7 +149,9 @@ impl Verifier<'_> {
         for name in self.names(Path::new(class.directory()))? {
             let path = Path::new(class.directory()).join(name);
             self.verified.names += 1;
-            if matches!(note::inspect::<T>(&self.state.layout().join(&path)), Found::Damaged) {
+            let absolute = self.state.layout().join(&path);
+            let found = note::inspect::<T>(&absolute).map_err(unread(&absolute))?;
+            if matches!(found, Found::Damaged) {
                 self.find(path, "it is not a whole note");
             }
         }
@@ -148,14 +162,14 @@ impl Verifier<'_> {
         for path in self.state.tags().files()? {
             self.verified.names += 1;
             let shown = path.strip_prefix(self.state.layout()).unwrap_or(&path).to_owned();
-            match note::inspect::<Descriptor>(&path) {
+            match note::inspect::<Descriptor>(&path).map_err(unread(&path))? {
                 Found::Whole(image) => {
                     if let Some(lost) = self.lost_document(&image)? {
                         self.find(shown, format!("its image lacks the blob `{lost}`"));
                     }
                 }
                 Found::Damaged => self.find(shown, "it is not a whole note"),
-                Found::Nothing => {}
+                Found::Foreign | Found::Nothing => {}
             }
         }
         Ok(())
@@ -208,7 +222,7 @@ impl Verifier<'_> {
         let path = self.state.layout().join(directory);
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => {
                 return Err(StateDirError::Io {
                     verb: "list",

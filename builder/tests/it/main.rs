@@ -13,6 +13,7 @@ mod harness;
 mod hostile;
 mod lint;
 mod main_job;
+mod meanwhile;
 mod outputs;
 mod policy;
 mod promises;

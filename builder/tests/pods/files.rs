@@ -27,7 +27,7 @@ pub(crate) struct Entry {
 }
 
 /// Files whose content is another one each time, with the reason; all but the content is compared.
-const CONTENT_VARIES: [(&str, &str); 12] = [
+const CONTENT_VARIES: [(&str, &str); 13] = [
     ("var/lib/dbus/machine-id", "a random number"),
     ("etc/machine-id", "a random number"),
     ("var/cache/ldconfig/aux-cache", "has inode numbers and times"),
@@ -40,6 +40,7 @@ const CONTENT_VARIES: [(&str, &str); 12] = [
     ("var/lib/postgresql/", "a database has a random identifier"),
     ("tmp/data/", "a database has a random identifier"),
     ("tmp/log", "the log of a database has times and process ids"),
+    ("etc/shadow", "has the day on which a password was changed"),
     ("home/alice/who", "lists groups in the order of their creation"),
     (".pyc", "has the time of its source"),
     ("classes.jsa", "an archive of memory"),

@@ -55,8 +55,8 @@ use transport::Transport;
 
 pub use body::{BlobSource, Progress};
 pub use error::{ClientError, ErrorKind, MalformedError, ProtocolError, RequestLine};
-pub use objects::{ActionsOptions, AwsCredentials, AwsEnvironment, ObjectStore, S3Options};
 pub use mirrors::{Mirrors, MirrorsError};
+pub use objects::{ActionsOptions, AwsCredentials, AwsEnvironment, ObjectStore, S3Options};
 pub use platform::select as manifest_for;
 pub use proxy::{Proxies, ProxyError};
 pub use pull::BlobSink;

@@ -57,7 +57,7 @@ impl CacheExports<'_> {
             tokio::task::spawn_blocking(move || ops.pack_mount(&name, max_size, &packer, format))
         };
         let blob = match packing.await.map_err(|_| RemoteCacheError::Lost)?? {
-            PackedMount::Packed(blob) => blob,
+            PackedMount::Packed(blob) => *blob,
             PackedMount::Absent => return Ok("not on this machine".to_owned()),
             PackedMount::InUse => return Ok("left here, another build uses it".to_owned()),
             PackedMount::TooLarge(size) => {

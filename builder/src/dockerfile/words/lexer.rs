@@ -3,6 +3,7 @@
 use std::str::Chars;
 
 use super::pattern::{self, Greed};
+use super::split::Words;
 use super::{Expanded, ExpandedWords, Lookup, NESTING_LIMIT, TEXT_LIMIT, WordError};
 
 /// What a text is read for.
@@ -367,40 +368,5 @@ fn append(text: &mut String, value: &str) -> Result<(), WordError> {
 fn unsupported(modifier: &[char]) -> WordError {
     WordError::UnsupportedModifier {
         modifier: modifier.iter().collect(),
-    }
-}
-
-/// Splits what is read into words as it comes.
-#[derive(Default)]
-struct Words {
-    done: Vec<String>,
-    word: String,
-}
-
-impl Words {
-    /// Adds a character; white space ends a word.
-    fn push(&mut self, c: char) {
-        if !c.is_whitespace() {
-            self.word.push(c);
-        } else if !self.word.is_empty() {
-            self.done.push(std::mem::take(&mut self.word));
-        }
-    }
-
-    /// Adds the value of a variable, which may be several words.
-    fn push_split(&mut self, text: &str) {
-        text.chars().for_each(|c| self.push(c));
-    }
-
-    /// Adds something whose white space does not split.
-    fn push_whole(&mut self, text: &str) {
-        self.word.push_str(text);
-    }
-
-    fn finish(mut self) -> Vec<String> {
-        if !self.word.is_empty() {
-            self.done.push(self.word);
-        }
-        self.done
     }
 }

@@ -5,6 +5,7 @@
 
 mod lexer;
 mod pattern;
+mod split;
 #[cfg(test)]
 mod tests;
 

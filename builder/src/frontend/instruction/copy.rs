@@ -116,7 +116,7 @@ impl Transfer<'_> {
         for path in paths {
             let source = match path.fetched {
                 Some(fetched) => {
-                    let vertex = lowering.add(fetched.op, Vec::new(), fetched.name, stage.here(), Some(step.origin));
+                    let vertex = lowering.add(fetched.op, Vec::new(), fetched.name, &stage.label, Some(step.origin));
                     CopySource::Path {
                         input: position_of(vertex, &mut inputs),
                         path: fetched.path,
@@ -163,9 +163,9 @@ impl Transfer<'_> {
         });
         let name = stage.next_name(&title, step.trigger);
         let origin = Some(step.origin);
-        let layer = lowering.add(copy, inputs, name.clone(), stage.here(), origin);
+        let layer = lowering.add(copy, inputs, name.clone(), &stage.label, origin);
         let rootfs = match stage.state.rootfs {
-            Some(under) if beside => lowering.add(Op::Merge, vec![under, layer], name, stage.here(), origin),
+            Some(under) if beside => lowering.add(Op::Merge, vec![under, layer], name, &stage.label, origin),
             _ => layer,
         };
         stage.state.record_layer(text, layer, rootfs);

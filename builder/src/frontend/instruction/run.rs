@@ -91,7 +91,7 @@ pub(super) fn lower(
         no_cache: stage.no_cache,
     });
     let name = stage.next_name(&title, step.trigger);
-    let vertex = lowering.add(op, mounts.inputs, name, stage.here(), Some(step.origin));
+    let vertex = lowering.add(op, mounts.inputs, name, &stage.label, Some(step.origin));
     stage.state.record_layer(text, vertex, vertex);
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) fn lower(
         scratch: stage.state.rootfs.is_none(),
     });
     let inputs = stage.state.rootfs.into_iter().collect();
-    let vertex = lowering.add(op, inputs, name, stage.here(), Some(step.origin));
+    let vertex = lowering.add(op, inputs, name, &stage.label, Some(step.origin));
     stage.state.record_layer(text, vertex, vertex);
     Ok(())
 }

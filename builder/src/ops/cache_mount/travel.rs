@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PackedMount {
     /// Its content.
-    Packed(LayerBlob),
+    Packed(Box<LayerBlob>),
     /// There is none on this machine.
     Absent,
     /// Another build uses it.
@@ -80,5 +80,6 @@ pub(in crate::ops) fn pack(
     if size > max_size {
         return Ok(PackedMount::TooLarge(size));
     }
-    Ok(PackedMount::Packed(packer.tree(&tree, &cache.join(PACKED), format)?))
+    let blob = packer.tree(&tree, &cache.join(PACKED), format)?;
+    Ok(PackedMount::Packed(Box::new(blob)))
 }

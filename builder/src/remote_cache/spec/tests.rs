@@ -77,6 +77,7 @@ fn what_is_not_is_refused_by_name() {
         ),
         ("type=registry,ref=a,mounts=", "`mounts` must be"),
         ("type=registry,ref=a,mounts-max-size=1x", "`mounts-max-size` must be"),
+        ("type=registry,ref=a,mounts-max-size=1g", "`mounts` is missing"),
         ("type=registry", "`ref` is missing"),
         ("type=registry,ref=A", "not an image reference"),
         ("type=registry,ref=a,mode=mid", "`mode` must be `min` or `max`"),

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::prepare::Draft;
@@ -15,12 +14,12 @@ use crate::cache::{Change, Record};
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 use crate::solver::ahead::Answers;
-use crate::solver::keys::run_key;
+use crate::solver::keys::{self, run_key};
 use crate::solver::known::{Identity, Known};
 use crate::solver::places::Places;
-use crate::solver::plan::{Adoption, Link};
+use crate::solver::plan::{Filing, Link};
 use crate::solver::reason::{changes, miss_reason};
-use crate::solver::{Decision, Evaluator, Failure, Made, MissReason, Observer, Plan, Planned, Problem};
+use crate::solver::{Decision, Evaluator, Failure, Made, MissReason, Observer, Plan, Planned, Problem, Serves};
 
 /// The only owner of the state of an execution.
 pub(super) struct Coordinator<'a, E: Evaluator> {
@@ -29,8 +28,8 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     limits: Limits,
     pub(super) planned: BTreeMap<VertexId, Planned>,
     pub(super) known: Known,
-    places: Places,
-    adoptions: Vec<Adoption>,
+    pub(super) places: Places,
+    adoptions: Vec<Filing>,
     links: Vec<Link>,
     pub(super) answers: Answers,
     /// Values that the plan had, and those settled since.
@@ -55,6 +54,8 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     pub(super) unsaved: Vec<Unsaved>,
     /// Vertices that ran in this build.
     ran: HashSet<VertexId>,
+    /// Those of them whose values serve no other build.
+    unkept: HashSet<VertexId>,
     pub(super) tasks: Tasks<E>,
     failure: Option<Failure<E::Error>>,
 }
@@ -98,6 +99,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             running: HashMap::new(),
             unsaved: Vec::new(),
             ran: HashSet::new(),
+            unkept: HashSet::new(),
             tasks,
             failure: None,
         }
@@ -122,7 +124,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     /// Settles what the plan has already, and finds out who waits for whom.
     fn settle_plan(&mut self) {
         for adoption in std::mem::take(&mut self.adoptions) {
-            self.adopt(adoption);
+            self.file(adoption);
         }
         for Link { vertex, alias, key } in std::mem::take(&mut self.links) {
             self.link(vertex, [alias], key);
@@ -259,21 +261,18 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         let Some((since, mut draft)) = self.running.remove(&id) else {
             return;
         };
-        let vertex = self.vertex(id);
-        let record = Record {
-            key: draft.key,
-            payload: made.payload,
-            created: Timestamp::now().to_string(),
-            lineage: self.known.lineage(vertex),
-            aspects: std::mem::take(&mut draft.aspects),
+        let key = match made.serves {
+            Serves::Every => draft.key,
+            Serves::This => keys::forced_key(draft.definition, &self.problem.build),
         };
-        let aliases = draft.aliases(&self.places, vertex);
-        let turn = std::mem::take(&mut draft.turn);
-        self.unsaved.push(Unsaved::Record(id, Box::new(record), aliases, turn));
+        match made.serves {
+            Serves::Every => self.keep(id, &mut draft, made.payload),
+            Serves::This => drop(self.unkept.insert(id)),
+        }
         self.turned_out(id, &draft);
         self.ran.insert(id);
         self.observer.completed(id, since.elapsed());
-        self.settle(id, Identity::Named(draft.key), made.value);
+        self.settle(id, Identity::Named(key), made.value);
     }
 
     /// Queues a vertex that is not in the cache, unless another one makes the same.
@@ -293,8 +292,11 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
 
     /// Takes the value of another vertex with an equal key.
     fn follow(&mut self, id: VertexId, draft: &Draft, maker: VertexId) {
-        let (identity, value) = (self.known.identity(maker), self.values[&maker].clone());
-        self.found(id, draft, self.planned[&maker].definition, identity.key(), value);
+        let (key, value) = (self.known.identity(maker).key(), self.values[&maker].clone());
+        if self.unkept.contains(&maker) {
+            return self.hit(id, draft, key, value);
+        }
+        self.found(id, draft, self.planned[&maker].definition, key, value);
     }
 
     /// Settles a vertex whose value need not be made; the key `under` leads to its record.
@@ -309,12 +311,13 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     pub(super) fn adopted(&mut self, id: VertexId, draft: &Draft, asked: CacheKey, record: Record, value: E::Value) {
         let (mut aliases, key) = (draft.aliases(&self.places, self.vertex(id)), record.key);
         aliases.retain(|alias| *alias != asked);
-        self.unsaved.push(Unsaved::Adopted(Box::new(Adoption {
+        let filing = Filing {
             vertex: id,
-            key: asked,
+            under: asked,
             record,
             aliases,
-        })));
+        };
+        self.unsaved.push(Unsaved::Record(Box::new(filing), Turn::default()));
         self.hit(id, draft, key, value);
     }
 

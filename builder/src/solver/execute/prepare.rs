@@ -23,8 +23,10 @@ pub(super) struct Draft {
     pub(super) definition: CacheKey,
     /// The content key, once known.
     pub(super) content: Option<CacheKey>,
-    /// The canonical key to save a new value under.
+    /// The canonical key of a new value.
     pub(super) key: CacheKey,
+    /// Whether that is only what another machine calls it.
+    claimed: bool,
     /// Whether there was a record whose content is gone.
     pub(super) refused: bool,
     /// By which key it is being looked for.
@@ -74,6 +76,11 @@ impl Draft {
         }
     }
 
+    /// Returns the key to save a new value under. What another machine claims may be the key of something else.
+    pub(super) fn saved_under(&self) -> CacheKey {
+        if self.claimed { self.sought() } else { self.key }
+    }
+
     /// Returns every key that means the value of this vertex.
     pub(super) fn keys(&self) -> Vec<CacheKey> {
         [self.key, self.definition].into_iter().chain(self.content).collect()
@@ -98,6 +105,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             definition,
             content: None,
             key: definition,
+            claimed: false,
             refused: false,
             by: FindBy::Definition,
             turn: Turn::default(),
@@ -108,6 +116,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             draft.key = keys::forced_key(definition, &self.problem.build);
         } else if expected {
             draft.key = planned.key;
+            draft.claimed = planned.claimed;
             draft.refused = planned.decision == Decision::Run(MissReason::Evicted);
         } else {
             return self.find(id, draft);
@@ -216,6 +225,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             (None, from) => {
                 // Made anew it keeps its canonical key, so that everything above it hits as before.
                 draft.refused = true;
+                draft.claimed = keys::is_claimed(&*self.problem.cache, &record, draft.definition, draft.content);
                 draft.key = record.key;
                 match from {
                     _ if matches!(draft.turn, Turn::Come(_)) => self.run(id, draft),

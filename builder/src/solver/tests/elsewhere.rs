@@ -3,7 +3,7 @@
 use super::toy::Cache;
 use super::toy::Toy::{Add, Again, Copy, Image, Random};
 use super::workshop::{Sketch, Workshop};
-use crate::cache::CacheStore as _;
+use crate::cache::{CacheStore as _, Record};
 use crate::solver::{Decision, MissReason};
 
 const NONE: [&str; 0] = [];
@@ -168,4 +168,36 @@ async fn a_name_without_content_leads_to_what_is_made_from_it() {
         Decision::Run(MissReason::Evicted)
     );
     assert_eq!(other.key(&sketch, "build").await, forced.key);
+}
+
+#[tokio::test]
+async fn what_is_made_in_place_of_an_answer_without_content_does_not_touch_the_key_that_it_claims() {
+    let one = Workshop::new(&[("base", 10)]);
+    let with = |first| {
+        Sketch::new(&[
+            ("base", Image("base"), &[]),
+            ("one", first, &["base"]),
+            ("two", Add(2), &["one"]),
+        ])
+    };
+    one.build(&with(Again(1)), &["two"]).await;
+    let claimed = one.cache.lookup(one.key(&with(Add(1)), "one").await).unwrap();
+    one.world.evict(&claimed);
+    let other = one.other();
+    // Something of its own has the claimed key.
+    let own = Record {
+        payload: serde_json::json!("its own"),
+        ..claimed.clone()
+    };
+    other.cache.save(&own).unwrap();
+    assert_eq!(other.key(&with(Add(1)), "one").await, claimed.key, "in this build");
+    assert_eq!(other.cache.lookup(claimed.key), Some(own.clone()));
+    assert_eq!(other.rebuild(&with(Add(1)), &["one"]).await, NONE, "it is found again");
+    // The same when it was adopted by an earlier build, and is gone since.
+    let definition = other.plan(&with(Add(1)), &["one"]).await;
+    let definition = definition.get(with(Add(1)).id("one")).unwrap().definition;
+    other.evict(definition);
+    assert_eq!(other.rebuild(&with(Add(1)), &["one"]).await, ["one"]);
+    assert_eq!(other.cache.lookup(claimed.key), Some(own));
+    assert_eq!(other.rebuild(&with(Add(1)), &["one"]).await, NONE);
 }

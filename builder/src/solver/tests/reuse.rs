@@ -1,8 +1,9 @@
 //! What is made again after a change, and what is not.
 
 use super::toy::Cache;
-use super::toy::Toy::{Add, Again, Context, Copy, CopyAgain, Image, Random};
+use super::toy::Toy::{Add, Again, Context, Copy, CopyAgain, Image, Random, Shifting};
 use super::workshop::{Sketch, Workshop};
+use crate::cache::CacheStore as _;
 
 /// A stage that compiles a context, and one that copies the result.
 ///
@@ -27,6 +28,30 @@ async fn a_second_build_runs_nothing() {
     assert_eq!(workshop.build(&two_stages(), &["final.run"]).await, [1245]);
     assert_eq!(workshop.rebuild(&two_stages(), &["final.run"]).await, NONE);
     assert_eq!(workshop.build(&two_stages(), &["final.run"]).await, [1245]);
+}
+
+#[tokio::test]
+async fn what_was_made_while_something_changed_serves_its_own_build_only() {
+    let workshop = Workshop::new(&[("base", 100)]);
+    let sketch = Sketch::new(&[
+        ("base", Image("base"), &[]),
+        ("shifting", Shifting, &["base"]),
+        ("same", Shifting, &["base"]),
+        ("above", Add(1), &["shifting"]),
+        ("beside", Add(1), &["same"]),
+    ]);
+    let targets = ["above", "beside"];
+    assert_eq!(workshop.build(&sketch, &targets).await, [102, 102]);
+    let ran = workshop.rebuild(&sketch, &targets).await;
+    assert_eq!(
+        ran,
+        ["above", "shifting"],
+        "it runs again, and what stands on it, once for both"
+    );
+    let plan = workshop.plan(&sketch, &targets).await;
+    let keys = plan.iter().map(|(_, planned)| planned.definition);
+    let saved = keys.filter(|key| workshop.cache.lookup(*key).is_some()).count();
+    assert_eq!(saved, 0, "under the keys that another build asks for there is nothing");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use registry::oci::Digest;
 use crate::cache::Record;
 use crate::graph::Vertex;
 use crate::op::key::{CacheKey, Define, KeyHasher};
-use crate::solver::{Evaluator, Excerpt, Made, Pinned, Work};
+use crate::solver::{Evaluator, Excerpt, Made, Pinned, Serves, Work};
 
 /// What a toy vertex does.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,6 +34,8 @@ pub(super) enum Toy {
     CopyAgain,
     /// Gives another number each time.
     Random(Cache),
+    /// Adds 1 to input 0 and each time finds that what it reads has changed meanwhile.
+    Shifting,
     /// Fails.
     Fail,
     /// Panics.
@@ -67,6 +69,7 @@ impl Define for Toy {
             Self::Add(_) | Self::Again(_) => "add/1",
             Self::Copy | Self::CopyAgain => "copy/1",
             Self::Random(_) => "random/1",
+            Self::Shifting => "shifting/1",
             Self::Fail => "fail/1",
             Self::Panic => "panic/1",
             Self::Sleep(_) => "sleep/1",
@@ -85,8 +88,14 @@ impl Define for Toy {
             }
             // A source's name does not enter, as an image's does not.
             Self::Image(_) | Self::Context(_) => {}
-            Self::Copy | Self::CopyAgain | Self::Random(_) | Self::Fail | Self::Panic | Self::Hang | Self::Stubborn => {
-            }
+            Self::Copy
+            | Self::CopyAgain
+            | Self::Random(_)
+            | Self::Shifting
+            | Self::Fail
+            | Self::Panic
+            | Self::Hang
+            | Self::Stubborn => {}
         }
     }
 
@@ -288,6 +297,10 @@ impl Evaluator for World {
         stack.push(work.key);
         Ok(Made {
             payload: serde_json::json!({ "number": number, "stack": stack }),
+            serves: match vertex.op {
+                Toy::Shifting => Serves::This,
+                _ => Serves::Every,
+            },
             value: Number {
                 number,
                 source: None,
@@ -308,6 +321,7 @@ impl World {
             Toy::Copy | Toy::CopyAgain => {
                 Ok(inputs.next().unwrap_or(0) + inputs.map(|number| number / 10 * 10).sum::<i64>())
             }
+            Toy::Shifting => Ok(1 + inputs.sum::<i64>()),
             Toy::Random(_) => Ok(1000 * (1 + self.sequence.fetch_add(1, Ordering::SeqCst) as i64)),
             Toy::Panic => panic!("a toy panicked"),
             Toy::Stubborn => {

@@ -14,6 +14,7 @@ mod web;
 
 pub(crate) use actions::{ActionsServer, RUNTIME_TOKEN};
 pub(crate) use bare::BareMachine;
+pub(crate) use http::serve;
 pub(crate) use lab::{Lab, Outcome};
 pub(crate) use registry::{Registry, base_registry};
 pub(crate) use s3::S3Server;

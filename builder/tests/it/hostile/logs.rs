@@ -82,7 +82,7 @@ fn l3_names_in_messages_are_no_command_and_no_sequence() {
         "FROM scratch AS \"\u{1b}]0;t\u{7}\"\n",
         "FROM ##[error]forged\n",
         "::error::forged\n",
-        "FROM scratch\nCOPY missing\u{202e}##[error]forged /\n",
+        "FROM scratch\nCOPY missing\u{202e} /\n",
     ] {
         let lab = Lab::new(dockerfile);
         let outcome = lab.croze(&["build", "--progress=plain", "context"]);

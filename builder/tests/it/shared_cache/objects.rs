@@ -2,7 +2,7 @@
 
 use super::{Machines, UNIQUE};
 use crate::harness::s3::{BUCKET, KEY, REGION, SECRET, TOKEN};
-use crate::harness::{ActionsServer, RUNTIME_TOKEN, S3Server, sh};
+use crate::harness::{ActionsServer, RUNTIME_TOKEN, S3Server, serve, sh};
 
 /// A Dockerfile whose result is always another.
 const TWO_STEPS: &str = "FROM BASE/busybox\nRUN cat /proc/sys/kernel/random/uuid > /unique\nRUN cp /unique /copy\n";
@@ -162,6 +162,80 @@ fn credentials_come_from_the_environment_and_go_nowhere_else() {
         let found = sh(&format!("grep -rlF -- '{secret}' {path} || true"));
         assert_eq!(found, "", "{secret}");
     }
+}
+
+#[test]
+fn roles_are_asked_for_where_awss_own_clients_do() {
+    let server = S3Server::start();
+    server.require_token();
+    let keys =
+        serde_json::json!({ "AccessKeyId": KEY, "SecretAccessKey": SECRET, "SessionToken": TOKEN, "Expiration": "" });
+    let (sts, container) = (keys.clone(), keys.clone());
+    let sts = serve(move |request| {
+        let body = String::from_utf8(request.body).unwrap();
+        let wanted = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fci&\
+                      RoleSessionName=croze&WebIdentityToken=web.identity%2Btoken";
+        assert_eq!((request.method.as_str(), body.as_str()), ("POST", wanted));
+        let result = serde_json::json!({ "AssumeRoleWithWebIdentityResponse": {
+            "AssumeRoleWithWebIdentityResult": { "Credentials": sts } } });
+        ("200 OK", result.to_string().into_bytes())
+    });
+    let pod = serve(move |request| {
+        assert_eq!(request.headers["authorization"], "pod-token");
+        (
+            "200 OK",
+            container.to_string().replace("SessionToken", "Token").into_bytes(),
+        )
+    });
+    let instance = serve(move |request| match (request.method.as_str(), request.path.as_str()) {
+        ("PUT", "/latest/api/token") => ("200 OK", b"metadata-token".to_vec()),
+        (_, path)
+            if request
+                .headers
+                .get("x-aws-ec2-metadata-token")
+                .is_some_and(|token| token == "metadata-token") =>
+        {
+            let roles = "/latest/meta-data/iam/security-credentials/";
+            match path.strip_prefix(roles) {
+                Some("") => ("200 OK", b"builder".to_vec()),
+                Some("builder") => ("200 OK", keys.to_string().replace("SessionToken", "Token").into_bytes()),
+                _ => ("404 Not Found", Vec::new()),
+            }
+        }
+        _ => ("401 Unauthorized", Vec::new()),
+    });
+    let machines = Machines::new("FROM BASE/busybox\nRUN echo one > /one\n");
+    machines.lab.write("token", "web.identity+token\n");
+    let cache = format!(
+        "type=s3,bucket={BUCKET},region={REGION},endpoint_url={},use_path_style=true",
+        server.url()
+    );
+    let web = [
+        format!(
+            "AWS_WEB_IDENTITY_TOKEN_FILE={}",
+            machines.path("context/token").display()
+        ),
+        "AWS_ROLE_ARN=arn:aws:iam::1:role/ci".to_owned(),
+        format!("AWS_ENDPOINT_URL_STS=http://{sts}/"),
+    ];
+    let pod = [
+        format!("AWS_CONTAINER_CREDENTIALS_FULL_URI=http://{pod}/v1/credentials"),
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN=pod-token".to_owned(),
+    ];
+    let instance = [format!("AWS_EC2_METADATA_SERVICE_ENDPOINT=http://{instance}")];
+    for (number, variables) in [&web[..], &pod, &instance].into_iter().enumerate() {
+        let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
+        let outcome = machines.croze_with(&variables, &number.to_string(), &["--cache-to", &cache]);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("1 entries, "), "{}", outcome.stderr);
+    }
+    let none = ["AWS_EC2_METADATA_DISABLED=true"];
+    let outcome = machines.croze_with(&none, "none", &["--cache-to", &cache]);
+    assert!(
+        outcome.code != 0 && outcome.stderr.contains("no credentials: set"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]

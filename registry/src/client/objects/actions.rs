@@ -21,7 +21,6 @@ use super::{Ask, Http, blob_name, no_answer, service};
 use crate::auth::Secret;
 use crate::client::body::{BlobSource, Payload, Progress};
 use crate::client::error::ClientError;
-use crate::client::push::Pushed;
 use crate::oci::{Descriptor, Digest};
 
 /// What to do when the service says no.
@@ -117,8 +116,7 @@ impl Actions {
     pub(super) async fn put_document(&self, http: &Http, name: &str, bytes: Bytes) -> Result<(), ClientError> {
         let key = format!("{}{}", self.document_key(name), Digest::of(&bytes).hex());
         let size = bytes.len() as u64;
-        let put = self.put(http, &key, &BlobSource::Bytes(bytes), size, &|_| {}).await;
-        put.map(drop)
+        self.put(http, &key, &BlobSource::Bytes(bytes), size, &|_| {}).await
     }
 
     pub(super) async fn has_blob(&self, http: &Http, digest: Digest) -> Result<bool, ClientError> {
@@ -131,7 +129,7 @@ impl Actions {
         blob: &Descriptor,
         source: &BlobSource,
         progress: Progress<'_>,
-    ) -> Result<Pushed, ClientError> {
+    ) -> Result<(), ClientError> {
         self.put(http, &blob_key(blob.digest), source, blob.size, progress)
             .await
     }
@@ -177,7 +175,7 @@ impl Actions {
         source: &BlobSource,
         size: u64,
         progress: Progress<'_>,
-    ) -> Result<Pushed, ClientError> {
+    ) -> Result<(), ClientError> {
         #[derive(Deserialize)]
         struct Created {
             #[serde(default)]
@@ -192,18 +190,18 @@ impl Actions {
         }
         let question = json!({ "key": key, "version": self.version });
         let created: Created = match self.call(http, "CreateCacheEntry", &question).await {
-            Err(ClientError::Refused(refusal)) if refusal.has_code("already_exists") => return Ok(Pushed::Existed),
+            Err(ClientError::Refused(refusal)) if refusal.has_code("already_exists") => return Ok(()),
             answer => answer?,
         };
         if !created.ok {
-            return Ok(Pushed::Existed);
+            return Ok(());
         }
         let url = self.storage(&created.signed_upload_url)?;
         self.put_blocks(http, &url, source, size, progress).await?;
         let question = json!({ "key": key, "version": self.version, "size_bytes": size.to_string() });
         let finished: Finished = self.call(http, "FinalizeCacheEntryUpload", &question).await?;
         match finished.ok {
-            true => Ok(Pushed::Uploaded),
+            true => Ok(()),
             false => Err(ClientError::Setup {
                 registry: self.to_string(),
                 source: format!("it did not take the entry `{key}`").into(),

@@ -19,14 +19,13 @@ use reqwest::{Method, StatusCode, Url};
 
 use super::Client;
 use super::body::{BlobSource, Payload, Progress};
+use super::clients::is_loopback;
 use super::error::{ClientError, ProtocolError, RequestLine};
 use super::pull::{BlobSink, Download};
-use super::push::Pushed;
 use super::refusal::{Access, BODY_LIMIT, CredentialUse, Refusal};
 use super::session::Session;
-use super::transport::Response;
-use super::clients::is_loopback;
 use super::transport::Exchange;
+use super::transport::Response;
 use crate::oci::{Descriptor, Digest};
 
 pub use actions::ActionsOptions;
@@ -48,7 +47,7 @@ pub struct ObjectStore {
 
 #[derive(Debug)]
 enum Kind {
-    S3(S3),
+    S3(Box<S3>),
     Actions(Actions),
 }
 
@@ -73,7 +72,7 @@ impl Client {
     pub fn s3(&self, options: S3Options) -> Result<ObjectStore, ClientError> {
         Ok(ObjectStore {
             http: Http(Arc::clone(&self.session)),
-            kind: Arc::new(Kind::S3(S3::new(options)?)),
+            kind: Arc::new(Kind::S3(Box::new(S3::new(options)?))),
         })
     }
 
@@ -134,7 +133,7 @@ impl ObjectStore {
         }
     }
 
-    /// Puts a blob, unless it is there. The source is read again for every try.
+    /// Puts a blob. The source is read again for every try.
     ///
     /// # Errors
     /// If the store cannot be asked, or refuses.
@@ -143,7 +142,7 @@ impl ObjectStore {
         blob: &Descriptor,
         source: BlobSource,
         progress: Progress<'_>,
-    ) -> Result<Pushed, ClientError> {
+    ) -> Result<(), ClientError> {
         match &*self.kind {
             Kind::S3(s3) => s3.put_blob(&self.http, blob, &source, progress).await,
             Kind::Actions(actions) => actions.put_blob(&self.http, blob, &source, progress).await,

@@ -19,7 +19,6 @@ use super::aws::{self, AwsCredentials, AwsEnvironment};
 use super::{Ask, Http, blob_name, service};
 use crate::client::body::{BlobSource, Payload, Progress};
 use crate::client::error::ClientError;
-use crate::client::push::Pushed;
 use crate::oci::{Descriptor, Digest};
 
 /// What to do when S3 says no.
@@ -136,20 +135,17 @@ impl S3 {
         blob: &Descriptor,
         source: &BlobSource,
         progress: Progress<'_>,
-    ) -> Result<Pushed, ClientError> {
-        let name = self.blob_name(blob.digest);
-        if self.has(http, &name).await? {
-            return Ok(Pushed::Existed);
-        }
+    ) -> Result<(), ClientError> {
         if blob.size > LARGEST {
             return Err(ClientError::TooLarge {
                 what: blob_name(blob.digest),
                 limit: LARGEST,
             });
         }
+        self.sign_in(http).await?;
         let payload = Payload::Part(source, 0..blob.size);
-        self.put(http, &name, blob.digest, payload, Some(progress)).await?;
-        Ok(Pushed::Uploaded)
+        let name = self.blob_name(blob.digest);
+        self.put(http, &name, blob.digest, payload, Some(progress)).await
     }
 
     /// Returns an address from which a blob can be had for some minutes.

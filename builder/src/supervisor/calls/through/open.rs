@@ -90,7 +90,20 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
     if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) {
         return open_patiently(call, file, flags_here);
     }
-    hand_over(call, &call.place.open_with(file, flags_here, mode)?, flags)
+    let opened = match call.place.open_with(file, flags_here, mode) {
+        Err(Errno::ACCESS) if file_type == FileType::Fifo => open_fifo(call, file, flags_here)?,
+        opened => opened?,
+    };
+    hand_over(call, &opened, flags)
+}
+
+/// Opens a FIFO that the caller may use and its owner on disk may not: there is no other place for its mode.
+fn open_fifo(call: &Call<'_>, file: &OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let permissions = call.attributes(file)?.mode & 0o7777;
+    call.place.set_mode(file.as_fd(), permissions | 0o600)?;
+    let opened = call.place.open(file, flags);
+    call.place.set_mode(file.as_fd(), permissions)?;
+    opened
 }
 
 /// Opens a device. The master of a new terminal makes that one the step's own; all others are somebody else's.
