@@ -141,6 +141,7 @@ fn a_devices_place_in_the_image_is_not_looked_at(sandbox: &Sandbox) {
     fs::create_dir_all(dev.join("pts")).unwrap();
     std::os::unix::fs::symlink("/proc/sys/kernel/core_pattern", dev.join("null")).unwrap();
     std::os::unix::fs::symlink("/proc/sysrq-trigger", dev.join("pts/0")).unwrap();
+    sandbox.give_to_user(&dev);
     assert_eq!(
         sandbox.sh("stat -c '%F %t:%T' /dev/null; ls /dev/pts").stdout(),
         "character special file 1:3\nptmx\n"
