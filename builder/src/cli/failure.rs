@@ -107,12 +107,15 @@ impl Failure {
 
     /// Makes a failure of what a registry client says.
     pub(super) fn of_client(error: &ClientError) -> Self {
+        if let Some(shortage) = Shortage::behind(error) {
+            return Self::because(Kind::Resource, error).help(shortage.help());
+        }
         let kind = match error.kind() {
             ErrorKind::Network | ErrorKind::Registry => Kind::Network,
             ErrorKind::Auth => Kind::Auth,
             ErrorKind::Integrity => Kind::Integrity,
             ErrorKind::NotFound => Kind::Input,
-            ErrorKind::Local => resource_or(error, Kind::Environment),
+            ErrorKind::Local => Kind::Environment,
         };
         let failure = Self::because(kind, error);
         match error.hint() {
