@@ -42,6 +42,8 @@ pub(super) fn bind(stacks: &Stacks, input: Option<&Value>, writable: bool) -> Re
         None => files(stacks, &[], writable),
         Some(Value::Files(value)) => files(stacks, &value.chain(), writable),
         Some(Value::Context(context)) => match stacks.stacking() {
+            // An overlay cannot lie on a directory that its own layers lie in.
+            Stacking::Overlay if context.holds_state => copied_layer(stacks, context, writable),
             Stacking::Overlay => in_place(stacks, context, writable),
             Stacking::Flat => copied(stacks, context),
         },
@@ -64,10 +66,36 @@ fn files(stacks: &Stacks, chain: &[SnapshotName], writable: bool) -> Result<Boun
 }
 
 /// Shows a context where it is.
+///
+/// The context itself is the lower directory, in place; what is ignored is hidden by whiteouts in a layer
+/// of their own, so that a step cannot read what a `COPY` could not.
 fn in_place(stacks: &Stacks, context: &LocalContext, writable: bool) -> Result<Bound, OpError> {
+    let mut lower = vec![context.path.clone()];
     let veil = context.has_patterns.then(|| stacks.store().prepare()).transpose()?;
-    let mut overlay = veiled(context, veil.as_ref())?;
-    let mut layers = Vec::from_iter(veil);
+    if let Some(veil) = &veil {
+        let into = veil.root()?;
+        hide(context, &mut context.tree.hidden(), Path::new(""), &into)?;
+        lower.insert(0, veil.upper().to_owned());
+    }
+    stacked(stacks, lower, Vec::from_iter(veil), writable)
+}
+
+/// Shows a copy of what can be seen of a context.
+fn copied_layer(stacks: &Stacks, context: &LocalContext, writable: bool) -> Result<Bound, OpError> {
+    let copy = stacks.store().prepare()?;
+    let selection = select(&context.tree, Query::Exact("/"), Some(&context.remembered))?;
+    copy_whole(&context.tree, &selection, &copy.root()?, Arrival::default())?;
+    stacked(stacks, vec![copy.upper().to_owned()], vec![copy], writable)
+}
+
+/// Shows an overlay of directories, some of which are in layers of its own.
+fn stacked(
+    stacks: &Stacks,
+    lower: Vec<PathBuf>,
+    mut layers: Vec<ActiveSnapshot>,
+    writable: bool,
+) -> Result<Bound, OpError> {
+    let mut overlay = Overlay { lower, upper: None };
     if writable {
         let thrown_away = stacks.store().prepare()?;
         overlay.upper = Some(thrown_away.as_upper());
@@ -79,7 +107,7 @@ fn in_place(stacks: &Stacks, context: &LocalContext, writable: bool) -> Result<B
     })
 }
 
-/// Copies what can be seen of a context, where nothing can be hidden in place.
+/// Copies what can be seen of a context, where it cannot be shown in place.
 fn copied(stacks: &Stacks, context: &Arc<LocalContext>) -> Result<Bound, OpError> {
     let workspace = stacks.workspace(&[], Writes::Anything)?;
     let selection = select(&context.tree, Query::Exact("/"), Some(&context.remembered))?;
@@ -88,20 +116,6 @@ fn copied(stacks: &Stacks, context: &Arc<LocalContext>) -> Result<Bound, OpError
         tree: workspace.tree(),
         held: Held::Workspace(workspace),
     })
-}
-
-/// Returns a stack that shows a context as its ignore file leaves it.
-///
-/// The context itself is the lower directory, in place; what is ignored is hidden by whiteouts in a layer
-/// of their own, so that a step cannot read what a `COPY` could not.
-fn veiled(context: &LocalContext, veil: Option<&ActiveSnapshot>) -> Result<Overlay, OpError> {
-    let mut lower = vec![context.path.clone()];
-    if let Some(veil) = veil {
-        let into = veil.root()?;
-        hide(context, &mut context.tree.hidden(), Path::new(""), &into)?;
-        lower.insert(0, veil.upper().to_owned());
-    }
-    Ok(Overlay { lower, upper: None })
 }
 
 /// Hides below `dir` what the ignore file hides.

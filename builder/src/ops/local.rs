@@ -20,6 +20,8 @@ pub struct LocalContext {
     pub remembered: StatCache,
     /// Whether anything can be hidden.
     pub has_patterns: bool,
+    /// Whether the state directory lies in it.
+    pub holds_state: bool,
 }
 
 impl LocalContext {
@@ -34,6 +36,7 @@ impl LocalContext {
         Ok(Arc::new(Self {
             path: path.to_owned(),
             has_patterns: !ignored.is_empty(),
+            holds_state: std::fs::canonicalize(path).is_ok_and(|path| memory.starts_with(path)),
             tree: Tree::context(root, ignored),
             remembered: StatCache::load(&memory.join(name)),
         }))
