@@ -86,7 +86,7 @@ impl CacheExports<'_> {
             self.progress
                 .completed(step, outcome.as_ref().err().map(ToString::to_string));
             let Err(error) = outcome else { continue };
-            if !options.ignore_error {
+            if options.must_succeed {
                 let source = Box::new(error);
                 return Err(BuildError::CacheExport { place, source });
             }

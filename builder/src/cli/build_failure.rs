@@ -315,7 +315,7 @@ fn export_failure(place: &str, error: &CacheExportError) -> Failure {
     };
     match failure.diagnostics.iter().any(|d| d.help.is_some()) {
         true => failure,
-        false => failure.help("the image is complete; `ignore-error=true` makes this a warning"),
+        false => failure.help("the image is complete; without `ignore-error=false` this is a warning"),
     }
 }
 

@@ -13,8 +13,8 @@
 //! | what was used within `--keep` | unless a prune asks for what is older than that |
 //! | records and notes | as long as what they name |
 //!
-//! Every build ends with a collection ([`after_build`]) that takes [`SLICE`] at most: what is chosen in that time is out of
-//! the way at once, and what could not be deleted any more is deleted by the next build. `croze prune` is the same without
+//! Every build ends with a collection ([`after_build`]): what is chosen is out of the way at once, by a rename each, and then
+//! deleted for what is left of [`SLICE`]; what could not be deleted any more is deleted by the next build. `croze prune` is the same without
 //! a limit.
 
 mod choose;
@@ -36,7 +36,7 @@ use item::Item;
 use names::Names;
 use sizes::Sizes;
 
-/// How long a collection at the end of a build takes at most, but for the removal of one thing that was begun before.
+/// How long a collection at the end of a build measures and deletes, but for one thing that was begun before.
 pub const SLICE: Duration = Duration::from_secs(2);
 
 /// The largest size that the store has by default, in bytes, unless half of the file system is less.

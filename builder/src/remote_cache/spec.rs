@@ -96,8 +96,8 @@ pub struct ExportOptions {
     pub compression: Option<Compression>,
     /// `force-compression`: layers that came from a cache are compressed anew too.
     pub force_compression: bool,
-    /// `ignore-error`: a failure is only warned of.
-    pub ignore_error: bool,
+    /// `ignore-error=false`: a failure fails the build, of which otherwise only a warning tells.
+    pub must_succeed: bool,
     /// `mounts`: which cache mounts travel.
     pub mounts: Mounts,
 }
@@ -253,7 +253,7 @@ impl ExportOptions {
             mode: take_mode(attributes)?.unwrap_or_default(),
             compression: take_compression(attributes)?,
             force_compression: attributes.take_flag("force-compression")?.unwrap_or(false),
-            ignore_error: attributes.take_flag("ignore-error")?.unwrap_or(false),
+            must_succeed: attributes.take_flag("ignore-error")? == Some(false),
             mounts: Mounts::take(attributes)?,
         })
     }

@@ -26,12 +26,12 @@ fn what_is_understood_is_kept() {
     };
     assert_eq!(to("example.com/a:cache"), Ok(registry(ExportOptions::default())));
     let all = "type=registry,ref=example.com/a:cache,mode=max,image-manifest=true,oci-mediatypes=true,\
-               compression=zstd,compression-level=9,force-compression=true,ignore-error=true";
+               compression=zstd,compression-level=9,force-compression=true,ignore-error=false";
     let options = ExportOptions {
         mode: Mode::Max,
         compression: Some(Compression::Zstd { level: 9 }),
         force_compression: true,
-        ignore_error: true,
+        must_succeed: true,
         mounts: Mounts::default(),
     };
     assert_eq!(to(all), Ok(registry(options)));
