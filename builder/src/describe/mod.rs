@@ -18,11 +18,3 @@ use crate::diagnostic::SourceFile;
 fn encoded(source: &SourceFile) -> String {
     base64::engine::general_purpose::STANDARD.encode(source.text())
 }
-
-/// Returns what a comment `name text` says of a name.
-fn described(comments: &[String], name: &str) -> Option<String> {
-    let text = comments
-        .iter()
-        .find_map(|comment| comment.strip_prefix(name)?.strip_prefix(' '));
-    text.map(str::to_owned)
-}

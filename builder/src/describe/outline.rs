@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use registry::oci::{Digest, ImageConfig, Platform, Reference};
 use serde::Serialize;
 
-use super::{Location, described, encoded};
+use super::{Location, encoded};
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
-use crate::dockerfile::{InstructionKind, MountKind};
+use crate::dockerfile::{InstructionKind, MountKind, described};
 use crate::frontend::{self, Globals, LowerError, Observe, Request, ResolveError, ResolveImage, ResolvedImage, Seen};
 use crate::graph::GraphBuilder;
 

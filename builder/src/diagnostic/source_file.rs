@@ -57,11 +57,6 @@ impl SourceFile {
     pub fn lines(&self, span: Span) -> (usize, usize) {
         (self.line_of(span.start), self.line_of(span.end.max(span.start + 1) - 1))
     }
-
-    /// Returns how many lines there are.
-    pub fn line_count(&self) -> usize {
-        self.line_starts.len()
-    }
 }
 
 #[cfg(test)]

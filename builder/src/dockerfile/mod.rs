@@ -32,5 +32,5 @@ pub use instruction::{
 };
 pub use keyword::Keyword;
 pub use mount::{Expander, Mount};
-pub use parse::{parse, parse_partially, parse_trigger};
+pub use parse::{described, parse, parse_partially, parse_trigger};
 pub use print::{Unprintable, print};

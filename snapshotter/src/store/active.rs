@@ -105,11 +105,6 @@ impl ActiveSnapshot {
         self.commit_or_defer(name).map(|_| ())
     }
 
-    /// Does the same for a snapshot that another process has written to, which says whose its special files are.
-    pub fn commit_with(self, name: &SnapshotName, owners: &SpecialOwners) -> Result<(), FsError> {
-        self.commit_owned(name, owners).map(|_| ())
-    }
-
     /// Does the same, and tells whose work the name holds.
     pub(crate) fn commit_or_defer(self, name: &SnapshotName) -> Result<Committed, FsError> {
         let owners = match self.inodes.specials() {

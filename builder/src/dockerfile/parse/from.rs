@@ -50,8 +50,8 @@ fn stage_name(name: Spanned<String>) -> Result<Spanned<String>, Diagnostic> {
     .help("a stage's name starts with a letter; letters, digits, `-`, `_` and `.` follow"))
 }
 
-/// Finds the comment `name text` and gives the text.
-fn described(comments: &[String], name: &str) -> Option<String> {
+/// Returns what a comment `name text` says of a name.
+pub fn described(comments: &[String], name: &str) -> Option<String> {
     comments
         .iter()
         .find_map(|comment| comment.strip_prefix(name)?.strip_prefix(' '))

@@ -11,6 +11,7 @@ mod variables;
 
 use std::sync::Arc;
 
+pub use self::from::described;
 use self::statement::{Statement, unknown_instruction};
 use super::{
     directive,
