@@ -7,4 +7,4 @@ cd "$(dirname "$0")/.."
 testdata/setup.sh
 export CROZE_TEST_IMAGES=${CROZE_TEST_IMAGES:-$PWD/target/base-images}
 testdata/base-images.sh "$CROZE_TEST_IMAGES"
-exec cargo test --workspace --locked "$@"
+exec cargo test --workspace --locked --no-fail-fast "$@"

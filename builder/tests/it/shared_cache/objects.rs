@@ -230,6 +230,7 @@ fn roles_are_asked_for_where_awss_own_clients_do() {
         assert!(outcome.stderr.contains("1 entries, "), "{}", outcome.stderr);
     }
     let none = ["AWS_EC2_METADATA_DISABLED=true"];
+    let cache = format!("{cache},ignore-error=false");
     let outcome = machines.croze_with(&none, "none", &["--cache-to", &cache]);
     assert!(
         outcome.code != 0 && outcome.stderr.contains("no credentials: set"),
@@ -248,7 +249,7 @@ fn a_wrong_key_is_a_warning_that_says_what_to_check() {
         shown.contains("is not asked any more") && shown.contains("SignatureDoesNotMatch"),
         "{shown}"
     );
-    let outcome = machines.croze("one", &["--cache-to", &wrong]);
+    let outcome = machines.croze("one", &["--cache-to", &format!("{wrong},ignore-error=false")]);
     outcome.fails(
         7,
         &[
