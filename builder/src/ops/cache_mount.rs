@@ -20,6 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use registry::oci::Hasher;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use snapshotter::{Attributes, FileType, Inodes, Ownership, Root};
 
 use crate::dockerfile::Sharing;
@@ -123,18 +124,8 @@ pub(super) fn acquire(
         let path = cache.join(format!("{number}.lock"));
         let lock = open_lock(&path)?;
         let taken = match usage.sharing {
-            Sharing::Shared => lock.lock_shared().map(|()| true),
-            // Polling instead of one blocking call: a cancelled build must not be stuck in the kernel.
-            Sharing::Locked => loop {
-                match lock.try_lock() {
-                    Ok(()) => break Ok(true),
-                    Err(TryLockError::WouldBlock) if (usage.cancelled)() => {
-                        break Err(io::ErrorKind::Interrupted.into());
-                    }
-                    Err(TryLockError::WouldBlock) => std::thread::sleep(RETRY),
-                    Err(TryLockError::Error(error)) => break Err(error),
-                }
-            },
+            Sharing::Shared => wait_for(|| lock.try_lock_shared(), usage.cancelled).map(|()| true),
+            Sharing::Locked => wait_for(|| lock.try_lock(), usage.cancelled).map(|()| true),
             Sharing::Private => take_if_free(&lock),
         };
         if taken.map_err(failed("lock", &path))? {
@@ -149,6 +140,18 @@ pub(super) fn acquire(
     Err(failed("find a free directory in", &cache)(
         io::ErrorKind::ResourceBusy.into(),
     ))
+}
+
+/// Waits for a lock, asking again and again: a cancelled build must not be stuck in the kernel.
+fn wait_for(attempt: impl Fn() -> Result<(), TryLockError>, cancelled: &dyn Fn() -> bool) -> io::Result<()> {
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if cancelled() => return Err(io::ErrorKind::Interrupted.into()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(RETRY),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
 }
 
 /// Forgets what a cache was packed into: it is about to change.
@@ -220,7 +223,8 @@ fn create(directory: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -> 
     let top = File::open(fresh.path())?;
     Inodes::new(usage.ownership).dress(top.as_fd(), FileType::Directory, attributes)?;
     fault::point("mount.rename")?;
-    match fs::rename(fresh.path(), directory) {
+    // Without the flag one that is still empty would give way, though somebody is about to mount it.
+    match renameat_with(CWD, fresh.path(), CWD, directory, RenameFlags::NOREPLACE) {
         Ok(()) => {
             // It has another name now: there is nothing left to remove.
             let _moved = fresh.keep();
@@ -228,7 +232,7 @@ fn create(directory: &Path, identity: &CacheIdentity<'_>, usage: &Usage<'_>) -> 
         }
         // Two sharers came at once, and the other one was first.
         Err(_) if directory.exists() => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The mounts of a `RUN`: from inputs, caches, memory and secrets to what the executor mounts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(super) struct Prepared {
 }
 
 /// A cache mount, taken apart.
+#[derive(Clone)]
 struct Wanted {
     id: String,
     sharing: Sharing,
@@ -56,7 +58,8 @@ pub(super) async fn prepare(
     step: Option<StepId>,
 ) -> Result<Prepared, OpError> {
     let (mut mounts, mut env, mut agents) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut caches, mut bound) = (Vec::new(), Vec::new());
+    let caches = take_caches(ops, op, work, step).await?;
+    let mut bound = Vec::new();
     for mount in &op.mounts {
         let target = PathBuf::from(&mount.target);
         let source = match &mount.source {
@@ -73,38 +76,19 @@ pub(super) async fn prepare(
                 source
             }
             op::MountSource::Cache {
-                id,
-                sharing,
-                input,
-                path,
-                readonly,
-                mode,
-                uid,
-                gid,
+                input, path, readonly, ..
             } => {
-                let filling = input.map(|input| (rootfs(&work.inputs, input), path.clone()));
                 // Filled from an input, the path was taken there; in an empty cache it is a directory below its top.
-                let below = if filling.is_some() {
-                    PathBuf::from("/")
-                } else {
-                    PathBuf::from(path)
+                let below = PathBuf::from(if input.is_some() { "/" } else { path });
+                let name = Wanted::of(&mount.source, ops, work).map(|wanted| wanted.identity().directory_name());
+                let Some(lease) = name.and_then(|name| caches.get(&name)) else {
+                    continue;
                 };
-                let wanted = Wanted {
-                    id: id.clone(),
-                    sharing: *sharing,
-                    filling,
-                    renew: ops.renew_mounts,
-                    mode: *mode,
-                    uid: *uid,
-                    gid: *gid,
-                };
-                let lease = cache(ops, work, wanted, step).await?;
                 ops.stacks
                     .store()
                     .open_beside(&lease.directory)?
                     .make_dirs(&below, &DirAttributes::default())?;
                 let tree = Tree::Directory(lease.directory.clone());
-                caches.push(lease);
                 MountSource::Bind {
                     tree,
                     path: below,
@@ -170,9 +154,36 @@ pub(super) async fn prepare(
         mounts,
         env,
         agents,
-        caches,
+        caches: caches.into_values().collect(),
         bound,
     })
+}
+
+/// Takes the caches of a step by their names, each once, and in the order of these: no two steps can wait for each other.
+async fn take_caches(
+    ops: &Ops,
+    op: &RunOp,
+    work: &Work<Value>,
+    step: Option<StepId>,
+) -> Result<BTreeMap<String, CacheLease>, OpError> {
+    let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+    for next in op
+        .mounts
+        .iter()
+        .filter_map(|mount| Wanted::of(&mount.source, ops, work))
+    {
+        let name = next.identity().directory_name();
+        let known = wanted.entry(name).or_insert_with(|| next.clone());
+        // Who wants it for themselves in one place has it so in all.
+        if next.sharing != Sharing::Shared && known.sharing != Sharing::Locked {
+            known.sharing = next.sharing;
+        }
+    }
+    let mut caches = BTreeMap::new();
+    for (name, wanted) in wanted {
+        caches.insert(name, cache(ops, work, wanted, step).await?);
+    }
+    Ok(caches)
 }
 
 /// Takes a cache, filled first if it is new and comes from somewhere: from another machine, or from an input.
@@ -210,6 +221,32 @@ async fn cache(ops: &Ops, work: &Work<Value>, wanted: Wanted, step: Option<StepI
 }
 
 impl Wanted {
+    /// Returns what a mount wants, if it is one of a cache.
+    fn of(source: &op::MountSource, ops: &Ops, work: &Work<Value>) -> Option<Self> {
+        let op::MountSource::Cache {
+            id,
+            sharing,
+            input,
+            path,
+            mode,
+            uid,
+            gid,
+            ..
+        } = source
+        else {
+            return None;
+        };
+        Some(Self {
+            id: id.clone(),
+            sharing: *sharing,
+            filling: input.map(|input| (rootfs(&work.inputs, input), path.clone())),
+            renew: ops.renew_mounts,
+            mode: *mode,
+            uid: *uid,
+            gid: *gid,
+        })
+    }
+
     fn identity(&self) -> CacheIdentity<'_> {
         let filled_from = self
             .filling

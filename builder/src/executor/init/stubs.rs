@@ -2,8 +2,8 @@
 //!
 //! They are not made in the step's upper directory, from where they would have to be removed again, together with the
 //! traces their making leaves in parent directories. They lie in a layer of their own, on a tmpfs or, where owners are
-//! emulated, on the disk, that is stacked directly below the upper directory for this one mount. So the layer that the step leaves cannot contain them,
-//! however the step ends and whatever it does to the paths around them.
+//! emulated, on the disk, that is stacked directly below the upper directory for this one mount. So the layer that the
+//! step leaves cannot contain them, however the step ends and whatever it does to the paths around them.
 
 use std::ffi::OsString;
 use std::fs;

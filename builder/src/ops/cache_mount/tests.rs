@@ -66,6 +66,27 @@ fn a_cache_keeps_its_files_and_an_id_cannot_leave_the_store() {
 }
 
 #[test]
+fn who_comes_second_to_a_new_cache_leaves_that_of_the_first_in_place() {
+    let store = Store::new();
+    let of_the_first = store.mounts().join(PLAIN.directory_name()).join("0");
+    let usage = Usage {
+        ownership: Ownership::Real,
+        emptied: None,
+        sharing: Sharing::Shared,
+        // While one fills its own, another is ready.
+        fill: &|_| fs::create_dir(&of_the_first),
+        cancelled: &|| false,
+    };
+    let second = acquire(&store.lease, &PLAIN, &usage).unwrap();
+    assert_eq!(second.directory, of_the_first);
+    // It has not the mode that the second would have given it.
+    assert_eq!(
+        fs::metadata(&of_the_first).unwrap().permissions().mode() & 0o7777,
+        0o755
+    );
+}
+
+#[test]
 fn a_private_cache_in_use_gives_another_directory() {
     let store = Store::new();
     let first = hold(&store.lease, &PLAIN, Sharing::Private);

@@ -208,7 +208,7 @@ fn a_locked_cache_is_one_steps_and_a_shared_one_is_everybodys() {
 fn a_cache_that_is_mounted_twice_is_one() {
     // BK-383
     let lab = lab(
-        "FROM BASE/busybox\nRUN --mount=type=cache,id=x,target=/a --mount=type=cache,id=x,target=/b \
+        "FROM BASE/busybox\nRUN --mount=type=cache,id=x,target=/a --mount=type=cache,id=x,target=/b,sharing=locked \
          echo -n twice > /a/file && [ \"$(cat /b/file)\" = twice ] && cp /b/file /out\n",
         &[],
     );
@@ -216,4 +216,23 @@ fn a_cache_that_is_mounted_twice_is_one() {
     // What is cached once is not made again: the cache mount's content is no input.
     script(&lab, "true");
     assert!(lab.build(&[]).stderr.contains("CACHED"));
+}
+
+#[test]
+fn steps_that_lock_the_same_caches_in_any_order_do_not_wait_for_each_other() {
+    let mount = |id: &str| format!("--mount=type=cache,id={id},sharing=locked,target=/{id}");
+    let (a, b) = (mount("a"), mount("b"));
+    let lab = lab(
+        &format!(
+            "FROM BASE/busybox AS one\nRUN {a} {b} sleep 0.5; echo one > /out\n\
+             FROM BASE/busybox AS two\nRUN {b} {a} sleep 0.5; echo two > /out\n\
+             FROM scratch\nCOPY --from=one /out /one\nCOPY --from=two /out /two\n"
+        ),
+        &[],
+    );
+    let out = lab.build_files(&[]);
+    assert_eq!(
+        (read(&out, "one"), read(&out, "two")),
+        ("one\n".to_owned(), "two\n".to_owned())
+    );
 }
