@@ -10,8 +10,11 @@ use registry::oci::{Descriptor, Digest, Reference};
 use super::{CacheExportError, CacheExports, Packed};
 use crate::build::layers::ShipError;
 use crate::image::ImportedLayer;
+use crate::op::key::CacheKey;
 use crate::progress::StepId;
-use crate::remote_cache::{self, CacheTo, ObjectCache, ObjectPlace, RegistryCache, RemoteCacheError, Written};
+use crate::remote_cache::{
+    self, CacheTo, EntryImage, ObjectCache, ObjectPlace, RegistryCache, RemoteCacheError, Written,
+};
 
 /// Entries that are written at the same time.
 const PARALLEL_ENTRIES: usize = 8;
@@ -39,26 +42,8 @@ impl CacheExports<'_> {
     async fn to_objects(&self, to: &ObjectPlace, packed: Packed, step: StepId) -> Result<usize, CacheExportError> {
         let store = to.open(&self.services.client).map_err(RemoteCacheError::from)?;
         let cache = ObjectCache::new(store);
-        let lacking = stream::iter(packed.entries)
-            .map(async |entry| {
-                let is_there = !entry.replaces && cache.has(&entry.keys).await?;
-                Ok::<_, CacheExportError>((!is_there).then_some(entry))
-            })
-            .buffered(PARALLEL_ENTRIES)
-            .try_collect::<Vec<_>>()
-            .await?;
-        let lacking: Vec<Written> = lacking.into_iter().flatten().collect();
-        stream::iter(distinct_layers(&lacking).into_values())
-            .map(|layer| self.put(&cache, layer, packed.imported.get(&layer.digest), step))
-            .buffer_unordered(PARALLEL_LAYERS)
-            .try_collect::<()>()
-            .await?;
-        stream::iter(&lacking)
-            .map(async |entry| Ok::<_, CacheExportError>(cache.publish(&entry.image, &entry.keys).await?))
-            .buffer_unordered(PARALLEL_ENTRIES)
-            .try_collect::<()>()
-            .await?;
-        Ok(lacking.len())
+        let put = async |layer: &Descriptor| self.put(&cache, layer, packed.imported.get(&layer.digest), step).await;
+        write_lacking(&cache, packed.entries, put).await
     }
 
     /// Puts a layer into a store of objects; one of another machine is brought here only if it is not there.
@@ -93,29 +78,10 @@ impl CacheExports<'_> {
     async fn to_registry(&self, to: &Reference, packed: Packed, step: StepId) -> Result<usize, CacheExportError> {
         let cache = RegistryCache::new(self.services.client.clone(), to.clone());
         cache.create().await?;
-        let lacking = stream::iter(packed.entries)
-            .map(async |entry| {
-                let is_there = !entry.replaces && cache.has(&entry.keys).await?;
-                Ok::<_, CacheExportError>((!is_there).then_some(entry))
-            })
-            .buffered(PARALLEL_ENTRIES)
-            .try_collect::<Vec<_>>()
-            .await?;
-        let lacking: Vec<Written> = lacking.into_iter().flatten().collect();
-        let layers = distinct_layers(&lacking);
         let pushed = self.variants.iter().filter(|variant| variant.is_pushed());
         let images: Vec<Reference> = pushed.flat_map(|variant| variant.names.iter().cloned()).collect();
-        stream::iter(layers.into_values())
-            .map(|layer| self.push(to, layer, &packed.imported, &images, step))
-            .buffer_unordered(PARALLEL_LAYERS)
-            .try_collect::<()>()
-            .await?;
-        stream::iter(&lacking)
-            .map(async |entry| Ok::<_, CacheExportError>(cache.publish(&entry.image, &entry.keys).await?))
-            .buffer_unordered(PARALLEL_ENTRIES)
-            .try_collect::<()>()
-            .await?;
-        Ok(lacking.len())
+        let push = async |layer: &Descriptor| self.push(to, layer, &packed.imported, &images, step).await;
+        write_lacking(&cache, packed.entries, push).await
     }
 
     async fn push(
@@ -177,6 +143,63 @@ impl CacheExports<'_> {
 }
 
 /// Returns the layers of entries, each once.
+/// A cache on the network, to which entries are written one by one.
+trait Entries {
+    /// Returns whether there is an entry under each key.
+    async fn has(&self, keys: &[CacheKey]) -> Result<bool, RemoteCacheError>;
+
+    /// Puts an entry, whose layers are there, under its keys.
+    async fn publish(&self, image: &EntryImage, keys: &[CacheKey]) -> Result<(), RemoteCacheError>;
+}
+
+impl Entries for RegistryCache {
+    async fn has(&self, keys: &[CacheKey]) -> Result<bool, RemoteCacheError> {
+        self.has(keys).await
+    }
+
+    async fn publish(&self, image: &EntryImage, keys: &[CacheKey]) -> Result<(), RemoteCacheError> {
+        self.publish(image, keys).await
+    }
+}
+
+impl Entries for ObjectCache {
+    async fn has(&self, keys: &[CacheKey]) -> Result<bool, RemoteCacheError> {
+        self.has(keys).await
+    }
+
+    async fn publish(&self, image: &EntryImage, keys: &[CacheKey]) -> Result<(), RemoteCacheError> {
+        self.publish(image, keys).await
+    }
+}
+
+/// Writes those entries that a cache lacks, after their layers, which `put` brings there; returns how many they were.
+async fn write_lacking(
+    cache: &impl Entries,
+    entries: Vec<Written>,
+    put: impl AsyncFn(&Descriptor) -> Result<(), CacheExportError>,
+) -> Result<usize, CacheExportError> {
+    let lacking = stream::iter(entries)
+        .map(async |entry| {
+            let is_there = !entry.replaces && cache.has(&entry.keys).await?;
+            Ok::<_, CacheExportError>((!is_there).then_some(entry))
+        })
+        .buffered(PARALLEL_ENTRIES)
+        .try_collect::<Vec<_>>()
+        .await?;
+    let lacking: Vec<Written> = lacking.into_iter().flatten().collect();
+    stream::iter(distinct_layers(&lacking).into_values())
+        .map(async |layer| put(layer).await)
+        .buffer_unordered(PARALLEL_LAYERS)
+        .try_collect::<()>()
+        .await?;
+    stream::iter(&lacking)
+        .map(async |entry| Ok::<_, CacheExportError>(cache.publish(&entry.image, &entry.keys).await?))
+        .buffer_unordered(PARALLEL_ENTRIES)
+        .try_collect::<()>()
+        .await?;
+    Ok(lacking.len())
+}
+
 fn distinct_layers(entries: &[Written]) -> BTreeMap<Digest, &Descriptor> {
     let layers = entries.iter().flat_map(|entry| &entry.image.layers);
     layers.map(|layer| (layer.digest, layer)).collect()
