@@ -64,6 +64,7 @@ impl Scene {
             pushed: 0,
         };
         sh(&format!("cp -a {0} {0}.kept", scene.rig.state.display()));
+        scene.rig.settle();
         scene
     }
 

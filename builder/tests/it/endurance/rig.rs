@@ -1,9 +1,10 @@
 //! A build whose digest is known, and what has to hold after it was disturbed.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -50,9 +51,17 @@ impl Rig {
     /// Changes the context; what it is then depends on the number alone.
     pub(super) fn content(&self, number: usize) {
         self.lab.write("file", &format!("{number}\n").repeat(1000));
-        // The digests of files that were changed a moment ago are not remembered.
         let file = self.lab.context("file");
         sh(&format!("touch -d '{} hours ago' {}", number + 1, file.display()));
+    }
+
+    /// Waits until the context was last changed so long ago that digests of its files are remembered (two seconds).
+    pub(super) fn settle(&self) {
+        let changed = fs::metadata(self.lab.context("file")).unwrap().ctime();
+        let settled = SystemTime::UNIX_EPOCH + Duration::from_millis(changed as u64 * 1000 + 3100);
+        if let Ok(left) = settled.duration_since(SystemTime::now()) {
+            std::thread::sleep(left);
+        }
     }
 
     /// Returns the words of the build, with further ones.
