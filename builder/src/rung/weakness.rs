@@ -103,6 +103,7 @@ impl Rung {
                 PROCESS_LIST,
                 OWN_CAPABILITIES,
                 USERS,
+                CONTAINER_SOCKETS,
                 READ_ONLY_MOUNTS,
                 MOUNT_SIZES,
                 HOST_NAME,

@@ -112,6 +112,11 @@ impl View {
         self.root.as_fd()
     }
 
+    /// Returns whether a directory is the step's root.
+    pub(super) fn is_root(&self, directory: Inode) -> bool {
+        directory == self.root_inode
+    }
+
     /// Opens what lies at a path of the tree, without following anything.
     pub(super) fn open_in_tree(&self, path: &Path) -> Result<OwnedFd, Errno> {
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -121,7 +126,7 @@ impl View {
     /// Returns what a name in a directory is a window to, if it is one.
     pub(super) fn window(&self, directory: Inode, name: &CStr) -> Option<&OwnedFd> {
         let window = self.windows.iter().find(|window| window.name == name)?;
-        (directory == self.root_inode).then_some(&window.top)
+        self.is_root(directory).then_some(&window.top)
     }
 
     /// Returns whether a directory is what a window leads to, so that the step's root is above it.

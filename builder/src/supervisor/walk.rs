@@ -191,6 +191,10 @@ impl<'a> Walk<'a> {
         if name == c".." && view.is_top(directory) {
             return copy(view.root());
         }
+        if name == c".." && view.is_root(directory) {
+            // It is not the caller's root, which lies further down, so that the kernel would climb out of the tree.
+            return Err(Errno::ACCESS);
+        }
         if let Some(top) = view.window(directory, name) {
             self.has_left = true;
             return copy(top.as_fd());

@@ -160,7 +160,9 @@ fn check(name: &str, place: &Place) {
     let attacks = attacks();
     let mut script = format!(
         "b={busybox}; export CROZE_ROOT={home}/state; cd {home}; {croze} doctor --format=json; echo '= end'; $b mkdir sentry; echo untouched > sentry/victim
-         kept() {{ test \"$($b cat sentry/victim)\" = untouched && test \"$($b ls -A sentry)\" = victim && \
+         touch() {{ $b touch -d @1000000000 sentry/victim; }}; touch
+         kept() {{ test \"$($b stat -c %Y sentry/victim)\" = 1000000000; time=$?; touch; test $time = 0 && \
+            test \"$($b cat sentry/victim)\" = untouched && test \"$($b ls -A sentry)\" = victim && \
             ! test -e {context}/BIND_BREAKOUT && ! test -e /BIND_BREAKOUT && test -s {context}/files.tar; }}\n"
     );
     for Attack { name, text, .. } in &attacks {

@@ -20,6 +20,7 @@ mod entering;
 mod files;
 mod harness;
 mod isolation;
+mod leaving;
 mod lifetime;
 mod mounts;
 mod place;
@@ -74,6 +75,7 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
         lifetime::TESTS,
         supervised::TESTS,
         attacks::TESTS,
+        leaving::TESTS,
     ];
     let places = |name: &str| {
         let is_in = |list: &[(&str, &str)]| list.iter().any(|(listed, _)| *listed == name);

@@ -19,7 +19,7 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, PidfdFlags, geteuid, getpid, getuid, pidfd_open};
 use rustix::pty::{ptsname, unlockpt};
 
-use crate::random_calls;
+use crate::{leaving, random_calls};
 
 /// First argument of a probe.
 pub(crate) const ARGUMENT: &str = "--probe";
@@ -80,6 +80,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
             let made = openat2(&directory, path, flags, Mode::from_raw_mode(0o644), how);
             println!("{}", told(made.map(drop).map_err(io::Error::from)));
         }
+        ["leave", way, outside] => leaving::leave(way, outside),
         ["own-terminal"] => own_terminal(),
         ["truncate-self"] => {
             let opened = File::options().write(true).truncate(true).open("/proc/self/exe");
@@ -159,7 +160,8 @@ fn listen(name: &str) {
     println!("nobody came");
 }
 
-fn told(result: io::Result<()>) -> String {
+/// Tells what became of something.
+pub(crate) fn told(result: io::Result<()>) -> String {
     match result {
         Ok(()) => "ok".to_owned(),
         Err(error) => match error.raw_os_error().map(nix::errno::Errno::from_raw) {

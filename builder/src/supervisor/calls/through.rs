@@ -163,6 +163,19 @@ fn find_file(call: &Call<'_>, at: At, last: Last) -> Result<Option<OwnedFd>, Err
     found.map(|found| found.file.ok_or(Errno::NOENT)).transpose()
 }
 
+/// Finds a file that must exist, for a change to it that Landlock does not know of. The kernel would read the path anew,
+/// and another one by then could lead out of the tree.
+fn find_to_change(call: &Call<'_>, (directory, path): At, last: Last, flags: u32) -> Result<Option<OwnedFd>, Errno> {
+    if call.place.view.is_none() || call.argument(path) == 0 {
+        return Ok(None);
+    }
+    let path = call.read_path(call.argument(path))?;
+    let allows_empty = flags & libc::AT_EMPTY_PATH.cast_unsigned() != 0;
+    let file = call.find_or_descriptor(directory, &path, allows_empty, last)?;
+    call.may_change(&file)?;
+    Ok(Some(file))
+}
+
 /// Finds both places of a call; if only one is behind a window, the other one is where the kernel has it.
 fn find_both(call: &Call<'_>, one: At, other: At) -> Result<Option<(Found, Found)>, Errno> {
     let (first, second) = (find_place(call, one)?, find_place(call, other)?);
@@ -274,10 +287,9 @@ const NOW: Timestamps = {
 
 fn set_times(call: &Call<'_>, at: At, flags: u32) -> Outcome {
     let last = Last::unless(flags & libc::AT_SYMLINK_NOFOLLOW.cast_unsigned() != 0);
-    let Some(file) = find_file(call, at, last)? else {
+    let Some(file) = find_to_change(call, at, last, flags)? else {
         return Ok(Reply::Continue);
     };
-    call.may_change(&file)?;
     let mut times = NOW;
     if call.argument(2) != 0 {
         let mut bytes = [0; 32];

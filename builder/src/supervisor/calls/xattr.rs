@@ -61,6 +61,11 @@ fn name(call: &Call<'_>) -> Result<Name, Errno> {
     })
 }
 
+/// Returns whether an attribute is one that a step may set by this name, whatever rights it has.
+pub(super) fn is_steps(name: &[u8]) -> bool {
+    name.starts_with(b"user.") && !name.starts_with(OURS)
+}
+
 pub(super) fn get_by_path(call: &Call<'_>) -> Outcome {
     get(call, Meant::Path)
 }

@@ -4,8 +4,9 @@ use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
-use super::{find_file, follows_all};
+use super::{find_file, find_to_change, follows_all};
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
+use crate::supervisor::calls::xattr::is_steps;
 use crate::supervisor::find::Last;
 
 /// The longest value that the kernel takes.
@@ -13,13 +14,27 @@ const MAX_VALUE: usize = 64 << 10;
 
 /// Gets, sets or removes one. What is seen through a window has none.
 pub(super) fn perform(call: &Call<'_>, last: Last) -> Outcome {
-    let Some(file) = find_file(call, (AT_FDCWD, 0), last)? else {
+    let at = (AT_FDCWD, 0);
+    let changes = !matches!(
+        i64::from(call.notification.number),
+        libc::SYS_getxattr | libc::SYS_lgetxattr
+    );
+    let found = if changes {
+        find_to_change(call, at, last, 0)?
+    } else {
+        find_file(call, at, last)?
+    };
+    let Some(file) = found else {
         return Ok(Reply::Continue);
     };
-    if !follows_all(call) {
+    if !follows_all(call) && (!changes || call.is_machines(&file)?) {
         return Err(Errno::OPNOTSUPP);
     }
     let name = call.read_path(call.argument(1))?;
+    if changes && !is_steps(name.to_bytes()) {
+        // What the kernel says to whoever lacks rights that this process may have.
+        return Err(Errno::PERM);
+    }
     match i64::from(call.notification.number) {
         libc::SYS_setxattr | libc::SYS_lsetxattr => {
             let length = usize::try_from(call.argument(3)).unwrap_or(usize::MAX);

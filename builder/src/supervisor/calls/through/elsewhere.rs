@@ -5,7 +5,7 @@ use rustix::fd::AsFd as _;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use rustix::io::Errno;
 
-use super::{At, NOW, find_file, find_place, follows_all};
+use super::{At, NOW, find_place, find_to_change, follows_all};
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
 use crate::supervisor::calls::sockets;
 use crate::supervisor::detour;
@@ -91,10 +91,9 @@ pub(super) fn set_microseconds(call: &Call<'_>, at: At, times: usize) -> Outcome
 
 #[cfg(target_arch = "x86_64")]
 fn set(call: &Call<'_>, at: At, address: usize, read: impl FnOnce([i64; 4]) -> [(i64, i64); 2]) -> Outcome {
-    let Some(file) = find_file(call, at, Last::Follow)? else {
+    let Some(file) = find_to_change(call, at, Last::Follow, 0)? else {
         return Ok(Reply::Continue);
     };
-    call.may_change(&file)?;
     let mut times = NOW;
     if call.argument(address) != 0 {
         let mut bytes = [0; 32];

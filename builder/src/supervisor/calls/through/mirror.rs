@@ -35,6 +35,10 @@ pub(super) fn chdir(call: &Call<'_>) -> Outcome {
     let path = call.read_path(call.argument(0))?;
     let meant = view.absolute(call, AT_FDCWD, path.to_bytes()).map(CString::into_bytes);
     let real = call.place.path(file.as_fd())?;
+    if is_outside(call, view, path.to_bytes())? && view.in_tree(real.to_bytes()).is_some() {
+        // The kernel would climb past the window to the machine's own root.
+        return Err(Errno::ACCESS);
+    }
     // The names that the kernel will come by: those of the path, or, if a link leads there, those of where it leads.
     let passed = meant.filter(|path| view.begins_with_window(path));
     let passed = passed.or_else(|| view.path_of(real.to_bytes()));
@@ -42,6 +46,16 @@ pub(super) fn chdir(call: &Call<'_>) -> Outcome {
         make_directories(view, &passed)?;
     }
     Ok(Reply::Continue)
+}
+
+/// Returns whether a path begins where the kernel does not come back into the tree: behind a window, which a process enters
+/// by a descriptor.
+fn is_outside(call: &Call<'_>, view: &View, path: &[u8]) -> Result<bool, Errno> {
+    if path.starts_with(b"/") {
+        return Ok(false);
+    }
+    let base = call.place.path(call.open_descriptor(AT_FDCWD)?.as_fd())?;
+    Ok(view.in_tree(base.to_bytes()).is_none())
 }
 
 /// Makes the directories of a path in the tree, and returns the last.
