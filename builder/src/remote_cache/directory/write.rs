@@ -10,7 +10,7 @@ use registry::oci::{Descriptor, Digest, Index, Manifest, MediaType};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{DOCUMENT_LIMIT, DirectoryCache, KEYS, REF_NAME, blob_path, keys, read_blob, read_index};
-use crate::export::OutputFile;
+use crate::export::{OutputFile, beside, reclaim};
 use crate::op::key::CacheKey;
 use crate::remote_cache::document::{ARTIFACT_TYPE, EMPTY_BYTES, EntryImage};
 use crate::remote_cache::entry::EMPTY;
@@ -103,13 +103,16 @@ pub(in crate::remote_cache) fn remove(
     sweep(directory)
 }
 
-/// Exports and removals into one directory take turns.
+/// Exports and removals into one directory take turns; what those that died have left goes first.
 fn lock(directory: &Path) -> Result<File, RemoteCacheError> {
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(RemoteCacheError::io("create", &blobs))?;
     let handle = File::open(directory).map_err(RemoteCacheError::io("open", directory))?;
     flock(&handle, FlockOperation::LockExclusive)
         .map_err(|error| RemoteCacheError::io("lock", directory)(error.into()))?;
+    for directory in [directory, &blobs] {
+        reclaim(directory).map_err(RemoteCacheError::io("list", directory))?;
+    }
     Ok(handle)
 }
 
@@ -211,12 +214,7 @@ fn write_blob(directory: &Path, blob: &Descriptor, bytes: &[u8]) -> Result<(), R
 
 /// Makes a file appear whole. It is not synced: whoever reads a blob checks its digest.
 fn place(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RemoteCacheError> {
-    let parent = path.parent().unwrap_or(path);
-    let mut file = tempfile::Builder::new()
-        .prefix(".croze-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(parent)
-        .map_err(RemoteCacheError::io("create a file in", parent))?;
+    let mut file = beside(path).map_err(RemoteCacheError::io("create", path))?;
     fill(file.as_file_mut()).map_err(RemoteCacheError::io("write", path))?;
     fault::point("cache.rename").map_err(RemoteCacheError::io("rename a file to", path))?;
     file.persist(path)
