@@ -19,9 +19,9 @@ const IMAGES: usize = 40;
 const STEPS: usize = 3;
 /// Further keys that lead to each record.
 const LINKS: usize = 4;
-/// Snapshots, and everything: the records name a snapshot and those below, the links the records.
+/// Snapshots, and names: the records name a snapshot and those below, the links the records.
 const SNAPSHOTS: usize = IMAGES * STEPS;
-const EVERYTHING: usize = SNAPSHOTS * (1 + 1 + LINKS);
+const NAMES: usize = SNAPSHOTS * (1 + LINKS);
 
 struct Store {
     _directory: tempfile::TempDir,
@@ -128,7 +128,8 @@ fn a_large_eviction_without_time_goes_on_with_each_build_over_a_store_that_is_wh
     loop {
         let collected = store.collect();
         let freed: u64 = collected.freed.values().map(|usage| usage.inodes).sum();
-        assert!((1..=64).contains(&freed), "{freed} files went in build {builds}");
+        let most = NAMES as u64 / 4 + 64;
+        assert!((1..=most).contains(&freed), "{freed} files went in build {builds}");
         builds += 1;
         store.is_whole();
         assert_eq!(
@@ -144,8 +145,7 @@ fn a_large_eviction_without_time_goes_on_with_each_build_over_a_store_that_is_wh
             break;
         }
     }
-    let least = EVERYTHING / 64;
-    assert!((least..4 * least).contains(&builds), "{builds} builds");
+    assert!((5..50).contains(&builds), "{builds} builds");
     assert_eq!(store.state.usage().unwrap()[&Class::Records].inodes, 0);
 }
 
