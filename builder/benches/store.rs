@@ -176,11 +176,12 @@ impl Bench {
             let total: u64 = state.usage().unwrap().values().map(|usage| usage.bytes).sum();
             let bounds = bounds(total / 100 * share + if share == 100 { total } else { 0 });
             let start = Instant::now();
-            let collected = collect::after_build(&state, &bounds, true).unwrap().unwrap();
+            let collected = collect::after_build(&state, &bounds, true, collect::SLICE);
+            let collected = collected.unwrap().unwrap();
             let freed: u64 = collected.freed.values().map(|usage| usage.inodes).sum();
-            let took = start.elapsed();
+            let (took, postponed) = (start.elapsed(), collected.postponed >> 20);
             println!(
-                "{:44} {took:>10.1?}  {freed} files",
+                "{:44} {took:>10.1?}  {freed} files, {postponed} MiB wait for the next",
                 format!("a collection that {what}")
             );
         }
