@@ -56,13 +56,16 @@ impl Stream<'_> {
                     return Ok(Streamed::Sent(measured));
                 }
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Unfit(error)) => return Ok(Streamed::Unfit(error)),
+                Err(Failure::Unfit(error)) => {
+                    tracing::debug!(%error, "the registry takes no blob in one stream");
+                    return Ok(Streamed::Unfit(error));
+                }
                 Err(Failure::Broken(error)) => {
+                    tracing::debug!(%error, "a blob did not arrive while it was made");
                     broken += 1;
                     if broken == STREAMS {
                         return Ok(Streamed::Unfit(error));
                     }
-                    tracing::debug!(%error, "making the blob and sending it again");
                 }
             }
         }
