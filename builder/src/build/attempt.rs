@@ -1,9 +1,9 @@
 //! Carrying out a plan: from the first step that runs to the caches that hear of it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
-use registry::oci::{Digest, Reference};
+use registry::oci::Digest;
 
 use super::attest::Attester;
 use super::cache_export::{self, CacheExports};
@@ -12,11 +12,11 @@ use super::inline_cache::Inline;
 use super::layers::{LayerTasks, Shipper};
 use super::observe::BuildObserver;
 use super::recording::Recording;
+use super::routes::routes;
 use super::variant::Variant;
 use super::{Build, BuildError, Finished, Interrupt, records, step_error};
 use crate::diagnostic::Diagnostic;
 use crate::graph::VertexId;
-use crate::image::LayerFormat;
 use crate::op::Op;
 use crate::op::key::Define as _;
 use crate::ops::{OpError, Value};
@@ -191,29 +191,8 @@ impl Build {
     }
 
     fn layer_tasks(&self, plan: &Plan<Value>, variants: &[Variant]) -> LayerTasks {
-        let mut formats: Vec<(LayerFormat, Vec<Reference>)> = Vec::new();
-        for variant in variants {
-            // What is all in the cache is most likely in the registry as well: then the manifest is asked for first.
-            let pushed_early = variant.is_pushed() && !plan.is_complete();
-            let destinations = if pushed_early {
-                repositories(&variant.names)
-            } else {
-                Vec::new()
-            };
-            match formats.iter_mut().find(|(format, _)| *format == variant.format) {
-                Some((_, known)) => known.extend(destinations),
-                None => formats.push((variant.format, destinations)),
-            }
-        }
         let (packer, imports) = (self.services.packer(), Arc::clone(&self.imports));
         let shipper = Shipper::new(packer, imports, self.services.client.clone());
-        LayerTasks::new(shipper, formats)
+        LayerTasks::new(shipper, routes(&self.request, variants, plan.is_complete()))
     }
-}
-
-/// Keeps one reference of each repository.
-fn repositories(references: &[Reference]) -> Vec<Reference> {
-    let mut seen = BTreeSet::new();
-    let is_new = |r: &&Reference| seen.insert((r.registry().to_owned(), r.repository().to_owned()));
-    references.iter().filter(is_new).cloned().collect()
 }

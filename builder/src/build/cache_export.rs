@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use registry::oci::Digest;
+use registry::oci::{Descriptor, Digest};
 
 use super::layers::{LayerTasks, ShipError};
 use super::records::BuiltRecord;
@@ -40,10 +40,20 @@ pub(super) fn format(options: &ExportOptions, request: &BuildRequest, variants: 
     }
 }
 
-/// Entries that are ready to be written, and where their layers may come from.
+/// Entries that are ready to be written, and what their layers can be made of.
 struct Packed {
     entries: Vec<Written>,
-    imported: BTreeMap<Digest, ImportedLayer>,
+    layers: BTreeMap<Digest, StepLayer>,
+    /// The format of those that were packed here.
+    format: LayerFormat,
+}
+
+impl Packed {
+    /// Returns the layer that a blob is of, if another machine made it.
+    fn imported(&self, blob: &Descriptor) -> Option<&ImportedLayer> {
+        let imported = self.layers.get(&blob.digest)?.imported.as_ref()?;
+        (imported.blob.descriptor.digest == blob.digest).then_some(imported)
+    }
 }
 
 /// Why a cache could not be exported.
@@ -127,7 +137,8 @@ impl CacheExports<'_> {
         let format = format(options, self.request, self.variants);
         let mut packed = Packed {
             entries: Vec::new(),
-            imported: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            format,
         };
         let wanted = |record: &'r BuiltRecord| {
             let is_wanted = options.mode == Mode::Max || record.is_in_result;
@@ -145,10 +156,8 @@ impl CacheExports<'_> {
                 Some(files) => {
                     let layers = files.layers.iter();
                     let layers = try_join_all(layers.map(|layer| self.layer(layer, format, options))).await?;
-                    packed.imported.extend(files.layers.iter().filter_map(|layer| {
-                        let imported = layer.imported.clone()?;
-                        Some((imported.blob.descriptor.digest, imported))
-                    }));
+                    let blobs = layers.iter().map(|(blob, _)| blob.descriptor.digest);
+                    packed.layers.extend(blobs.zip(files.layers.iter().cloned()));
                     let positions = files.layers.iter().zip(&layers).enumerate();
                     let positions = positions.map(|(position, (layer, (_, format)))| EntryLayer {
                         position,

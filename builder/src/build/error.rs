@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use registry::client::ClientError;
 use registry::content::ContentError;
+use registry::oci::Digest;
 use snapshotter::{FsError, StackError};
 
 use super::cache_export::CacheExportError;
@@ -166,6 +167,17 @@ impl From<PullError> for BuildError {
 }
 
 impl BuildError {
+    /// Returns the blob of a layer that turned out to be another one when it was packed again.
+    pub(super) fn repacked(&self) -> Option<Digest> {
+        match self {
+            Self::Layer(error) => match **error {
+                ShipError::Repacked { expected, .. } => Some(expected),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Wraps the end of a thread that was doing `name`.
     pub(super) fn panicked(name: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
         move |panic| Self::Panicked {

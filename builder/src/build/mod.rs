@@ -16,6 +16,7 @@ mod outputs;
 mod recording;
 mod records;
 mod request;
+mod routes;
 mod services;
 mod variant;
 
@@ -210,6 +211,7 @@ impl Planned {
 
 impl Build {
     async fn execute(&self, mut plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
+        let mut repacked = BTreeSet::new();
         loop {
             let outcome = self.attempt(plan, interrupt).await;
             let losses = self.imports.take_losses();
@@ -221,7 +223,9 @@ impl Build {
                 Err(error) if !interrupt.cancel.is_cancelled() => error,
                 outcome => return outcome,
             };
-            if losses.is_empty() && !self.evict_damaged().await {
+            // The other blob is noted now; the image is put together again with it. Once for each layer.
+            let is_new = error.repacked().is_some_and(|layer| repacked.insert(layer));
+            if losses.is_empty() && !is_new && !self.evict_damaged().await {
                 return Err(error);
             }
             plan = self.plan(interrupt).await?;

@@ -10,7 +10,7 @@ use registry::oci::{Descriptor, Reference};
 
 use super::attest::Attester;
 use super::finish::Part;
-use super::layers::{self, ShipError, Shipper};
+use super::layers::{self, MadeOf, ShipError, Shipper};
 use super::variant::Variant;
 use super::{BuildError, Services};
 use crate::export::{
@@ -226,8 +226,8 @@ impl Outputs<'_> {
             match base.filter(|_| !variant.options.force_compression) {
                 Some((base, position)) => self.push_base_layer(name, base, position).await,
                 None => {
-                    let imported = own.and_then(|layer| layer.imported.as_ref());
-                    let pushed = self.shipper.push(name, layer, imported, &[], &self.report(layer)).await;
+                    let of = own.map(|own| MadeOf(own, variant.format));
+                    let pushed = self.shipper.push(name, layer, of, &[], &self.report(layer)).await;
                     pushed.map_err(PushError::from)
                 }
             }

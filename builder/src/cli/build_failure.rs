@@ -15,7 +15,7 @@ use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
-use crate::image::PullError;
+use crate::image::{LayerError, PullError};
 use crate::ops::OpError;
 use crate::progress::Recorder;
 use crate::remote_cache::RemoteCacheError;
@@ -129,7 +129,9 @@ impl Fixed {
                 }
             }
             BuildError::Layer(error) => match &*error {
-                ShipError::Content(_) => Failure::because(Kind::Integrity, &error),
+                ShipError::Content(_) | ShipError::Repacked { .. } => Failure::because(Kind::Integrity, &error),
+                ShipError::Pack(LayerError::Changed { .. }) => Failure::because(Kind::Integrity, &error)
+                    .help("`croze verify --repair` removes it, and the next build makes it again"),
                 ShipError::Push(error) => Failure::of_client(error),
                 ShipError::Import(_) => out_of(&*error, Kind::Network),
                 ShipError::Pack(_) | ShipError::Lost => out_of(&*error, Kind::Environment),

@@ -10,11 +10,12 @@ use std::time::SystemTime;
 use registry::content::ContentStore;
 use registry::oci::{Descriptor, Digest, Index, Manifest};
 use serde::de::DeserializeOwned;
+use snapshotter::SnapshotName;
 
 use super::choose::Choice;
 use super::item::Item;
 use crate::cache::{self, Inspected};
-use crate::image::LayerBlob;
+use crate::image::{LayerBlob, is_base_snapshot};
 use crate::ops::Stored;
 use crate::state_dir::note::{self, Found};
 use crate::state_dir::{Class, StateDir, StateDirError, paths};
@@ -62,7 +63,7 @@ impl Names {
             let path = state.layout().join(&item.path);
             let named = match item.class {
                 Class::Records => named_by_record(&path),
-                Class::Layers => named_by_note(&path, |note: LayerBlob| [note.descriptor.digest]),
+                Class::Layers => named_by_layer(&path),
                 Class::Images => named_by_note(&path, |note: Descriptor| [note.digest]),
                 // Layers may be elsewhere.
                 Class::Tags => named_by_note(&path, |image| documents(&blobs, image)),
@@ -163,6 +164,20 @@ fn named_by_record(path: &Path) -> io::Result<Option<Named>> {
         Inspected::Foreign => Named::Unknown,
         Inspected::Damaged => Named::Damaged,
     }))
+}
+
+/// Returns what the note of a layer names: the snapshot that was packed, for which it says what registries have; where
+/// that was no snapshot but a base's layer in another compression, the blob.
+fn named_by_layer(path: &Path) -> io::Result<Option<Named>> {
+    let snapshot = path.file_name().and_then(|name| name.to_str()?.split_once('.'));
+    let snapshot = snapshot.and_then(|(name, _label)| SnapshotName::new(name).ok());
+    let named = named_by_note(path, |note: LayerBlob| [note.descriptor.digest])?;
+    Ok(match (named, snapshot) {
+        (Some(Named::Content(_)), Some(snapshot)) if !is_base_snapshot(&snapshot) => {
+            Some(Named::Content(vec![paths::snapshot(&snapshot)]))
+        }
+        (named, _) => named,
+    })
 }
 
 /// Returns what a note names; `None` if it is gone.

@@ -4,13 +4,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use registry::oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Reference};
+use registry::oci::{Descriptor, DiffId, Digest, ImageConfig, Manifest, MediaType, Reference};
 use snapshotter::{Ownership, SnapshotName};
 use tempfile::TempDir;
 
 use super::*;
 use crate::cache::{Aspects, CacheStore as _, Lineage, LocalCache, Record};
+use crate::image::LayerBlob;
 use crate::op::key::{CacheKey, KeyHasher};
+use crate::state_dir::note;
 
 fn state() -> (TempDir, StateDir) {
     let dir = TempDir::new().unwrap();
@@ -301,4 +303,24 @@ fn a_name_that_a_build_gives_while_a_collection_scans_is_the_name_of_something()
         [[false, false]],
         "nothing names what is gone"
     );
+}
+
+#[test]
+fn the_note_of_a_layer_stays_as_long_as_its_snapshot_though_no_blob_was_kept() {
+    let (_dir, state) = state();
+    let names = ["step-1", "step-2"].map(|name| snapshot(&state, name, 100));
+    let scratch = state.scratch().unwrap();
+    let blob = LayerBlob {
+        descriptor: Descriptor::of(MediaType::LAYER, b"gone to a registry"),
+        diff_id: DiffId(Digest::of(b"tar")),
+    };
+    let path = |name: &SnapshotName| state.path(Class::Layers).join(format!("{name}.gzip-6"));
+    for name in &names {
+        note::write(&path(name), scratch.path(), &blob).unwrap();
+    }
+    snapshotter::Keeper::keep(&state.lease(&scratch).unwrap(), &names[0]).unwrap();
+    drop(scratch);
+    after_build(&state, &at_most(150 << 10), true).unwrap().unwrap();
+    let both = |name: &SnapshotName| (is_there(&state, name), path(name).exists());
+    assert_eq!(names.each_ref().map(both), [(true, true), (false, false)]);
 }

@@ -72,6 +72,11 @@ pub fn base_snapshot(chain: ChainId) -> Result<SnapshotName, InvalidSnapshotName
     SnapshotName::new(&format!("layer-{}", chain.0.hex()))
 }
 
+/// Returns whether a snapshot is that of a base's layer.
+pub fn is_base_snapshot(snapshot: &SnapshotName) -> bool {
+    snapshot.as_str().starts_with("layer-")
+}
+
 impl BaseImage {
     /// Makes a base of a manifest's layers and a config.
     ///

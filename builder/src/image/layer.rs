@@ -1,14 +1,14 @@
 //! Layers of the build's own steps: from a snapshot's changes to a compressed blob, in one pass.
 //!
-//! A snapshot never changes and packing is deterministic, so the blob is made once; a small record beside
-//! the snapshot says which blob it became. A record whose blob is gone, or that cannot be read, counts for
-//! nothing: the blob is made again and has the same bytes.
+//! A snapshot never changes and packing is deterministic, so the blob is made once; a small note beside
+//! the snapshot says which blob it became. A blob that is gone, or was never kept because it went to a registry while it
+//! was packed, is made again and has the same bytes. Another version of croze may compress in another way; then the layer
+//! is the same and its blob is another one, and that is what is noted from then on.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::BaseLayer;
 use registry::compress::{Compression, LayerIngest, decoder};
 use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, DiffId, MediaType};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use snapshotter::layer::{PackError, PackOptions, TreeForm, pack};
 use snapshotter::{FsError, Root, SnapshotName, SnapshotStore};
 
+use super::{BaseLayer, LayerStream};
 use crate::state_dir::note;
 
 /// The blob that a snapshot became.
@@ -34,7 +35,7 @@ pub struct LayerPacker {
     snapshots: Arc<SnapshotStore>,
     records: PathBuf,
     scratch: PathBuf,
-    threads: usize,
+    pub(super) threads: usize,
 }
 
 /// What about a layer's bytes is for the user to choose.
@@ -69,6 +70,14 @@ pub enum LayerError {
     /// The blob could not be stored.
     #[error("cannot store the layer")]
     Store(#[from] ContentError),
+    /// The snapshot was another layer when it was packed before: somebody or something has changed its files.
+    #[error("the files of the snapshot `{snapshot}` are not those of its layer `{}`", expected.0)]
+    Changed {
+        /// The snapshot.
+        snapshot: String,
+        /// What it was.
+        expected: DiffId,
+    },
 }
 
 impl LayerPacker {
@@ -95,21 +104,35 @@ impl LayerPacker {
     /// # Errors
     /// If the snapshot cannot be read or the blob not be written.
     pub fn blob(&self, snapshot: &SnapshotName, format: LayerFormat) -> Result<LayerBlob, LayerError> {
-        let record = self.records.join(format!("{snapshot}.{}", format.label()));
-        if let Some(known) = self.recorded(&record)? {
+        if let Some(known) = self.stored(snapshot, format)? {
             return Ok(known);
         }
-        let tree = self.snapshots.root(snapshot)?;
         let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
-        pack(
-            &tree,
-            TreeForm::OverlayUpper,
-            &PackOptions {
-                clamp_mtime: format.clamp_mtime,
-            },
-            &mut ingest,
-        )?;
-        self.finish(ingest, &record, format)
+        self.pack(snapshot, format, &mut ingest)?;
+        self.finish(ingest, snapshot, format)
+    }
+
+    /// Returns what packs a snapshot for somebody who sends the blob on, so that nothing of it stays here.
+    pub fn stream(&self, snapshot: &SnapshotName, format: LayerFormat) -> LayerStream {
+        LayerStream::new(self.clone(), snapshot.clone(), format)
+    }
+
+    /// Returns what a snapshot is known to become, whether or not the blob is in the store.
+    pub fn noted(&self, snapshot: &SnapshotName, format: LayerFormat) -> Option<LayerBlob> {
+        note::read(&self.path_of_note(snapshot, format))
+    }
+
+    pub(super) fn pack(
+        &self,
+        snapshot: &SnapshotName,
+        format: LayerFormat,
+        out: &mut impl io::Write,
+    ) -> Result<(), LayerError> {
+        let options = PackOptions {
+            clamp_mtime: format.clamp_mtime,
+        };
+        pack(&self.snapshots.root(snapshot)?, TreeForm::OverlayUpper, &options, out)?;
+        Ok(())
     }
 
     /// Returns the blob of a whole tree that is no snapshot: a cache mount. `note` is where it is noted what the tree was
@@ -150,30 +173,35 @@ impl LayerPacker {
     /// # Errors
     /// If the blob cannot be read or the new one not be written.
     pub fn recompressed(&self, layer: &BaseLayer, format: LayerFormat) -> Result<LayerBlob, LayerError> {
-        let record = self.records.join(format!("{}.{}", layer.snapshot, format.label()));
-        if let Some(known) = self.recorded(&record)? {
+        if let Some(known) = self.stored(&layer.snapshot, format)? {
             return Ok(known);
         }
         let mut blob = self.content.open_blob(&layer.descriptor)?;
         let mut ingest = LayerIngest::start(&self.content, format.compression, self.threads)?;
         let mut tar = decoder(&mut blob).map_err(LayerError::Recompress)?;
         io::copy(&mut tar, &mut ingest).map_err(LayerError::Recompress)?;
-        self.finish(ingest, &record, format)
+        self.finish(ingest, &layer.snapshot, format)
     }
 
-    fn finish(&self, ingest: LayerIngest, record: &Path, format: LayerFormat) -> Result<LayerBlob, LayerError> {
+    fn finish(
+        &self,
+        ingest: LayerIngest,
+        snapshot: &SnapshotName,
+        format: LayerFormat,
+    ) -> Result<LayerBlob, LayerError> {
         let made = ingest.commit()?;
         let descriptor = Descriptor::new(format.media_type(), made.digest, made.size);
         let blob = LayerBlob {
             descriptor,
             diff_id: made.diff_id,
         };
-        self.remember(record, &blob);
+        self.note(snapshot, format, &blob)?;
         Ok(blob)
     }
 
-    fn recorded(&self, record: &Path) -> Result<Option<LayerBlob>, ContentError> {
-        let Some(known) = note::read::<LayerBlob>(record) else {
+    /// Returns what is noted of a snapshot if its blob is in the store.
+    fn stored(&self, snapshot: &SnapshotName, format: LayerFormat) -> Result<Option<LayerBlob>, ContentError> {
+        let Some(known) = self.noted(snapshot, format) else {
             return Ok(None);
         };
         let stored = self.content.size(known.descriptor.digest)?;
@@ -181,13 +209,31 @@ impl LayerPacker {
     }
 
     /// Notes which blob a snapshot became. A note that cannot be written costs only time later.
-    fn remember(&self, record: &Path, blob: &LayerBlob) {
-        let _packed_again = note::write(record, &self.scratch, blob);
+    pub(super) fn note(
+        &self,
+        snapshot: &SnapshotName,
+        format: LayerFormat,
+        blob: &LayerBlob,
+    ) -> Result<(), LayerError> {
+        match self.noted(snapshot, format) {
+            Some(before) if before.diff_id != blob.diff_id => Err(LayerError::Changed {
+                snapshot: snapshot.to_string(),
+                expected: before.diff_id,
+            }),
+            _ => {
+                let _packed_again = note::write(&self.path_of_note(snapshot, format), &self.scratch, blob);
+                Ok(())
+            }
+        }
+    }
+
+    fn path_of_note(&self, snapshot: &SnapshotName, format: LayerFormat) -> PathBuf {
+        self.records.join(format!("{snapshot}.{}", format.label()))
     }
 }
 
 impl LayerFormat {
-    fn media_type(self) -> &'static str {
+    pub(super) fn media_type(self) -> &'static str {
         match self.compression {
             Compression::None => MediaType::LAYER,
             Compression::Gzip { .. } => MediaType::LAYER_GZIP,

@@ -20,3 +20,4 @@ mod promises;
 mod remote;
 mod shared_cache;
 mod store;
+mod streaming;

@@ -83,6 +83,14 @@ pub enum ClientError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// There is no such host.
+    #[error("there is no host of this name for {request}")]
+    UnknownHost {
+        /// The request.
+        request: RequestLine,
+        /// What the machine's resolver says.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The proxy could not be reached, or gave no way to the other end.
     #[error("cannot connect for {request} through the proxy `{proxy}`")]
     Proxy {
@@ -241,6 +249,12 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
+    /// The blob could not be made while it was sent.
+    #[error("cannot make the bytes of a blob")]
+    Making {
+        /// Why.
+        source: io::Error,
+    },
     /// The receiver of a blob refused its bytes.
     #[error("cannot keep the bytes of {digest}")]
     Sink {
@@ -335,7 +349,7 @@ impl ClientError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Connect { .. } | Self::Proxy { .. } | Self::Tls { .. } | Self::Broken { .. } => ErrorKind::Network,
-            Self::Stalled { .. } => ErrorKind::Network,
+            Self::Stalled { .. } | Self::UnknownHost { .. } => ErrorKind::Network,
             Self::Blocked { .. } => ErrorKind::Auth,
             Self::Refused(refusal) if refusal.is_temporary() => ErrorKind::Network,
             Self::Refused(_) | Self::TagImmutable(_) | Self::BlobUnknown(_) | Self::MediaTypeRefused { .. } => {
@@ -346,9 +360,8 @@ impl ClientError {
             Self::NotFound { .. } | Self::NoPlatform { .. } => ErrorKind::NotFound,
             Self::Digest { .. } | Self::Size { .. } | Self::TooLarge { .. } => ErrorKind::Integrity,
             Self::Malformed { .. } | Self::DigestRefused(_) => ErrorKind::Integrity,
-            Self::Source { .. } | Self::Sink { .. } | Self::Certificates { .. } | Self::Setup { .. } => {
-                ErrorKind::Local
-            }
+            Self::Source { .. } | Self::Making { .. } | Self::Sink { .. } => ErrorKind::Local,
+            Self::Certificates { .. } | Self::Setup { .. } => ErrorKind::Local,
         }
     }
 

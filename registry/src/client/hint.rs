@@ -21,9 +21,19 @@ impl ClientError {
                     .to_owned(),
             ),
             Self::TagImmutable(_) => Some("push under a new tag: this registry never moves one".to_owned()),
-            Self::MediaTypeRefused { media_type, .. } if media_type.0 == MediaType::MANIFEST => {
-                Some("use Docker's media types instead of OCI's".to_owned())
+            Self::MediaTypeRefused { media_type, .. }
+                if [MediaType::MANIFEST, MediaType::INDEX].contains(&&*media_type.0) =>
+            {
+                Some(
+                    "push with Docker's media types instead of OCI's: `--output type=image,push=true,oci-mediatypes=false`"
+                        .to_owned(),
+                )
             }
+            Self::UnknownHost { .. } => Some(
+                "check the name; if it is right, this machine or container asks a name server that does not know it \
+                 (`/etc/resolv.conf`)"
+                    .to_owned(),
+            ),
             Self::NoPlatform { available, .. } => available
                 .first()
                 .map(|platform| format!("choose one of them, as in `--platform {platform}`")),

@@ -1,8 +1,8 @@
 //! The registry client: resolving, pulling and pushing (distribution-spec v1.1).
 //!
 //! Bottom-up: `redirect`, `retry`, `refusal`, `proxy` and `mirrors` are rules without I/O; `transport` sends one request
-//! (`tls`, `clients`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
-//! as the protocol means it; `resolve`, `pull`, `push`, `upload`, `tags` and `referrers` are what callers want. `web` is
+//! (`tls`, `clients`, `meter`, `made`, `body`); `endpoint` and `authorize` know each registry; `session` joins them to a request
+//! as the protocol means it; `resolve`, `pull`, `push` (`upload`, `stream`), `tags` and `referrers` are what callers want. `web` is
 //! for files of servers that are no registries, `objects` for stores of objects.
 //!
 //! Three rules hold everywhere: received bytes are believed only when their own digest is right; a credential
@@ -19,6 +19,8 @@ mod x509;
 mod verifier;
 mod certificates;
 mod tls;
+mod meter;
+mod made;
 mod body;
 mod clients;
 mod transport;
@@ -29,7 +31,9 @@ mod manifest;
 mod platform;
 mod resolve;
 mod pull;
+mod upload_session;
 mod upload;
+mod stream;
 mod push;
 mod tags;
 mod referrers;
@@ -46,15 +50,17 @@ use reqwest::{Method, StatusCode};
 use crate::auth::Credentials;
 use crate::auth::scope::ScopeSet;
 use authorize::Authorizer;
-use body::Patience;
 use clients::Ways;
 use endpoint::Endpoints;
+use meter::Patience;
 use retry::Retry;
 use session::{Call, Session};
 use transport::Transport;
 
-pub use body::{BlobSource, Progress};
+pub use body::BlobSource;
 pub use error::{ClientError, ErrorKind, MalformedError, ProtocolError, RequestLine};
+pub use made::BlobMaker;
+pub use meter::Progress;
 pub use mirrors::{Mirrors, MirrorsError};
 pub use objects::{ActionsOptions, AwsCredentials, AwsEnvironment, ObjectStore, S3Options};
 pub use platform::select as manifest_for;
@@ -64,6 +70,7 @@ pub use push::Pushed;
 pub use refusal::{ApiError, CredentialUse, Refusal};
 pub use resolve::RemoteImage;
 pub use retry::RetryPolicy;
+pub use stream::Streamed;
 pub use web::{Web, WebOptions, WebRequest, WebResponse};
 
 /// What a client is told once.

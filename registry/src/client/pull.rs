@@ -9,9 +9,9 @@ use reqwest::{Method, StatusCode};
 use tokio::sync::mpsc;
 
 use super::Client;
-use super::body::Progress;
 use super::endpoint::Target;
 use super::error::{ClientError, ErrorKind, ProtocolError};
+use super::meter::Progress;
 use super::resolve::check_digest;
 use super::session::{Answer, Call};
 use super::transport::Response;

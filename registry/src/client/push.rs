@@ -3,19 +3,25 @@
 //! What the registry has is not sent; what it has in another repository is mounted; the rest is uploaded.
 //! Blobs may be pushed in parallel. The manifest comes last, when all of them are there.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 
 use super::Client;
-use super::body::{BlobSource, Payload, Progress};
+use super::body::{BlobSource, Payload};
 use super::endpoint::Target;
 use super::error::{ClientError, ErrorKind};
+use super::made::BlobMaker;
+use super::meter::Progress;
 use super::pull::blob_call;
 use super::refusal::Refusal;
 use super::resolve::{check_digest, content_digest};
 use super::session::{Call, Session};
-use super::upload::{Opened, Upload};
+use super::stream::{Stream, Streamed};
+use super::upload::Upload;
+use super::upload_session::{Opened, Uploads};
 use crate::auth::scope::ScopeSet;
 use crate::oci::{Descriptor, Digest, MediaType, Reference};
 
@@ -37,12 +43,12 @@ pub enum Pushed {
     Uploaded,
 }
 
-/// What came of asking for a mount.
-enum Mount {
-    Done,
-    /// The registry would rather have the bytes, and has opened an upload for them.
-    Opened(Opened),
-    Refused,
+/// What a registry says to a blob before it has its bytes.
+enum Offer {
+    /// It needs none.
+    There(Pushed),
+    /// It wants them, and may have opened an upload for them.
+    Wanted(Option<Opened>),
 }
 
 impl Client {
@@ -58,15 +64,10 @@ impl Client {
         mount_from: &[Reference],
         progress: Progress<'_>,
     ) -> Result<Pushed, ClientError> {
-        let session = &*self.session;
-        let target = session.target(to).await?;
-        if session.has_blob(&target, blob.digest).await? {
-            return Ok(Pushed::Existed);
-        }
-        let opened = match session.mount(&target, blob, mount_from).await? {
-            Mount::Done => return Ok(Pushed::Mounted),
-            Mount::Opened(opened) => Some(opened),
-            Mount::Refused => None,
+        let target = self.session.target(to).await?;
+        let opened = match self.session.offer(&target, blob, mount_from).await? {
+            Offer::There(pushed) => return Ok(pushed),
+            Offer::Wanted(opened) => opened,
         };
         let length = source.len().await?;
         if length != blob.size {
@@ -78,8 +79,10 @@ impl Client {
             });
         }
         Upload {
-            session,
-            target: &target,
+            to: Uploads {
+                session: &self.session,
+                target: &target,
+            },
             blob,
             source: &source,
             progress,
@@ -87,6 +90,33 @@ impl Client {
         .run(opened)
         .await?;
         Ok(Pushed::Uploaded)
+    }
+
+    /// Pushes a blob into the repository of `to` that is made while it is sent, so that nobody needs to keep it.
+    ///
+    /// `known` is what it became the last time: the registry is asked for that first, and for a mount from `mount_from`.
+    /// What is sent in the end is what `maker` makes. It makes the blob again for every try.
+    pub async fn push_made(
+        &self,
+        to: &Reference,
+        known: Option<&Descriptor>,
+        maker: &Arc<dyn BlobMaker>,
+        mount_from: &[Reference],
+        progress: Progress<'_>,
+    ) -> Result<Streamed, ClientError> {
+        let target = self.session.target(to).await?;
+        let opened = match known {
+            None => None,
+            Some(blob) => match self.session.offer(&target, blob, mount_from).await? {
+                Offer::There(pushed) => return Ok(Streamed::There(pushed)),
+                Offer::Wanted(opened) => opened,
+            },
+        };
+        let to = Uploads {
+            session: &self.session,
+            target: &target,
+        };
+        Stream { to, maker, progress }.run(opened).await
     }
 
     /// Puts a manifest or index under the tag of `to`, or under its digest where there is no tag.
@@ -157,7 +187,11 @@ impl Session {
         Ok(self.call(target, &call).await?.status() == StatusCode::OK)
     }
 
-    async fn mount(&self, target: &Target, blob: &Descriptor, from: &[Reference]) -> Result<Mount, ClientError> {
+    /// Asks for a blob, and then for a mount from other repositories of the registry.
+    async fn offer(&self, target: &Target, blob: &Descriptor, from: &[Reference]) -> Result<Offer, ClientError> {
+        if self.has_blob(target, blob.digest).await? {
+            return Ok(Offer::There(Pushed::Existed));
+        }
         let mut repositories: Vec<&str> = from
             .iter()
             .filter(|from| target.is_same_registry(from) && from.repository() != target.repository)
@@ -177,12 +211,12 @@ impl Session {
                 Err(error) => return Err(error),
             };
             match answer.status() {
-                StatusCode::CREATED => return Ok(Mount::Done),
-                StatusCode::ACCEPTED => return Opened::read(&answer).map(Mount::Opened),
+                StatusCode::CREATED => return Ok(Offer::There(Pushed::Mounted)),
+                StatusCode::ACCEPTED => return Ok(Offer::Wanted(Some(Opened::read(&answer)?))),
                 status => tracing::debug!(%status, repository, "the registry does not mount"),
             }
         }
-        Ok(Mount::Refused)
+        Ok(Offer::Wanted(None))
     }
 }
 

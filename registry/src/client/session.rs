@@ -12,9 +12,10 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 
 use super::authorize::{Authorization, Authorizer, Courier};
-use super::body::{Payload, Progress};
+use super::body::Payload;
 use super::endpoint::{Endpoints, Target};
 use super::error::{ClientError, ErrorKind};
+use super::meter::Progress;
 use super::mirrors::Mirrors;
 use super::refusal::{Access, BODY_LIMIT, Refusal};
 use super::retry::{Retry, Tries};
@@ -105,7 +106,11 @@ impl Places<'_> {
             return false;
         }
         tracing::warn!(%error, mirror = %self.next, "a mirror does not have it");
-        if matches!(error, ClientError::Connect { .. } | ClientError::Tls { .. }) {
+        let is_away = |error: &ClientError| {
+            use ClientError::{Connect, Tls, UnknownHost};
+            matches!(error, Connect { .. } | Tls { .. } | UnknownHost { .. })
+        };
+        if is_away(error) {
             let mut unreachable = self.session.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
             unreachable.insert(self.next.registry().to_owned());
         }

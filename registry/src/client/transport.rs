@@ -7,9 +7,10 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 
-use super::body::{Meter, Patience, Payload, Progress};
+use super::body::Payload;
 use super::clients::{Clients, Ways};
 use super::error::{ClientError, ProtocolError, RequestLine};
+use super::meter::{Meter, Patience, Progress};
 use super::redirect::{self, MOST_REDIRECTS};
 use super::verifier::untrusted;
 
@@ -120,11 +121,12 @@ impl Transport {
             request = request.header(AUTHORIZATION, authorization);
         }
         if !matches!(*method, Method::GET | Method::HEAD) {
-            request = request
-                .header(CONTENT_LENGTH, payload.len())
-                .body(payload.open(&meter).await?);
+            if let Some(length) = payload.len() {
+                request = request.header(CONTENT_LENGTH, length);
+            }
+            request = request.body(payload.open(&meter).await?);
         }
-        tracing::trace!(request = %line, bytes = payload.len(), "sending");
+        tracing::trace!(request = %line, bytes = ?payload.len(), "sending");
         let patience = match *method {
             Method::GET | Method::HEAD => Patience {
                 answer: self.patience.idle,
@@ -141,6 +143,7 @@ impl Transport {
                         path: path.clone(),
                         source,
                     },
+                    (Some(source), Payload::Made(_)) => ClientError::Making { source },
                     _ => transport_error(line, error, self.clients.proxy(url)),
                 });
             }
@@ -267,6 +270,10 @@ fn transport_error(request: RequestLine, error: reqwest::Error, proxy: Option<St
         let source = error.into();
         return ClientError::Broken { request, source };
     }
+    if proxy.is_none() && names_nobody(&error) {
+        let source = error.into();
+        return ClientError::UnknownHost { request, source };
+    }
     match (untrusted(&error), has_tls_cause(&error), proxy) {
         (Some(untrusted), ..) => ClientError::Tls {
             request,
@@ -288,6 +295,25 @@ fn transport_error(request: RequestLine, error: reqwest::Error, proxy: Option<St
     }
 }
 
+/// Tells whether the name of the other end is known not to exist, as opposed to nobody being there to ask.
+///
+/// The standard library gives what `getaddrinfo` says as words only: those of glibc for `EAI_NONAME` and `EAI_NODATA`, and
+/// of musl. All else, as `EAI_AGAIN`, may pass.
+fn names_nobody(error: &(dyn Error + 'static)) -> bool {
+    const FAILED: &str = "failed to lookup address information: ";
+    const NOBODY: [&str; 4] = [
+        "Name or service not known",
+        "No address associated with hostname",
+        "Name does not resolve",
+        "Name has no usable address",
+    ];
+    let says_so = |text: &str| text.strip_prefix(FAILED).is_some_and(|why| NOBODY.contains(&why));
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| says_so(&error.to_string()))
+        || error.source().is_some_and(names_nobody)
+}
+
 /// Tells whether TLS is among the causes of an error. Where an I/O error wraps another one, `source` skips the
 /// wrapped one and goes on with its causes.
 fn has_tls_cause(error: &(dyn Error + 'static)) -> bool {
@@ -295,4 +321,24 @@ fn has_tls_cause(error: &(dyn Error + 'static)) -> bool {
     error.is::<rustls::Error>()
         || wrapped.is_some_and(|wrapped| has_tls_cause(wrapped))
         || error.source().is_some_and(has_tls_cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn only_the_words_for_no_such_name_end_all_hope() {
+        let says = |text: &str| {
+            names_nobody(&io::Error::other(format!(
+                "failed to lookup address information: {text}"
+            )))
+        };
+        assert!(says("Name or service not known") && says("Name does not resolve"));
+        assert!(!says("Temporary failure in name resolution") && !says("Try again"));
+        assert!(!names_nobody(&io::Error::other("Name or service not known")));
+        assert!(!names_nobody(&io::Error::from(io::ErrorKind::ConnectionRefused)));
+    }
 }

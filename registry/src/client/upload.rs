@@ -7,17 +7,16 @@
 
 use std::ops::Range;
 
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE};
+use reqwest::header::{CONTENT_RANGE, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 
-use super::body::{BlobSource, Payload, Progress};
-use super::endpoint::Target;
+use super::body::{BlobSource, Payload};
 use super::error::{ClientError, ProtocolError};
+use super::meter::Progress;
 use super::refusal::is_temporary;
-use super::resolve::{check_digest, content_digest};
 use super::retry::Tries;
-use super::session::{Answer, Call, Repeat, Session};
-use crate::auth::scope::ScopeSet;
+use super::session::{Answer, Call, Repeat};
+use super::upload_session::{Failure, Opened, Uploads, octets, received};
 use crate::oci::Descriptor;
 
 /// The length of a chunk in bytes, unless the registry wants longer ones: below the limits of the usual
@@ -27,23 +26,12 @@ const CHUNK: u64 = 16 << 20;
 /// Chunks refused for their length are halved down to this, in bytes: the default limit of nginx.
 const SMALLEST_CHUNK: u64 = 512 << 10;
 
-/// How many bytes a chunk must have at least (distribution-spec v1.1, "Pushing a blob in chunks").
-const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
-
 /// A blob to send.
 pub(super) struct Upload<'a> {
-    pub(super) session: &'a Session,
-    pub(super) target: &'a Target,
+    pub(super) to: Uploads<'a>,
     pub(super) blob: &'a Descriptor,
     pub(super) source: &'a BlobSource,
     pub(super) progress: Progress<'a>,
-}
-
-/// An upload that the registry has opened.
-pub(super) struct Opened {
-    location: Url,
-    /// In bytes; 0 if the registry does not care.
-    min_chunk: u64,
 }
 
 /// How the bytes are sent.
@@ -51,30 +39,6 @@ pub(super) struct Opened {
 enum Way {
     Whole,
     Chunks,
-}
-
-/// How an attempt ended that did not succeed.
-enum Failure {
-    /// The registry does not take bytes in this way.
-    Unfit(ClientError),
-    /// It may go well from the start.
-    Broken(ClientError),
-    /// It will not go well.
-    Final(ClientError),
-}
-
-impl Opened {
-    /// Reads the answer that opens an upload.
-    pub(super) fn read(answer: &Answer) -> Result<Self, ClientError> {
-        let min_chunk = answer
-            .header(CHUNK_MIN_LENGTH)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0);
-        Ok(Self {
-            location: answer.location()?,
-            min_chunk,
-        })
-    }
 }
 
 impl Way {
@@ -89,12 +53,12 @@ impl Way {
 impl Upload<'_> {
     /// Sends the bytes; `opened` is an upload that is open already.
     pub(super) async fn run(&self, mut opened: Option<Opened>) -> Result<(), ClientError> {
-        let mut tries = self.session.tries(self.target);
+        let mut tries = self.to.session.tries(self.to.target);
         let (mut way, mut unfit, mut broken) = (Way::Whole, None, 0);
         loop {
             let upload = match opened.take() {
                 Some(upload) => upload,
-                None => self.open().await?,
+                None => self.to.open().await?,
             };
             let outcome = match way {
                 Way::Whole => self.whole(upload, &mut tries).await,
@@ -114,7 +78,7 @@ impl Upload<'_> {
                 }
                 Err(Failure::Broken(error)) => {
                     broken += 1;
-                    if self.session.has_blob(self.target, self.blob.digest).await? {
+                    if self.to.session.has_blob(self.to.target, self.blob.digest).await? {
                         return Ok(());
                     }
                     tracing::debug!(%error, ?way, "sending the blob again");
@@ -126,27 +90,17 @@ impl Upload<'_> {
         }
     }
 
-    async fn open(&self) -> Result<Opened, ClientError> {
-        let url = self.target.url("blobs/uploads/");
-        let answer = self
-            .session
-            .call(self.target, &Call::new(Method::POST, url, self.scopes()))
-            .await?;
-        match answer.status() {
-            StatusCode::ACCEPTED | StatusCode::CREATED | StatusCode::OK => Opened::read(&answer),
-            _ => Err(answer.into_error().await),
-        }
-    }
-
     /// Sends everything in one PUT.
     async fn whole(&self, upload: Opened, tries: &mut Tries<'_>) -> Result<(), Failure> {
         let call = Call {
             payload: Payload::Part(self.source, 0..self.blob.size),
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, octets())]),
+            headers: octets(),
             progress: Some(self.progress),
-            ..self.call(Method::PUT, self.closing(upload.location))
+            ..self
+                .to
+                .call(Method::PUT, Uploads::closing(upload.location, self.blob.digest))
         };
-        self.close(&call, tries).await
+        self.to.close(&call, self.blob.digest, tries).await
     }
 
     /// Sends one chunk after the other, then closes the upload.
@@ -163,7 +117,7 @@ impl Upload<'_> {
             let answer = match self.patch(&location, range.clone()).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    self.pause(tries, error).await?;
+                    self.to.pause(tries, error).await?;
                     (location, offset) = self.state(location, tries).await?;
                     continue;
                 }
@@ -206,11 +160,12 @@ impl Upload<'_> {
                         offset = 1;
                     }
                 }
-                404 => return Err(self.forgotten(answer, tries).await),
+                404 => return Err(self.to.forgotten(answer, tries).await),
                 _ => return Err(Failure::Final(answer.into_error().await)),
             }
         }
-        self.close(&self.call(Method::PUT, self.closing(location)), tries).await
+        let call = self.to.call(Method::PUT, Uploads::closing(location, self.blob.digest));
+        self.to.close(&call, self.blob.digest, tries).await
     }
 
     async fn patch(&self, location: &Url, range: Range<u64>) -> Result<Answer, ClientError> {
@@ -218,21 +173,30 @@ impl Upload<'_> {
         let content_range = HeaderValue::try_from(format!("{}-{}", range.start, range.end - 1)).ok();
         let content_range = content_range.map(|value| (CONTENT_RANGE, value));
         let call = Call {
-            headers: [(CONTENT_TYPE, octets())].into_iter().chain(content_range).collect(),
+            headers: octets()
+                .into_iter()
+                .filter_map(|(name, value)| Some((name?, value)))
+                .chain(content_range)
+                .collect(),
             payload: Payload::Part(self.source, range.clone()),
             progress: Some(&|sent| (self.progress)(range.start + sent)),
-            ..self.call(Method::PATCH, location.clone())
+            ..self.to.call(Method::PATCH, location.clone())
         };
-        self.session.call(self.target, &call).await
+        self.to.session.call(self.to.target, &call).await
     }
 
     /// Asks how far an open upload has come.
     async fn state(&self, location: Url, tries: &mut Tries<'_>) -> Result<(Url, u64), Failure> {
         let call = Call {
             repeat: Repeat::Freely,
-            ..self.call(Method::GET, location.clone())
+            ..self.to.call(Method::GET, location.clone())
         };
-        let answer = self.session.call(self.target, &call).await.map_err(Failure::Final)?;
+        let answer = self
+            .to
+            .session
+            .call(self.to.target, &call)
+            .await
+            .map_err(Failure::Final)?;
         match answer.status() {
             StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::ACCEPTED => {
                 let location = answer.location().unwrap_or(location);
@@ -244,119 +208,8 @@ impl Upload<'_> {
                 }
                 Ok((location, offset))
             }
-            StatusCode::NOT_FOUND => Err(self.forgotten(answer, tries).await),
+            StatusCode::NOT_FOUND => Err(self.to.forgotten(answer, tries).await),
             _ => Err(Failure::Final(answer.into_error().await)),
-        }
-    }
-
-    /// Waits before an upload that the registry has forgotten is begun anew.
-    async fn forgotten(&self, answer: Answer, tries: &mut Tries<'_>) -> Failure {
-        let error = answer.into_error().await;
-        match tries.after_conflict() {
-            None => Failure::Final(error),
-            Some(delay) => {
-                tokio::time::sleep(delay).await;
-                Failure::Broken(error)
-            }
-        }
-    }
-
-    /// Sends the request that ends an upload.
-    async fn close(&self, call: &Call<'_>, tries: &mut Tries<'_>) -> Result<(), Failure> {
-        let answer = match self.session.call(self.target, call).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let error = self.pause(tries, error).await?;
-                return Err(Failure::Broken(error));
-            }
-        };
-        let status = answer.status();
-        if matches!(status.as_u16(), 200 | 201 | 202 | 204) {
-            let what = format!("the blob `{}` as the registry got it", self.blob.digest);
-            let theirs = content_digest(&answer).unwrap_or(self.blob.digest);
-            return check_digest(&what, self.blob.digest, theirs).map_err(Failure::Final);
-        }
-        let delay = tries.after_response(&answer);
-        let refusal = answer.refusal().await;
-        if refusal.has_code("DIGEST_INVALID") {
-            return Err(Failure::Final(ClientError::DigestRefused(Box::new(refusal))));
-        }
-        match (status.as_u16(), delay) {
-            (404 | 405 | 413 | 416 | 501, _) => Err(Failure::Unfit(refusal.into_error())),
-            (_, Some(delay)) => {
-                tokio::time::sleep(delay).await;
-                Err(Failure::Broken(refusal.into_error()))
-            }
-            _ => Err(Failure::Final(refusal.into_error())),
-        }
-    }
-
-    /// Waits after an error that may pass, and gives it back.
-    async fn pause(&self, tries: &mut Tries<'_>, error: ClientError) -> Result<ClientError, Failure> {
-        match tries.after_error(&error) {
-            None => Err(Failure::Final(error)),
-            Some(delay) => {
-                tokio::time::sleep(delay).await;
-                Ok(error)
-            }
-        }
-    }
-
-    fn call<'c>(&self, method: Method, url: Url) -> Call<'c> {
-        Call {
-            repeat: Repeat::Never,
-            ..Call::new(method, url, self.scopes())
-        }
-    }
-
-    fn scopes(&self) -> ScopeSet {
-        ScopeSet::push(&self.target.repository)
-    }
-
-    /// Adds the digest to a location; what its query holds is the registry's and stays.
-    fn closing(&self, mut location: Url) -> Url {
-        location
-            .query_pairs_mut()
-            .append_pair("digest", &self.blob.digest.to_string());
-        location
-    }
-}
-
-fn octets() -> HeaderValue {
-    HeaderValue::from_static("application/octet-stream")
-}
-
-/// Reads how many bytes a registry has got from `Range: 0-LAST`. `0-0` is what an empty upload says, too; as
-/// the count only decides from where to go on, the smaller one is right.
-fn received(answer: &Answer) -> Option<u64> {
-    received_of(answer.header(RANGE)?)
-}
-
-fn received_of(range: &str) -> Option<u64> {
-    let (first, last) = range.strip_prefix("bytes=").unwrap_or(range).split_once('-')?;
-    match (first.trim().parse().ok()?, last.trim().parse().ok()?) {
-        (0_u64, 0_u64) => Some(0),
-        (0, last) => last.checked_add(1),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_registrys_count_is_read_in_its_forms() {
-        for (range, count) in [
-            ("0-0", Some(0)),
-            ("0-9", Some(10)),
-            ("bytes=0-9", Some(10)),
-            ("5-9", None),
-            ("0-", None),
-            ("x", None),
-            ("0-18446744073709551615", None),
-        ] {
-            assert_eq!(received_of(range), count, "{range}");
         }
     }
 }

@@ -12,9 +12,10 @@ use reqwest::header::LAST_MODIFIED;
 use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use reqwest::{Method, Url};
 
-use super::body::{Patience, Payload};
+use super::body::Payload;
 use super::clients::Ways;
 use super::error::{ClientError, ProtocolError, RequestLine};
+use super::meter::Patience;
 use super::proxy::Proxies;
 use super::redirect;
 use super::retry::Retry;

@@ -1,9 +1,9 @@
-//! A layer on its way from a tar stream into the content store, hashed on both sides in one pass.
+//! A layer on its way from a tar stream to whoever takes it, mostly the content store, hashed on both sides in one pass.
 
 use std::io::{self, Write};
 
 use super::{Compression, Encoder};
-use crate::content::{ContentError, ContentStore, DigestWriter, Ingest};
+use crate::content::{ContentError, ContentStore, DigestWriter, Ingest, Measured};
 use crate::oci::{DiffId, Digest};
 
 /// What a layer has become.
@@ -19,27 +19,56 @@ pub struct LayerBlob {
     pub size: u64,
 }
 
+/// Takes a tar and writes a compressed layer, whoever keeps that.
+#[must_use = "a layer must be finished"]
+pub struct LayerWriter<W> {
+    tar: DigestWriter<Encoder<W>>,
+}
+
+impl<W: Write> LayerWriter<W> {
+    /// Starts a layer that is compressed on at most `threads` threads.
+    pub fn new(out: W, compression: Compression, threads: usize) -> io::Result<Self> {
+        let tar = DigestWriter::new(Encoder::new(out, compression, threads)?);
+        Ok(Self { tar })
+    }
+
+    /// Writes what is left; returns the inner writer, not flushed, and the measure of the tar.
+    pub fn finish(self) -> io::Result<(W, Measured)> {
+        let (encoder, tar) = self.tar.finish();
+        Ok((encoder.finish()?, tar))
+    }
+}
+
+impl<W: Write> Write for LayerWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tar.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tar.flush()
+    }
+}
+
 /// Takes a tar and leaves a compressed blob; dropped before [`commit`](Self::commit) it leaves nothing.
 #[must_use = "dropping it throws the layer away"]
 pub struct LayerIngest {
-    tar: DigestWriter<Encoder<Ingest>>,
+    layer: LayerWriter<Ingest>,
     store: ContentStore,
 }
 
 impl LayerIngest {
     /// Starts a layer that is compressed on at most `threads` threads.
     pub fn start(store: &ContentStore, compression: Compression, threads: usize) -> Result<Self, ContentError> {
-        let encoder = Encoder::new(store.ingest()?, compression, threads).map_err(|error| wrap(store, error))?;
+        let layer = LayerWriter::new(store.ingest()?, compression, threads).map_err(|error| wrap(store, error))?;
         Ok(Self {
-            tar: DigestWriter::new(encoder),
+            layer,
             store: store.clone(),
         })
     }
 
     /// Publishes the blob.
     pub fn commit(self) -> Result<LayerBlob, ContentError> {
-        let (encoder, tar) = self.tar.finish();
-        let ingest = encoder.finish().map_err(|error| wrap(&self.store, error))?;
+        let (ingest, tar) = self.layer.finish().map_err(|error| wrap(&self.store, error))?;
         let (digest, size) = ingest.commit(None)?;
         Ok(LayerBlob {
             diff_id: DiffId(tar.digest),
@@ -52,11 +81,11 @@ impl LayerIngest {
 
 impl Write for LayerIngest {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.tar.write(bytes)
+        self.layer.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.tar.flush()
+        self.layer.flush()
     }
 }
 

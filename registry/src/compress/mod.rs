@@ -21,7 +21,7 @@ mod zstd_frame;
 
 pub use decoder::decoder;
 pub use encoder::Encoder;
-pub use layer::{LayerBlob, LayerIngest};
+pub use layer::{LayerBlob, LayerIngest, LayerWriter};
 pub use layer_reader::read_layer;
 
 /// How a layer is compressed.

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     IgnoreRange,
     /// The upload keeps so many bytes of the request's body, then the connection breaks.
     TakeThenBreak(usize),
+    /// Nothing is read of the request's body, and nothing is said.
+    Deaf,
     /// The request is carried out, and the connection breaks before the answer.
     Swallow,
 }
@@ -176,6 +178,9 @@ fn every_way(method: &Method, path: &str) -> Vec<Fault> {
     }
     if *method == Method::PUT && path.contains("/uploads/") {
         faults.extend([413, 404, 405].map(Fault::status));
+    }
+    if *method == Method::PATCH && path.contains("/uploads/") {
+        faults.push(Fault::error(404, "BLOB_UPLOAD_UNKNOWN", "unknown"));
     }
     if *method == Method::PUT && path.contains("/manifests/") {
         faults.push(Fault::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown"));

@@ -1,9 +1,11 @@
 //! What most tests need: bytes, an image, a client that does not wait long.
 
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use registry::client::{Client, ClientOptions, RetryPolicy};
+use registry::client::{BlobMaker, Client, ClientOptions, RetryPolicy};
 use registry::oci::{Descriptor, ImageConfig, Index, Manifest, MediaType, Reference};
 
 /// Options that fail within a test's patience.
@@ -43,6 +45,47 @@ pub(crate) fn noise(length: usize, seed: u64) -> Bytes {
 
 pub(crate) fn layer(bytes: &[u8]) -> Descriptor {
     Descriptor::of(MediaType::LAYER_GZIP, bytes)
+}
+
+/// Makes a blob out of memory, in writes of odd sizes, and counts.
+#[derive(Default, Debug)]
+pub(crate) struct Maker {
+    pub(crate) bytes: Bytes,
+    /// How often it has begun.
+    pub(crate) begun: AtomicUsize,
+    /// How many bytes were taken from it.
+    pub(crate) taken: AtomicUsize,
+    /// How long it rests in the middle.
+    pub(crate) rest: Duration,
+    /// Whether it fails in the middle.
+    pub(crate) fails: bool,
+}
+
+impl Maker {
+    pub(crate) fn of(bytes: &Bytes) -> Self {
+        let bytes = bytes.clone();
+        Self {
+            bytes,
+            ..Self::default()
+        }
+    }
+}
+
+impl BlobMaker for Maker {
+    fn make(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        for (half, bytes) in self.bytes.chunks(self.bytes.len().div_ceil(2).max(1)).enumerate() {
+            if half == 1 && self.fails {
+                return Err(io::Error::other("the snapshot is gone"));
+            }
+            std::thread::sleep(self.rest * half as u32);
+            for piece in bytes.chunks(9973) {
+                out.write_all(piece)?;
+                self.taken.fetch_add(piece.len(), Ordering::SeqCst);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A small image: config, one layer, manifest.

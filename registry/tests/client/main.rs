@@ -21,5 +21,6 @@ mod pushing_manifests;
 mod referrers;
 mod retrying;
 mod rows;
+mod streaming;
 mod strangers;
 mod tags;

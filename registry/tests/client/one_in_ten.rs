@@ -3,14 +3,15 @@
 //! `CROZE_FAULT_ROUNDS` says how many rounds there are (20 if it says nothing); each is drawn with its own seed, which a
 //! failure names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use registry::client::{BlobSource, Client, ClientOptions, RetryPolicy};
+use registry::client::{BlobMaker, BlobSource, Client, ClientError, ClientOptions, RetryPolicy, Streamed};
 use registry::oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType};
 
 use crate::fault_registry::{FaultRegistry, TokenRules};
-use crate::fixtures::{chain, layer, noise, options, platform};
+use crate::fixtures::{Maker, chain, layer, noise, options, platform};
 
 const ROUNDS: u64 = 20;
 
@@ -31,8 +32,9 @@ fn client() -> Client {
 async fn push_and_pull_survive_one_failure_in_ten() {
     let rounds = std::env::var("CROZE_FAULT_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let registry = FaultRegistry::start().await;
+    // Fewer than a round has requests; more than others send while one that was refused waits for its turn again.
     registry.demand_tokens(TokenRules {
-        uses: Some(7),
+        uses: Some(15),
         ..TokenRules::default()
     });
     let mut requests = 0;
@@ -57,9 +59,11 @@ async fn push_and_pull_survive_one_failure_in_ten() {
     assert!(failed.len() as u64 >= rounds, "the registry hardly failed: {failed:?}");
 }
 
-/// Pushes an image of three layers, with all at once, and pulls it with a client that knows nothing yet.
+/// Pushes an image of three layers, some of them made while they are sent, with all at once, and pulls it with a client that knows nothing yet.
 async fn round(registry: &FaultRegistry, seed: u64) -> Result<(), String> {
-    let layers: Vec<Bytes> = (0..3).map(|number| noise(90_000, seed * 3 + number)).collect();
+    let layers: Vec<Bytes> = (0..3)
+        .map(|number| noise(90_000 + number as usize, seed * 3 + number))
+        .collect();
     let config = ImageConfig {
         architecture: "amd64".to_owned(),
         os: "linux".to_owned(),
@@ -76,7 +80,20 @@ async fn round(registry: &FaultRegistry, seed: u64) -> Result<(), String> {
         let (to, pusher, bytes) = (to.clone(), pusher.clone(), bytes.clone());
         pushes.spawn(async move {
             let source = BlobSource::Bytes(bytes.clone());
-            pusher.push_blob(&to, &layer(&bytes), source, &[], &|_| {}).await
+            if bytes.len() % 2 == 0 {
+                // As a build does it: what cannot be streamed is sent in the other ways.
+                let maker: Arc<dyn BlobMaker> = Arc::new(Maker::of(&bytes));
+                match pusher.push_made(&to, None, &maker, &[], &|_| {}).await? {
+                    Streamed::Sent(sent) => assert_eq!(sent.digest, Digest::of(&bytes)),
+                    Streamed::There(pushed) => unreachable!("nobody asked for it: {pushed:?}"),
+                    Streamed::Unfit(_) => drop(pusher.push_blob(&to, &layer(&bytes), source, &[], &|_| {}).await?),
+                }
+                return Ok::<_, ClientError>(());
+            }
+            pusher
+                .push_blob(&to, &layer(&bytes), source, &[], &|_| {})
+                .await
+                .map(drop)
         });
     }
     for pushed in pushes.join_all().await {

@@ -76,14 +76,14 @@ async fn a_refused_manifest_is_explained() {
             "UNSUPPORTED",
             "",
             "does not take `application/vnd.oci.image.manifest.v1+json`",
-            "Docker's media types",
+            "`--output type=image,push=true,oci-mediatypes=false`",
         ),
         (
             400,
             "MANIFEST_INVALID",
             "unknown media type",
             "the registry does not take",
-            "Docker's media types",
+            "`--output type=image,push=true,oci-mediatypes=false`",
         ),
         (
             403,

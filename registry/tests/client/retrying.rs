@@ -169,3 +169,24 @@ async fn one_in_ten_failing_hurts_nobody() {
     }
     assert_eq!(registry.seen().len(), 220);
 }
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_is_told_at_once() {
+    // RFC 6761 promises that nobody ever has such a name.
+    let start = Instant::now();
+    let patient = Client::new(registry::client::ClientOptions {
+        retry: RetryPolicy {
+            first_delay: Duration::from_secs(20),
+            ..RetryPolicy::default()
+        },
+        ..options()
+    });
+    let error = patient
+        .manifest(&reference("registry.invalid/app:1"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::UnknownHost { .. }), "{}", chain(&error));
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert!(error.hint().unwrap().contains("check the name"));
+    assert!(start.elapsed() < Duration::from_secs(15), "it was asked for again");
+}

@@ -2,6 +2,8 @@
 //!
 //! A mount that cannot be exported is warned of, and fails neither the export nor the build: it is a cache of a cache.
 
+use std::collections::BTreeMap;
+
 use registry::oci::DiffId;
 
 use super::{CacheExportError, CacheExports, Packed, format};
@@ -72,7 +74,8 @@ impl CacheExports<'_> {
         }
         let packed = Packed {
             entries: vec![written(to, id, key, format.label(), blob)?],
-            imported: Default::default(),
+            layers: BTreeMap::new(),
+            format,
         };
         self.write(to, packed, false, step).await?;
         Ok(format!("{size} written"))

@@ -8,7 +8,7 @@ use registry::client::BlobSource;
 use registry::oci::{Descriptor, Digest, Reference};
 
 use super::{CacheExportError, CacheExports, Packed};
-use crate::build::layers::ShipError;
+use crate::build::layers::{MadeOf, ShipError};
 use crate::image::ImportedLayer;
 use crate::op::key::CacheKey;
 use crate::progress::StepId;
@@ -42,8 +42,8 @@ impl CacheExports<'_> {
     async fn to_objects(&self, to: &ObjectPlace, packed: Packed, step: StepId) -> Result<usize, CacheExportError> {
         let store = to.open(&self.services.client).map_err(RemoteCacheError::from)?;
         let cache = ObjectCache::new(store);
-        let put = async |layer: &Descriptor| self.put(&cache, layer, packed.imported.get(&layer.digest), step).await;
-        write_lacking(&cache, packed.entries, put).await
+        let put = async |layer: &Descriptor| self.put(&cache, layer, packed.imported(layer), step).await;
+        write_lacking(&cache, &packed.entries, put).await
     }
 
     /// Puts a layer into a store of objects; one of another machine is brought here only if it is not there.
@@ -80,15 +80,15 @@ impl CacheExports<'_> {
         cache.create().await?;
         let pushed = self.variants.iter().filter(|variant| variant.is_pushed());
         let images: Vec<Reference> = pushed.flat_map(|variant| variant.names.iter().cloned()).collect();
-        let push = async |layer: &Descriptor| self.push(to, layer, &packed.imported, &images, step).await;
-        write_lacking(&cache, packed.entries, push).await
+        let push = async |layer: &Descriptor| self.push(to, layer, &packed, &images, step).await;
+        write_lacking(&cache, &packed.entries, push).await
     }
 
     async fn push(
         &self,
         to: &Reference,
         layer: &Descriptor,
-        imported: &BTreeMap<Digest, ImportedLayer>,
+        packed: &Packed,
         images: &[Reference],
         step: StepId,
     ) -> Result<(), CacheExportError> {
@@ -97,11 +97,8 @@ impl CacheExports<'_> {
             self.progress
                 .transfer(step, name.as_str(), sent, Some(layer.size), sent == layer.size);
         };
-        let pushed = self
-            .tasks
-            .shipper()
-            .push(to, layer, imported.get(&layer.digest), images, &report);
-        Ok(pushed.await?)
+        let of = packed.layers.get(&layer.digest).map(|of| MadeOf(of, packed.format));
+        Ok(self.tasks.shipper().push(to, layer, of, images, &report).await?)
     }
 
     /// Writes entries to a directory; returns how many were not there.
@@ -113,8 +110,7 @@ impl CacheExports<'_> {
         packed: Packed,
         step: StepId,
     ) -> Result<usize, CacheExportError> {
-        let Packed { entries, imported } = packed;
-        let (place, name) = (directory.to_owned(), tag.to_owned());
+        let (place, name, entries) = (directory.to_owned(), tag.to_owned(), packed.entries.clone());
         let lacking = blocking(move || {
             Ok(if reset {
                 entries
@@ -125,7 +121,7 @@ impl CacheExports<'_> {
         .await?;
         let layers = lacking.iter().flat_map(|entry| &entry.image.layers);
         for layer in layers.filter(|layer| !remote_cache::blob_is_there(directory, layer)) {
-            if let Some(imported) = imported.get(&layer.digest) {
+            if let Some(imported) = packed.imported(layer) {
                 let imports = &self.tasks.shipper().imports;
                 imports
                     .ensure_blob(imported, Some(step))
@@ -142,7 +138,6 @@ impl CacheExports<'_> {
     }
 }
 
-/// Returns the layers of entries, each once.
 /// A cache on the network, to which entries are written one by one.
 trait Entries {
     /// Returns whether there is an entry under each key.
@@ -175,7 +170,7 @@ impl Entries for ObjectCache {
 /// Writes those entries that a cache lacks, after their layers, which `put` brings there; returns how many they were.
 async fn write_lacking(
     cache: &impl Entries,
-    entries: Vec<Written>,
+    entries: &[Written],
     put: impl AsyncFn(&Descriptor) -> Result<(), CacheExportError>,
 ) -> Result<usize, CacheExportError> {
     let lacking = stream::iter(entries)
@@ -186,7 +181,7 @@ async fn write_lacking(
         .buffered(PARALLEL_ENTRIES)
         .try_collect::<Vec<_>>()
         .await?;
-    let lacking: Vec<Written> = lacking.into_iter().flatten().collect();
+    let lacking: Vec<&Written> = lacking.into_iter().flatten().collect();
     stream::iter(distinct_layers(&lacking).into_values())
         .map(async |layer| put(layer).await)
         .buffer_unordered(PARALLEL_LAYERS)
@@ -200,7 +195,8 @@ async fn write_lacking(
     Ok(lacking.len())
 }
 
-fn distinct_layers(entries: &[Written]) -> BTreeMap<Digest, &Descriptor> {
+/// Returns the layers of entries, each once.
+fn distinct_layers<'a>(entries: &[&'a Written]) -> BTreeMap<Digest, &'a Descriptor> {
     let layers = entries.iter().flat_map(|entry| &entry.image.layers);
     layers.map(|layer| (layer.digest, layer)).collect()
 }

@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 
 use super::{Ask, Http, blob_name, no_answer, service};
 use crate::auth::Secret;
-use crate::client::body::{BlobSource, Payload, Progress};
+use crate::client::body::{BlobSource, Payload};
 use crate::client::error::ClientError;
+use crate::client::meter::Progress;
 use crate::oci::{Descriptor, Digest};
 
 /// What to do when the service says no.

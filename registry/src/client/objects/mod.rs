@@ -18,9 +18,10 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 
 use super::Client;
-use super::body::{BlobSource, Payload, Progress};
+use super::body::{BlobSource, Payload};
 use super::clients::is_loopback;
 use super::error::{ClientError, ProtocolError, RequestLine};
+use super::meter::Progress;
 use super::pull::{BlobSink, Download};
 use super::refusal::{Access, BODY_LIMIT, CredentialUse, Refusal};
 use super::session::Session;

@@ -17,8 +17,9 @@ use tokio::sync::OnceCell;
 
 use super::aws::{self, AwsCredentials, AwsEnvironment};
 use super::{Ask, Http, blob_name, service};
-use crate::client::body::{BlobSource, Payload, Progress};
+use crate::client::body::{BlobSource, Payload};
 use crate::client::error::ClientError;
+use crate::client::meter::Progress;
 use crate::oci::{Descriptor, Digest};
 
 /// What to do when S3 says no.

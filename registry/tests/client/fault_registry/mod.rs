@@ -239,6 +239,7 @@ async fn serve(State(registry): State<FaultRegistry>, request: Request) -> Respo
             registry.lock().uploads.entry(id).or_default().extend_from_slice(&taken);
             break_connection()
         }
+        Some(Fault::Deaf) => std::future::pending().await,
         _ => axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default(),
     };
     let response = registry.lock().answer(&method, &path, &query, &headers, body);

@@ -155,10 +155,13 @@ impl Inner {
         if *method == Method::GET {
             return opened(repository, id, StatusCode::NO_CONTENT, upload.len());
         }
-        assert_eq!(headers["content-length"].to_str().unwrap(), body.len().to_string());
+        // A blob in one stream has neither a length nor a range.
+        let is_stream = *method == Method::PATCH && !headers.contains_key("content-range");
+        let length = headers.get("content-length").map(|length| length.to_str().unwrap());
+        assert_eq!(length, (!is_stream).then(|| body.len().to_string()).as_deref());
         if *method == Method::PATCH {
-            let range = headers["content-range"].to_str().unwrap();
-            if range != format!("{}-{}", upload.len(), upload.len() + body.len() - 1) {
+            let expected = format!("{}-{}", upload.len(), (upload.len() + body.len()).saturating_sub(1));
+            if !is_stream && headers["content-range"] != expected {
                 return error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID");
             }
             upload.extend_from_slice(body);
