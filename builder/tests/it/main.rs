@@ -19,5 +19,6 @@ mod policy;
 mod promises;
 mod remote;
 mod shared_cache;
+mod stalled;
 mod store;
 mod streaming;
