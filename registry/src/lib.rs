@@ -16,5 +16,3 @@ pub mod compress;
 mod text;
 pub mod auth;
 pub mod client;
-#[cfg(test)]
-mod mutants;

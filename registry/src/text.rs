@@ -1,7 +1,7 @@
 //! Foreign words made fit for a message: one line, no control characters, not too long.
 
 /// Characters that are kept.
-const LIMIT: usize = 300;
+pub(crate) const LIMIT: usize = 300;
 
 /// Returns the first line of `text` that says something, with control characters shown as `\u{…}`.
 pub(crate) fn one_line(text: &str) -> String {

@@ -39,6 +39,7 @@ use clap::{CommandFactory as _, Parser as _};
 use args::{Cli, Command};
 use environment::{Environment, absolute};
 use failure::{Failure, Kind};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::diagnostic::Diagnostic;
 
@@ -49,8 +50,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
+    leave_no_core_dump();
     // The panic itself has been printed by then.
     std::panic::catch_unwind(run_to_end).unwrap_or_else(|_| Kind::Bug.into())
+}
+
+/// Keeps the secrets that this process and its helpers know out of core dumps. The hard limit stays, which `--ulimit` of a
+/// step may be up to.
+fn leave_no_core_dump() {
+    let limit = getrlimit(Resource::Core);
+    // Lowering a limit is always allowed.
+    let _lowered = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            ..limit
+        },
+    );
 }
 
 fn run_to_end() -> ExitCode {

@@ -320,7 +320,7 @@ fn the_note_of_a_layer_stays_as_long_as_its_snapshot_though_no_blob_was_kept() {
     }
     snapshotter::Keeper::keep(&state.lease(&scratch).unwrap(), &names[0]).unwrap();
     drop(scratch);
-    after_build(&state, &at_most(150 << 10), true).unwrap().unwrap();
+    after_build(&state, &at_most(150 << 10), true, SLICE).unwrap().unwrap();
     let both = |name: &SnapshotName| (is_there(&state, name), path(name).exists());
     assert_eq!(names.each_ref().map(both), [(true, true), (false, false)]);
 }

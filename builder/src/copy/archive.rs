@@ -27,7 +27,8 @@ pub(crate) fn is_archive(file: &File) -> bool {
     read.is_ok() && has_right_checksum(&header)
 }
 
-fn has_right_checksum(header: &tar::Header) -> bool {
+/// Returns whether a block is a header, and not just bytes.
+pub(crate) fn has_right_checksum(header: &tar::Header) -> bool {
     const CHECKSUM: std::ops::Range<usize> = 148..156;
     let bytes = header.as_bytes();
     let counted = |(index, byte): (usize, &u8)| u32::from(if CHECKSUM.contains(&index) { b' ' } else { *byte });

@@ -13,6 +13,9 @@ mod error;
 mod git;
 mod http;
 mod remembered;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod foreign;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

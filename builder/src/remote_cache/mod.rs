@@ -23,6 +23,9 @@ mod mounts;
 mod sources;
 mod inventory;
 mod spec;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod foreign;
 
 pub use directory::{DirectoryCache, Written, add, blob_is_there, lacking};
 pub use document::EntryImage;

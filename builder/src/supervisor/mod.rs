@@ -49,6 +49,9 @@ mod top_names;
 mod trial;
 mod view;
 mod walk;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod foreign;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;

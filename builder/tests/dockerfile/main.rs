@@ -4,10 +4,10 @@
 
 mod corpus;
 mod differential;
-mod fuzz;
 mod ignore;
 mod print;
 mod projection;
-#[path = "../../fuzz/properties/mod.rs"]
+/// What the fuzzer holds any bytes to.
+#[path = "../../../fuzz/src/language/mod.rs"]
 mod properties;
 mod shared;

@@ -25,7 +25,7 @@ fn sources() -> Vec<(PathBuf, String)> {
         }
     }
     let mut found = Vec::new();
-    for part in ["builder", "snapshotter", "registry", "fault"] {
+    for part in ["builder", "snapshotter", "registry", "fault", "fuzz"] {
         for folder in ["src", "tests", "benches", "examples"] {
             let directory = workspace().join(part).join(folder);
             if directory.exists() {
@@ -182,6 +182,7 @@ fn every_path_that_the_architecture_names_exists() {
             "snapshotter/",
             "registry/",
             "fault/",
+            "fuzz/",
             "testdata/",
             "ci-examples/",
             ".ci/",

@@ -42,7 +42,7 @@ fn suite(name: &str) -> Option<PathBuf> {
     let parts = match name {
         "sandbox" | "pods" | "it" | "dockerfile" => format!("builder/tests/{name}"),
         "builder" => "builder/src".to_owned(),
-        "snapshotter" | "registry" => name.to_owned(),
+        "snapshotter" | "registry" | "fuzz" => name.to_owned(),
         _ => return None,
     };
     Some(workspace().join(parts))

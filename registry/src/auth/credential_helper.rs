@@ -58,12 +58,7 @@ impl<'a> Helper<'a> {
         let Some(output) = self.run("get", key.as_bytes()).await? else {
             return Ok(None);
         };
-        let answer: Answer = serde_json::from_slice(&output).map_err(|_| self.no_credential())?;
-        Ok(match (answer.username.as_str(), answer.secret) {
-            ("", _) => None,
-            (TOKEN_USER, token) => Some(Credential::IdentityToken(Secret::new(token))),
-            (username, password) => Some(Credential::password(username, password)),
-        })
+        parse(&output).map_err(|_| self.no_credential())
     }
 
     /// Hands a credential over for keeping.
@@ -150,4 +145,14 @@ impl<'a> Helper<'a> {
             name: self.name.to_owned(),
         }
     }
+}
+
+/// Reads what a helper prints; nothing if it says so.
+pub(super) fn parse(output: &[u8]) -> Result<Option<Credential>, serde_json::Error> {
+    let answer: Answer = serde_json::from_slice(output)?;
+    Ok(match (answer.username.as_str(), answer.secret) {
+        ("", _) => None,
+        (TOKEN_USER, token) => Some(Credential::IdentityToken(Secret::new(token))),
+        (username, password) => Some(Credential::password(username, password)),
+    })
 }

@@ -12,6 +12,9 @@ mod docker_config;
 mod credential_helper;
 mod credentials;
 mod login;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod foreign;
 pub(crate) mod challenge;
 pub(crate) mod scope;
 pub(crate) mod realm;
@@ -22,13 +25,3 @@ pub use credentials::{Credentials, Lookup};
 pub use error::CredentialsError;
 pub use login::{login, logout};
 pub use secret::Secret;
-
-/// Gives bytes to the parsers that only this module sees.
-#[cfg(test)]
-pub(crate) fn parse_all(bytes: &[u8]) {
-    let _token = token::Token::parse(bytes);
-    if let Ok(config) = docker_config::DockerConfig::parse(bytes) {
-        let _credential = config.credential("quay.io", "a/b");
-        let _helper = config.own_helper("quay.io");
-    }
-}

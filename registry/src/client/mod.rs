@@ -39,6 +39,9 @@ mod tags;
 mod referrers;
 mod web;
 mod objects;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod foreign;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -195,19 +198,4 @@ impl Client {
             _ => Err(answer.into_error().await),
         }
     }
-}
-
-/// Gives bytes to the parsers that only this module sees.
-#[cfg(test)]
-pub(crate) fn parse_all(bytes: &[u8]) {
-    for media_type in manifest::ACCEPTED {
-        let of_these = manifest::media_type(bytes, Some(media_type));
-        if let Ok(media_type) = of_these {
-            let _parsed = manifest::parse(bytes, &media_type);
-        }
-    }
-    let _names = x509::names(bytes);
-    let _errors = refusal::parse(bytes);
-    let text = String::from_utf8_lossy(bytes);
-    let _proxies = Proxies::from_variables([("HTTPS_PROXY", &*text), ("NO_PROXY", &*text)]);
 }

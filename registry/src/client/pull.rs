@@ -268,7 +268,7 @@ fn range_from(offset: u64) -> HeaderValue {
 }
 
 /// Reads `bytes START-END/TOTAL` as the first and the total number of bytes.
-fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+pub(super) fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.trim().split_once('/')?;
     let (start, _end) = range.split_once('-')?;
     Some((

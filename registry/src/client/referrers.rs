@@ -117,7 +117,7 @@ impl Client {
                 Ok(Parsed::Manifest(_)) | Err(_) => return Ok(None),
             };
             found.extend(page);
-            match answer.header(LINK).and_then(|link| next_page(&target, &url, link)) {
+            match answer.header(LINK).and_then(|link| next_page(&url, link)) {
                 Some(next) => url = next,
                 None => break,
             }

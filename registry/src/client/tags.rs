@@ -6,7 +6,6 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::Client;
-use super::endpoint::Target;
 use super::error::{ClientError, MalformedError};
 use super::session::Call;
 use crate::auth::scope::ScopeSet;
@@ -20,13 +19,6 @@ const MOST_PAGES: usize = 1000;
 
 /// The longest page that is read, in bytes.
 const PAGE_LIMIT: u64 = 4 << 20;
-
-/// One page of the list.
-#[derive(Deserialize)]
-struct Page {
-    /// Registries write `null` for none.
-    tags: Option<Vec<String>>,
-}
 
 impl Client {
     /// Returns the tags in the repository of `reference`; none if the repository is not there.
@@ -44,12 +36,11 @@ impl Client {
                 status if !status.is_success() => return Err(answer.into_error().await),
                 _ => {}
             }
-            let page: Page = serde_json::from_slice(&bytes).map_err(|error| ClientError::Malformed {
+            tags.extend(page(&bytes).map_err(|error| ClientError::Malformed {
                 what: what.clone(),
                 source: MalformedError::Json(error),
-            })?;
-            tags.extend(page.tags.unwrap_or_default());
-            match answer.header(LINK).and_then(|link| next_page(&target, &url, link)) {
+            })?);
+            match answer.header(LINK).and_then(|link| next_page(&url, link)) {
                 Some(next) => url = next,
                 None => break,
             }
@@ -71,13 +62,24 @@ impl Client {
     }
 }
 
+/// Reads one page of the list.
+pub(super) fn page(bytes: &[u8]) -> Result<Vec<String>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Page {
+        /// Registries write `null` for none.
+        tags: Option<Vec<String>>,
+    }
+    let page: Page = serde_json::from_slice(bytes)?;
+    Ok(page.tags.unwrap_or_default())
+}
+
 /// Returns where the list goes on (RFC 8288), if that is in the same list: a registry does not lead elsewhere.
-pub(super) fn next_page(target: &Target, page: &Url, link: &str) -> Option<Url> {
+pub(super) fn next_page(page: &Url, link: &str) -> Option<Url> {
     let (address, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
     let is_next = parameters
         .split(';')
         .any(|parameter| matches!(parameter.trim(), "rel=\"next\"" | "rel=next"));
     let next = page.join(address).ok().filter(|_| is_next)?;
-    let is_same = next.origin() == target.base().origin() && next.path() == page.path();
+    let is_same = next.origin() == page.origin() && next.path() == page.path();
     (is_same && next != *page).then_some(next)
 }

@@ -143,13 +143,14 @@ pub(super) fn octets() -> HeaderMap {
     HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))])
 }
 
-/// Reads how many bytes a registry has got from `Range: 0-LAST`. `0-0` is what an empty upload says, too; as
-/// the count only decides from where to go on, the smaller one is right.
+/// Returns how many bytes a registry says that it has got.
 pub(super) fn received(answer: &Answer) -> Option<u64> {
     received_of(answer.header(RANGE)?)
 }
 
-fn received_of(range: &str) -> Option<u64> {
+/// Reads how many bytes a registry has got from `Range: 0-LAST`. `0-0` is what an empty upload says, too; as
+/// the count only decides from where to go on, the smaller one is right.
+pub(super) fn received_of(range: &str) -> Option<u64> {
     let (first, last) = range.strip_prefix("bytes=").unwrap_or(range).split_once('-')?;
     match (first.trim().parse().ok()?, last.trim().parse().ok()?) {
         (0_u64, 0_u64) => Some(0),

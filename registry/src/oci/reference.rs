@@ -95,12 +95,14 @@ impl Reference {
         }
     }
 
-    /// Returns the reference as people write it: without `docker.io/` and `library/`.
+    /// Returns the reference as people write it: without `docker.io/` and `library/`, where it means the same without.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
-        let short = full
-            .strip_prefix("docker.io/")
-            .map(|s| s.strip_prefix("library/").unwrap_or(s));
+        let mut shorter = ["docker.io/library/", "docker.io/"]
+            .iter()
+            .filter_map(|prefix| full.strip_prefix(prefix));
+        // `docker.io/quay.io/app` without its beginning would be another registry's.
+        let short = shorter.find(|short| short.parse().as_ref() == Ok(self));
         short.unwrap_or(&full).to_owned()
     }
 }
@@ -153,9 +155,6 @@ impl FromStr for Reference {
         if !is_registry(registry) {
             return Err(ReferenceError::Registry(text.to_owned(), registry.to_owned()));
         }
-        if repository.len() + registry.len() > 255 || !repository.split('/').all(is_component) {
-            return Err(ReferenceError::Repository(text.to_owned(), repository));
-        }
         let registry = match registry {
             "index.docker.io" | "registry-1.docker.io" => "docker.io",
             other => other,
@@ -164,6 +163,10 @@ impl FromStr for Reference {
             ("docker.io", false) => format!("library/{repository}"),
             _ => repository,
         };
+        // The full form must be one, too.
+        if repository.len() + registry.len() > 255 || !repository.split('/').all(is_component) {
+            return Err(ReferenceError::Repository(text.to_owned(), repository));
+        }
         let tag = tag.or(if digest.is_none() { Some("latest") } else { None });
         Ok(Self {
             registry: registry.to_owned(),
@@ -248,6 +251,29 @@ mod tests {
         let pinned = format!("debian:12@{digest}");
         assert_eq!(pinned.parse::<Reference>().unwrap().familiar(), pinned);
         assert_eq!(format!("debian@{digest}").parse::<Reference>().unwrap().tag(), None);
+    }
+
+    #[test]
+    fn what_people_write_is_short_only_where_it_means_the_same() {
+        for (text, familiar) in [
+            ("docker.io/library/debian:12", "debian:12"),
+            ("docker.io/me/app", "me/app:latest"),
+            ("docker.io/quay.io/app", "docker.io/quay.io/app:latest"),
+            ("docker.io/localhost/app", "docker.io/localhost/app:latest"),
+            ("docker.io/library/a/b", "library/a/b:latest"),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.familiar(), familiar);
+            assert_eq!(familiar.parse(), Ok(reference));
+        }
+    }
+
+    #[test]
+    fn the_longest_name_is_as_long_in_its_full_form() {
+        let name = |length: usize| format!("docker.io/{}", "x".repeat(length));
+        let longest = 255 - "docker.io".len() - "library/".len();
+        assert!(name(longest).parse::<Reference>().is_ok());
+        assert!(name(longest + 1).parse::<Reference>().is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod origins;
 mod against_docker_registry;
 mod credentials;
 mod credential_helpers;
+mod http2;
 mod mirrors;
 mod one_in_ten;
 mod peer;

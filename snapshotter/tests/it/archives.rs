@@ -178,6 +178,7 @@ fn u9_headers_that_contradict_each_other_are_refused() {
             },
         ],
         vec![pax(&[("size", b"5")]), Header::dir("d")],
+        vec![pax(&[("GNU.sparse.name", b"a")]), f()],
     ];
     for members in cases {
         assert!(matches!(bad(&members), ArchiveError::Ambiguous(_)), "{members:?}");

@@ -17,6 +17,12 @@ pub use pattern::Pattern;
 use super::wildcard::Wildcard;
 use crate::diagnostic::Span;
 
+/// The most patterns of one file: every path is held to each of them.
+const MOST_PATTERNS: usize = 10_000;
+
+/// The most bytes of those with wildcards: what is made of each byte takes up to a kilobyte of memory.
+const MOST_WILDCARD_BYTES: usize = 128 << 10;
+
 /// The lines of an ignore file, ready to decide about paths.
 #[derive(Clone, Debug, Default)]
 pub struct Matcher {
@@ -49,13 +55,19 @@ pub enum PatternError {
         /// Where it stands.
         span: Span,
     },
+    /// Deciding about many paths would take for ever, or all memory.
+    #[error("too many patterns: there may be {MOST_PATTERNS}, and {MOST_WILDCARD_BYTES} bytes of those with wildcards")]
+    TooMany {
+        /// Where the first one stands that is too many.
+        span: Span,
+    },
 }
 
 impl PatternError {
     /// Returns where the line stands in the text.
     pub fn span(&self) -> Span {
         match self {
-            Self::Syntax { span, .. } | Self::EmptyException { span } => *span,
+            Self::Syntax { span, .. } | Self::EmptyException { span } | Self::TooMany { span } => *span,
         }
     }
 }
@@ -63,7 +75,7 @@ impl PatternError {
 impl Matcher {
     /// Reads an ignore file. A `#` in the first column starts a comment.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        let mut patterns = Vec::new();
+        let mut patterns = Patterns::default();
         let mut at = 0;
         for (number, line) in text.split_inclusive('\n').enumerate() {
             let start = at;
@@ -89,14 +101,15 @@ impl Matcher {
                 Some(path) if !path.is_empty() => path,
                 _ => &cleaned,
             };
-            patterns.push(Pattern::new(written, exception, path, number + 1, span)?);
+            patterns.add(Pattern::new(written, exception, path, number + 1, span)?)?;
         }
-        Ok(Self { patterns })
+        Ok(Self { patterns: patterns.all })
     }
 
     /// Makes a matcher of patterns that stand for themselves, as `--exclude` gives them; lines count them.
     pub fn from_patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, PatternError> {
-        let patterns = patterns.into_iter().enumerate().filter_map(|(number, written)| {
+        let mut bounded = Patterns::default();
+        for (number, written) in patterns.into_iter().enumerate() {
             let written = written.trim();
             let span = Span::new(0, written.len());
             let cleaned = clean(written);
@@ -104,11 +117,11 @@ impl Matcher {
                 Some(path) => (true, path),
                 None => (false, cleaned.as_str()),
             };
-            (!written.is_empty()).then(|| Pattern::new(written, exception, path, number + 1, span))
-        });
-        Ok(Self {
-            patterns: patterns.collect::<Result<_, _>>()?,
-        })
+            if !written.is_empty() {
+                bounded.add(Pattern::new(written, exception, path, number + 1, span)?)?;
+            }
+        }
+        Ok(Self { patterns: bounded.all })
     }
 
     /// Leaves out a path and all that is below it, whatever the lines say.
@@ -153,6 +166,25 @@ impl Matcher {
         let start = above.map_or(0, |above| above + 1);
         let later = self.patterns[start..].iter().rposition(|pattern| pattern.matches(path));
         later.map(|index| start + index).or(above)
+    }
+}
+
+/// Patterns that are being read.
+#[derive(Default)]
+struct Patterns {
+    all: Vec<Pattern>,
+    /// Bytes of those with wildcards.
+    wildcard_bytes: usize,
+}
+
+impl Patterns {
+    fn add(&mut self, pattern: Pattern) -> Result<(), PatternError> {
+        self.wildcard_bytes += pattern.wildcard_bytes();
+        if self.all.len() == MOST_PATTERNS || self.wildcard_bytes > MOST_WILDCARD_BYTES {
+            return Err(PatternError::TooMany { span: pattern.span() });
+        }
+        self.all.push(pattern);
+        Ok(())
     }
 }
 

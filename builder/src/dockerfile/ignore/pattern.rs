@@ -94,6 +94,14 @@ impl Pattern {
         self.span
     }
 
+    /// Returns how many bytes of it have to be searched for with an automaton.
+    pub(super) fn wildcard_bytes(&self) -> usize {
+        match self.form {
+            Form::Glob(_) => self.path.len(),
+            Form::Exact | Form::Prefix(_) | Form::Suffix(_) => 0,
+        }
+    }
+
     /// Returns whether it takes paths back in: `!`.
     pub fn is_exception(&self) -> bool {
         self.exception

@@ -157,3 +157,33 @@ fn beginnings_and_ends_rule_out_only_what_cannot_match() {
         assert_eq!(regex, !pattern.contains('^'), "{pattern} {path}");
     }
 }
+
+#[test]
+fn g9_the_patterns_that_take_the_longest_decide_in_bounded_time() {
+    let begun = std::time::Instant::now();
+    // As many as there may be, none of which can be told by its beginning or its end.
+    let length = MOST_WILDCARD_BYTES / MOST_PATTERNS;
+    let patterns: String = (0..MOST_PATTERNS)
+        .map(|number| format!("{:?<length$}\n", format!("*{number}*")))
+        .collect();
+    let matcher = Matcher::parse(&patterns).unwrap();
+    let mut walk = matcher.descent();
+    for number in 0..100 {
+        assert!(!walk.ignores(format!("{}/file-{number}", "d/".repeat(20))));
+    }
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn g9_more_patterns_than_can_be_decided_about_are_refused() {
+    let plain = |count: usize| "a/b/c\n".repeat(count);
+    assert!(Matcher::parse(&plain(MOST_PATTERNS)).is_ok());
+    let error = Matcher::parse(&plain(MOST_PATTERNS + 1)).unwrap_err();
+    assert_eq!(error.span().start as usize, 6 * MOST_PATTERNS);
+    let lines = format!("{}\n", "?".repeat(1000)).repeat(MOST_WILDCARD_BYTES / 1000 + 1);
+    assert!(matches!(Matcher::parse(&lines), Err(PatternError::TooMany { .. })));
+    assert!(matches!(
+        Matcher::from_patterns(lines.split('\n')),
+        Err(PatternError::TooMany { .. })
+    ));
+}

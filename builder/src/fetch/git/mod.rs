@@ -15,6 +15,8 @@ mod checkout;
 mod command;
 mod origin;
 mod refs;
+#[cfg(feature = "fuzzing")]
+pub(super) mod foreign;
 
 pub use origin::CheckedOut;
 

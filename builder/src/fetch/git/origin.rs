@@ -36,7 +36,7 @@ impl Fetcher {
 }
 
 /// Chooses among the lines `remote.<name>.url <url>`: `origin`, else the first.
-fn repository(remotes: &str) -> Option<&str> {
+pub(super) fn repository(remotes: &str) -> Option<&str> {
     let remotes = || remotes.lines().filter_map(|line| line.split_once(' '));
     let origin = remotes().find(|(key, _)| *key == "remote.origin.url");
     Some(origin.or_else(|| remotes().next())?.1)

@@ -94,9 +94,19 @@ fn shebang(call: &Call<'_>, file: &OwnedFd) -> Result<Option<Shebang>, Errno> {
     };
     let mut line = [0; FIRST_LINE];
     let length = rustix::io::read(content, &mut line)?;
-    let Some(line) = line[..length].strip_prefix(b"#!") else {
+    let Some((name, argument)) = script(&line[..length]) else {
         return Ok(None);
     };
+    let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::NOEXEC);
+    Ok(Some(Shebang {
+        interpreter: text(name)?,
+        argument: argument.map(text).transpose()?,
+    }))
+}
+
+/// Reads who starts a script, and the one argument that it gets, from the beginning of the file; `None` if it is none.
+pub(in crate::supervisor) fn script(beginning: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let line = beginning.strip_prefix(b"#!")?;
     let is_end = |byte: &u8| matches!(byte, b'\n' | 0);
     let line = line.split(is_end).next().unwrap_or_default().trim_ascii();
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
@@ -105,12 +115,5 @@ fn shebang(call: &Call<'_>, file: &OwnedFd) -> Result<Option<Shebang>, Errno> {
         Some(end) => (&line[..end], Some(line[end..].trim_ascii())),
         None => (line, None),
     };
-    if name.is_empty() {
-        return Ok(None);
-    }
-    let text = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::NOEXEC);
-    Ok(Some(Shebang {
-        interpreter: text(name)?,
-        argument: argument.map(text).transpose()?,
-    }))
+    (!name.is_empty()).then_some((name, argument))
 }

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Outcome};
 
+#[cfg(feature = "fuzzing")]
+pub(super) use exec::script;
 pub(super) use open::hand_over;
 pub(super) use through::perform;
 

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use base64::Engine as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::harness::{Lab, Outcome, Registry, sh};
 
@@ -161,4 +162,39 @@ fn s1_secrets_are_in_nothing_that_a_build_leaves_or_prints() {
         "a secret is on a command line"
     );
     assert_absent(&lab, &secrets, &[]);
+}
+
+#[test]
+fn s1_a_crash_leaves_no_memory_behind() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN sleep 96.47\n");
+    // What a shell without limits would start it with.
+    let limit = getrlimit(Resource::Core);
+    let all = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Core, all).unwrap();
+    let mut command = lab.command_with(&[], &["build", "context"]);
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    setrlimit(Resource::Core, limit).unwrap();
+    let begun = std::time::Instant::now();
+    while sh("pgrep -f '^sleep 96.47' || true").is_empty() {
+        assert!(begun.elapsed().as_secs() < 20, "the step does not begin");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let of_core = limits.lines().find(|line| line.starts_with("Max core file size"));
+    assert_eq!(
+        of_core.and_then(|line| line.split_whitespace().nth(4)),
+        Some("0"),
+        "{limits}"
+    );
+    sh(&format!("kill -ABRT {}", child.id()));
+    let ended = child.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&ended),
+        Some(6),
+        "{ended}"
+    );
+    assert!(!std::os::unix::process::ExitStatusExt::core_dumped(&ended), "{ended}");
 }

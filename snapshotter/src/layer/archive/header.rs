@@ -141,6 +141,11 @@ pub(super) fn entry(header: &Header, extensions: &Extensions) -> Result<(Entry, 
         None => header.path_bytes().into_owned(),
     };
     if let Some(name) = extensions.pax("GNU.sparse.name") {
+        let tell_of_a_map = ["GNU.sparse.major", "GNU.sparse.map", "GNU.sparse.numblocks"];
+        if !tell_of_a_map.iter().any(|key| extensions.pax(key).is_some()) {
+            // Go takes the name for nothing then, GNU tar for the name all the same.
+            return Err(ArchiveError::Ambiguous("a sparse file's name for one that is none"));
+        }
         path = name.to_vec();
     }
     if path.contains(&0) {
