@@ -71,12 +71,12 @@ pub enum ShipError {
     #[error(transparent)]
     Push(#[from] ClientError),
     /// It was packed again, and its blob is another one now; what names the old one has to be made anew.
-    #[error("the blob `{expected}` of a layer became `{found}` when it was packed again")]
+    #[error("the blob `{expected}` of a layer became `{}` when it was packed again", found.descriptor.digest)]
     Repacked {
         /// As it was packed before, by another version of croze.
         expected: Digest,
         /// As it is packed now.
-        found: Digest,
+        found: Box<LayerBlob>,
     },
     /// The task ended without a word: a bug.
     #[error("a layer was lost")]
@@ -224,7 +224,7 @@ impl Shipper {
     async fn push_known(&self, to: &Reference, blob: LayerBlob, layer: MadeOf<'_>) -> Result<LayerBlob, ShipError> {
         match self.push(to, &blob.descriptor, Some(layer), &[], &|_| {}).await {
             Ok(()) => Ok(blob),
-            Err(ShipError::Repacked { .. }) => self.packer.noted(&layer.0.snapshot, layer.1).ok_or(ShipError::Lost),
+            Err(ShipError::Repacked { found, .. }) => Ok(*found),
             Err(error) => Err(error),
         }
     }
@@ -248,7 +248,7 @@ impl Shipper {
             return match self.send(to, Some(blob), layer, mount_from, progress).await? {
                 Some(sent) if sent.descriptor.digest != blob.digest => Err(ShipError::Repacked {
                     expected: blob.digest,
-                    found: sent.descriptor.digest,
+                    found: Box::new(sent),
                 }),
                 Some(_) | None => Ok(()),
             };

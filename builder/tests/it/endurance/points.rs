@@ -36,6 +36,9 @@ fn points() -> BTreeSet<String> {
     found
 }
 
+/// An output in a format of its own, whose blobs nobody wants here: its layers are sent while they are packed.
+const PUSHED: &str = "--output=type=image,push=true,rewrite-timestamp=true,compression=zstd";
+
 /// A rig whose store has something to collect and the leavings of a killed build, as often as one likes.
 struct Scene {
     rig: Rig,
@@ -47,7 +50,8 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let rig = Rig::new();
-        let expected = rig.digest(&[]);
+        // Of two images, what is told is the digest of the pushed one.
+        let expected = rig.digest(&["--tag=BASE/endurance/expected:1", PUSHED]);
         sh(&format!(
             "rm -rf {0} && install -d -o croze-ci {0}",
             rig.state.display()
@@ -89,8 +93,7 @@ impl Scene {
         let tag = format!("--tag=BASE/endurance/{name}:{}", self.pushed);
         let more = [
             &tag,
-            // In a format of its own, which nobody wants here: its layers are sent while they are packed.
-            "--output=type=image,push=true,rewrite-timestamp=true,compression=zstd",
+            PUSHED,
             "--cache-to=type=local,dest=cache",
             "--max-size=5m",
             "--min-free=0",
