@@ -44,6 +44,9 @@ pub enum PolicyError {
     /// The rules go in circles.
     #[error("too many mutations on a single source: {0:?}")]
     TooMany(String),
+    /// The rules make a name longer and longer.
+    #[error("the source policy makes too long a name of {0:?}")]
+    TooLong(String),
     /// A rule leads to what cannot stand in for the place.
     #[error("the source policy converts {from:?} to {to:?}: {problem}")]
     Conversion {
@@ -128,6 +131,7 @@ impl Policy {
                 Action::Deny => is_denied = true,
                 Action::Convert(updates) => {
                     let next = rule.selector.converted(identity, updates);
+                    let next = next.ok_or_else(|| PolicyError::TooLong(identity.shown()))?;
                     if next != *identity {
                         return Ok(Some(next));
                     }
