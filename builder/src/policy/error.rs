@@ -3,6 +3,7 @@
 use registry::oci::{DigestError, ReferenceError};
 
 use super::identity::{ATTRIBUTES, FULL_URL};
+use super::rule::LONGEST;
 use crate::remote::RemoteError;
 
 /// Why a policy cannot be used, or forbids something.
@@ -28,6 +29,9 @@ pub enum PolicyError {
     /// The rules go in circles.
     #[error("too many mutations on a single source: {0:?}")]
     TooMany(String),
+    /// The rules make a name longer and longer.
+    #[error("the source policy makes too long a name of {0:?}")]
+    TooLong(String),
     /// A rule leads to what cannot stand in for the place.
     #[error("the source policy converts {from:?} to {to:?}")]
     Conversion {
@@ -52,6 +56,9 @@ pub enum RuleError {
     /// It sets an attribute that no place has.
     #[error("croze cannot change the attribute `{0}`, only `{known}`", known = ATTRIBUTES.join("`, `"))]
     Attribute(String),
+    /// It leads to a name that is longer than any.
+    #[error("no place has a name of more than {LONGEST} bytes")]
+    LongName,
     /// A wildcard that BuildKit refuses too.
     #[error("invalid wildcard: `{0}` has `**`")]
     Wildcard(String),

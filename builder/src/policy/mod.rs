@@ -94,6 +94,7 @@ impl Policy {
                 Action::Deny => is_denied = true,
                 Action::Convert(updates) => {
                     let next = rule.selector.converted(identity, updates);
+                    let next = next.ok_or_else(|| PolicyError::TooLong(identity.shown()))?;
                     if next != *identity {
                         return Ok(Some(next));
                     }

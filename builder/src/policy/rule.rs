@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer};
 use super::error::RuleError;
 use super::identity::{ATTRIBUTES, Identity};
 
+/// The longest name of a place that a rule may lead to, in bytes: a conversion may double a name, and the next one that.
+pub(super) const LONGEST: usize = 8192;
+
 /// A policy as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,6 +194,9 @@ impl WrittenRule {
                 if let Some(key) = updates.attrs.keys().find(|key| !ATTRIBUTES.contains(&key.as_str())) {
                     return Err(RuleError::Attribute(key.clone()));
                 }
+                if updates.identifier.len() > LONGEST {
+                    return Err(RuleError::LongName);
+                }
                 Action::Convert(updates)
             }
             (Verb::Convert, None) => return Err(RuleError::NoUpdates),
@@ -260,13 +266,14 @@ impl Selector {
             }
     }
 
-    /// Returns what a `CONVERT` makes of a place that matches; `${1}` is what the first wildcard or group stood for.
-    pub(super) fn converted(&self, identity: &Identity, updates: &Updates) -> Identity {
+    /// Returns what a `CONVERT` makes of a place that matches; `${1}` is what the first wildcard or group stood for. `None`
+    /// if that is too long.
+    pub(super) fn converted(&self, identity: &Identity, updates: &Updates) -> Option<Identity> {
         let from = identity.identifier.as_str();
         let identifier = match &self.pattern {
             _ if updates.identifier.is_empty() => from.to_owned(),
             Pattern::Exact => updates.identifier.clone(),
-            Pattern::Regex(pattern) => pattern.replace_all(from, updates.identifier.as_str()).into_owned(),
+            Pattern::Regex(pattern) => replaced(pattern, from, &updates.identifier)?,
             Pattern::Wildcard(pattern) => match pattern.captures(from) {
                 Some(found) => {
                     let mut to = String::new();
@@ -276,8 +283,27 @@ impl Selector {
                 None => from.to_owned(),
             },
         };
+        if identifier.len() > LONGEST {
+            return None;
+        }
         let mut attributes = identity.attributes.clone();
         attributes.extend(updates.attrs.clone());
-        Identity { identifier, attributes }
+        Some(Identity { identifier, attributes })
     }
+}
+
+/// Replaces all that matches, as [`Regex::replace_all`] does, but gives up when the result is too long.
+fn replaced(pattern: &Regex, from: &str, replacement: &str) -> Option<String> {
+    let (mut to, mut end) = (String::new(), 0);
+    for found in pattern.captures_iter(from) {
+        let whole = found.get(0)?;
+        to.push_str(&from[end..whole.start()]);
+        found.expand(replacement, &mut to);
+        end = whole.end();
+        if to.len() > LONGEST {
+            return None;
+        }
+    }
+    to.push_str(&from[end..]);
+    Some(to)
 }

@@ -189,6 +189,30 @@ fn files_and_commits_can_be_pinned() {
 }
 
 #[test]
+fn a_name_that_every_conversion_doubles_is_refused_before_it_fills_the_memory() {
+    for (pattern, kind) in [
+        ("docker-image://(.*)", "REGEX"),
+        ("docker-image://*", "WILDCARD"),
+        ("a", "REGEX"),
+    ] {
+        for replacement in ["docker-image://${1}${1}", &"a".repeat(400)] {
+            let rules = json!([convert(pattern, kind, json!({ "identifier": replacement }))]);
+            let decided = policy(&rules).decide(&image("a"));
+            assert!(decided.is_err(), "{pattern}: {decided:?}");
+        }
+    }
+    let doubled = json!([convert(
+        "docker-image://(.*)",
+        "REGEX",
+        json!({ "identifier": "docker-image://${1}${1}" })
+    )]);
+    assert!(matches!(
+        policy(&doubled).decide(&image("a")),
+        Err(PolicyError::TooLong(_))
+    ));
+}
+
+#[test]
 fn what_cannot_be_used_is_told() {
     let to = |identifier: &str, place: Place| {
         let rules = json!([convert("*", "WILDCARD", json!({ "identifier": identifier }))]);
