@@ -12,9 +12,9 @@ use crate::supervisor::{try_detours, try_supervision};
 /// Tries it.
 pub(super) fn try_ptrace(place: Place<'_>) -> Trial {
     let mut trial = Trial::of(Rung::Ptrace);
-    let supervised = apart(try_supervision).map_err(|source| Refusal::NoSupervision { source });
+    let supervised = apart(try_supervision).map_err(Refusal::no_supervision);
     let supervised = trial.needs("supervision", Some(supervised), |()| "works".into());
-    let traced = supervised.map(|()| detour(place.state_root).map_err(|source| Refusal::NoTracing { source }));
+    let traced = supervised.map(|()| detour(place.state_root).map_err(Refusal::no_tracing));
     trial.needs("tracing", traced, |()| {
         "programs of the state directory can be started".into()
     });
