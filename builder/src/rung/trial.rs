@@ -1,5 +1,6 @@
 //! What came of trying a rung: each thing it needs, and whether it is there.
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,14 @@ pub(super) struct Place<'a> {
     pub(super) state_root: &'a Path,
     /// How thoroughly.
     pub(super) thoroughness: Thoroughness,
+    /// What is the same for every rung.
+    pub(super) known: &'a Known,
+}
+
+/// What has been found out so far that is the same for every rung.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    supervision: OnceCell<Result<(), Number>>,
 }
 
 /// How thorough a trial is.
@@ -199,11 +208,17 @@ pub enum Refusal {
     },
 }
 
-/// Tries in a copy of the process whether a step's system calls can be answered.
-pub(super) fn try_supervision() -> Result<(), Refusal> {
-    let tried = in_copy(|| supervisor::try_supervision().map_err(Number::of));
-    let tried = tried.map_err(Refusal::trial("hear from a trial"))?;
-    tried.map_err(|number| Refusal::no_supervision(number.into()))
+impl Place<'_> {
+    /// Tries in a copy of the process whether a step's system calls can be answered, unless another rung has been tried for
+    /// that. Not for one that enters a user namespace first.
+    pub(super) fn try_supervision(self) -> Result<(), Refusal> {
+        let attempt = || in_copy(|| supervisor::try_supervision().map_err(Number::of));
+        let tried = self
+            .known
+            .supervision
+            .get_or_init(|| attempt().unwrap_or_else(|error| Err(Number::of(error))));
+        tried.map_err(|number| Refusal::no_supervision(number.into()))
+    }
 }
 
 impl Refusal {
