@@ -208,6 +208,13 @@ impl Fixed {
                      `--build-arg NAMES={name}` of `ci-examples/image/Dockerfile`"
                 ))
             }
+            OpError::Exec {
+                source: RunError::Setup(SetupError::Stranded { .. }),
+                ..
+            } => Failure::because(Kind::Environment, error).help(
+                "do away with the cause and run croze here again, which puts all back before it does anything else; or move \
+                 it back by hand",
+            ),
             OpError::Exec { .. } => out_of(error, Kind::Run),
             OpError::Pull(error) => pull_failure(error),
             OpError::Import(error) => out_of(error, Kind::Network),
@@ -328,5 +335,38 @@ fn pull_failure(error: &PullError) -> Failure {
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
         PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
         _ => out_of(error, Kind::Environment),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::swap::SwapError;
+
+    #[test]
+    fn what_could_not_be_put_back_is_told_with_what_to_do() {
+        let stranded = SwapError::Stranded {
+            path: PathBuf::from("/etc"),
+            kept: PathBuf::from("/.croze/swap/own/0/etc"),
+            source: std::io::Error::from_raw_os_error(libc::EBUSY),
+        };
+        let error = OpError::Exec {
+            command: "true".into(),
+            source: RunError::Setup(SetupError::from(stranded)),
+        };
+        let fixed = Fixed {
+            dockerfile: Arc::new(SourceFile::new("Dockerfile", "FROM scratch")),
+            ignore: None,
+            exit_code: None,
+            no_sandbox: None,
+        };
+        let failure = fixed.step_failure(&error);
+        assert_eq!(failure.kind.code(), 9);
+        let told = format!("{:?}", failure.diagnostics);
+        for words in ["`/etc`", "`/.croze/swap/own/0/etc`", "run croze here again"] {
+            assert!(told.contains(words), "{told}");
+        }
     }
 }

@@ -50,6 +50,17 @@ pub enum SetupError {
         /// The path.
         path: PathBuf,
     },
+    /// What this container has of its own could not be put back in its place.
+    #[error("`{}` of this container could not be put back: its own files lie in `{}`", .path.display(), .kept.display())]
+    Stranded {
+        /// What belongs there.
+        path: PathBuf,
+        /// Where it lies meanwhile.
+        kept: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: SystemError,
+    },
     /// Something cannot be put over the root file system without a mount.
     #[error("this sandbox can mount nothing at `{}`", .target.display())]
     CannotPlace {
@@ -157,17 +168,17 @@ impl From<MountError> for SetupError {
 
 impl From<SwapError> for SetupError {
     fn from(error: SwapError) -> Self {
-        if let SwapError::NoPlace { path } = error {
-            return Self::NoPlace { path };
-        }
-        let source = match &error {
+        let message = error.to_string();
+        let source = match error {
+            SwapError::NoPlace { path } => return Self::NoPlace { path },
+            SwapError::Stranded { path, kept, source } => {
+                let source = SystemError::from(source);
+                return Self::Stranded { path, kept, source };
+            }
             SwapError::System { source, .. } | SwapError::Immovable { source, .. } => Some(SystemError::from(source)),
-            SwapError::Taken { .. } | SwapError::NoPlace { .. } | SwapError::Journal { .. } => None,
+            SwapError::Taken { .. } | SwapError::Journal { .. } => None,
         };
-        Self::Swap {
-            message: error.to_string(),
-            source,
-        }
+        Self::Swap { message, source }
     }
 }
 

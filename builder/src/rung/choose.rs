@@ -7,7 +7,7 @@ use std::{fs, io};
 use nix::sched::CloneFlags;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
-use super::trial::{Entry, Place, Refusal, Thoroughness, Trial};
+use super::trial::{Entry, Known, Place, Refusal, Thoroughness, Trial};
 use super::{Confinement, ProcView, Rung, StatePlace, chroot, in_place, namespaces, overlay, ptrace};
 use crate::rootless;
 
@@ -62,9 +62,11 @@ fn examine(rung: Rung, place: Place<'_>) -> Trial {
 /// Afterwards the process is root of its user namespace, and its mounts are its own. A rung is tried only as long as no
 /// better one is known to work.
 pub fn enter(wanted: Option<Rung>, state_root: &Path) -> Result<Entered, NoRung> {
+    let known = Known::default();
     let place = Place {
         state_root: nearest_existing(state_root),
         thoroughness: Thoroughness::Quick,
+        known: &known,
     };
     let mut survey = Survey::default();
     for rung in candidates(wanted) {
@@ -97,9 +99,11 @@ pub fn enter(wanted: Option<Rung>, state_root: &Path) -> Result<Entered, NoRung>
 /// Tries the wanted rung, or every rung, and changes nothing about this process. `state_root` is where state would be
 /// kept. Must be called before there are threads.
 pub fn survey(wanted: Option<Rung>, state_root: &Path) -> Survey {
+    let known = Known::default();
     let place = Place {
         state_root: nearest_existing(state_root),
         thoroughness: Thoroughness::Full,
+        known: &known,
     };
     let mut survey = Survey::default();
     for rung in candidates(wanted) {

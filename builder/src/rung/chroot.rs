@@ -7,7 +7,7 @@ use rustix::fs::{XattrFlags, fsetxattr};
 use rustix::process::chroot;
 
 use super::copy::{Number, in_copy};
-use super::trial::{Entry, Place, Refusal, Trial, try_supervision};
+use super::trial::{Entry, Place, Refusal, Trial};
 use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
 
 /// Tries it.
@@ -16,7 +16,7 @@ pub(super) fn try_chroot(place: Place<'_>) -> Trial {
     let changed = apart(|| Ok(chroot(place.state_root)?));
     let changed = changed.map_err(|source| Refusal::NoChroot { source });
     trial.needs("root directory", Some(changed), |()| "can be changed".into());
-    trial.needs("supervision", Some(try_supervision()), |()| {
+    trial.needs("supervision", Some(place.try_supervision()), |()| {
         "system calls can be answered".into()
     });
     let kept = keep_attribute(place.state_root).map_err(|source| Refusal::NoAttributes { source });

@@ -15,7 +15,7 @@ use rustix::thread::{
 use snapshotter::Root;
 
 use super::copy::{Number, in_copy};
-use super::trial::{Entry, Place, Refusal, Trial, try_supervision};
+use super::trial::{Entry, Place, Refusal, Trial};
 use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
 use crate::swap::{self, COMMON, HOME, Layout, Slot, Stash, SwapError, Turn};
 use crate::sys;
@@ -77,7 +77,7 @@ pub(super) fn try_in_place_single(place: Place<'_>) -> Trial {
     });
     let layout = trial.needs("places in `/`", Some(layout), |()| "of this user's own".into());
     let room = try_room(&mut trial, layout.is_some(), place);
-    let supervised = room.then(try_supervision);
+    let supervised = room.then(|| place.try_supervision());
     let supervised = trial.needs("supervision", supervised, |()| "system calls can be answered".into());
     let slots: Slots = |tree, in_use| {
         let mut slots = Layout::read(in_use)?.slots(tree)?;

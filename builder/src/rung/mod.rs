@@ -25,6 +25,7 @@ mod ptrace;
 mod sandbox;
 mod trial;
 mod weakness;
+mod yama;
 
 use std::fmt;
 use std::str::FromStr;

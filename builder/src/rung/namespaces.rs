@@ -235,8 +235,7 @@ fn try_mounts(trial: &mut Trial, mut child: Option<Copy>, has_ids: bool, why: im
         None => (None, None),
     };
     if trial.rung.ownership() == Ownership::Emulated {
-        let supervised =
-            supervised.map(|tried| tried.map_err(|number| Refusal::NoSupervision { source: number.into() }));
+        let supervised = supervised.map(|tried| tried.map_err(|number| Refusal::no_supervision(number.into())));
         trial.needs("supervision", supervised, |()| "system calls can be answered".into());
     }
     let no_overlay = |cause| Some(Err(Refusal::NoOverlay { cause }));

@@ -7,14 +7,13 @@ use std::path::Path;
 use super::chroot::{apart, keep_attribute};
 use super::trial::{Entry, Place, Refusal, Trial};
 use super::{Confinement, Landlock, ProcView, Rung, StatePlace};
-use crate::supervisor::{try_detours, try_supervision};
+use crate::supervisor::try_detours;
 
 /// Tries it.
 pub(super) fn try_ptrace(place: Place<'_>) -> Trial {
     let mut trial = Trial::of(Rung::Ptrace);
-    let supervised = apart(try_supervision).map_err(|source| Refusal::NoSupervision { source });
-    let supervised = trial.needs("supervision", Some(supervised), |()| "works".into());
-    let traced = supervised.map(|()| detour(place.state_root).map_err(|source| Refusal::NoTracing { source }));
+    let supervised = trial.needs("supervision", Some(place.try_supervision()), |()| "works".into());
+    let traced = supervised.map(|()| detour(place.state_root).map_err(Refusal::no_tracing));
     trial.needs("tracing", traced, |()| {
         "programs of the state directory can be started".into()
     });

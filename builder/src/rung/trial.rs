@@ -1,12 +1,13 @@
 //! What came of trying a rung: each thing it needs, and whether it is there.
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::OwnedFd;
 
 use super::copy::{Number, in_copy};
-use super::{Confinement, Rung};
+use super::{Confinement, Rung, yama};
 use crate::rootless::{EnterError, MOUNTING_APP_ARMOR, Remedy};
 use crate::supervisor;
 use crate::swap::SwapError;
@@ -18,6 +19,14 @@ pub(super) struct Place<'a> {
     pub(super) state_root: &'a Path,
     /// How thoroughly.
     pub(super) thoroughness: Thoroughness,
+    /// What is the same for every rung.
+    pub(super) known: &'a Known,
+}
+
+/// What has been found out so far that is the same for every rung.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    supervision: OnceCell<Result<(), Number>>,
 }
 
 /// How thorough a trial is.
@@ -152,6 +161,15 @@ pub enum Refusal {
         #[source]
         source: io::Error,
     },
+    /// Yama keeps even whoever has started a process from looking at it.
+    #[error("with `kernel.yama.ptrace_scope={scope}` no process may look at another one")]
+    Yama {
+        /// What the setting is: 2 or 3.
+        scope: u8,
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
     /// Trees in the state directory could not be moved to `/`.
     #[error("the state directory is on another file system than `/`, to where its trees have to be moved")]
     StateElsewhere,
@@ -190,14 +208,36 @@ pub enum Refusal {
     },
 }
 
-/// Tries in a copy of the process whether a step's system calls can be answered.
-pub(super) fn try_supervision() -> Result<(), Refusal> {
-    let tried = in_copy(|| supervisor::try_supervision().map_err(Number::of));
-    let tried = tried.map_err(Refusal::trial("hear from a trial"))?;
-    tried.map_err(|number| Refusal::NoSupervision { source: number.into() })
+impl Place<'_> {
+    /// Tries in a copy of the process whether a step's system calls can be answered, unless another rung has been tried for
+    /// that. Not for one that enters a user namespace first.
+    pub(super) fn try_supervision(self) -> Result<(), Refusal> {
+        let attempt = || in_copy(|| supervisor::try_supervision().map_err(Number::of));
+        let tried = self
+            .known
+            .supervision
+            .get_or_init(|| attempt().unwrap_or_else(|error| Err(Number::of(error))));
+        tried.map_err(|number| Refusal::no_supervision(number.into()))
+    }
 }
 
 impl Refusal {
+    /// Says why the system calls of a step cannot be answered.
+    pub(super) fn no_supervision(source: io::Error) -> Self {
+        match yama::forbidding_scope() {
+            Some(scope) => Self::Yama { scope, source },
+            None => Self::NoSupervision { source },
+        }
+    }
+
+    /// Says why a child cannot be traced.
+    pub(super) fn no_tracing(source: io::Error) -> Self {
+        match yama::forbidding_scope() {
+            Some(scope) => Self::Yama { scope, source },
+            None => Self::NoTracing { source },
+        }
+    }
+
     /// Says of a failed system call of a trial what was attempted.
     pub(super) fn trial(verb: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::Trial { verb, source }
@@ -254,8 +294,12 @@ impl Refusal {
                 Remedy::docker("`--user 1000`"),
                 Remedy::kubernetes("`securityContext.runAsUser: 1000`"),
             ],
+            Self::Yama { scope: 3.., .. } => vec![Remedy::host(
+                "`kernel.yama.ptrace_scope=1` in `/etc/sysctl.d`, and a restart: 3 cannot be taken back",
+            )],
+            Self::Yama { .. } => vec![Remedy::host("`sysctl kernel.yama.ptrace_scope=1`")],
             Self::NoSupervision { .. } => vec![
-                Remedy::host("Linux 5.14 or later, and `sysctl kernel.yama.ptrace_scope=1` if it is more"),
+                Remedy::host("Linux 5.14 or later"),
                 Remedy::kubernetes("`securityContext.seccompProfile: {type: RuntimeDefault}`"),
             ],
             Self::StateInTheWay { .. } | Self::StateElsewhere => {
@@ -268,9 +312,7 @@ impl Refusal {
                 ),
             ],
             Self::NoTracing { .. } => vec![
-                Remedy::host(
-                    "`sysctl kernel.yama.ptrace_scope=1` if it is more, and a state directory without `noexec`",
-                ),
+                Remedy::host("a state directory without `noexec`"),
                 Remedy::kubernetes("`securityContext.seccompProfile: {type: RuntimeDefault}`"),
             ],
             Self::NoAttributes { .. } => vec![Remedy::host(

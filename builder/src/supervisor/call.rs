@@ -92,10 +92,20 @@ impl<'a> Call<'a> {
         self.notification.thread
     }
 
+    /// Fails if the caller waits no more. Until then its number is its own; later it may be that of somebody else, about whom
+    /// what was found by it is.
+    fn still_waits(&self) -> Result<(), Errno> {
+        if sys::is_pending(self.step.listener(), self.notification.id) {
+            Ok(())
+        } else {
+            Err(Errno::SRCH)
+        }
+    }
+
     /// Reads memory of the caller.
     pub(super) fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Errno> {
         match sys::read_memory(self.thread(), address, buffer) {
-            Ok(length) if length == buffer.len() => Ok(()),
+            Ok(length) if length == buffer.len() => self.still_waits(),
             Ok(_) => Err(Errno::FAULT),
             Err(error) => Err(errno(&error)),
         }
@@ -110,10 +120,7 @@ impl<'a> Call<'a> {
 
     /// Writes memory of the caller.
     pub(super) fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
-        // Or else the thread's number may mean somebody else by now.
-        if !sys::is_pending(self.step.listener(), self.notification.id) {
-            return Err(Errno::SRCH);
-        }
+        self.still_waits()?;
         match sys::write_memory(self.thread(), address, bytes) {
             Ok(length) if length == bytes.len() => Ok(()),
             Ok(_) => Err(Errno::FAULT),
@@ -125,9 +132,7 @@ impl<'a> Call<'a> {
     pub(super) fn overwrite(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         // What was opened stays the memory of whoever had the number then: of the caller, if that still waits now.
         let memory = sys::open_memory(self.thread()).map_err(|error| errno(&error))?;
-        if !sys::is_pending(self.step.listener(), self.notification.id) {
-            return Err(Errno::SRCH);
-        }
+        self.still_waits()?;
         memory.write_all_at(bytes, address).map_err(|error| errno(&error))
     }
 
@@ -160,12 +165,23 @@ impl<'a> Call<'a> {
 
     fn handle_of(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
         if descriptor == AT_FDCWD {
-            return self.place.of_thread(self.thread(), "cwd");
+            return self.of_caller("cwd");
         }
-        match self.place.of_thread(self.thread(), format_args!("fd/{descriptor}")) {
+        match self.of_caller(format_args!("fd/{descriptor}")) {
             Err(Errno::NOENT) => Err(Errno::BADF),
             found => found,
         }
+    }
+
+    /// Opens the caller's root directory as a handle.
+    pub(super) fn root(&self) -> Result<OwnedFd, Errno> {
+        self.of_caller("root")
+    }
+
+    fn of_caller(&self, name: impl std::fmt::Display) -> Result<OwnedFd, Errno> {
+        let file = self.place.of_thread(self.thread(), name)?;
+        self.still_waits()?;
+        Ok(file)
     }
 
     /// Returns the call as it would be if somebody else made it.

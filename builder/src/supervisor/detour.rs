@@ -8,6 +8,7 @@
 
 mod beginning;
 mod directory;
+mod message;
 mod path;
 mod program;
 
@@ -24,6 +25,7 @@ use super::call::{Call, Outcome, Reply, errno};
 use crate::sys::{self, Lost, Response, Stopped};
 
 pub(super) use directory::enter;
+pub(super) use message::{Header, Written, send};
 pub(super) use path::{bind, connect, open, watch};
 pub(super) use program::{Given, Shebang, start};
 
@@ -83,6 +85,20 @@ impl Detour {
         }
         Ok(Reply::Told)
     }
+}
+
+/// Has a call go a way that may take long, so that it has a thread of its own.
+fn patiently(call: &Call<'_>, go: impl FnOnce(Detour) -> Outcome + Send + 'static) -> Outcome {
+    let detour = Detour::of(call)?;
+    let id = detour.id;
+    let listener = detour.listener.try_clone().map_err(|error| errno(&error))?;
+    let going = std::thread::Builder::new().name("supervisor".into()).spawn(move || {
+        if let Err(error) = go(detour) {
+            // Whoever called may have been killed meanwhile.
+            let _gone = sys::respond(listener.as_fd(), id, Response::Fail(error.raw_os_error()));
+        }
+    });
+    going.map(|_| Reply::Told).map_err(|error| errno(&error))
 }
 
 /// Takes back what was lent.

@@ -30,8 +30,8 @@ pub(super) fn compile<'a>(rows: impl Iterator<Item = &'a Row> + Clone, pass: Opt
         load(NUMBER),
     ];
     let with_arguments = rows.clone().filter_map(|(number, when, _)| match when {
-        When::Always => None,
         When::Argument(index, values) => Some((*number as u32, *index, *values)),
+        When::Always | When::NotZero(_) => None,
     });
     for (number, index, values) in with_arguments {
         let count = values.len();
@@ -43,6 +43,22 @@ pub(super) fn compile<'a>(rows: impl Iterator<Item = &'a Row> + Clone, pass: Opt
         }
         program.push(verdict(libc::SECCOMP_RET_ALLOW));
         program.push(verdict(libc::SECCOMP_RET_USER_NOTIF));
+    }
+    let not_zero = rows.clone().filter_map(|(number, when, _)| match when {
+        When::NotZero(index) => Some((*number as u32, *index)),
+        When::Always | When::Argument(..) => None,
+    });
+    for (number, index) in not_zero {
+        let argument = ARGUMENTS + 8 * u32::from(index);
+        program.extend([
+            jump(libc::BPF_JEQ, number, 0, 6),
+            load(argument),
+            jump(libc::BPF_JEQ, 0, 0, 3),
+            load(argument + 4),
+            jump(libc::BPF_JEQ, 0, 0, 1),
+            verdict(libc::SECCOMP_RET_ALLOW),
+            verdict(libc::SECCOMP_RET_USER_NOTIF),
+        ]);
     }
     let always = rows.filter(|(_, when, _)| matches!(when, When::Always));
     let runs = runs(&always.map(|(number, ..)| *number as u32).collect());
@@ -128,6 +144,15 @@ mod tests {
                 None => (libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_ALLOW),
                 Some(When::Always) => (libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_USER_NOTIF),
                 Some(When::Argument(..)) => (libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_ALLOW),
+                Some(When::NotZero(index)) => {
+                    let given = |asked| u32::from(asked != u32::from(index));
+                    assert_eq!(
+                        run(&program, NATIVE, number, given),
+                        libc::SECCOMP_RET_ALLOW,
+                        "{number}"
+                    );
+                    (libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_RET_USER_NOTIF)
+                }
             };
             let values = match when {
                 Some(When::Argument(index, values)) => values.iter().map(|value| (u32::from(index), *value)).collect(),

@@ -1,29 +1,22 @@
 //! How the listener of a step comes to its supervisor.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream;
 
 use rustix::fd::AsFd as _;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::{Pass, Submission};
+use crate::sys;
 
 /// Size of a pass in bytes.
 const PASS: usize = size_of::<u64>();
 
-/// Sends what a supervisor needs.
+/// Sends what a supervisor needs. Where messages are stopped too, this one has the pass: nobody is there to answer yet.
 pub fn send_submission(socket: &UnixStream, submission: &Submission) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let listener = [submission.listener.as_fd()];
-    ancillary.push(SendAncillaryMessage::ScmRights(&listener));
-    let pass = submission.pass.0.to_ne_bytes();
-    sendmsg(socket, &[IoSlice::new(&pass)], &mut ancillary, SendFlags::empty())?;
-    Ok(())
+    let Submission { listener, pass } = submission;
+    sys::send_descriptor(socket.as_fd(), &pass.0.to_ne_bytes(), listener.as_fd(), pass.0)
 }
 
 /// Receives it; `None` at the end.

@@ -35,7 +35,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(call: &'a Call<'a>) -> Result<Self, Errno> {
         let root = match &call.place.view {
             Some(view) if view.programs().is_some() => view.root().try_clone_to_owned().map_err(|_| Errno::MFILE)?,
-            _ => call.place.of_thread(call.thread(), "root")?,
+            _ => call.root()?,
         };
         Ok(Self {
             call,

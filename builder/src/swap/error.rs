@@ -36,6 +36,16 @@ pub enum SwapError {
         /// The entry.
         path: PathBuf,
     },
+    /// What the container has of its own could not be put back in its place.
+    #[error("`{}` of this container could not be put back: its own files lie in `{}`", .path.display(), .kept.display())]
+    Stranded {
+        /// What belongs there.
+        path: PathBuf,
+        /// Where it lies meanwhile.
+        kept: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The journal makes no sense.
     #[error("the journal `{}` is damaged", .path.display())]
     Journal {

@@ -117,8 +117,8 @@ impl Exchange<'_> {
         };
         if journal.stage == Stage::Occupied {
             self.take_back(&mut journal)?;
-            for slot in &journal.slots {
-                self.give_back(slot)?;
+            for (number, slot) in journal.slots.iter().enumerate() {
+                self.give_back(number, slot)?;
             }
             journal.stage = Stage::Clearing;
             journal.write(self.stash, self.shown, self.rename)?;
@@ -126,9 +126,12 @@ impl Exchange<'_> {
         for (number, slot) in journal.slots.iter().enumerate() {
             let (own, place) = (self.own(number)?, open(CWD, &slot.place)?);
             for name in names(&own, self.shown)? {
-                let path = slot.place.join(&name);
                 let moved = self.rename.shift((own.as_fd(), &name), (place.as_fd(), &name));
-                moved.on("move back", &path)?;
+                moved.map_err(|source| SwapError::Stranded {
+                    path: slot.place.join(&name),
+                    kept: self.kept(number).join(&name),
+                    source: source.into(),
+                })?;
             }
             if let Some(StandIn { own, .. }) = &slot.stands_in {
                 own.put(place.as_fd()).on("set the attributes of", &slot.place)?;
@@ -185,7 +188,7 @@ impl Exchange<'_> {
     }
 
     /// Moves what lies in a slot's place to the tree, or out of the way if the tree is gone.
-    fn give_back(&self, slot: &Slot) -> Result<(), SwapError> {
+    fn give_back(&self, number: usize, slot: &Slot) -> Result<(), SwapError> {
         let place = open(CWD, &slot.place)?;
         let tree = match openat(CWD, &slot.tree, DIRECTORY, Mode::empty()) {
             // It belonged to a dead process, and its files have been reclaimed.
@@ -194,9 +197,13 @@ impl Exchange<'_> {
         };
         let looks = Looks::of(place.as_fd()).on("stat", &slot.place)?;
         for name in names(&place, &slot.place)?.into_iter().filter(|name| slot.moves(name)) {
-            let path = slot.place.join(&name);
             let moved = self.rename.shift((place.as_fd(), &name), (tree.as_fd(), &name));
-            moved.on("move out", &path)?;
+            // It keeps the container's own out.
+            moved.map_err(|source| SwapError::Stranded {
+                path: slot.place.join(&name),
+                kept: self.kept(number),
+                source: source.into(),
+            })?;
         }
         let Some(StandIn { is_extra, .. }) = &slot.stands_in else {
             return Ok(());
@@ -210,6 +217,11 @@ impl Exchange<'_> {
             }
         }
         looks.put(tree.as_fd()).on("set the attributes of", &slot.tree)
+    }
+
+    /// Returns where the container's own entries of one slot lie meanwhile.
+    fn kept(&self, number: usize) -> PathBuf {
+        self.shown.join(OWN).join(number.to_string())
     }
 
     fn own(&self, number: usize) -> Result<OwnedFd, SwapError> {

@@ -14,6 +14,8 @@ use super::error::OnPath as _;
 use super::exchange::{Entry, Exchange, KERNEL, Rename};
 use super::{Placement, Slot, Stash, Stay, SwapError};
 
+mod stranded;
+
 /// Directories that cannot be moved, as if they were part of a lower layer.
 const LOWER: [&str; 3] = ["lower", "below", "mine"];
 

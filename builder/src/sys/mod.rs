@@ -11,6 +11,7 @@ pub mod bpf;
 mod fork;
 mod mapping;
 mod memory;
+mod message;
 mod mount;
 mod names;
 mod notification;
@@ -25,6 +26,7 @@ mod trace;
 pub use fork::{fork, fork_into_pid_namespace};
 pub use mapping::mapped_writes_change_times;
 pub use memory::{open_memory, read_memory, write_memory};
+pub use message::send_descriptor;
 pub use mount::{make_read_only, restrict};
 pub use names::fix_host_lookup;
 pub use notification::{

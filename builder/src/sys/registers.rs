@@ -123,6 +123,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn registers_are_where_the_c_library_has_them() {
+        use std::mem::offset_of;
+
+        use libc::user_regs_struct as Known;
+        #[cfg(target_arch = "x86_64")]
+        let known = [
+            (LAYOUT.number, offset_of!(Known, rax)),
+            (LAYOUT.result, offset_of!(Known, rax)),
+            (LAYOUT.next, offset_of!(Known, rip)),
+            (LAYOUT.stack, offset_of!(Known, rsp)),
+            (LAYOUT.arguments[0], offset_of!(Known, rdi)),
+            (LAYOUT.arguments[1], offset_of!(Known, rsi)),
+            (LAYOUT.arguments[2], offset_of!(Known, rdx)),
+            (LAYOUT.arguments[3], offset_of!(Known, r10)),
+            (LAYOUT.arguments[4], offset_of!(Known, r8)),
+            (LAYOUT.arguments[5], offset_of!(Known, r9)),
+            (15, offset_of!(Known, orig_rax)),
+        ];
+        #[cfg(target_arch = "aarch64")]
+        let known = [
+            (LAYOUT.number, offset_of!(Known, regs) + 8 * size_of::<u64>()),
+            (LAYOUT.result, offset_of!(Known, regs)),
+            (LAYOUT.next, offset_of!(Known, pc)),
+            (LAYOUT.stack, offset_of!(Known, sp)),
+            (LAYOUT.arguments[5], offset_of!(Known, regs) + 5 * size_of::<u64>()),
+        ];
+        for (place, offset) in known {
+            assert_eq!(place * size_of::<u64>(), offset);
+        }
+        assert_eq!(Registers::SIZE, size_of::<Known>());
+    }
+
+    #[test]
     fn no_two_registers_are_in_one_place() {
         for layout in [X86_64, AARCH64] {
             let mut places = layout.arguments.to_vec();

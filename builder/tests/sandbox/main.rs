@@ -22,6 +22,7 @@ mod harness;
 mod isolation;
 mod leaving;
 mod lifetime;
+mod messages;
 mod mounts;
 mod place;
 mod probe;
@@ -87,6 +88,7 @@ fn run_tests(filter: Option<&String>) -> ExitCode {
     let everywhere = with_mounts.into_iter().flatten().map(|test| (test, places(test.0)));
     let tests: Vec<(&Test, Vec<Place>)> = everywhere
         .chain(chroot::TESTS.iter().map(|test| (test, Place::without_mounts())))
+        .chain(messages::TESTS.iter().map(|test| (test, Place::without_mounts())))
         .chain(ptrace::TESTS.iter().map(|test| (test, Place::in_ptrace())))
         .collect();
     let mut failed = Vec::new();

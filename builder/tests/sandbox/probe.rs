@@ -19,7 +19,7 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, PidfdFlags, geteuid, getpid, getuid, pidfd_open};
 use rustix::pty::{ptsname, unlockpt};
 
-use crate::{leaving, random_calls};
+use crate::{leaving, messages, random_calls};
 
 /// First argument of a probe.
 pub(crate) const ARGUMENT: &str = "--probe";
@@ -80,6 +80,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
             let made = openat2(&directory, path, flags, Mode::from_raw_mode(0o644), how);
             println!("{}", told(made.map(drop).map_err(io::Error::from)));
         }
+        ["reach", name] => messages::reach(name),
         ["leave", way, outside] => leaving::leave(way, outside),
         ["own-terminal"] => own_terminal(),
         ["truncate-self"] => {

@@ -33,6 +33,8 @@ pub(super) enum When {
     Always,
     /// Those with one of these values in an argument's lower 32 bits.
     Argument(u8, &'static [u32]),
+    /// Those in which an argument is not zero.
+    NotZero(u8),
 }
 
 /// What answers a call.
@@ -65,7 +67,7 @@ pub(super) fn rows(needs: Needs) -> impl Iterator<Item = &'static Row> + Clone {
     EVERYWHERE.iter().chain(ARCHITECTURE).chain(more).chain(most)
 }
 
-use When::{Always, Argument};
+use When::{Always, Argument, NotZero};
 
 /// What `prctl` may be asked about credentials.
 const PRCTL: When = Argument(0, prctl::OPTIONS);
@@ -208,6 +210,10 @@ const WINDOWS: &[Row] = &[
 /// Calls that are about files, and that the kernel performs where it has the same root as the step.
 const PATHS: &[Row] = &[
     (SYS_connect, Always, through::connect),
+    // Its fifth argument is an address, which what is connected does without.
+    (SYS_sendto, NotZero(4), through::send_to),
+    (SYS_sendmsg, Always, through::send_message),
+    (SYS_sendmmsg, Always, through::send_messages),
     (SYS_inotify_add_watch, Always, through::watch),
     (SYS_name_to_handle_at, Always, through::no_handle),
     // Whoever is traced cannot go on a detour.

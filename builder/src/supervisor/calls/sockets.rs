@@ -36,10 +36,15 @@ pub(super) fn bind(call: &Call<'_>) -> Outcome {
 
 /// Returns the path of the Unix socket that a call's second argument is the address of, if it is one.
 pub(super) fn path_in_address(call: &Call<'_>) -> Result<Option<CString>, Errno> {
+    path_at(call, call.argument(1), call.word(2))
+}
+
+/// Returns the path in the address of a Unix socket, if it is one, of so many bytes.
+pub(super) fn path_at(call: &Call<'_>, address: u64, length: u32) -> Result<Option<CString>, Errno> {
     let mut bytes = [0; FAMILY + MAX_PATH];
-    let length = usize::try_from(call.argument(2)).unwrap_or(usize::MAX);
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
     let bytes = &mut bytes[..length.min(FAMILY + MAX_PATH)];
-    call.read(call.argument(1), bytes)?;
+    call.read(address, bytes)?;
     let Some((family, path)) = bytes.split_at_checked(FAMILY) else {
         return Ok(None);
     };

@@ -4,6 +4,7 @@
 
 mod attributes;
 mod elsewhere;
+mod messages;
 mod mirror;
 mod open;
 mod proc_text;
@@ -24,6 +25,7 @@ use crate::supervisor::view::inode;
 use crate::supervisor::walk::Walk;
 
 pub(super) use elsewhere::{connect, no_handle, no_tracing, watch};
+pub(super) use messages::{send_message, send_messages, send_to};
 #[cfg(target_arch = "x86_64")]
 pub(super) use tell::readlink;
 pub(super) use tell::{getcwd, readlinkat, statfs};

@@ -2,14 +2,14 @@
 //!
 //! They get one through a descriptor that the caller has for a moment. It is in memory that is mapped for just this call.
 
-use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::Detour;
-use crate::supervisor::call::{Call, Outcome, Reply, errno};
+use super::{Detour, patiently};
+use crate::supervisor::call::{AT_FDCWD, Call, Outcome};
 use crate::supervisor::find::Found;
-use crate::sys::{self, Lost, Response, Stopped};
+use crate::sys::{self, Lost, Stopped};
 
 /// The longest path that an address holds.
 const MAX_PATH: usize = 108;
@@ -21,38 +21,32 @@ pub(in crate::supervisor) fn bind(call: &Call<'_>, found: &Found) -> Outcome {
     let (socket, way) = (call.argument(0), Way::to(call, found)?);
     let detour = Detour::of(call)?;
     let pass = detour.pass.0;
-    detour.take(&[way.directory.as_fd()], |caller, lent| {
-        let Some(address) = address(&way.path(lent[0])) else {
-            return Ok(-i64::from(libc::ENAMETOOLONG));
-        };
-        with_memory(caller, &address, |caller, at| {
-            caller.call(libc::SYS_bind, [socket, at, address.len() as u64, 0, 0, pass])
+    detour.take(&way.lent(), |caller, lent| {
+        way.with_address(caller, lent, |caller, address| {
+            with_memory(
+                caller,
+                |_| address.to_vec(),
+                |caller, at| caller.call(libc::SYS_bind, [socket, at, address.len() as u64, 0, 0, pass]),
+            )
         })
     })
 }
 
-/// Connects a socket of the caller's with another one. That may take long, so that it has a thread of its own.
+/// Connects a socket of the caller's with another one, which may have to be waited for.
 pub(in crate::supervisor) fn connect(call: &Call<'_>, found: &Found) -> Outcome {
     let (socket, way) = (call.argument(0), Way::to(call, found)?);
-    let detour = Detour::of(call)?;
-    let (pass, id) = (detour.pass.0, detour.id);
-    let listener = detour.listener.try_clone().map_err(|error| errno(&error))?;
-    let connect = move || {
-        let taken = detour.take(&[way.directory.as_fd()], |caller, lent| {
-            let Some(address) = address(&way.path(lent[0])) else {
-                return Ok(-i64::from(libc::ENAMETOOLONG));
-            };
-            with_memory(caller, &address, |caller, at| {
-                caller.call(libc::SYS_connect, [socket, at, address.len() as u64, 0, 0, pass])
+    patiently(call, move |detour| {
+        let pass = detour.pass.0;
+        detour.take(&way.lent(), |caller, lent| {
+            way.with_address(caller, lent, |caller, address| {
+                with_memory(
+                    caller,
+                    |_| address.to_vec(),
+                    |caller, at| caller.call(libc::SYS_connect, [socket, at, address.len() as u64, 0, 0, pass]),
+                )
             })
-        });
-        if let Err(error) = taken {
-            // Whoever called may have been killed meanwhile.
-            let _gone = sys::respond(listener.as_fd(), id, Response::Fail(error.raw_os_error()));
-        }
-    };
-    let connecting = std::thread::Builder::new().name("supervisor".into()).spawn(connect);
-    connecting.map(|_| Reply::Told).map_err(|error| errno(&error))
+        })
+    })
 }
 
 /// Has the caller watch a file.
@@ -62,9 +56,11 @@ pub(in crate::supervisor) fn watch(call: &Call<'_>, found: &Found) -> Outcome {
     let pass = detour.pass.0;
     detour.take(&[way.directory.as_fd()], |caller, lent| {
         let path = [&way.path(lent[0])[..], b"\0"].concat();
-        with_memory(caller, &path, |caller, at| {
-            caller.call(libc::SYS_inotify_add_watch, [watcher, at, events, 0, 0, pass])
-        })
+        with_memory(
+            caller,
+            |_| path,
+            |caller, at| caller.call(libc::SYS_inotify_add_watch, [watcher, at, events, 0, 0, pass]),
+        )
     })
 }
 
@@ -75,31 +71,86 @@ pub(in crate::supervisor) fn open(call: &Call<'_>, found: &Found, flags: OFlags)
     let pass = detour.pass.0;
     detour.take(&[way.directory.as_fd()], |caller, lent| {
         let name = [&way.name[..], b"\0"].concat();
-        with_memory(caller, &name, |caller, at| {
-            caller.call(libc::SYS_openat, [lent[0], at, flags, 0, 0, pass])
-        })
+        with_memory(
+            caller,
+            |_| name,
+            |caller, at| caller.call(libc::SYS_openat, [lent[0], at, flags, 0, 0, pass]),
+        )
     })
 }
 
 /// A directory that is lent, and a name in it.
-struct Way {
+pub(super) struct Way {
     directory: OwnedFd,
     name: Vec<u8>,
+    /// The caller's working directory, if the name is too long for an address that begins with the directory.
+    back: Option<OwnedFd>,
 }
 
 impl Way {
-    fn to(call: &Call<'_>, found: &Found) -> Result<Self, Errno> {
+    pub(super) fn to(call: &Call<'_>, found: &Found) -> Result<Self, Errno> {
+        // No mere handle can be lent.
+        let lendable = OFlags::RDONLY | OFlags::DIRECTORY;
+        let name = found.name.to_bytes().to_vec();
+        let back = match address(&path_in(u64::from(u32::MAX), &name)) {
+            Some(_) => None,
+            None => Some(call.place.open(call.open_descriptor(AT_FDCWD)?, lendable)?),
+        };
         Ok(Self {
-            // No mere handle can be lent.
-            directory: call.place.open(&found.directory, OFlags::RDONLY | OFlags::DIRECTORY)?,
-            name: found.name.to_bytes().to_vec(),
+            directory: call.place.open(&found.directory, lendable)?,
+            name,
+            back,
         })
+    }
+
+    /// Returns what is to be lent.
+    pub(super) fn lent(&self) -> Vec<BorrowedFd<'_>> {
+        [&self.directory]
+            .into_iter()
+            .chain(&self.back)
+            .map(|lent| lent.as_fd())
+            .collect()
     }
 
     /// Returns a path that whoever has the directory can use.
     fn path(&self, directory: u64) -> Vec<u8> {
-        [format!("/proc/self/fd/{directory}/").as_bytes(), &self.name].concat()
+        path_in(directory, &self.name)
     }
+
+    /// Does something with an address that means this way to the caller, who is in the directory meanwhile if only the name
+    /// has room in one.
+    pub(super) fn with_address(
+        &self,
+        caller: &mut Stopped,
+        lent: &[u64],
+        act: impl FnOnce(&mut Stopped, &[u8]) -> Result<i64, Lost>,
+    ) -> Result<i64, Lost> {
+        let [directory, back @ ..] = lent else {
+            return Ok(-i64::from(libc::EBADF));
+        };
+        let path = if back.is_empty() {
+            self.path(*directory)
+        } else {
+            self.name.clone()
+        };
+        let Some(address) = address(&path) else {
+            return Ok(-i64::from(libc::ENAMETOOLONG));
+        };
+        let [back] = back else {
+            return act(caller, &address);
+        };
+        let entered = caller.call(libc::SYS_fchdir, [*directory, 0, 0, 0, 0, 0])?;
+        if entered < 0 {
+            return Ok(entered);
+        }
+        let result = act(caller, &address);
+        caller.call(libc::SYS_fchdir, [*back, 0, 0, 0, 0, 0])?;
+        result
+    }
+}
+
+fn path_in(directory: u64, name: &[u8]) -> Vec<u8> {
+    [format!("/proc/self/fd/{directory}/").as_bytes(), name].concat()
 }
 
 fn address(path: &[u8]) -> Option<Vec<u8>> {
@@ -107,10 +158,10 @@ fn address(path: &[u8]) -> Option<Vec<u8>> {
     (path.len() < MAX_PATH).then(|| [&family[..], path, b"\0"].concat())
 }
 
-/// Lets the caller have these bytes in memory while it does something.
-fn with_memory(
+/// Lets the caller have bytes in memory while it does something; they may depend on where.
+pub(super) fn with_memory(
     caller: &mut Stopped,
-    bytes: &[u8],
+    bytes: impl FnOnce(u64) -> Vec<u8>,
     way: impl FnOnce(&mut Stopped, u64) -> Result<i64, Lost>,
 ) -> Result<i64, Lost> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as u64;
@@ -120,7 +171,7 @@ fn with_memory(
         return Ok(mapped);
     }
     let address = mapped.cast_unsigned();
-    sys::write_memory(caller.thread(), address, bytes)?;
+    sys::write_memory(caller.thread(), address, &bytes(address))?;
     let result = way(caller, address);
     caller.call(libc::SYS_munmap, [address, PAGE, 0, 0, 0, 0])?;
     result

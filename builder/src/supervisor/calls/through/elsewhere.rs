@@ -1,6 +1,8 @@
 //! Calls that lead nowhere but through windows where the kernel has the same root as the step, and are performed for it
 //! where it has not.
 
+use std::ffi::CStr;
+
 use rustix::fd::AsFd as _;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use rustix::io::Errno;
@@ -9,7 +11,7 @@ use super::{At, NOW, find_place, find_to_change, follows_all};
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
 use crate::supervisor::calls::sockets;
 use crate::supervisor::detour;
-use crate::supervisor::find::Last;
+use crate::supervisor::find::{Found, Last};
 use crate::supervisor::permission::{self, Wanted};
 
 /// Gives a file a further name that a path leads to, or a descriptor stands for.
@@ -49,10 +51,15 @@ pub(in crate::supervisor::calls) fn connect(call: &Call<'_>) -> Outcome {
     let Some(path) = sockets::path_in_address(call)? else {
         return Ok(Reply::Continue);
     };
-    let found = call.find_name(AT_FDCWD, &path, Last::Follow)?;
+    detour::connect(call, &find_socket(call, &path)?)
+}
+
+/// Finds a socket that the caller may write to.
+pub(super) fn find_socket(call: &Call<'_>, path: &CStr) -> Result<Found, Errno> {
+    let found = call.find_name(AT_FDCWD, path, Last::Follow)?;
     let other = found.file.as_ref().ok_or(Errno::NOENT)?;
     permission::may(&call.credentials, &call.attributes(other)?, Wanted::WRITE)?;
-    detour::connect(call, &found)
+    Ok(found)
 }
 
 /// Watches a file.
