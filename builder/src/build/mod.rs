@@ -51,6 +51,9 @@ use crate::solver::{self, Plan, Problem};
 use crate::state_dir::Class;
 use recording::Recording;
 
+/// How often a build is planned again because files changed before they were copied.
+const MOST_CHANGES: usize = 3;
+
 /// How a running build is told to end.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
@@ -196,7 +199,8 @@ impl Planned {
     /// Carries the plan out and brings the result where the request wants it.
     ///
     /// What another machine made may turn out to be gone or damaged when it is needed, and so may a blob of this one; then
-    /// the plan is made again without it. What has run meanwhile is in the cache.
+    /// the plan is made again without it. So it is when somebody has changed a file since it was planned to copy it. What has
+    /// run meanwhile is in the cache.
     ///
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
@@ -210,6 +214,7 @@ impl Planned {
 
 impl Build {
     async fn execute(&self, mut plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
+        let mut changes = 0;
         loop {
             let outcome = self.attempt(plan, interrupt).await;
             let losses = self.imports.take_losses();
@@ -221,8 +226,14 @@ impl Build {
                 Err(error) if !interrupt.cancel.is_cancelled() => error,
                 outcome => return outcome,
             };
-            if losses.is_empty() && !self.evict_damaged().await {
+            let change = error.change().filter(|_| changes < MOST_CHANGES);
+            if losses.is_empty() && !self.evict_damaged().await && change.is_none() {
                 return Err(error);
+            }
+            if let Some(change) = change {
+                changes += 1;
+                let warning = Diagnostic::consequence("what is left of the build is planned again", change);
+                self.progress.warn(warning);
             }
             plan = self.plan(interrupt).await?;
         }
