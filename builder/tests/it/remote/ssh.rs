@@ -56,6 +56,25 @@ fn an_agent_answers_root_and_others_in_the_step() {
 }
 
 #[test]
+fn an_agent_answers_where_the_kernel_gives_croze_one_owner_only() {
+    let lab = Lab::new(
+        "FROM BASE/debian\nRUN --mount=type=ssh,mode=741,uid=100,gid=102 [ \"$(stat -c '%u %g %f' $SSH_AUTH_SOCK)\" = \
+         \"100 102 c1e1\" ]\nRUN --mount=type=ssh,required=true [ \"$(stat -c '%u %g %f' $SSH_AUTH_SOCK)\" = \"0 0 c180\" ] && \
+         perl -MIO::Socket::UNIX -e '$s=IO::Socket::UNIX->new($ENV{SSH_AUTH_SOCK}) or die \"no: $!\"; \
+         print $s pack(\"NC\",1,11); $s->flush; read($s,$b,9)==9 or die; print \"answer \".unpack(\"x4C\",$b).\"\\n\"'\n",
+    );
+    let agent = agent(&lab);
+    for sandbox in ["userns-single", "ptrace"] {
+        let (sandbox, ssh) = (
+            format!("--sandbox={sandbox}"),
+            format!("default={}", agent.path.display()),
+        );
+        let outcome = lab.build(&[sandbox.as_str(), "--no-cache", "--ssh", &ssh]);
+        assert!(outcome.stderr.contains("answer 12"), "{sandbox}: {}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_key_is_held_by_an_agent_of_the_builds_own() {
     // BK-175
     let lab = Lab::new(
