@@ -205,6 +205,21 @@ fn a_repository_may_be_fetched_by_ssh_with_the_users_agent() {
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert!(lab.path().join("context-out/file").exists());
 
+    // The repository is kept, and now known by its last commit alone. Servers give a commit by its name in the protocol's
+    // second version only, which sshd does not pass on: all that lies behind the last one must be asked for.
+    sh(&format!(
+        "cd {}/work; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
+         for commit in second third; do echo $commit > file; git commit -qam $commit; done
+         git -c safe.directory='*' -C ../repo.git fetch -q ../work HEAD:$(git symbolic-ref HEAD); chown -R {USER} ../repo.git",
+        lab.path().display()
+    ));
+    let second = sh(&format!("git -C {}/work rev-parse HEAD~1", lab.path().display()));
+    for (suffix, content) in [(String::new(), "third\n"), (format!("#{}", second.trim()), "second\n")] {
+        lab.write("Dockerfile", &format!("FROM scratch\nADD {url}{suffix} /added/\n"));
+        let out = lab.build_files(&["--ssh", &agent]);
+        assert_eq!(std::fs::read_to_string(out.join("added/file")).unwrap(), content);
+    }
+
     let key = format!("default={}", lab.path().join("key").display());
     let outcome = lab.croze(&["build", "--ssh", &key, "-o", "key-out", &url]);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
