@@ -15,6 +15,7 @@ use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
+use crate::identity::IdentityError;
 use crate::image::PullError;
 use crate::ops::OpError;
 use crate::progress::Recorder;
@@ -213,6 +214,7 @@ impl Fixed {
             OpError::Fetch(error) => fetch_failure(error),
             OpError::Device(DeviceError::Unsupported { .. }) => Failure::because(Kind::Environment, error)
                 .help("describe the device without it, in a directory that `--cdi-spec-dir` names"),
+            OpError::Identity(IdentityError::Unreadable { .. }) => out_of(error, Kind::Environment),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
             OpError::Copy(copy) => copy_failure(copy),
@@ -281,9 +283,13 @@ pub(super) fn fetch_failure(error: &FetchError) -> Failure {
     let kind = match error {
         FetchError::Web { source, .. } => Failure::of_client(source).kind,
         error if error.is_refusal() => Kind::Auth,
-        FetchError::Status { status: 500.., .. } | FetchError::Truncated { .. } | FetchError::Git { .. } => {
-            Kind::Network
+        FetchError::Io { .. } | FetchError::Snapshot(_) => return out_of(error, Kind::Environment),
+        FetchError::Status {
+            status: 408 | 429 | 500..,
+            ..
         }
+        | FetchError::Truncated { .. }
+        | FetchError::Git { .. } => Kind::Network,
         FetchError::Checksum { .. } | FetchError::Commit { .. } => Kind::Integrity,
         FetchError::NoGit(_) => Kind::Environment,
         FetchError::Interrupted => Kind::Interrupted,
@@ -326,5 +332,38 @@ fn pull_failure(error: &PullError) -> Failure {
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
         PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
         _ => out_of(error, Kind::Environment),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+    use snapshotter::FsError;
+
+    use super::*;
+
+    #[test]
+    fn what_is_nobodys_mistake_is_not_blamed_on_the_input() {
+        let status = |status| FetchError::Status {
+            address: "https://example.com/".to_owned(),
+            status,
+        };
+        let denied = || FsError::new("read", "file", Errno::ACCESS);
+        let io = FetchError::Io {
+            verb: "write",
+            path: "file".into(),
+            source: Errno::NOSPC.into(),
+        };
+        for (error, kind) in [
+            (status(404), Kind::Input),
+            (status(408), Kind::Network),
+            (status(429), Kind::Network),
+            (status(503), Kind::Network),
+            (status(401), Kind::Auth),
+            (io, Kind::Resource),
+            (FetchError::Snapshot(denied()), Kind::Environment),
+        ] {
+            assert_eq!(fetch_failure(&error).kind, kind, "{error}");
+        }
     }
 }
