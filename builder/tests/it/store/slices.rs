@@ -78,6 +78,7 @@ impl Store {
                     inputs: Vec::new(),
                 },
                 aspects: Aspects::default(),
+                relies_on: BTreeSet::new(),
             };
             cache.save(&record).unwrap();
             for link in 0..LINKS {
