@@ -12,6 +12,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -176,11 +177,12 @@ impl Bench {
             let total: u64 = state.usage().unwrap().values().map(|usage| usage.bytes).sum();
             let bounds = bounds(total / 100 * share + if share == 100 { total } else { 0 });
             let start = Instant::now();
-            let collected = collect::after_build(&state, &bounds, true).unwrap().unwrap();
+            let collected = collect::after_build(&state, &bounds, true, collect::SLICE);
+            let collected = collected.unwrap().unwrap();
             let freed: u64 = collected.freed.values().map(|usage| usage.inodes).sum();
-            let took = start.elapsed();
+            let (took, postponed) = (start.elapsed(), collected.postponed >> 20);
             println!(
-                "{:44} {took:>10.1?}  {freed} files",
+                "{:44} {took:>10.1?}  {freed} files, {postponed} MiB wait for the next",
                 format!("a collection that {what}")
             );
         }
@@ -216,6 +218,7 @@ fn fill(state: &StateDir, records: usize) -> Vec<CacheKey> {
                 inputs: Vec::new(),
             },
             aspects: Aspects::default(),
+            relies_on: BTreeSet::new(),
         };
         cache.save(&record).unwrap();
         keys.push(canonical);

@@ -34,7 +34,7 @@ pub use layers::ShipError;
 pub use request::{Annotations, BuildRequest, Fetching};
 pub use services::Services;
 
-use crate::cache::RecordSource;
+use crate::cache::{BelievedCache, RecordSource};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile::ignore::Matcher;
 use crate::fetch::{CheckedOut, Fetcher};
@@ -46,7 +46,7 @@ use crate::op::Op;
 use crate::op::key::Define as _;
 use crate::ops::{LocalContext, OpError, Ops, Surroundings, Travelling, Value};
 use crate::progress::Progress;
-use crate::remote_cache::Sources;
+use crate::remote_cache::{self, Sources};
 use crate::solver::{self, Plan, Problem};
 use crate::state_dir::Class;
 use recording::Recording;
@@ -145,7 +145,10 @@ pub async fn plan(
         graph: Arc::new(graph),
         targets,
         evaluator: Arc::new(ops),
-        cache: Arc::clone(&services.cache),
+        cache: Arc::new(BelievedCache::new(
+            Arc::clone(&services.cache),
+            remote_cache::names(&request.cache_from),
+        )),
         elsewhere,
         flights: Some(services.state.flights()),
         scope: scope(&request),

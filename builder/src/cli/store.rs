@@ -11,7 +11,7 @@ use super::args::{BoundsArgs, Format, FormatArgs, PruneArgs};
 use super::environment::Environment;
 use super::failure::{Failure, Kind, out_of};
 use super::values::{self, ValueError};
-use crate::collect::{self, Bounds, Policy};
+use crate::collect::{self, Bounds, Collected, Policy};
 use crate::diagnostic::Diagnostic;
 use crate::progress::Bytes;
 use crate::state_dir::{Class, Lease, StateDir, StateDirError, UsageByClass};
@@ -89,7 +89,7 @@ pub(super) fn bounds_of_build(args: &BoundsArgs, environment: &Environment) -> R
 }
 
 /// Ends a build that relies on nothing any more: what it made becomes safe, and the store is brought within its bounds.
-/// What fails here is no failure of the build; it is returned to be told.
+/// What fails here is no failure of the build; it is returned to be told, as is what could not be done in time.
 pub(super) fn after_build(state: &StateDir, lease: &Lease, bounds: &Bounds, sync: Sync) -> Vec<Diagnostic> {
     let epoch = lease.epoch();
     let changed = epoch.has_changed();
@@ -99,11 +99,24 @@ pub(super) fn after_build(state: &StateDir, lease: &Lease, bounds: &Bounds, sync
     };
     let collected = bounds
         .or_default(state)
-        .and_then(|bounds| collect::after_build(state, &bounds, changed));
+        .and_then(|bounds| collect::after_build(state, &bounds, changed, collect::SLICE));
     let warn = |message: &str, error: StateDirError| Diagnostic::warning(message).because(&error);
     let synced = synced.map_err(|error| warn("the results could not be synced to the disk", error));
-    let collected = collected.map_err(|error| warn("the store could not be brought within its bounds", error));
-    synced.err().into_iter().chain(collected.err()).collect()
+    let unkempt = match collected {
+        Ok(collected) => collected.and_then(|collected| postponed(&collected)),
+        Err(error) => Some(warn("the store could not be brought within its bounds", error)),
+    };
+    synced.err().into_iter().chain(unkempt).collect()
+}
+
+/// Tells in a line of what a collection had no time for.
+fn postponed(collected: &Collected) -> Option<Diagnostic> {
+    (collected.postponed > 0).then(|| {
+        let bytes = Bytes(collected.postponed);
+        Diagnostic::warning(format!(
+            "the store is still {bytes} over its bounds, more than there was time to remove; the next build goes on with it"
+        ))
+    })
 }
 
 /// Tells whoever waits for a build why nothing happens yet.
@@ -199,5 +212,25 @@ pub(super) fn state_failure(error: StateDirError) -> Failure {
     match &error {
         StateDirError::InUse { .. } => Failure::because(Kind::Lock, &error),
         _ => out_of(&error, Kind::Environment),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_collection_had_no_time_for_is_told_in_one_line() {
+        assert!(postponed(&Collected::default()).is_none());
+        let told = postponed(&Collected {
+            postponed: 3 << 30,
+            ..Collected::default()
+        });
+        let told = told.unwrap();
+        assert_eq!(
+            told.message,
+            "the store is still 3.22GB over its bounds, more than there was time to remove; the next build goes on with it"
+        );
+        assert!(told.notes.is_empty() && told.help.is_none());
     }
 }

@@ -59,11 +59,6 @@ impl Choice {
         self.order.is_empty()
     }
 
-    /// Returns whether an item has to go.
-    pub(super) fn has(&self, index: usize) -> bool {
-        self.set.contains(&index)
-    }
-
     /// Returns the items in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
         self.order.iter().copied()

@@ -29,6 +29,7 @@ impl Item {
         Victim {
             path: self.path.clone(),
             used: self.used,
+            inodes: self.usage.inodes,
         }
     }
 }

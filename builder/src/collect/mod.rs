@@ -1,10 +1,10 @@
 //! Keeping the store within its bounds, beside running builds.
 //!
 //! A collection is a mark and a sweep. It *scans* what there is (things, then leases, then names: whoever comes to name a
-//! thing after its names were listed is a build that still runs when leases are read), *chooses* what has to go (`choose.rs`: what was used the
-//! longest ago goes first), removes the *names* of that (`names.rs`: records and notes) and then the things themselves,
-//! except those that a running build has named meanwhile ([`Sweeper`]). Snapshots are no tree here: that something
-//! stands on a snapshot does not keep it, since a step whose result is gone is made again.
+//! thing after its names were listed is a build that still runs when leases are read), *chooses* what has to go (`choose.rs`:
+//! what was used the longest ago goes first), and removes one thing after the other, each after its *names* (`names.rs`:
+//! records and notes), except those that a running build has named meanwhile ([`Sweeper`]). Snapshots are no tree here: that
+//! something stands on a snapshot does not keep it, since a step whose result is gone is made again.
 //!
 //! | | stays |
 //! |---|---|
@@ -13,9 +13,11 @@
 //! | what was used within `--keep` | unless a prune asks for what is older than that |
 //! | records and notes | as long as what they name |
 //!
-//! Every build ends with a collection ([`after_build`]): what is chosen is out of the way at once, by a rename each, and then
-//! deleted for what is left of [`SLICE`]; what could not be deleted any more is deleted by the next build. `croze prune` is the same without
-//! a limit.
+//! Every build ends with a collection ([`after_build`]), which may take some time and not more ([`SLICE`]). To be within the
+//! bounds and to be done in time can be too much at once; then time wins: things go one after the other, each with its names
+//! and for good, and when the time is up the rest stays as it is, of use to builds, until the next collection goes on with it.
+//! Some go each time, so that enough builds always suffice, and removing may take as long as finding out what names what, which
+//! each collection has to do anew. `croze prune` is the same without a limit.
 
 mod choose;
 mod item;
@@ -36,7 +38,9 @@ use item::Item;
 use names::Names;
 use sizes::Sizes;
 
-/// How long a collection at the end of a build measures and deletes, but for one thing that was begun before.
+/// How long a collection at the end of a build measures and removes. What cannot wait comes on top: to list the store and, if
+/// anything has to go, to read the names in it. Where that is what takes long, removing has as much time, so that it was worth
+/// it, but never more than this four times; and what was begun is ended, which is one thing or some tens of files.
 pub const SLICE: Duration = Duration::from_secs(2);
 
 /// The largest size that the store has by default, in bytes, unless half of the file system is less.
@@ -75,6 +79,8 @@ pub struct Collected {
     pub freed: UsageByClass,
     /// Bytes that the store takes now.
     pub left: u64,
+    /// How many of these are too many and had to stay because the time was up.
+    pub postponed: u64,
 }
 
 impl Bounds {
@@ -116,13 +122,20 @@ impl Policy {
     }
 }
 
-/// Brings the store within its bounds at the end of a build, which relies on nothing any more; `changed` says whether that
-/// build has added anything. Returns `None` if nothing had to be done, or another process is about to.
+/// Brings the store within its bounds at the end of a build, which relies on nothing any more, or nearer to them if that
+/// takes longer than `slice`, which is [`SLICE`] except in tests; `changed` says whether that build has added anything. Returns
+/// `None` if nothing had to be done, or another process is about to.
 ///
 /// # Errors
 /// If the store cannot be read, or something cannot be removed.
-pub fn after_build(state: &StateDir, bounds: &Bounds, changed: bool) -> Result<Option<Collected>, StateDirError> {
-    let until = Instant::now() + SLICE;
+pub fn after_build(
+    state: &StateDir,
+    bounds: &Bounds,
+    changed: bool,
+    slice: Duration,
+) -> Result<Option<Collected>, StateDirError> {
+    let began = Instant::now();
+    let until = began + slice;
     let space = Space::of(state)?;
     let is_within = |size: u64| choose::excess(size, space.free, bounds) == 0;
     if !changed && sizes::last_total(state).is_some_and(is_within) {
@@ -135,12 +148,13 @@ pub fn after_build(state: &StateDir, bounds: &Bounds, changed: bool) -> Result<O
         bounds: *bounds,
         ..Policy::cache()
     };
-    let collected = Collection::new(state, &policy, Some(until))?.remove(&mut sweeper)?;
-    if sweeper.delete(Some(until))? {
-        drop(sweeper);
-    } else {
-        sweeper.leave();
-    }
+    let collection = Collection::new(state, &policy, Some(until))?;
+    let share = began.elapsed().clamp(slice / 2, slice * 4);
+    let until = until.max(Instant::now() + share);
+    let mut collected = collection.remove(&mut sweeper, Some(until))?;
+    // What was chosen for the low water mark is not missed.
+    let excess = choose::excess(collected.left, Space::of(state)?.free, bounds);
+    collected.postponed = collected.postponed.min(excess);
     Ok(Some(collected))
 }
 
@@ -155,8 +169,7 @@ pub fn prune(state: &StateDir, policy: &Policy) -> Result<Collected, StateDirErr
         .then(|| reclaim(state))
         .transpose()?;
     let mut sweeper = wait_for_sweeper(state)?;
-    let mut collected = Collection::new(state, policy, None)?.remove(&mut sweeper)?;
-    sweeper.delete(None)?;
+    let mut collected = Collection::new(state, policy, None)?.remove(&mut sweeper, None)?;
     if let Some(reclaimed) = reclaimed.filter(|reclaimed| reclaimed.inodes > 0) {
         collected.freed.insert(Class::Scratch, reclaimed);
     }
@@ -193,8 +206,7 @@ pub fn evict(state: &StateDir, paths: &BTreeSet<PathBuf>) -> Result<usize, State
         .collect();
     collection.choose(choice)?;
     let before = paths.iter().filter(|path| state.layout().join(path).exists()).count();
-    collection.remove(&mut sweeper)?;
-    sweeper.delete(None)?;
+    collection.remove(&mut sweeper, None)?;
     let after = paths.iter().filter(|path| state.layout().join(path).exists()).count();
     Ok(before - after)
 }
@@ -216,8 +228,8 @@ fn reclaim(state: &StateDir) -> Result<Usage, StateDirError> {
 /// If the store cannot be read.
 pub fn dry_run(state: &StateDir, policy: &Policy) -> Result<Collected, StateDirError> {
     let collection = Collection::new(state, policy, None)?;
-    let names = collection.names.iter().map(|index| &collection.items[*index]);
-    Ok(collection.report(collection.chosen().chain(names)))
+    let all = collection.order.iter().map(|index| &collection.items[*index]);
+    Ok(collection.report(all))
 }
 
 /// A collection that is decided and not yet carried out.
@@ -228,9 +240,8 @@ struct Collection<'a> {
     /// What builds relied on that ran between the scan of things and that of names.
     leased: BTreeSet<PathBuf>,
     sizes: Sizes,
-    choice: Choice,
-    /// Items that only name what is chosen, or nothing at all.
-    names: Vec<usize>,
+    /// What goes, by position: names before what they name.
+    order: Vec<usize>,
 }
 
 impl<'a> Collection<'a> {
@@ -250,8 +261,7 @@ impl<'a> Collection<'a> {
             items,
             leased,
             sizes,
-            choice: Choice::default(),
-            names: Vec::new(),
+            order: Vec::new(),
         })
     }
 
@@ -272,28 +282,23 @@ impl<'a> Collection<'a> {
     /// Chooses some items, and all names of them.
     fn choose(&mut self, choice: Choice) -> Result<(), StateDirError> {
         if !choice.is_empty() {
-            self.names = Names::read(self.state, &self.items)?.of(&self.items, &choice, self.began);
+            self.order = Names::read(self.state, &self.items)?.order(&self.items, &choice, self.began);
         }
-        self.choice = choice;
         Ok(())
     }
 
-    fn chosen(&self) -> impl Iterator<Item = &Item> {
-        self.choice.iter().map(|index| &self.items[index])
-    }
-
-    /// Removes names, then what they name.
-    fn remove(mut self, sweeper: &mut Sweeper) -> Result<Collected, StateDirError> {
-        let order = self.names.iter().copied().chain(self.choice.iter());
-        let order: Vec<usize> = order.collect();
-        let victims: Vec<Victim> = order.iter().map(|index| self.items[*index].as_victim()).collect();
-        let removed = sweeper.remove(&victims)?;
-        let gone: BTreeSet<usize> = order
-            .into_iter()
+    /// Removes what goes, as far as the time reaches.
+    fn remove(mut self, sweeper: &mut Sweeper, until: Option<Instant>) -> Result<Collected, StateDirError> {
+        let victims = self.order.iter().map(|index| self.items[*index].as_victim());
+        let removed = sweeper.remove(&victims.collect::<Vec<Victim>>(), until)?;
+        let (tried, postponed) = self.order.split_at(removed.len());
+        let gone: Vec<usize> = tried
+            .iter()
             .zip(removed)
-            .filter_map(|(index, gone)| gone.then_some(index))
+            .filter_map(|(index, gone)| gone.then_some(*index))
             .collect();
-        let collected = self.report(gone.iter().map(|index| &self.items[*index]));
+        let mut collected = self.report(gone.iter().map(|index| &self.items[*index]));
+        collected.postponed = postponed.iter().map(|index| self.items[*index].usage.bytes).sum();
         item::remove_empty_directories(self.state);
         for index in gone {
             self.sizes.forget(&self.items[index].path);
@@ -311,6 +316,10 @@ impl<'a> Collection<'a> {
             usage.inodes += item.usage.inodes;
             left = left.saturating_sub(item.usage.bytes);
         }
-        Collected { freed, left }
+        Collected {
+            freed,
+            left,
+            postponed: 0,
+        }
     }
 }

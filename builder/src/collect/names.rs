@@ -1,5 +1,6 @@
 //! What names what: a record that names what has to go, goes before it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,8 +48,8 @@ enum Fate {
     Stays,
     /// Some of it was not found.
     Unseen,
-    /// Some of it has to go.
-    Goes,
+    /// Some of it has to go, the first of that in this place of the order.
+    Goes(Reverse<usize>),
 }
 
 impl Names {
@@ -91,41 +92,56 @@ impl Names {
         Ok(Self(names?))
     }
 
-    /// Returns the names of what is chosen, and of what was gone when the scan `began`.
-    pub(super) fn of(&self, items: &[Item], choice: &Choice, began: SystemTime) -> Vec<usize> {
+    /// Returns the order in which everything goes: what is chosen as it was chosen, each thing right after its names, and
+    /// those after the links to them; last the names of what was gone when the scan `began`. Whoever stops anywhere in it has
+    /// left no name of what is gone, and has little that went in vain.
+    pub(super) fn order(&self, items: &[Item], choice: &Choice, began: SystemTime) -> Vec<usize> {
         let positions: BTreeMap<&Path, usize> = items.iter().map(|item| &*item.path).zip(0..).collect();
-        let fate = |path: &PathBuf| match positions.get(path.as_path()) {
-            Some(index) if choice.has(*index) => Fate::Goes,
-            Some(_) => Fate::Stays,
+        let turns: BTreeMap<usize, usize> = choice.iter().zip(0..).collect();
+        let fate = |path: &PathBuf| match positions.get(path.as_path()).map(|index| turns.get(index)) {
+            Some(Some(turn)) => Fate::Goes(Reverse(*turn)),
+            Some(None) => Fate::Stays,
             None => Fate::Unseen,
         };
-        let goes = |index: &usize| match self.fate(*index, &positions, &fate) {
-            Fate::Stays => false,
-            Fate::Goes => true,
-            // What a name that is younger stands for may be younger too, and was not seen.
-            Fate::Unseen => items[*index].used < began,
-        };
-        let names = self.0.keys().copied().filter(|index| !choice.has(*index));
-        names.filter(goes).collect()
+        // Whose turn it is, and what before what at that.
+        let itself = |turn: &usize| (*turn, Reverse(0));
+        let mut order: BTreeMap<usize, _> = turns.iter().map(|(index, turn)| (*index, itself(turn))).collect();
+        for index in self.0.keys() {
+            let (fate, links) = self.fate(*index, &positions, &fate);
+            let turn = match fate {
+                Fate::Stays => continue,
+                Fate::Goes(Reverse(turn)) => turn,
+                // What a name that is younger stands for may be younger too, and was not seen.
+                Fate::Unseen if items[*index].used >= began => continue,
+                Fate::Unseen => usize::MAX,
+            };
+            let place = (turn, Reverse(1 + links));
+            let earliest = order.get(index).map_or(place, |chosen| place.min(*chosen));
+            order.insert(*index, earliest);
+        }
+        let mut order: Vec<_> = order.into_iter().map(|(index, place)| (place, index)).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, index)| index).collect()
     }
 
-    /// Returns the fate of what a name stands for, where that of each path is known.
-    fn fate(&self, index: usize, positions: &BTreeMap<&Path, usize>, fate: &dyn Fn(&PathBuf) -> Fate) -> Fate {
-        let mut next = index;
-        for _ in 0..=MOST_LINKS {
+    /// Returns the worst fate of what a name leads to, where that of each path is known, and how many links lie between.
+    fn fate(&self, index: usize, positions: &BTreeMap<&Path, usize>, fate: &dyn Fn(&PathBuf) -> Fate) -> (Fate, usize) {
+        let (mut next, mut worst) = (index, Fate::Stays);
+        for links in 0..=MOST_LINKS {
             match self.0.get(&next) {
-                Some(Named::Content(content)) => {
-                    return content.iter().map(fate).max().unwrap_or(Fate::Stays);
+                Some(Named::Content(content)) => return (content.iter().map(fate).fold(worst, Fate::max), links),
+                Some(Named::Link(further)) => {
+                    worst = worst.max(fate(further));
+                    match positions.get(further.as_path()) {
+                        Some(further) => next = *further,
+                        None => return (worst, links),
+                    }
                 }
-                Some(Named::Link(further)) => match (fate(further), positions.get(further.as_path())) {
-                    (Fate::Stays, Some(further)) => next = *further,
-                    (fate, _) => return fate,
-                },
-                Some(Named::Unknown) => return Fate::Stays,
-                Some(Named::Damaged) | None => return Fate::Unseen,
+                Some(Named::Unknown) => return (worst, links),
+                Some(Named::Damaged) | None => return (worst.max(Fate::Unseen), links),
             }
         }
-        Fate::Unseen
+        (worst.max(Fate::Unseen), MOST_LINKS)
     }
 }
 

@@ -58,6 +58,7 @@ fn record(state: &StateDir, name: &str, snapshots: &[&SnapshotName]) {
             inputs: Vec::new(),
         },
         aspects: Aspects::default(),
+        relies_on: BTreeSet::new(),
     };
     cache.save(&record).unwrap();
     cache.link(key(&format!("link to {name}")), record.key).unwrap();
@@ -174,19 +175,21 @@ fn the_store_is_within_its_bounds_after_a_build_and_what_was_used_last_stays() {
         snapshotter::Keeper::keep(&lease, name).unwrap();
     }
     drop((lease, scratch));
-    let collected = after_build(&state, &at_most(500 << 10), true).unwrap().unwrap();
+    let collected = after_build(&state, &at_most(500 << 10), true, SLICE).unwrap().unwrap();
     assert!(size(&state) <= 500 << 10, "{} bytes", size(&state));
     assert!(collected.left <= size(&state));
     let there: Vec<bool> = names.iter().map(|name| is_there(&state, name)).collect();
     assert_eq!(there[..2], [true, true], "they were used last");
     assert!(!there[2] && there[9], "{there:?}");
     assert_eq!(
-        after_build(&state, &at_most(500 << 10), false).unwrap(),
+        after_build(&state, &at_most(500 << 10), false, SLICE).unwrap(),
         None,
         "nothing has changed"
     );
     assert!(
-        after_build(&state, &at_most(100 << 10), false).unwrap().is_some(),
+        after_build(&state, &at_most(100 << 10), false, SLICE)
+            .unwrap()
+            .is_some(),
         "the bound has"
     );
     assert!(size(&state) <= 100 << 10);
@@ -202,7 +205,7 @@ fn of_one_build_the_topmost_layer_goes_first() {
         snapshotter::Keeper::keep(&lease, name).unwrap();
     }
     drop((lease, scratch));
-    after_build(&state, &at_most(350 << 10), true).unwrap().unwrap();
+    after_build(&state, &at_most(350 << 10), true, SLICE).unwrap().unwrap();
     let there: Vec<bool> = names.iter().map(|name| is_there(&state, name)).collect();
     assert_eq!(there, [true, true, true, false]);
 }
@@ -214,7 +217,7 @@ fn what_a_build_relies_on_stays_whatever_the_bound() {
     let scratch = state.scratch().unwrap();
     let lease = state.lease(&scratch).unwrap();
     snapshotter::Keeper::keep(&lease, &used).unwrap();
-    after_build(&state, &at_most(0), true).unwrap().unwrap();
+    after_build(&state, &at_most(0), true, SLICE).unwrap().unwrap();
     prune(&state, &Policy::all()).unwrap();
     assert!(is_there(&state, &used) && !is_there(&state, &unused));
     drop((lease, scratch));
@@ -232,9 +235,25 @@ fn records_go_with_what_they_name_and_no_other_does() {
     record(&state, "of nothing", &[]);
     let names = ["of old", "of both", "of new", "of nothing"];
     assert_eq!(recorded(&state, &names), [[true; 2]; 4]);
-    after_build(&state, &at_most(150 << 10), true).unwrap().unwrap();
+    after_build(&state, &at_most(150 << 10), true, SLICE).unwrap().unwrap();
     assert!(!is_there(&state, &old) && is_there(&state, &new));
     assert_eq!(recorded(&state, &names), [[false; 2], [false; 2], [true; 2], [true; 2]]);
+}
+
+#[test]
+fn each_thing_goes_right_after_its_names_and_those_after_the_links_to_them() {
+    let (_dir, state) = state();
+    let [old, new] = ["old", "new"].map(|name| snapshot(&state, name, 100));
+    record(&state, "of both", &[&old, &new]);
+    record(&state, "of new", &[&new]);
+    let mut scan = Collection::scan(&state, None).unwrap();
+    let place = |end: &str| scan.items.iter().position(|item| item.path.ends_with(end)).unwrap();
+    let [old, new] = ["old", "new"].map(place);
+    let names = ["link to of both", "of both", "link to of new", "of new"].map(|name| place(&key(name).hex()));
+    let [link_to_both, of_both, link_to_new, of_new] = names;
+    // As a bound of nothing chooses: names last.
+    scan.choose([old, new, of_both].into_iter().collect()).unwrap();
+    assert_eq!(scan.order, [link_to_both, of_both, old, link_to_new, of_new, new]);
 }
 
 #[test]
@@ -247,7 +266,7 @@ fn damaged_records_and_links_to_nowhere_go_when_anything_does() {
     fs::remove_file(state.path(Class::Records).join(&hex[..2]).join(&hex)).unwrap();
     fs::create_dir_all(state.path(Class::Records).join("00")).unwrap();
     fs::write(state.path(Class::Records).join("00").join("0".repeat(64)), "?").unwrap();
-    after_build(&state, &at_most(150 << 10), true).unwrap().unwrap();
+    after_build(&state, &at_most(150 << 10), true, SLICE).unwrap().unwrap();
     assert_eq!(state.usage().unwrap()[&Class::Records].inodes, 0);
 }
 
@@ -268,7 +287,7 @@ fn a_name_that_a_build_gives_while_a_collection_scans_is_the_name_of_something()
     record(&state, "late", &[&name]);
     drop(scratch);
     let mut sweeper = state.sweeper().unwrap().unwrap();
-    collection.remove(&mut sweeper).unwrap();
+    collection.remove(&mut sweeper, None).unwrap();
     assert!(is_there(&state, &name), "a record names it");
 
     // One that comes after the scan began, of a build that is gone before anything is listed.
@@ -276,7 +295,7 @@ fn a_name_that_a_build_gives_while_a_collection_scans_is_the_name_of_something()
     scan.began = SystemTime::UNIX_EPOCH;
     let only = scan.items.iter().position(|item| item.class == Class::Snapshots);
     scan.choose(only.into_iter().collect()).unwrap();
-    scan.remove(&mut sweeper).unwrap();
+    scan.remove(&mut sweeper, None).unwrap();
     assert!(!is_there(&state, &name));
     assert_eq!(
         recorded(&state, &["late"]),

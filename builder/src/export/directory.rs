@@ -12,6 +12,7 @@ use registry::oci::{Descriptor, Index};
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 
+use super::beside::reclaim;
 use super::layout::{DockerImage, OCI_LAYOUT, blob_path, name_of};
 use super::{ExportError, Layout, OutputFile};
 
@@ -22,6 +23,9 @@ pub fn write_directory(layout: &Layout<'_>, blobs: &ContentStore, dir: &Path) ->
     let handle = File::open(dir).map_err(ExportError::io("open", dir))?;
     // Two exports into one directory must not lose each other's names.
     flock(&handle, FlockOperation::LockExclusive).map_err(|error| ExportError::io("lock", dir)(error.into()))?;
+    for directory in [dir, &sha256] {
+        reclaim(directory).map_err(ExportError::io("list", directory))?;
+    }
     for layer in &layout.layers {
         copy_blob(layer, blobs, &dir.join(blob_path(layer.digest)))?;
     }

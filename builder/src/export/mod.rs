@@ -11,6 +11,7 @@
 //! A file that is exported is complete, synced and then renamed into place, or it is not there.
 
 mod archive;
+mod beside;
 mod collision;
 mod directory;
 mod error;
@@ -24,6 +25,7 @@ mod spec;
 mod tar;
 
 pub use archive::write_archive;
+pub use beside::{beside, reclaim};
 pub use collision::refuse_collisions;
 pub use directory::write_directory;
 pub use error::ExportError;

@@ -1,13 +1,13 @@
 //! A file for the user: written beside its place, synced, then renamed into it.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use super::ExportError;
+use super::beside::{beside, directory_of};
 
 /// A file that is being written; dropped before [`commit`](Self::commit) it leaves what was there.
 #[must_use = "the file is in place only after `commit`"]
@@ -35,12 +35,7 @@ impl OutputFile {
             let file = OpenOptions::new().write(true).open(&path);
             Target::Itself(file.map_err(ExportError::io("open", &path))?)
         } else {
-            // The mode is subject to the umask, as it is for any other program's output.
-            let file = tempfile::Builder::new()
-                .prefix(".croze-")
-                .permissions(Permissions::from_mode(0o666))
-                .tempfile_in(parent(&path));
-            Target::Beside(file.map_err(ExportError::io("create", &path))?)
+            Target::Beside(beside(&path).map_err(ExportError::io("create", &path))?)
         };
         Ok(Self { path, target })
     }
@@ -57,7 +52,7 @@ impl OutputFile {
         file.persist(&path)
             .map_err(|error| ExportError::io("rename a file to", &path)(error.error))?;
         fault::point("output.renamed").map_err(ExportError::io("sync", &path))?;
-        let dir = parent(&path);
+        let dir = directory_of(&path);
         File::open(dir)
             .and_then(|dir| dir.sync_all())
             .map_err(ExportError::io("sync", dir))
@@ -74,12 +69,5 @@ impl Write for OutputFile {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }

@@ -116,6 +116,11 @@ impl RemoteCacheError {
         }
     }
 
+    /// Returns whether a file is there, or may be, and could not be read: nobody knows what it says.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() != io::ErrorKind::NotFound)
+    }
+
     pub(super) fn io(verb: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { verb, path, source }

@@ -70,16 +70,12 @@ impl Inventory {
             }
             CacheFrom::Directory { directory, which } => {
                 let cache = DirectoryCache::open(directory, which)?;
-                let entries = cache.entries().iter().map(|entry| Listed {
-                    digest: entry.digest,
-                    keys: directory::keys(entry).len(),
-                    content: cache.read(entry.digest).ok().and_then(content),
-                });
+                let entries = in_directory(&cache)?;
                 let tag = match which {
                     Which::Tag(tag) => Some(tag.clone()),
                     Which::Digest(_) => None,
                 };
-                let (entries, directory) = (entries.collect(), directory.clone());
+                let directory = directory.clone();
                 let place = Place::Directory { directory, tag };
                 Ok(Self { place, entries })
             }
@@ -174,6 +170,22 @@ async fn in_registry(cache: &RegistryCache) -> Result<Vec<Listed>, RemoteCacheEr
         listed.keys += 1;
     }
     Ok(entries.into_values().collect())
+}
+
+fn in_directory(cache: &DirectoryCache) -> Result<Vec<Listed>, RemoteCacheError> {
+    let listed = cache.entries().iter().map(|entry| {
+        let read = match cache.read(entry.digest) {
+            // It is not damaged, and must not be removed for that.
+            Err(error) if error.is_unread() => return Err(error),
+            read => read.ok(),
+        };
+        Ok(Listed {
+            digest: entry.digest,
+            keys: directory::keys(entry).len(),
+            content: read.and_then(content),
+        })
+    });
+    listed.collect()
 }
 
 fn content(read: ReadEntry) -> Option<Content> {

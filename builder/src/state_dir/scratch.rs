@@ -49,13 +49,6 @@ impl Scratch {
         self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 
-    /// Leaves the directory to whoever reclaims what dead processes have left.
-    pub(super) fn abandon(self) {
-        let mut this = self;
-        // Dropping deletes what is at the path: nothing.
-        this.path = PathBuf::new();
-    }
-
     /// Deletes the directory and says whether that worked.
     pub fn close(self) -> Result<(), StateDirError> {
         remove(&self.path)

@@ -1,9 +1,10 @@
 //! Removing things beside running builds.
 //!
 //! One process sweeps at a time. What it removes is moved into its scratch space while no lease can be added to, in
-//! batches of some milliseconds, and deleted afterwards: nobody ever sees half of a thing, and what a sweeper that dies
-//! leaves behind is reclaimed like every dead process's scratch space. Something that a lease names, or that was used since
-//! the sweeper has seen it, stays.
+//! batches of some milliseconds, and each batch is deleted before the next is moved: nobody ever sees half of a thing, a
+//! sweep can end after any batch with nothing left behind, and what a sweeper that dies leaves is at most one batch, which is
+//! reclaimed like every dead process's scratch space. Something that a lease names, or that was used since the sweeper has
+//! seen it, stays.
 //!
 //! On a file system of the network, where one machine may see late what another has written, a sweep waits until no build
 //! runs.
@@ -21,8 +22,8 @@ use snapshotter::Root;
 use super::lock::{SweepAlone, SweepLock};
 use super::{Class, FileSystem, Scratch, StateDir, StateDirError, lease};
 
-/// Things removed at a time.
-const BATCH: usize = 64;
+/// Files removed at a time, unless one thing has more.
+const BATCH: u64 = 64;
 
 /// The right to remove things from a state directory.
 #[derive(Debug)]
@@ -30,7 +31,6 @@ pub struct Sweeper {
     layout: PathBuf,
     sweep: SweepLock,
     scratch: Scratch,
-    moved: usize,
     _turn: File,
     _alone: Option<SweepAlone>,
 }
@@ -42,6 +42,8 @@ pub struct Victim {
     pub path: PathBuf,
     /// When it was last used, as far as the sweeper knows.
     pub used: SystemTime,
+    /// How many files it is, as far as the sweeper knows.
+    pub inodes: u64,
 }
 
 impl StateDir {
@@ -66,7 +68,6 @@ impl StateDir {
             layout: self.layout.clone(),
             sweep: self.sweep_lock()?,
             scratch: self.scratch()?,
-            moved: 0,
             _turn: turn,
             _alone: alone,
         }))
@@ -90,31 +91,19 @@ impl StateDir {
 }
 
 impl Sweeper {
-    /// Removes things out of sight and returns which of them: all that nobody relies on and that were not used since.
+    /// Removes things in their order until it is time to stop, but at least one batch, so that sweeps that never have time
+    /// come to an end too. Says for each thing that it came to whether that is gone: all go that nobody relies on and that
+    /// were not used since.
     ///
     /// # Errors
-    /// If leases cannot be read; then nothing more is removed.
-    pub fn remove(&mut self, victims: &[Victim]) -> Result<Vec<bool>, StateDirError> {
+    /// If leases cannot be read, or something cannot be removed; then nothing more is.
+    pub fn remove(&mut self, victims: &[Victim], until: Option<Instant>) -> Result<Vec<bool>, StateDirError> {
         let mut removed = Vec::with_capacity(victims.len());
-        for batch in victims.chunks(BATCH) {
-            let Self {
-                layout,
-                sweep,
-                scratch,
-                moved,
-                ..
-            } = self;
-            let swept = sweep.alone(|| {
-                fault::point("sweep.read").map_err(StateDirError::io("read the leases in", &*layout))?;
-                let leased = leased(layout)?;
-                for victim in batch {
-                    let goes = !leased.contains(&victim.path) && is_unused_since(layout, victim);
-                    removed.push(goes && move_out(layout, &victim.path, &scratch.path().join(moved.to_string()))?);
-                    *moved += 1;
-                }
-                Ok::<_, StateDirError>(())
-            });
-            swept.map_err(StateDirError::io("lock", layout.join("sweep")))??;
+        let is_over = || until.is_some_and(|until| Instant::now() >= until);
+        while removed.len() < victims.len() && (removed.is_empty() || !is_over()) {
+            let batch = first_batch(&victims[removed.len()..]);
+            removed.extend(self.move_out(batch)?);
+            self.delete(batch.len())?;
         }
         Ok(removed)
     }
@@ -124,26 +113,43 @@ impl Sweeper {
         self.scratch.path()
     }
 
-    /// Deletes what was removed, until it is time to stop; returns whether all of it is gone.
-    ///
-    /// # Errors
-    /// If something cannot be deleted.
-    pub fn delete(&mut self, until: Option<Instant>) -> Result<bool, StateDirError> {
-        let root = Root::open(self.scratch.path())?;
-        for number in 0..self.moved {
-            if until.is_some_and(|until| Instant::now() >= until) {
-                return Ok(false);
-            }
-            fault::point("sweep.delete").map_err(StateDirError::io("remove what is left in", self.scratch.path()))?;
-            root.remove_tree(Path::new(&number.to_string()))?;
-        }
-        Ok(true)
+    /// Moves a batch out of sight, each thing to its number, while no lease is added to.
+    fn move_out(&mut self, batch: &[Victim]) -> Result<Vec<bool>, StateDirError> {
+        let Self {
+            layout, sweep, scratch, ..
+        } = self;
+        let moved = sweep.alone(|| {
+            fault::point("sweep.read").map_err(StateDirError::io("read the leases in", &*layout))?;
+            let leased = leased(layout)?;
+            let move_one = |(number, victim): (usize, &Victim)| {
+                let goes = !leased.contains(&victim.path) && is_unused_since(layout, victim);
+                Ok(goes && move_out(layout, &victim.path, &scratch.path().join(number.to_string()))?)
+            };
+            batch.iter().enumerate().map(move_one).collect()
+        });
+        moved.map_err(StateDirError::io("lock", layout.join("sweep")))?
     }
 
-    /// Ends the sweep without waiting for what is not deleted yet: the next process does that.
-    pub fn leave(self) {
-        self.scratch.abandon();
+    /// Deletes what was moved of a batch of so many.
+    fn delete(&self, batch: usize) -> Result<(), StateDirError> {
+        let root = Root::open(self.scratch.path())?;
+        fault::point("sweep.delete").map_err(StateDirError::io("remove what is left in", self.scratch.path()))?;
+        for number in 0..batch {
+            root.remove_tree(Path::new(&number.to_string()))?;
+        }
+        Ok(())
     }
+}
+
+/// Returns the things that are removed together: the first, and more while they are few files.
+fn first_batch(victims: &[Victim]) -> &[Victim] {
+    let mut files = 0;
+    let fits = |victim: &&Victim| {
+        files += victim.inodes;
+        files <= BATCH
+    };
+    let count = victims.iter().take_while(fits).count();
+    &victims[..count.max(1)]
 }
 
 fn is_unused_since(layout: &Path, victim: &Victim) -> bool {

@@ -146,7 +146,7 @@ fn what_is_leased_or_was_used_since_is_not_removed() {
         let path = Path::new(Class::Layers.directory()).join(name);
         fs::write(layout.join(&path), "").unwrap();
         let used = fs::metadata(layout.join(&path)).unwrap().modified().unwrap();
-        Victim { path, used }
+        Victim { path, used, inodes: 1 }
     };
     let victims = ["free", "leased", "used", "dead"].map(victim);
     let [_, leased, used, dead] = &victims;
@@ -167,24 +167,38 @@ fn what_is_leased_or_was_used_since_is_not_removed() {
         ..leased.clone()
     };
     let victims = [victims[0].clone(), leased, used.clone(), dead];
-    assert_eq!(sweeper.remove(&victims).unwrap(), [true, false, false, true]);
-    assert!(sweeper.delete(None).unwrap());
+    assert_eq!(sweeper.remove(&victims, None).unwrap(), [true, false, false, true]);
     assert_eq!(fs::read_dir(state.path(Class::Layers)).unwrap().count(), 2);
 }
 
 #[test]
-fn what_a_sweeper_has_no_time_to_delete_the_next_process_does() {
+fn a_sweep_without_time_removes_one_batch_and_leaves_the_rest_as_it_is() {
     let (_dir, state) = state();
-    fill(&state.path(Class::Mounts).join("apt"));
-    let path = Path::new(Class::Mounts.directory()).join("apt");
-    let used = fs::metadata(state.layout().join(&path)).unwrap().modified().unwrap();
+    let victim = |name: String, inodes| {
+        let path = Path::new(Class::Mounts.directory()).join(name);
+        fill(&state.layout().join(&path));
+        let used = fs::metadata(state.layout().join(&path)).unwrap().modified().unwrap();
+        Victim { path, used, inodes }
+    };
+    let large = victim("large".to_owned(), 1000);
+    let small = (0..30).map(|number| victim(format!("small{number}"), 4));
+    let victims: Vec<Victim> = [large].into_iter().chain(small).collect();
     let mut sweeper = state.sweeper().unwrap().unwrap();
-    assert_eq!(sweeper.remove(&[Victim { path, used }]).unwrap(), [true]);
-    assert!(!sweeper.delete(Some(std::time::Instant::now())).unwrap());
-    sweeper.leave();
-    assert!(state.usage().unwrap()[&Class::Scratch].inodes > 3);
-    state.reclaim().unwrap();
-    assert_eq!(state.usage().unwrap()[&Class::Scratch].inodes, 0);
+    let mut left = victims.as_slice();
+    let mut batches = Vec::new();
+    while !left.is_empty() {
+        let removed = sweeper.remove(left, Some(std::time::Instant::now())).unwrap();
+        assert!(removed.iter().all(|gone| *gone));
+        batches.push(removed.len());
+        left = &left[removed.len()..];
+        assert_eq!(fs::read_dir(state.path(Class::Mounts)).unwrap().count(), left.len());
+        assert_eq!(
+            fs::read_dir(sweeper.scratch()).unwrap().count(),
+            0,
+            "nothing is left for others"
+        );
+    }
+    assert_eq!(batches, [1, 16, 14], "one thing, or 64 files");
 }
 
 /// Two threads, one of which makes sure that a thing is there before it uses it, and one that removes it all the time.
@@ -221,8 +235,14 @@ fn what_was_seen_after_it_was_leased_stays_until_the_lease_ends() {
             let victim = Victim {
                 path: path.clone(),
                 used,
+                inodes: 1,
             };
-            removed += sweeper.remove(&[victim]).unwrap().iter().filter(|gone| **gone).count();
+            removed += sweeper
+                .remove(&[victim], None)
+                .unwrap()
+                .iter()
+                .filter(|gone| **gone)
+                .count();
         }
         assert!(user.join().unwrap() > 0 && removed > 0, "both had their chances");
     });

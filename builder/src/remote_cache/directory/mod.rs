@@ -55,10 +55,7 @@ impl DirectoryCache {
             Which::Tag(tag) => format!("{}:{tag}", directory.display()),
             Which::Digest(digest) => format!("{}@{digest}", directory.display()),
         };
-        let index = match read_index(directory) {
-            Err(RemoteCacheError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
-            index => Some(index?),
-        };
+        let index = read_index(directory)?;
         let found = index
             .iter()
             .flat_map(|index| &index.manifests)
@@ -146,10 +143,18 @@ fn blob_path(directory: &Path, digest: Digest) -> PathBuf {
     directory.join("blobs/sha256").join(digest.hex())
 }
 
-fn read_index(directory: &Path) -> Result<Index, RemoteCacheError> {
+/// Reads what names everything in the directory; `None` if it is not there yet. One that cannot be read is an error: it may
+/// name what others have written, and who took it for nothing would write an index without that.
+fn read_index(directory: &Path) -> Result<Option<Index>, RemoteCacheError> {
     let path = directory.join("index.json");
-    let bytes = read(&path, DOCUMENT_LIMIT)?;
-    serde_json::from_slice(&bytes).map_err(|source| RemoteCacheError::Malformed { path, source })
+    let bytes = match read(&path, DOCUMENT_LIMIT) {
+        Err(RemoteCacheError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let index = serde_json::from_slice(&bytes);
+    index
+        .map(Some)
+        .map_err(|source| RemoteCacheError::Malformed { path, source })
 }
 
 fn parse_blob<T: DeserializeOwned>(directory: &Path, digest: Digest, limit: u64) -> Result<T, RemoteCacheError> {

@@ -10,7 +10,7 @@ use registry::oci::{Descriptor, Digest, Index, Manifest, MediaType};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{DOCUMENT_LIMIT, DirectoryCache, KEYS, REF_NAME, blob_path, keys, read_blob, read_index};
-use crate::export::OutputFile;
+use crate::export::{OutputFile, beside, reclaim};
 use crate::op::key::CacheKey;
 use crate::remote_cache::document::{ARTIFACT_TYPE, EMPTY_BYTES, EntryImage};
 use crate::remote_cache::entry::EMPTY;
@@ -60,6 +60,7 @@ pub fn add(
     content: &ContentStore,
 ) -> Result<(), RemoteCacheError> {
     let _lock = lock(directory)?;
+    let present = present(directory, tag, reset)?;
     for entry in entries {
         for layer in &entry.image.layers {
             copy_blob(directory, layer, content)?;
@@ -71,13 +72,22 @@ pub fn add(
         }
         write_blob(directory, &manifest.descriptor, &manifest.bytes)?;
     }
-    let present = match DirectoryCache::open(directory, &Which::Tag(tag.to_owned())) {
-        Ok(cache) if !reset => cache.entries,
-        // Whatever else has the tag gives way, as in BuildKit.
-        _ => Vec::new(),
-    };
     replace(directory, tag, merged(present, entries))?;
     if reset { sweep(directory) } else { Ok(()) }
+}
+
+/// Returns the entries that stay. Whatever else has the tag gives way, as in BuildKit, and so does a state of the cache that is
+/// damaged or gone; one that only cannot be read now does not.
+fn present(directory: &Path, tag: &str, reset: bool) -> Result<Vec<Descriptor>, RemoteCacheError> {
+    read_index(directory)?;
+    if reset {
+        return Ok(Vec::new());
+    }
+    match DirectoryCache::open(directory, &Which::Tag(tag.to_owned())) {
+        Ok(cache) => Ok(cache.entries),
+        Err(error) if error.is_unread() => Err(error),
+        Err(_) => Ok(Vec::new()),
+    }
 }
 
 /// Removes the entries of a cache that `goes` says, and whatever nothing names then. Blocks.
@@ -93,13 +103,16 @@ pub(in crate::remote_cache) fn remove(
     sweep(directory)
 }
 
-/// Exports and removals into one directory take turns.
+/// Exports and removals into one directory take turns; what those that died have left goes first.
 fn lock(directory: &Path) -> Result<File, RemoteCacheError> {
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(RemoteCacheError::io("create", &blobs))?;
     let handle = File::open(directory).map_err(RemoteCacheError::io("open", directory))?;
     flock(&handle, FlockOperation::LockExclusive)
         .map_err(|error| RemoteCacheError::io("lock", directory)(error.into()))?;
+    for directory in [directory, &blobs] {
+        reclaim(directory).map_err(RemoteCacheError::io("list", directory))?;
+    }
     Ok(handle)
 }
 
@@ -124,7 +137,7 @@ fn with_keys(mut entry: Descriptor, keys: &[CacheKey]) -> Descriptor {
 
 /// Writes the index of a cache, and makes its tag name it; without entries the tag goes.
 fn replace(directory: &Path, tag: &str, entries: Vec<Descriptor>) -> Result<(), RemoteCacheError> {
-    let mut layout = read_index(directory).unwrap_or_else(|_| Index::new(Vec::new()));
+    let mut layout = read_index(directory)?.unwrap_or_else(|| Index::new(Vec::new()));
     layout
         .manifests
         .retain(|entry| entry.annotations.get(REF_NAME).map(String::as_str) != Some(tag));
@@ -144,23 +157,26 @@ fn replace(directory: &Path, tag: &str, entries: Vec<Descriptor>) -> Result<(), 
 /// Removes the blobs that nothing names.
 fn sweep(directory: &Path) -> Result<(), RemoteCacheError> {
     let mut named = BTreeSet::new();
-    let mut waiting = read_index(directory)?.manifests;
+    let mut waiting = read_index(directory)?.map_or_else(Vec::new, |index| index.manifests);
     while let Some(descriptor) = waiting.pop() {
         if !named.insert(descriptor.digest) {
             continue;
         }
-        // What is damaged names nothing.
-        let read = || read_blob(directory, descriptor.digest, DOCUMENT_LIMIT).unwrap_or_default();
-        if descriptor.media_type.is_index() {
-            waiting.extend(
-                serde_json::from_slice::<Index>(&read())
-                    .into_iter()
-                    .flat_map(|index| index.manifests),
-            );
-        } else if let (true, Ok(manifest)) = (
-            descriptor.media_type.is_manifest(),
-            serde_json::from_slice::<Manifest>(&read()),
-        ) {
+        let media_type = &descriptor.media_type;
+        if !media_type.is_index() && !media_type.is_manifest() {
+            continue;
+        }
+        let bytes = match read_blob(directory, descriptor.digest, DOCUMENT_LIMIT) {
+            Ok(bytes) => bytes,
+            // Who could not read what names things would remove them.
+            Err(error) if error.is_unread() => return Err(error),
+            // What is damaged or gone names nothing.
+            Err(_) => continue,
+        };
+        if media_type.is_index() {
+            let index = serde_json::from_slice::<Index>(&bytes);
+            waiting.extend(index.into_iter().flat_map(|index| index.manifests));
+        } else if let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) {
             named.insert(manifest.config.digest);
             named.extend(manifest.layers.iter().map(|layer| layer.digest));
         }
@@ -198,12 +214,7 @@ fn write_blob(directory: &Path, blob: &Descriptor, bytes: &[u8]) -> Result<(), R
 
 /// Makes a file appear whole. It is not synced: whoever reads a blob checks its digest.
 fn place(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), RemoteCacheError> {
-    let parent = path.parent().unwrap_or(path);
-    let mut file = tempfile::Builder::new()
-        .prefix(".croze-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(parent)
-        .map_err(RemoteCacheError::io("create a file in", parent))?;
+    let mut file = beside(path).map_err(RemoteCacheError::io("create", path))?;
     fill(file.as_file_mut()).map_err(RemoteCacheError::io("write", path))?;
     fault::point("cache.rename").map_err(RemoteCacheError::io("rename a file to", path))?;
     file.persist(path)

@@ -6,7 +6,7 @@ use super::{Model, Step, Who, explore};
 
 /// Builds; one more process collects, again and again.
 const BUILDS: usize = 2;
-/// Things, each with a record that names it.
+/// Things, each with a record that names it and those before it, as that of a step names the layers below.
 const THINGS: usize = 2;
 
 /// A rule of the algorithm that is not followed.
@@ -23,6 +23,8 @@ enum Without {
     TheTimeOfAThing,
     /// Names go before what they name.
     TheNamesFirst,
+    /// Those that name several things go before the first of them.
+    TheFirstOfSeveral,
     /// Leases are read between the scan of things and that of names.
     TheLeasesInTheScan,
     /// A name of what goes, goes too, however young.
@@ -49,14 +51,15 @@ enum Build {
     Gone,
 }
 
-/// Where a collection is; the number is that of the next thing, record, build or victim.
+/// Where a collection is; the number is that of the next thing, record, build or victim. That it ends before all victims are
+/// gone, because its time is up, is its death before the next.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Collector {
     Scans(usize),
     ReadsLeases(usize),
     ListsNames(usize),
     Chooses,
-    /// About to remove a victim: records first, then things.
+    /// About to remove a victim: one thing after the other, each after its records.
     WantsLock(usize),
     /// Holds the lock, and reads the leases.
     Reads(usize),
@@ -96,6 +99,8 @@ struct State {
     leased: [bool; THINGS],
     kept: [bool; THINGS],
     chosen: [bool; THINGS],
+    /// Whether the last thing goes first.
+    backwards: bool,
 }
 
 struct Collections {
@@ -118,6 +123,7 @@ impl Model for Collections {
             leased: [false; THINGS],
             kept: [false; THINGS],
             chosen: [false; THINGS],
+            backwards: false,
         };
         let full = State {
             things: [Some(0); THINGS],
@@ -158,7 +164,8 @@ impl Model for Collections {
                 return Some(format!("what build {number} relies on is gone"));
             }
         }
-        let dangling = (0..THINGS).any(|thing| state.records[thing].is_some() && state.things[thing].is_none());
+        let is_gone = |record: usize| state.things[..=record].iter().any(Option::is_none);
+        let dangling = (0..THINGS).any(|record| state.records[record].is_some() && is_gone(record));
         dangling.then(|| "a record names what is gone".to_owned())
     }
 
@@ -187,6 +194,7 @@ fn no_rule_of_a_collection_can_be_left_out() {
         (Without::TheLeasesUnderTheLock, GONE),
         (Without::TheTimeOfAThing, DANGLING),
         (Without::TheNamesFirst, DANGLING),
+        (Without::TheFirstOfSeveral, DANGLING),
         (Without::TheLeasesInTheScan, DANGLING),
         (Without::TheYoungNames, DANGLING),
     ] {

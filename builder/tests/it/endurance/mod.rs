@@ -6,6 +6,7 @@
 mod crowd;
 mod disk_full;
 mod injected;
+mod leftovers;
 mod points;
 mod power_cut;
 mod random_kills;

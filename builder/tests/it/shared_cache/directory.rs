@@ -1,6 +1,7 @@
 //! A cache in a directory.
 
 use std::fs;
+use std::path::Path;
 
 use super::{Machines, UNIQUE};
 
@@ -132,4 +133,83 @@ fn other_images_may_lie_in_the_directory() {
     ));
     assert!(found.contains("image.manifest"), "{found}");
     assert!(machines.plan("two", &["--cache-from", &format!("{FROM},tag=cache")]).1);
+}
+
+/// Makes a file one that only root can read, which no user namespace changes, while `act` acts.
+fn unreadable<T>(path: &Path, act: impl FnOnce() -> T) -> T {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let metadata = fs::metadata(path).unwrap();
+    chown(path, Some(0), Some(0)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    let done = act();
+    chown(path, Some(metadata.uid()), Some(metadata.gid())).unwrap();
+    fs::set_permissions(path, metadata.permissions()).unwrap();
+    done
+}
+
+#[test]
+fn what_cannot_be_read_now_is_not_taken_for_nothing_and_overwritten() {
+    let machines = Machines::new("FROM BASE/busybox\nRUN echo one > /one\n");
+    machines.build("one", &["--cache-to", TO]);
+    machines.build("one", &["--cache-to", &format!("{TO},tag=other")]);
+    let index = machines.path("shared/index.json");
+    let (before, blobs_before) = (fs::read_to_string(&index).unwrap(), blobs(&machines));
+    let unchanged = |what: &str| {
+        assert_eq!(fs::read_to_string(&index).unwrap(), before, "{what}");
+        assert_eq!(blobs(&machines), blobs_before, "{what}");
+    };
+    let refused = |to: &str, what: &str| {
+        let to = format!("{TO},ignore-error=false{to}");
+        let outcome = machines.croze("one", &["--cache-to", &to]);
+        assert_ne!(outcome.code, 0, "{what}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(what), "{what}: {}", outcome.stderr);
+    };
+    machines.edit("FROM BASE/busybox\nRUN echo two > /two\n");
+    for to in ["", ",reset=true"] {
+        unreadable(&index, || refused(to, "ermission denied"));
+        unchanged("an index.json that nobody may read");
+    }
+
+    let cut = &before[..before.len() / 2];
+    fs::write(&index, cut).unwrap();
+    for to in ["", ",reset=true"] {
+        refused(to, "no document of an image layout");
+        assert_eq!(fs::read_to_string(&index).unwrap(), cut);
+    }
+    assert_eq!(blobs(&machines), blobs_before);
+    fs::write(&index, &before).unwrap();
+
+    // The state of the cache that is exported to, and, when the directory is swept, that of another.
+    let named: serde_json::Value = serde_json::from_str(&before).unwrap();
+    let state = |tag: usize| {
+        let digest = named["manifests"][tag]["digest"].as_str().unwrap();
+        machines.path(&format!("shared/blobs/sha256/{}", &digest["sha256:".len()..]))
+    };
+    unreadable(&state(0), || refused("", "ermission denied"));
+    unchanged("a state of the cache that nobody may read");
+    machines.build("one", &["--cache-to", &format!("{TO},tag=third")]);
+    let blobs_before = blobs(&machines);
+    unreadable(&state(1), || refused(",tag=third,reset=true", "ermission denied"));
+    assert!(blobs(&machines) >= blobs_before, "what it names is there");
+
+    let manifest = |entry: &serde_json::Value| entry["digest"].as_str().unwrap()["sha256:".len()..].to_owned();
+    let entries: serde_json::Value = serde_json::from_str(&fs::read_to_string(state(1)).unwrap()).unwrap();
+    let entry = machines.path(&format!("shared/blobs/sha256/{}", manifest(&entries["manifests"][0])));
+    let pruned = unreadable(&entry, || {
+        let words = [
+            "cache",
+            "prune",
+            "--older-than",
+            "1h",
+            "type=local,src=shared,tag=other",
+        ];
+        machines.lab.croze(&words)
+    });
+    assert_ne!(pruned.code, 0, "{}", pruned.stdout);
+    machines.edit("FROM BASE/busybox\nRUN echo one > /one\n");
+    assert!(
+        machines
+            .plan("fresh", &["--cache-from", &format!("{FROM},tag=other")])
+            .1
+    );
 }

@@ -5,3 +5,4 @@ mod damage;
 mod flights;
 mod history;
 mod place;
+mod slices;

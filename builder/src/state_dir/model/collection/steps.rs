@@ -2,6 +2,13 @@
 
 use super::{BUILDS, Build, Collections, Collector, Saved, State, Step, THINGS, Time, Who, Without};
 
+/// What a collection removes in one step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    Thing(usize),
+    Record(usize),
+}
+
 impl Collections {
     fn lacks(&self, rule: Without) -> bool {
         self.without == rule
@@ -132,10 +139,9 @@ impl Collections {
                 one("looks whether it may go, victim", victim, after)
             }
             Collector::Removes(victim, goes) => {
-                let (thing, is_name) = self.victim(victim);
-                match is_name {
-                    true if goes => after.records[thing] = None,
-                    false if goes => after.things[thing] = None,
+                match self.victims(state)[victim] {
+                    Victim::Record(record) if goes => after.records[record] = None,
+                    Victim::Thing(thing) if goes => after.things[thing] = None,
                     _ => {}
                 }
                 after.alone = false;
@@ -152,17 +158,19 @@ impl Collections {
         !self.lacks(Without::TheLockOfTheLease) && state.builds.iter().any(writes)
     }
 
-    /// Anything may be chosen that it has seen and nobody relies on.
+    /// Anything may be chosen that it has seen and nobody relies on, in any order.
     fn choices(&self, state: &State) -> Vec<(Step, State)> {
         let may_go = |thing: usize| state.seen[thing].is_some() && !state.kept[thing];
         let subsets = (0..1 << THINGS).map(|set| std::array::from_fn(|thing| set & (1 << thing) != 0 && may_go(thing)));
-        let choice = |chosen: [bool; THINGS]| {
-            let only = |flags: [bool; THINGS]| std::array::from_fn(|thing| flags[thing] && chosen[thing]);
+        let orders = subsets.flat_map(|chosen| [(chosen, false), (chosen, true)]);
+        let choice = |(chosen, backwards): ([bool; THINGS], bool)| {
+            let goes = |record: usize| chosen[..=record].contains(&true);
             let mut after = State {
                 chosen,
+                backwards,
                 // What is not needed any more is forgotten, so that fewer states differ.
                 seen: std::array::from_fn(|thing| state.seen[thing].filter(|_| chosen[thing])),
-                named: only(state.named),
+                named: std::array::from_fn(|record| state.named[record] && goes(record)),
                 kept: [false; THINGS],
                 leased: [false; THINGS],
                 ..state.clone()
@@ -177,36 +185,52 @@ impl Collections {
                 after,
             )
         };
-        subsets.map(choice).collect()
+        orders.map(choice).collect()
     }
 
     /// Nobody relies on it, and it was not used, or saved again, since it was seen.
     fn may_go(&self, state: &State, victim: usize) -> bool {
-        let (thing, is_name) = self.victim(victim);
-        if self.lacks(Without::TheTimeOfAThing) {
-            return is_name || !state.leased[thing];
-        }
-        match is_name {
-            true => state.records[thing] == Some(Saved::Listed),
-            false => !state.leased[thing] && state.things[thing] == state.seen[thing],
+        let goes_at_any_time = self.lacks(Without::TheTimeOfAThing);
+        match self.victims(state)[victim] {
+            Victim::Record(record) => goes_at_any_time || state.records[record] == Some(Saved::Listed),
+            Victim::Thing(thing) => {
+                !state.leased[thing] && (goes_at_any_time || state.things[thing] == state.seen[thing])
+            }
         }
     }
 
-    /// Which thing a victim is, or whether it is the record of that.
-    fn victim(&self, victim: usize) -> (usize, bool) {
-        let is_first = victim < THINGS;
-        (victim % THINGS, is_first != self.lacks(Without::TheNamesFirst))
+    /// All victims, in the order in which they go.
+    fn victims(&self, state: &State) -> Vec<Victim> {
+        let mut things: Vec<usize> = (0..THINGS).filter(|thing| state.chosen[*thing]).collect();
+        if state.backwards {
+            things.reverse();
+        }
+        let mut victims = Vec::new();
+        for thing in things {
+            let at = victims.len();
+            let last = if self.lacks(Without::TheFirstOfSeveral) {
+                thing + 1
+            } else {
+                THINGS
+            };
+            let records = (thing..last).filter(|record| state.named[*record]).map(Victim::Record);
+            let fresh: Vec<Victim> = records.filter(|record| !victims.contains(record)).collect();
+            victims.extend(fresh);
+            let place = if self.lacks(Without::TheNamesFirst) {
+                at
+            } else {
+                victims.len()
+            };
+            victims.insert(place, Victim::Thing(thing));
+        }
+        victims
     }
 
-    /// Goes to the next victim that there is, if there is one.
-    fn go_on(&self, state: &mut State, from: usize) {
-        let next = (from..2 * THINGS).find(|victim| {
-            let (thing, is_name) = self.victim(*victim);
-            state.chosen[thing] && (!is_name || state.named[thing])
-        });
-        match next {
-            Some(victim) => state.collector = Collector::WantsLock(victim),
-            None => self.begin_again(state),
+    /// Goes to the next victim if there is one.
+    fn go_on(&self, state: &mut State, next: usize) {
+        match self.victims(state).len() {
+            count if next < count => state.collector = Collector::WantsLock(next),
+            _ => self.begin_again(state),
         }
     }
 
@@ -215,6 +239,7 @@ impl Collections {
         state.alone = false;
         state.collector = Collector::Scans(0);
         state.seen = [None; THINGS];
+        state.backwards = false;
         for flags in [&mut state.named, &mut state.leased, &mut state.kept, &mut state.chosen] {
             *flags = [false; THINGS];
         }
