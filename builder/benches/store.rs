@@ -12,6 +12,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -217,6 +218,7 @@ fn fill(state: &StateDir, records: usize) -> Vec<CacheKey> {
                 inputs: Vec::new(),
             },
             aspects: Aspects::default(),
+            relies_on: BTreeSet::new(),
         };
         cache.save(&record).unwrap();
         keys.push(canonical);

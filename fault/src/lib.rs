@@ -2,7 +2,8 @@
 //!
 //! A *point* stands before or after every step that a store's promises hang on: a rename, a record, a lease, a removal. It
 //! does nothing unless its name was *armed*, which happens once, at the start of a process, with `NAME:NTH:ACTION`: the NTH
-//! time that the point is reached, the process is killed (`kill`), or the call that follows fails (`eio`, `enospc`).
+//! time that the point is reached, the process is killed (`kill`), or the call that follows fails (`eio`, `enospc`,
+//! `edquot`).
 //!
 //! Points are compiled into every build, so that what is tested is what is shipped: one that is not armed costs a load from
 //! memory, next to a system call. Nobody gains by arming one: whoever may set a process's environment may also kill it, and
@@ -36,7 +37,7 @@ enum Action {
 
 /// A fault that cannot be armed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{0}` is no fault: one is `NAME:NTH:ACTION`, where the action is `kill`, `eio` or `enospc`")]
+#[error("`{0}` is no fault: one is `NAME:NTH:ACTION`, where the action is `kill`, `eio`, `enospc` or `edquot`")]
 pub struct NoFault(String);
 
 /// Arms one point of this process, before anything else is done; what is armed already stays.
@@ -65,6 +66,7 @@ fn parse(fault: &str) -> Option<Fault> {
         "kill" => Action::Kill,
         "eio" => Action::Fail(Errno::IO),
         "enospc" => Action::Fail(Errno::NOSPC),
+        "edquot" => Action::Fail(Errno::DQUOT),
         _ => return None,
     };
     let nth: u32 = nth.parse().ok().filter(|nth| *nth > 0)?;

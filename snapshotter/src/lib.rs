@@ -47,6 +47,7 @@ pub use inode_record::{CAPABILITY_XATTR, InodeRecord, InvalidInodeRecord, is_dev
 pub use inodes::Inodes;
 pub use name::{InvalidSnapshotName, SnapshotName};
 pub use overlay::{MAX_LOWER_DIRS, MountError, Overlay, Upper, attach};
+pub use replica::ContentCopier;
 pub use root::Root;
 pub use rustix::fs::FileType;
 pub use special_owners::{InvalidSpecialOwners, SpecialOwners, is_special};

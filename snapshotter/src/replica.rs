@@ -20,7 +20,7 @@ use crate::form::Ownership;
 use crate::inodes::{Inodes, stat_at};
 use crate::root::Root;
 use crate::xattr;
-use content::Content;
+pub use content::ContentCopier;
 
 /// The verb of the error that says that a file could not get a further name.
 pub(crate) const LINKING: &str = "make hard link";
@@ -48,7 +48,7 @@ pub(crate) struct Replicator<'a> {
     gives_group: bool,
     /// Where an inode with several names was copied to first.
     first_names: HashMap<((u32, u32), u64), PathBuf>,
-    content: Content,
+    content: ContentCopier,
     xattrs: xattr::Reader,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Replicator<'a> {
             disk: Inodes::real(),
             gives_group: to.inodes().ownership() == Ownership::Real,
             first_names: HashMap::new(),
-            content: Content::default(),
+            content: ContentCopier::default(),
             xattrs: xattr::Reader::default(),
         }
     }

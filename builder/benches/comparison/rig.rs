@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::fault_registry::{FaultRegistry, Manners, TokenRules};
+use crate::fault_registry::{FaultRegistry, TokenRules};
 use crate::harness::{Lab, Outcome, base_images, sh};
 use crate::tool::{Ask, Tool};
 

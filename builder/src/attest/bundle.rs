@@ -12,8 +12,11 @@ use snapshotter::{FileType, FsError, Root};
 use super::scan::{CORE, destination};
 use super::{Attestation, DigestSet, Subject};
 
-/// The longest statement that is read, in bytes.
+/// Bytes of all statements together that are read.
 const MAX_SIZE: u64 = 40 << 20;
+
+/// The most statements that are read.
+const MAX_FILES: usize = 1000;
 
 /// What no generator may claim.
 const PROVENANCE: &str = "https://slsa.dev/provenance/";
@@ -31,8 +34,11 @@ pub enum BundleError {
     #[error("cannot read what the SBOM generator has written")]
     Read(#[from] FsError),
     /// A file is none, or has a name that is no text.
-    #[error("`{0}`, which the SBOM generator has written, is not a file of at most {MAX_SIZE} bytes")]
+    #[error("`{0}`, which the SBOM generator has written, is not a file with a name that is text")]
     NotAFile(String),
+    /// There are too many files, or they are too large.
+    #[error("the SBOM generator has written more than {MAX_FILES} files or {MAX_SIZE} bytes")]
+    TooMuch,
     /// A file is no statement.
     #[error("`{name}`, which the SBOM generator has written, is not an in-toto statement")]
     NotAStatement {
@@ -88,7 +94,8 @@ pub fn read_bundle(layer: &Path) -> Result<Vec<Attestation>, BundleError> {
     if names.is_empty() {
         return Err(BundleError::Nothing);
     }
-    names.into_iter().map(|name| read(&layer, name)).collect()
+    let mut left = MAX_SIZE;
+    names.into_iter().map(|name| read(&layer, name, &mut left)).collect()
 }
 
 fn names(layer: &Root) -> Result<Vec<String>, BundleError> {
@@ -99,6 +106,9 @@ fn names(layer: &Root) -> Result<Vec<String>, BundleError> {
         let entry = entry.map_err(failed)?;
         let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
         if name != "." && name != ".." {
+            if names.len() == MAX_FILES {
+                return Err(BundleError::TooMuch);
+            }
             let name = name.to_str().map(str::to_owned);
             names.push(name.ok_or_else(|| BundleError::NotAFile(entry.file_name().to_string_lossy().into_owned()))?);
         }
@@ -106,13 +116,15 @@ fn names(layer: &Root) -> Result<Vec<String>, BundleError> {
     Ok(names)
 }
 
-fn read(layer: &Root, name: String) -> Result<Attestation, BundleError> {
+/// Reads a statement, of which there are `left` bytes at most.
+fn read(layer: &Root, name: String, left: &mut u64) -> Result<Attestation, BundleError> {
     let path = destination().join(&name);
-    let is_small = matches!(layer.stat(&path, false)?, Some(stat) if stat.file_type == FileType::RegularFile && stat.size <= MAX_SIZE);
-    let bytes = if is_small {
-        layer.read_file(&path, MAX_SIZE)?
-    } else {
-        None
+    let bytes = match layer.stat(&path, false)? {
+        Some(stat) if stat.file_type == FileType::RegularFile => {
+            *left = left.checked_sub(stat.size).ok_or(BundleError::TooMuch)?;
+            layer.read_file(&path, stat.size)?
+        }
+        _ => None,
     };
     let Some(bytes) = bytes else {
         return Err(BundleError::NotAFile(name));
@@ -198,6 +210,18 @@ mod tests {
         assert!(matches!(written(&[("x", &claims)]), Err(BundleError::Provenance(_))));
         let other = STATEMENT.replace("https://in-toto.io/Statement/v1", "https://example.com/");
         assert!(matches!(written(&[("x", &other)]), Err(BundleError::Type { .. })));
+    }
+
+    #[test]
+    fn what_a_generator_makes_croze_read_has_a_limit() {
+        let padded = STATEMENT.replace("{\"n\":1}", &format!("\"{}\"", "x".repeat(15 << 20)));
+        let files = ["a", "b", "c"].map(|name| (name, padded.as_str()));
+        assert!(written(&files[..2]).is_ok());
+        assert!(matches!(written(&files), Err(BundleError::TooMuch)));
+        let names: Vec<String> = (0..=MAX_FILES).map(|number| number.to_string()).collect();
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), STATEMENT)).collect();
+        assert!(written(&files[1..]).is_ok());
+        assert!(matches!(written(&files), Err(BundleError::TooMuch)));
     }
 
     #[test]

@@ -178,6 +178,14 @@ impl BuildError {
         }
     }
 
+    /// Returns what tells that a file was changed between the plan and its use, if it was that.
+    pub(super) fn change(&self) -> Option<&OpError> {
+        match self {
+            Self::Step { source, .. } if source.is_change() => Some(source),
+            _ => None,
+        }
+    }
+
     /// Wraps the end of a thread that was doing `name`.
     pub(super) fn panicked(name: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
         move |panic| Self::Panicked {

@@ -35,7 +35,7 @@ pub use layers::ShipError;
 pub use request::{Annotations, BuildRequest, Fetching};
 pub use services::Services;
 
-use crate::cache::RecordSource;
+use crate::cache::{BelievedCache, RecordSource};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::dockerfile::ignore::Matcher;
 use crate::fetch::{CheckedOut, Fetcher};
@@ -47,10 +47,13 @@ use crate::op::Op;
 use crate::op::key::Define as _;
 use crate::ops::{LocalContext, OpError, Ops, Surroundings, Travelling, Value};
 use crate::progress::Progress;
-use crate::remote_cache::Sources;
+use crate::remote_cache::{self, Sources};
 use crate::solver::{self, Plan, Problem};
 use crate::state_dir::Class;
 use recording::Recording;
+
+/// How often a build is planned again because files changed before they were copied.
+const MOST_CHANGES: usize = 3;
 
 /// How a running build is told to end.
 #[derive(Clone, Debug, Default)]
@@ -143,7 +146,10 @@ pub async fn plan(
         graph: Arc::new(graph),
         targets,
         evaluator: Arc::new(ops),
-        cache: Arc::clone(&services.cache),
+        cache: Arc::new(BelievedCache::new(
+            Arc::clone(&services.cache),
+            remote_cache::names(&request.cache_from),
+        )),
         elsewhere,
         flights: Some(services.state.flights()),
         scope: scope(&request),
@@ -197,7 +203,8 @@ impl Planned {
     /// Carries the plan out and brings the result where the request wants it.
     ///
     /// What another machine made may turn out to be gone or damaged when it is needed, and so may a blob of this one; then
-    /// the plan is made again without it. What has run meanwhile is in the cache.
+    /// the plan is made again without it. So it is when somebody has changed a file since it was planned to copy it. What has
+    /// run meanwhile is in the cache.
     ///
     /// # Errors
     /// If a step fails, or the result cannot be written or pushed.
@@ -211,7 +218,7 @@ impl Planned {
 
 impl Build {
     async fn execute(&self, mut plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
-        let mut repacked = BTreeSet::new();
+        let (mut repacked, mut changes) = (BTreeSet::new(), 0);
         loop {
             let outcome = self.attempt(plan, interrupt).await;
             let losses = self.imports.take_losses();
@@ -225,8 +232,14 @@ impl Build {
             };
             // The other blob is noted now; the image is put together again with it. Once for each layer.
             let is_new = error.repacked().is_some_and(|layer| repacked.insert(layer));
-            if losses.is_empty() && !is_new && !self.evict_damaged().await {
+            let change = error.change().filter(|_| changes < MOST_CHANGES);
+            if losses.is_empty() && !is_new && change.is_none() && !self.evict_damaged().await {
                 return Err(error);
+            }
+            if let Some(change) = change {
+                changes += 1;
+                let warning = Diagnostic::consequence("what is left of the build is planned again", change);
+                self.progress.warn(warning);
             }
             plan = self.plan(interrupt).await?;
         }

@@ -39,7 +39,9 @@ pub(super) async fn gather(problem: &Problem<Ops>, solution: &Solution<Value>, b
         if !seen.insert(keys.definition) {
             continue;
         }
-        let Some(record) = problem.cache.lookup(keys.definition) else {
+        let lookup = |key| problem.cache.lookup(key);
+        // What relies on a cache more than its record does is not linked to it.
+        let Some(record) = lookup(keys.definition).or_else(|| lookup(keys.content?)) else {
             continue;
         };
         let vertex = problem.graph.vertex(vertex);

@@ -1,5 +1,7 @@
 //! What every [`CacheStore`] must do, for any implementation to run.
 
+use std::collections::BTreeSet;
+
 use registry::oci::Digest;
 use serde_json::json;
 
@@ -41,6 +43,7 @@ pub(crate) fn record(name: &str, payload: serde_json::Value) -> Record {
             ],
         },
         aspects: Aspects::default(),
+        relies_on: BTreeSet::from(["cache".to_owned()]),
     }
 }
 

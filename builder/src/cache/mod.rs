@@ -8,9 +8,11 @@
 //! | [`LocalCache`] | one small file per key in the state directory | every build |
 //! | [`MemoryCache`] | memory, strict about misuse | tests |
 //!
-//! What other machines have made comes through a [`RecordSource`].
+//! What other machines have made comes through a [`RecordSource`], and is seen by builds that import from there
+//! ([`BelievedCache`]).
 
 mod aspects;
+mod believed;
 mod local;
 mod memory;
 mod record;
@@ -22,6 +24,7 @@ mod conformance;
 mod tests;
 
 pub use aspects::{Aspects, Change, ChangeKind, hidden, tell, tell_some};
+pub use believed::BelievedCache;
 pub use local::{Inspected, LocalCache, inspect};
 pub use memory::MemoryCache;
 pub use record::{Lineage, Reading, Record};

@@ -1,5 +1,7 @@
 //! Records: what a step gave, and what it was made from.
 
+use std::collections::BTreeSet;
+
 use registry::oci::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,10 @@ pub struct Record {
     /// The same in words for people; empty if another machine made it.
     #[serde(default)]
     pub aspects: Aspects,
+    /// The caches of other machines without whose word nothing here would say this: the one that it came from, and those
+    /// that what it was made from came from. It serves only builds that import from all of them ([`super::BelievedCache`]).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub relies_on: BTreeSet<String>,
 }
 
 /// What a value was made from: everything that its keys are computed of.

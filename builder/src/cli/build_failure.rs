@@ -15,6 +15,7 @@ use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
+use crate::identity::IdentityError;
 use crate::image::{LayerError, PullError};
 use crate::ops::OpError;
 use crate::progress::Recorder;
@@ -222,6 +223,7 @@ impl Fixed {
             OpError::Fetch(error) => fetch_failure(error),
             OpError::Device(DeviceError::Unsupported { .. }) => Failure::because(Kind::Environment, error)
                 .help("describe the device without it, in a directory that `--cdi-spec-dir` names"),
+            OpError::Identity(IdentityError::Unreadable { .. }) => out_of(error, Kind::Environment),
             OpError::Identity(_) => Failure::because(Kind::Dockerfile, error),
             OpError::Secret(_) => Failure::because(Kind::Input, error).help("give it with `--secret id=…,src=…`"),
             OpError::Copy(copy) => copy_failure(copy),
@@ -290,9 +292,13 @@ pub(super) fn fetch_failure(error: &FetchError) -> Failure {
     let kind = match error {
         FetchError::Web { source, .. } => Failure::of_client(source).kind,
         error if error.is_refusal() => Kind::Auth,
-        FetchError::Status { status: 500.., .. } | FetchError::Truncated { .. } | FetchError::Git { .. } => {
-            Kind::Network
+        FetchError::Io { .. } | FetchError::Snapshot(_) => return out_of(error, Kind::Environment),
+        FetchError::Status {
+            status: 408 | 429 | 500..,
+            ..
         }
+        | FetchError::Truncated { .. }
+        | FetchError::Git { .. } => Kind::Network,
         FetchError::Checksum { .. } | FetchError::Commit { .. } => Kind::Integrity,
         FetchError::NoGit(_) => Kind::Environment,
         FetchError::Interrupted => Kind::Interrupted,
@@ -339,34 +345,4 @@ fn pull_failure(error: &PullError) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-    use crate::swap::SwapError;
-
-    #[test]
-    fn what_could_not_be_put_back_is_told_with_what_to_do() {
-        let stranded = SwapError::Stranded {
-            path: PathBuf::from("/etc"),
-            kept: PathBuf::from("/.croze/swap/own/0/etc"),
-            source: std::io::Error::from_raw_os_error(libc::EBUSY),
-        };
-        let error = OpError::Exec {
-            command: "true".into(),
-            source: RunError::Setup(SetupError::from(stranded)),
-        };
-        let fixed = Fixed {
-            dockerfile: Arc::new(SourceFile::new("Dockerfile", "FROM scratch")),
-            ignore: None,
-            exit_code: None,
-            no_sandbox: None,
-        };
-        let failure = fixed.step_failure(&error);
-        assert_eq!(failure.kind.code(), 9);
-        let told = format!("{:?}", failure.diagnostics);
-        for words in ["`/etc`", "`/.croze/swap/own/0/etc`", "run croze here again"] {
-            assert!(told.contains(words), "{told}");
-        }
-    }
-}
+mod tests;

@@ -178,8 +178,8 @@ impl Shortage {
     pub(super) fn help(self) -> &'static str {
         match self {
             Self::Space => {
-                "free some space or inodes (see `df` and `df -i`), for example with `croze prune`, or choose another \
-                 `--root`"
+                "free some space or inodes (see `df`, `df -i` and `quota`), for example with `croze prune`, or choose \
+                 another `--root`"
             }
             Self::Descriptors => "let more files be open, for example with `ulimit -n 1024`",
             Self::Memory => "give it more memory, or fewer steps at once with `--jobs`",

@@ -16,8 +16,8 @@
 //! Every build ends with a collection ([`after_build`]), which may take some time and not more ([`SLICE`]). To be within the
 //! bounds and to be done in time can be too much at once; then time wins: things go one after the other, each with its names
 //! and for good, and when the time is up the rest stays as it is, of use to builds, until the next collection goes on with it.
-//! Some go each time, however little time there is: so many that the work of finding out what names them, which each collection
-//! has anew, is worth it, and that some builds always suffice. `croze prune` is the same without a limit.
+//! Some go each time, so that enough builds always suffice, and removing may take as long as finding out what names what, which
+//! each collection has to do anew. `croze prune` is the same without a limit.
 
 mod choose;
 mod item;
@@ -32,18 +32,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use snapshotter::Usage;
 
-use crate::state_dir::{Allowance, Class, StateDir, StateDirError, Sweeper, UsageByClass, Victim};
+use crate::state_dir::{Class, StateDir, StateDirError, Sweeper, UsageByClass, Victim};
 use choose::{Choice, Space, is_name};
 use item::Item;
 use names::Names;
 use sizes::Sizes;
 
-/// How long a collection at the end of a build measures and removes what can wait, half of it at least for removing. What
-/// cannot wait comes on top: to list the store and, if anything has to go, to read the names in it; to remove the least that
-/// makes that worth it (a file for every four names); and to end what was begun, which is one thing or some tens of files.
+/// How long a collection at the end of a build measures and removes. What cannot wait comes on top: to list the store and, if
+/// anything has to go, to read the names in it. Where that is what takes long, removing has as much time, so that it was worth
+/// it, but never more than this four times; and what was begun is ended, which is one thing or some tens of files.
 pub const SLICE: Duration = Duration::from_secs(2);
-/// How many names are read at most for each file that is removed, unless less has to go.
-const WORTH: u64 = 4;
 
 /// The largest size that the store has by default, in bytes, unless half of the file system is less.
 const MAX_SIZE: u64 = 64 << 30;
@@ -136,7 +134,8 @@ pub fn after_build(
     changed: bool,
     slice: Duration,
 ) -> Result<Option<Collected>, StateDirError> {
-    let until = Instant::now() + slice;
+    let began = Instant::now();
+    let until = began + slice;
     let space = Space::of(state)?;
     let is_within = |size: u64| choose::excess(size, space.free, bounds) == 0;
     if !changed && sizes::last_total(state).is_some_and(is_within) {
@@ -150,12 +149,9 @@ pub fn after_build(
         ..Policy::cache()
     };
     let collection = Collection::new(state, &policy, Some(until))?;
-    let names = collection.items.iter().filter(|item| is_name(item.class)).count();
-    let allowed = Allowance {
-        files: names as u64 / WORTH,
-        until: until.max(Instant::now() + slice / 2),
-    };
-    let mut collected = collection.remove(&mut sweeper, Some(allowed))?;
+    let share = began.elapsed().clamp(slice / 2, slice * 4);
+    let until = until.max(Instant::now() + share);
+    let mut collected = collection.remove(&mut sweeper, Some(until))?;
     // What was chosen for the low water mark is not missed.
     let excess = choose::excess(collected.left, Space::of(state)?.free, bounds);
     collected.postponed = collected.postponed.min(excess);
@@ -291,10 +287,10 @@ impl<'a> Collection<'a> {
         Ok(())
     }
 
-    /// Removes what goes, or as much of it as is allowed.
-    fn remove(mut self, sweeper: &mut Sweeper, allowed: Option<Allowance>) -> Result<Collected, StateDirError> {
+    /// Removes what goes, as far as the time reaches.
+    fn remove(mut self, sweeper: &mut Sweeper, until: Option<Instant>) -> Result<Collected, StateDirError> {
         let victims = self.order.iter().map(|index| self.items[*index].as_victim());
-        let removed = sweeper.remove(&victims.collect::<Vec<Victim>>(), allowed)?;
+        let removed = sweeper.remove(&victims.collect::<Vec<Victim>>(), until)?;
         let (tried, postponed) = self.order.split_at(removed.len());
         let gone: Vec<usize> = tried
             .iter()

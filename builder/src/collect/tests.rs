@@ -60,6 +60,7 @@ fn record(state: &StateDir, name: &str, snapshots: &[&SnapshotName]) {
             inputs: Vec::new(),
         },
         aspects: Aspects::default(),
+        relies_on: BTreeSet::new(),
     };
     cache.save(&record).unwrap();
     cache.link(key(&format!("link to {name}")), record.key).unwrap();

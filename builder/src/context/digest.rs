@@ -30,7 +30,7 @@ use registry::oci::{Digest, Hasher};
 use snapshotter::FileType;
 
 use super::file_digest::frame_xattrs;
-use super::selection::{Content, Entry, Match, Selection, Standing};
+use super::selection::{Content, Entry, Match, Selection, Standing, below};
 use crate::op::Chmod;
 
 /// What files are selected for, which decides what of them matters.
@@ -73,11 +73,7 @@ impl Selection {
             matched.entries.iter().map(move |entry| {
                 let mut framed = Framed(Hasher::new());
                 entry.feed(used, &mut framed);
-                let path = match entry.path.as_os_str().is_empty() {
-                    true => matched.origin.clone(),
-                    false => matched.origin.join(&entry.path),
-                };
-                (path, framed.0.finish())
+                (below(&matched.origin, &entry.path), framed.0.finish())
             })
         })
     }

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use snapshotter::{Escaped, FsError};
 
 /// Why a selection failed.
@@ -112,6 +113,16 @@ impl SelectError {
             Self::ChangedWhileReading { .. } => Some("keep other programs from writing to it".to_owned()),
             _ => None,
         }
+    }
+}
+
+/// Reports what failed at a path that was there a moment before: it may be gone, or something else, by now.
+pub(super) fn changed(path: &Path, error: FsError) -> SelectError {
+    match error.errno() {
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE) => {
+            SelectError::ChangedWhileReading { path: absolute(path) }
+        }
+        _ => error.into(),
     }
 }
 

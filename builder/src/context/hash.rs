@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use snapshotter::{FileType, FsError, Inodes, Stat, xattr};
 
-use super::error::{SelectError, absolute};
+use super::error::{SelectError, absolute, changed};
 use super::file_digest::{self, BUFFER};
 use super::selection::FileContent;
 use super::stat_cache::StatCache;
@@ -143,7 +143,8 @@ impl Work<'_> {
 
     fn hash_batch(&self, batch: &[usize], reading: &mut Reading<'_>) -> Done {
         let directory = self.files[batch[0]].path.parent().unwrap_or(Path::new(""));
-        let dir = self.tree.root().open_dir(directory)?;
+        let dir = self.tree.root().open_dir(directory);
+        let dir = dir.map_err(|error| changed(directory, error))?;
         let hash = |&index: &usize| {
             let path = &self.files[index].path;
             let begun = SystemTime::now();

@@ -4,7 +4,7 @@
 //! what was digested.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use registry::oci::Digest;
 use snapshotter::Stat;
@@ -24,6 +24,49 @@ impl Selection {
         are_pairs(&self.matches, &before.matches, |now, before| {
             now.origin == before.origin && are_pairs(&now.entries, &before.entries, Entry::is_untouched_since)
         })
+    }
+}
+
+impl Selection {
+    /// Returns the same as the content of the top of the tree: copied as a whole, each file comes to where it is there.
+    #[must_use]
+    pub fn seen_from_top(self) -> Self {
+        let matches = self.matches.into_iter().map(Match::seen_from_top);
+        Self {
+            matches: matches.collect(),
+        }
+    }
+}
+
+impl Match {
+    fn seen_from_top(self) -> Self {
+        let Some(first) = self.entries.first().filter(|_| !self.origin.as_os_str().is_empty()) else {
+            return self;
+        };
+        let top = Entry {
+            path: PathBuf::new(),
+            content: Content::Directory(Vec::new()),
+            standing: Standing::Implied,
+            ..first.clone()
+        };
+        let entries = self.entries.into_iter().map(|entry| Entry {
+            path: below(&self.origin, &entry.path),
+            ..entry
+        });
+        Self {
+            name: OsString::new(),
+            entries: std::iter::once(top).chain(entries).collect(),
+            origin: PathBuf::new(),
+        }
+    }
+}
+
+/// Joins without a trailing slash when there is nothing to add.
+pub(super) fn below(origin: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() {
+        origin.to_owned()
+    } else {
+        origin.join(path)
     }
 }
 

@@ -17,8 +17,8 @@ pub fn write_archive(layout: &Layout<'_>, blobs: &ContentStore, out: &mut dyn Wr
     };
     archive.file("oci-layout", OCI_LAYOUT)?;
     archive.file("index.json", &index)?;
-    if let Some(manifest_json) = &layout.manifest_json {
-        archive.file("manifest.json", manifest_json)?;
+    if let Some(images) = &layout.docker_images {
+        archive.file("manifest.json", &serde_json::to_vec(images).map_err(ExportError::Json)?)?;
     }
     archive.directory("blobs/")?;
     archive.directory("blobs/sha256/")?;

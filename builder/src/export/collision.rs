@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use snapshotter::walk::{self, Next, Place, Visitor, open_dir};
-use snapshotter::{FileType, Root};
+use snapshotter::{FileType, FsError, Root};
 
 use super::ExportError;
 
@@ -19,6 +19,7 @@ pub fn refuse_collisions<'a>(trees: impl IntoIterator<Item = (&'a str, &'a Root)
             start,
             &mut Names {
                 platform,
+                tree,
                 found: &mut found,
             },
         )?;
@@ -28,24 +29,30 @@ pub fn refuse_collisions<'a>(trees: impl IntoIterator<Item = (&'a str, &'a Root)
 
 struct Names<'f, 'a> {
     platform: &'a str,
-    /// The platform that each name came from.
-    found: &'f mut HashMap<PathBuf, &'a str>,
+    tree: &'a Root,
+    /// The platform that each name came from, and whether it is a directory's.
+    found: &'f mut HashMap<PathBuf, (&'a str, bool)>,
 }
 
 impl Visitor for Names<'_, '_> {
     type Error = ExportError;
 
     fn visit(&mut self, place: &Place<'_>) -> Result<Next, ExportError> {
-        if place.file_type == FileType::Directory {
-            return Ok(Next::Enter(open_dir(place)?));
-        }
-        match self.found.insert(place.path.to_owned(), self.platform) {
-            Some(other) => Err(ExportError::Collision {
+        let is_directory = match place.file_type {
+            FileType::Unknown => {
+                let stat = self.tree.inodes().stat_at(place.dir, place.name.to_bytes());
+                stat.map_err(|errno| FsError::new("stat", place.path, errno))?.is_dir()
+            }
+            known => known == FileType::Directory,
+        };
+        match self.found.insert(place.path.to_owned(), (self.platform, is_directory)) {
+            Some((other, was_directory)) if !(is_directory && was_directory) => Err(ExportError::Collision {
                 path: place.path.to_owned(),
                 platform: self.platform.to_owned(),
                 other: other.to_owned(),
             }),
-            None => Ok(Next::Pass),
+            _ if is_directory => Ok(Next::Enter(open_dir(place)?)),
+            _ => Ok(Next::Pass),
         }
     }
 }

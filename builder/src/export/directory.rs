@@ -10,9 +10,10 @@ use std::path::Path;
 use registry::content::{ContentStore, VerifyReader};
 use registry::oci::{Descriptor, Index};
 use rustix::fs::{FlockOperation, flock};
+use serde::de::DeserializeOwned;
 
 use super::beside::reclaim;
-use super::layout::{OCI_LAYOUT, blob_path, name_of};
+use super::layout::{DockerImage, OCI_LAYOUT, blob_path, name_of};
 use super::{ExportError, Layout, OutputFile};
 
 /// Writes a layout into a directory, which is created if it is missing.
@@ -32,11 +33,13 @@ pub fn write_directory(layout: &Layout<'_>, blobs: &ContentStore, dir: &Path) ->
         write(&dir.join(blob_path(document.descriptor.digest)), &document.bytes)?;
     }
     write(&dir.join("oci-layout"), OCI_LAYOUT)?;
-    if let Some(manifest_json) = &layout.manifest_json {
-        write(&dir.join("manifest.json"), manifest_json)?;
+    if let Some(images) = &layout.docker_images {
+        let path = dir.join("manifest.json");
+        let images = merge_docker(read_json(&path)?.unwrap_or_default(), images);
+        write(&path, &serde_json::to_vec(&images).map_err(ExportError::Json)?)?;
     }
     let path = dir.join("index.json");
-    let index = merge(read_index(&path)?, &layout.index);
+    let index = merge(read_json(&path)?, &layout.index);
     write(&path, &serde_json::to_vec(&index).map_err(ExportError::Json)?)
 }
 
@@ -66,17 +69,31 @@ fn copy_blob(blob: &Descriptor, blobs: &ContentStore, path: &Path) -> Result<(),
     }
 }
 
-fn read_index(path: &Path) -> Result<Option<Index>, ExportError> {
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ExportError> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|source| ExportError::NotAnIndex {
+            .map_err(|source| ExportError::NotOfALayout {
                 path: path.to_owned(),
                 source,
             }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ExportError::io("read", path)(error)),
     }
+}
+
+/// Puts the new images behind those that keep a name; there is one without a name at most.
+fn merge_docker(mut images: Vec<DockerImage>, new: &[DockerImage]) -> Vec<DockerImage> {
+    images.retain_mut(|old| {
+        if old.repo_tags.is_empty() {
+            return new.iter().all(|new| !new.repo_tags.is_empty());
+        }
+        let is_taken = |tag: &String| new.iter().any(|new| new.repo_tags.contains(tag));
+        old.repo_tags.retain(|tag| !is_taken(tag));
+        !old.repo_tags.is_empty()
+    });
+    images.extend_from_slice(new);
+    images
 }
 
 /// Puts the new entries behind those that keep their names; there is one entry without a name at most.

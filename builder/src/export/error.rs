@@ -48,8 +48,8 @@ pub enum ExportError {
         platforms: usize,
     },
     /// A file that should be merged into is not what it should be.
-    #[error("`{}` is not an image index; remove it or export to another directory", path.display())]
-    NotAnIndex {
+    #[error("`{}` is not what an image layout has there; remove it or export to another directory", path.display())]
+    NotOfALayout {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.

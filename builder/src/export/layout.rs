@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use registry::oci::{Descriptor, Digest, Index, Reference};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Document, ExportError, Image};
 
@@ -35,7 +35,8 @@ pub enum Form {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Layout<'a> {
     pub(super) index: Index,
-    pub(super) manifest_json: Option<Vec<u8>>,
+    /// What `manifest.json` says, if there is to be one.
+    pub(super) docker_images: Option<Vec<DockerImage>>,
     pub(super) documents: Vec<&'a Document>,
     pub(super) layers: Vec<&'a Descriptor>,
 }
@@ -45,9 +46,9 @@ impl<'a> Layout<'a> {
     pub fn new(image: &'a Image, names: &[Reference], form: Form) -> Result<Self, ExportError> {
         Ok(Self {
             index: Index::new(named(&root_descriptor(image), names)),
-            manifest_json: match form {
+            docker_images: match form {
                 Form::Oci => None,
-                Form::Docker => Some(manifest_json(image, names)?),
+                Form::Docker => Some(vec![docker_image(image, names)?]),
             },
             documents: image.documents(),
             layers: image.layers(),
@@ -101,24 +102,29 @@ fn named(descriptor: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
 }
 
 /// One image in Docker's `manifest.json`.
-#[derive(Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct DockerImage {
+pub(super) struct DockerImage {
     config: String,
-    repo_tags: Vec<String>,
+    #[serde(default, deserialize_with = "or_none")]
+    pub(super) repo_tags: Vec<String>,
     layers: Vec<String>,
 }
 
-fn manifest_json(image: &Image, names: &[Reference]) -> Result<Vec<u8>, ExportError> {
+/// Reads a list that Docker writes as `null` when it is empty.
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn docker_image(image: &Image, names: &[Reference]) -> Result<DockerImage, ExportError> {
     let [image] = image.manifests() else {
         return Err(ExportError::SeveralPlatforms {
             platforms: image.manifests().len(),
         });
     };
-    let entry = DockerImage {
+    Ok(DockerImage {
         config: blob_path(image.config.descriptor.digest),
         repo_tags: names.iter().map(Reference::familiar).collect(),
         layers: image.layers.iter().map(|layer| blob_path(layer.digest)).collect(),
-    };
-    serde_json::to_vec(&[entry]).map_err(ExportError::Json)
+    })
 }

@@ -10,13 +10,12 @@ mod stale;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use snapshotter::walk::{self, Next, Place, Visitor};
-use snapshotter::{FileType, FsError, Inodes, Root, Stat, Timestamp};
+use snapshotter::{ContentCopier, FileType, FsError, Inodes, Root, Stat, Timestamp};
 
 use super::ExportError;
 use destination::Directory;
@@ -61,6 +60,7 @@ pub fn write_local(tree: &Root, directory: &Path, options: LocalOptions) -> Resu
         directory: directory.to_owned(),
         options,
         inodes: tree.inodes().clone(),
+        content: ContentCopier::default(),
         open: vec![Directory::from(OwnedFd::from(top))],
         linked: HashMap::new(),
         summary: LocalSummary::default(),
@@ -76,6 +76,7 @@ struct Copier {
     options: LocalOptions,
     /// Of the tree that is copied.
     inodes: Inodes,
+    content: ContentCopier,
     /// The directories from the destination to where the walk is.
     open: Vec<Directory>,
     /// The first path, below the destination, of every inode that has several.
@@ -149,10 +150,10 @@ impl Copier {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let source = openat(place.dir, place.name, flags, Mode::empty())
             .map_err(|error| FsError::new("open", place.path, error))?;
-        let file = self.here().create(place.name, here)?;
-        let mut copy = File::from(file);
-        let copied = io::copy(&mut File::from(source), &mut copy).map_err(ExportError::io("copy to", here))?;
-        self.summary.bytes += copied;
+        let copy = self.here().create(place.name, here)?;
+        let copied = self.content.copy(&source, &copy, stat);
+        copied.map_err(|errno| ExportError::io("copy to", here)(errno.into()))?;
+        self.summary.bytes += stat.size;
         Directory::finish_open(copy.as_fd(), stat, self.options.ownership, here)
     }
 

@@ -218,8 +218,65 @@ fn a_directory_keeps_other_names_and_replaces_its_own() {
     let layout = Layout::new(&single, &[], Form::Oci).unwrap();
     assert!(matches!(
         write_directory(&layout, &fixture.blobs, &out),
-        Err(ExportError::NotAnIndex { .. })
+        Err(ExportError::NotOfALayout { .. })
     ));
+}
+
+#[test]
+fn docker_finds_all_names_that_a_directory_was_given() {
+    let fixture = Fixture::new();
+    let out = fixture.dir.path().join("layout");
+    let path = out.join("manifest.json");
+    let export = |image: &Image, tags: &[&str]| {
+        let layout = Layout::new(image, &names(tags), Form::Docker).unwrap();
+        write_directory(&layout, &fixture.blobs, &out).unwrap();
+        let images: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let tags = images
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| image["RepoTags"].to_string());
+        tags.collect::<Vec<_>>()
+    };
+    let (one, two) = (fixture.single(), Image::single(fixture.platform("linux/arm64")));
+    assert_eq!(export(&one, &["app:1", "app:2"]), [r#"["app:1","app:2"]"#]);
+    assert_eq!(
+        export(&two, &["app:2", "app:3"]),
+        [r#"["app:1"]"#, r#"["app:2","app:3"]"#]
+    );
+    assert_eq!(
+        export(&one, &["app:2", "app:3"]),
+        [r#"["app:1"]"#, r#"["app:2","app:3"]"#]
+    );
+    assert_eq!(export(&two, &[]).len(), 3);
+    assert_eq!(export(&one, &[]).len(), 3);
+    // Docker's own word for a list without entries.
+    std::fs::write(&path, r#"[{"Config":"c","RepoTags":null,"Layers":["l"]}]"#).unwrap();
+    assert_eq!(export(&two, &["app:4"]), ["[]", r#"["app:4"]"#]);
+}
+
+#[test]
+fn platforms_collide_wherever_one_has_something_other_than_a_directory() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let collides = || {
+        let trees =
+            [("one", &one), ("other", &other)].map(|(name, dir)| (name, snapshotter::Root::open(dir.path()).unwrap()));
+        let refused = refuse_collisions(trees.iter().map(|(name, tree)| (*name, tree)));
+        refused.is_err_and(|error| matches!(error, ExportError::Collision { path, .. } if path == Path::new("name")))
+    };
+    std::fs::create_dir(one.path().join("name")).unwrap();
+    std::fs::create_dir(other.path().join("name")).unwrap();
+    std::fs::write(one.path().join("name/of-one"), "").unwrap();
+    assert!(!collides());
+    std::fs::remove_dir(other.path().join("name")).unwrap();
+    std::fs::write(other.path().join("name"), "").unwrap();
+    assert!(collides(), "a directory and a file");
+    std::fs::remove_dir_all(one.path().join("name")).unwrap();
+    std::fs::write(one.path().join("name"), "").unwrap();
+    assert!(collides(), "two files");
+    std::fs::remove_file(other.path().join("name")).unwrap();
+    std::fs::create_dir(other.path().join("name")).unwrap();
+    assert!(collides(), "a file and a directory");
 }
 
 #[test]

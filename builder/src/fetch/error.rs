@@ -97,6 +97,9 @@ pub enum FetchError {
         /// Its last words, without credentials.
         message: String,
     },
+    /// Git tells no time of a commit.
+    #[error("git tells no time of commit `{0}`")]
+    NoTime(String),
     /// Git could not be started.
     #[error("cannot run git")]
     NoGit(#[source] io::Error),

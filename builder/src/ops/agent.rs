@@ -25,8 +25,8 @@ pub(super) struct AgentSocket {
 }
 
 impl AgentSocket {
-    /// Opens a socket below `scratch` that leads to `agent`.
-    pub(super) fn open(scratch: &Path, agent: PathBuf, mode: u32, owner: (u32, u32)) -> Result<Self, OpError> {
+    /// Opens a socket below `scratch` that leads to `agent`, and gives it to an owner unless somebody else is to show one.
+    pub(super) fn open(scratch: &Path, agent: PathBuf, mode: u32, owner: Option<(u32, u32)>) -> Result<Self, OpError> {
         let failed = |path: &Path| {
             let path = path.display().to_string();
             move |source| OpError::Agent { path, source }
@@ -37,7 +37,9 @@ impl AgentSocket {
         let handle = File::open(directory.path()).map_err(failed(&path))?;
         let short = format!("/proc/self/fd/{}/{NAME}", handle.as_raw_fd());
         let listener = UnixListener::bind(short).map_err(failed(&path))?;
-        chown(&path, Some(owner.0), Some(owner.1)).map_err(failed(&path))?;
+        if let Some((uid, gid)) = owner {
+            chown(&path, Some(uid), Some(gid)).map_err(failed(&path))?;
+        }
         fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(failed(&path))?;
         let forwarding = tokio::spawn(forward(listener, agent)).abort_handle();
         Ok(Self { directory, forwarding })
@@ -87,7 +89,7 @@ mod tests {
         let path = scratch.path().join("real");
         let agent = UnixListener::bind(&path).unwrap();
         let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let socket = AgentSocket::open(&deep, path, 0o741, owner).unwrap();
+        let socket = AgentSocket::open(&deep, path, 0o741, Some(owner)).unwrap();
         let metadata = fs::metadata(socket.path()).unwrap();
         assert!(metadata.file_type().is_socket());
         assert_eq!(

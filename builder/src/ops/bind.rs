@@ -1,4 +1,8 @@
 //! What bind mounts show: inputs of a step as trees that live as long as it.
+//!
+//! A context is shown where it is if that shows what its key says; else, a copy of what is mounted is.
+
+mod sight;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -6,22 +10,25 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustix::fs::{Dir, FileType, makedev, mknodat};
 use snapshotter::{
     ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotName, Stacking, Stacks, Tree, View, Workspace, Writes,
 };
 
+pub(super) use sight::Sight;
+
 use super::files::copy_whole;
 use super::{LocalContext, OpError, Value};
-use crate::context::{Query, select};
+use crate::context::{Query, absolute, select};
 use crate::copy::Arrival;
 use crate::dockerfile::ignore::Descent;
 
 /// A tree that is mounted, with what must live as long as the mount.
 pub(super) struct Bound {
     pub(super) tree: Tree,
+    /// What of the tree is to be mounted.
+    pub(super) path: PathBuf,
     #[expect(dead_code, reason = "held until the step has ended: dropping it takes the tree away")]
     held: Held,
 }
@@ -36,31 +43,48 @@ enum Held {
     Layers(Vec<ActiveSnapshot>),
 }
 
-/// Returns the tree of an input; no input is an empty file system. What is written to it is thrown away.
-pub(super) fn bind(stacks: &Stacks, input: Option<&Value>, writable: bool) -> Result<Bound, OpError> {
-    match input {
-        None => files(stacks, &[], writable),
-        Some(Value::Files(value)) => files(stacks, &value.chain(), writable),
-        Some(Value::Context(context)) => match stacks.stacking() {
-            // An overlay cannot lie on a directory that its own layers lie in.
-            Stacking::Overlay if context.holds_state => copied_layer(stacks, context, writable),
-            Stacking::Overlay => in_place(stacks, context, writable),
-            Stacking::Flat => copied(stacks, context),
-        },
+/// Returns the tree that shows a path of an input; no input is an empty file system. What is written to it is thrown away.
+/// `sight` is what was digested there of a context, if that is still known.
+pub(super) fn bind(
+    stacks: &Stacks,
+    input: Option<&Value>,
+    path: &str,
+    sight: Option<Sight>,
+    writable: bool,
+) -> Result<Bound, OpError> {
+    let context = match input {
+        None => return files(stacks, &[], path, writable),
+        Some(Value::Files(value)) => return files(stacks, &value.chain(), path, writable),
+        Some(Value::Context(context)) => context,
+    };
+    if stacks.stacking() == Stacking::Flat {
+        return copied(stacks, context, path);
     }
+    let sight = match sight {
+        Some(sight) => sight,
+        None => Sight::of(&select(&context.tree, Query::Exact(path), Some(&context.remembered))?),
+    };
+    // An overlay cannot lie on a directory that its own layers lie in.
+    if context.holds_state || !sight.is_true_to(&context.path) {
+        return copied_layer(stacks, context, path, writable);
+    }
+    in_place(stacks, context, sight, writable)
 }
 
-fn files(stacks: &Stacks, chain: &[SnapshotName], writable: bool) -> Result<Bound, OpError> {
+fn files(stacks: &Stacks, chain: &[SnapshotName], path: &str, writable: bool) -> Result<Bound, OpError> {
+    let path = PathBuf::from(path);
     if writable {
         let workspace = stacks.workspace(chain, Writes::Anything)?;
         return Ok(Bound {
             tree: workspace.tree(),
+            path,
             held: Held::Workspace(workspace),
         });
     }
     let view = stacks.view(chain)?;
     Ok(Bound {
         tree: view.tree(),
+        path,
         held: Held::View(view),
     })
 }
@@ -69,29 +93,30 @@ fn files(stacks: &Stacks, chain: &[SnapshotName], writable: bool) -> Result<Boun
 ///
 /// The context itself is the lower directory, in place; what is ignored is hidden by whiteouts in a layer
 /// of their own, so that a step cannot read what a `COPY` could not.
-fn in_place(stacks: &Stacks, context: &LocalContext, writable: bool) -> Result<Bound, OpError> {
+fn in_place(stacks: &Stacks, context: &LocalContext, sight: Sight, writable: bool) -> Result<Bound, OpError> {
     let mut lower = vec![context.path.clone()];
-    let veil = context.has_patterns.then(|| stacks.store().prepare()).transpose()?;
+    let veiled = context.has_patterns && sight.is_directory;
+    let veil = veiled.then(|| stacks.store().prepare()).transpose()?;
     if let Some(veil) = &veil {
         let into = veil.root()?;
-        hide(context, &mut context.tree.hidden(), Path::new(""), &into)?;
+        hide(context, &mut context.tree.hidden(), &sight.origin, &into)?;
         lower.insert(0, veil.upper().to_owned());
     }
-    stacked(stacks, lower, Vec::from_iter(veil), writable)
+    stacked(stacks, lower, absolute(&sight.origin), Vec::from_iter(veil), writable)
 }
 
-/// Shows a copy of what can be seen of a context.
-fn copied_layer(stacks: &Stacks, context: &LocalContext, writable: bool) -> Result<Bound, OpError> {
+/// Shows a copy of what can be seen at a path of a context.
+fn copied_layer(stacks: &Stacks, context: &LocalContext, path: &str, writable: bool) -> Result<Bound, OpError> {
     let copy = stacks.store().prepare()?;
-    let selection = select(&context.tree, Query::Exact("/"), Some(&context.remembered))?;
-    copy_whole(&context.tree, &selection, &copy.root()?, Arrival::default())?;
-    stacked(stacks, vec![copy.upper().to_owned()], vec![copy], writable)
+    let path = copy_seen(context, path, &copy.root()?)?;
+    stacked(stacks, vec![copy.upper().to_owned()], path, vec![copy], writable)
 }
 
 /// Shows an overlay of directories, some of which are in layers of its own.
 fn stacked(
     stacks: &Stacks,
     lower: Vec<PathBuf>,
+    path: PathBuf,
     mut layers: Vec<ActiveSnapshot>,
     writable: bool,
 ) -> Result<Bound, OpError> {
@@ -103,19 +128,31 @@ fn stacked(
     }
     Ok(Bound {
         tree: Tree::Overlay(overlay),
+        path,
         held: Held::Layers(layers),
     })
 }
 
-/// Copies what can be seen of a context, where it cannot be shown in place.
-fn copied(stacks: &Stacks, context: &Arc<LocalContext>) -> Result<Bound, OpError> {
+/// Copies what can be seen at a path of a context, where nothing can be shown in place.
+fn copied(stacks: &Stacks, context: &LocalContext, path: &str) -> Result<Bound, OpError> {
     let workspace = stacks.workspace(&[], Writes::Anything)?;
-    let selection = select(&context.tree, Query::Exact("/"), Some(&context.remembered))?;
-    copy_whole(&context.tree, &selection, workspace.root()?, Arrival::default())?;
+    let path = copy_seen(context, path, workspace.root()?)?;
     Ok(Bound {
         tree: workspace.tree(),
+        path,
         held: Held::Workspace(workspace),
     })
+}
+
+/// Copies what can be seen at a path of a context to where it is there, links followed; returns this place.
+fn copy_seen(context: &LocalContext, path: &str, into: &Root) -> Result<PathBuf, OpError> {
+    let selection = select(&context.tree, Query::Exact(path), Some(&context.remembered))?;
+    let origin = Sight::of(&selection).origin;
+    if let Some(parent) = origin.parent() {
+        into.make_dirs(parent, &DirAttributes::default())?;
+    }
+    copy_whole(&context.tree, &selection.seen_from_top(), into, Arrival::default())?;
+    Ok(absolute(&origin))
 }
 
 /// Hides below `dir` what the ignore file hides.

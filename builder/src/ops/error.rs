@@ -116,6 +116,16 @@ pub enum OpError {
     Cancelled,
 }
 
+impl OpError {
+    /// Returns whether a file was not any more what it had been a moment before: trying again may work.
+    pub fn is_change(&self) -> bool {
+        matches!(
+            self,
+            Self::Copy(CopyError::ChangedWhileReading { .. }) | Self::Context(SelectError::ChangedWhileReading { .. })
+        )
+    }
+}
+
 fn ended(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exit code: {code}"),

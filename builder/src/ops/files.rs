@@ -98,13 +98,13 @@ fn source_query<'a>(op: &'a CopyOp, path: &'a str) -> Query<'a> {
 fn mount_queries(op: &RunOp, wanted: usize) -> Vec<Query<'_>> {
     op.mounts
         .iter()
-        .filter_map(|mount| mounted_path(mount, wanted))
-        .map(Query::Exact)
+        .filter_map(mounted)
+        .filter_map(|(input, path)| (input == wanted).then_some(Query::Exact(path)))
         .collect()
 }
 
-/// Returns the path that a mount takes from the input `wanted`, if it takes one.
-fn mounted_path(mount: &Mount, wanted: usize) -> Option<&str> {
+/// Returns the input that a mount takes a path from, and the path, if it takes one.
+pub(super) fn mounted(mount: &Mount) -> Option<(usize, &str)> {
     match &mount.source {
         MountSource::Bind {
             input: Some(input),
@@ -115,7 +115,7 @@ fn mounted_path(mount: &Mount, wanted: usize) -> Option<&str> {
             input: Some(input),
             path,
             ..
-        } => (*input == wanted).then_some(path),
+        } => Some((*input, path)),
         _ => None,
     }
 }

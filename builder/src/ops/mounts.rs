@@ -1,17 +1,18 @@
 //! The mounts of a `RUN`: from inputs, caches, memory and secrets to what the executor mounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use snapshotter::DirAttributes;
+use snapshotter::{DirAttributes, Ownership};
 
 use super::agent::AgentSocket;
-use super::bind::{Bound, bind};
+use super::bind::{Bound, Sight, bind};
 use super::cache_mount::{self, CacheIdentity, CacheLease, Usage};
 use super::mount_travel::Imported;
 use super::{OpError, Ops, Rootfs, SecretError, Value, blocking, files, rootfs};
+use crate::context::Selection;
 use crate::dockerfile::Sharing;
 use crate::executor::{Content, Mount, MountSource, Tree};
 use crate::op::{self, RunOp};
@@ -24,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) mounts: Vec<Mount>,
     /// Secrets that are variables.
     pub(super) env: Vec<(String, String)>,
+    /// The owners of sockets that the kernel cannot give them, by path from the top of the step's root.
+    pub(super) owners: Vec<(PathBuf, (u32, u32))>,
     #[expect(dead_code, reason = "held until the step has ended: dropping one closes its socket")]
     agents: Vec<AgentSocket>,
     #[expect(
@@ -50,26 +53,30 @@ struct Wanted {
     gid: u32,
 }
 
-/// Prepares the mounts of an operation, waiting for `locked` caches.
+/// Prepares the mounts of an operation, waiting for `locked` caches. `selected` has, by input, what was digested of them.
 pub(super) async fn prepare(
     ops: &Ops,
     op: &RunOp,
     work: &Work<Value>,
+    selected: &HashMap<usize, Vec<Selection>>,
     step: Option<StepId>,
 ) -> Result<Prepared, OpError> {
     let (mut mounts, mut env, mut agents) = (Vec::new(), Vec::new(), Vec::new());
+    let mut selected: HashMap<_, _> = selected.iter().map(|(input, of)| (*input, of.iter())).collect();
     let caches = take_caches(ops, op, work, step).await?;
-    let mut bound = Vec::new();
+    let (mut bound, mut owners) = (Vec::new(), Vec::new());
     for mount in &op.mounts {
         let target = PathBuf::from(&mount.target);
+        let digested = files::mounted(mount).and_then(|(input, _)| selected.get_mut(&input)?.next());
         let source = match &mount.source {
             op::MountSource::Bind { input, path, writable } => {
-                let (stacks, writable) = (ops.stacks.clone(), *writable);
+                let (stacks, path, writable) = (ops.stacks.clone(), path.clone(), *writable);
                 let input = input.and_then(|input| work.inputs.get(input)).cloned();
-                let tree = blocking(move || bind(&stacks, input.as_ref(), writable)).await?;
+                let sight = digested.map(Sight::of);
+                let tree = blocking(move || bind(&stacks, input.as_ref(), &path, sight, writable)).await?;
                 let source = MountSource::Bind {
                     tree: tree.tree.clone(),
-                    path: path.into(),
+                    path: tree.path.clone(),
                     writable,
                 };
                 bound.push(tree);
@@ -139,7 +146,15 @@ pub(super) async fn prepare(
                 };
                 env.push(("SSH_AUTH_SOCK".to_owned(), mount.target.clone()));
                 let directory = ops.mount_point.parent().unwrap_or(&ops.mount_point);
-                let socket = AgentSocket::open(directory, agent.clone(), *mode, (*uid, *gid))?;
+                let owner = match ops.stacks.store().ownership() {
+                    Ownership::Real => Some((*uid, *gid)),
+                    Ownership::Emulated => {
+                        let path = target.strip_prefix("/").unwrap_or(&target);
+                        owners.push((path.to_owned(), (*uid, *gid)));
+                        None
+                    }
+                };
+                let socket = AgentSocket::open(directory, agent.clone(), *mode, owner)?;
                 let path = socket.path();
                 agents.push(socket);
                 MountSource::Host {
@@ -153,6 +168,7 @@ pub(super) async fn prepare(
     Ok(Prepared {
         mounts,
         env,
+        owners,
         agents,
         caches: caches.into_values().collect(),
         bound,

@@ -44,7 +44,11 @@ pub(super) async fn run(
         .await?
     };
     let devices = ops.devices.edits(&op.devices)?;
-    let mounts = mounts::prepare(ops, op, work, ops.step(vertex)).await?;
+    let mounts = mounts::prepare(ops, op, work, &selected, ops.step(vertex)).await?;
+    let mut special_owners = workspace.special_owners()?;
+    for (path, owner) in &mounts.owners {
+        special_owners.set(path.clone(), *owner);
+    }
     let process = Process {
         args: op.args.clone(),
         env: environment(op, &identity, mounts.env.iter().chain(&devices.env)),
@@ -74,7 +78,7 @@ pub(super) async fn run(
         resolv_conf: ops.surroundings.resolv_conf.clone(),
         shm_size: ops.surroundings.shm_size,
         limits: ops.surroundings.limits.clone(),
-        special_owners: workspace.special_owners()?,
+        special_owners,
     };
     let command = || op.args.join(" ");
     let step = ops.step(vertex);

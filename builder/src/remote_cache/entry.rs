@@ -8,6 +8,8 @@
 //! Nothing of it is believed as it stands. An entry must name the key that it was asked for by; layers are checked by
 //! their digests when they are fetched and by their DiffIDs when they are unpacked.
 
+use std::collections::BTreeSet;
+
 use registry::oci::{ChainId, Descriptor, ImageConfig, MediaType};
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +153,7 @@ impl Entry {
             created: self.created.clone(),
             lineage: self.lineage.clone(),
             aspects: Aspects::default(),
+            relies_on: BTreeSet::new(),
         })
     }
 }

@@ -4,7 +4,7 @@
 //! reached, or does not answer, is not asked again in this build; an entry that is damaged counts as none. Both are
 //! warned of, and neither is an error.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -193,7 +193,14 @@ impl Sources {
 impl RecordSource for Sources {
     fn ask<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, HashMap<CacheKey, Record>> {
         Box::pin(async move {
-            let answers = join_all(self.places.iter().map(|place| self.ask_place(place, keys))).await;
+            let answers = self.places.iter().map(async |place| {
+                let mut records = self.ask_place(place, keys).await;
+                for record in records.values_mut() {
+                    record.relies_on = BTreeSet::from([place.name.clone()]);
+                }
+                records
+            });
+            let answers = join_all(answers).await;
             // Later ones are overwritten by earlier ones.
             answers.into_iter().rev().flatten().collect()
         })
@@ -231,6 +238,11 @@ fn store(from: &CacheFrom, client: &Client) -> Option<ObjectStore> {
         CacheFrom::Objects(place) => place.open(client).ok(),
         CacheFrom::Registry { .. } | CacheFrom::Directory { .. } => None,
     }
+}
+
+/// Returns how the caches are called that a build imports from, whether they can be reached or not.
+pub fn names(from: &[CacheFrom]) -> BTreeSet<String> {
+    from.iter().map(name).collect()
 }
 
 /// Returns how a place is called.

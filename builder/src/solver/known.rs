@@ -1,6 +1,6 @@
 //! What is known of the vertices so far: canonical keys and the content that was read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use registry::oci::Digest;
 
@@ -25,10 +25,11 @@ impl Identity {
     }
 }
 
-/// Canonical keys, and digests of content by its reader and the reader's input.
+/// Canonical keys and on whose word they rely, and digests of content by its reader and the reader's input.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Known {
     identities: HashMap<VertexId, Identity>,
+    reliances: HashMap<VertexId, BTreeSet<String>>,
     contents: HashMap<(VertexId, usize), Digest>,
 }
 
@@ -36,6 +37,22 @@ impl Known {
     /// Notes the canonical key of a vertex, in place of an expected one.
     pub(super) fn identify(&mut self, vertex: VertexId, identity: Identity) {
         self.identities.insert(vertex, identity);
+    }
+
+    /// Notes on the word of which caches the key of a vertex relies, in place of those that were expected.
+    pub(super) fn rely(&mut self, vertex: VertexId, on: BTreeSet<String>) {
+        self.reliances.insert(vertex, on);
+    }
+
+    /// Returns on the word of which caches the key of a vertex relies.
+    pub(super) fn relies_on(&self, vertex: VertexId) -> BTreeSet<String> {
+        self.reliances.get(&vertex).cloned().unwrap_or_default()
+    }
+
+    /// Returns on the word of which caches those keys rely that the keys of a vertex are made of.
+    pub(super) fn inherited<O>(&self, vertex: &Vertex<O>) -> BTreeSet<String> {
+        let inputs = vertex.inputs.iter().filter_map(|input| self.reliances.get(input));
+        inputs.flatten().cloned().collect()
     }
 
     /// Notes the content that `reader` reads of its input number `input`.

@@ -32,6 +32,11 @@
 //! such an answer is gone: it has the claimed key in this build, so that what was made from it elsewhere is found, and is
 //! saved under the key that was asked for.
 //!
+//! What is made on top of an answer has keys made of the claimed one, under which other builds may look for something else. So
+//! a record says on whose word it relies ([`crate::cache::Record::relies_on`]): on that of the cache that answered, and of
+//! those that its inputs rely on; one that is found here passes on what it says itself. Builds that do not import from all
+//! of these do not see it ([`crate::cache::BelievedCache`]), and no key that relies on more than a record does is linked to it.
+//!
 //! # When a content key is known
 //!
 //! While planning, if the files can be read without a transfer: from a pinned source or from a value that is

@@ -234,6 +234,11 @@ impl<E: Evaluator> Planner<'_, E> {
         };
         let content = keys::content_key(&self.known.lineage(vertex));
         self.known.identify(vertex.id, Identity::Named(key));
+        let relied = match &found {
+            Some(record) => record.relies_on.clone(),
+            None => self.known.inherited(vertex),
+        };
+        self.known.rely(vertex.id, relied);
         if let Some(record) = found {
             self.found.insert(vertex.id, record);
         }
@@ -248,8 +253,9 @@ impl<E: Evaluator> Planner<'_, E> {
     }
 
     fn find_by_definition(&mut self, vertex: &Vertex<E::Op>, definition: CacheKey) -> Option<Record> {
-        let record = self.record(definition)?;
+        let mut record = self.record(definition)?;
         if self.answers.get(definition) == Some(&record) {
+            record.relies_on.append(&mut self.known.inherited(vertex));
             self.adopt(vertex, definition, &record, self.places.keys(vertex).to_vec());
         }
         Some(record)
@@ -262,7 +268,9 @@ impl<E: Evaluator> Planner<'_, E> {
         content: CacheKey,
     ) -> Option<Record> {
         let aliases = self.places.keys(vertex).into_iter().chain([definition]);
+        let mut relied = self.known.inherited(vertex);
         if let Some(record) = self.problem.cache.lookup(content) {
+            let aliases = aliases.filter(|alias| *alias != definition || relied.is_subset(&record.relies_on));
             self.links.extend(aliases.map(|alias| Link {
                 vertex: vertex.id,
                 alias,
@@ -274,7 +282,8 @@ impl<E: Evaluator> Planner<'_, E> {
         if self.forecast.lacks(vertex.id) && !self.answers.has(content) {
             self.answers.ask(&**source, &[content]).await;
         }
-        let record = self.answers.get(content).cloned()?;
+        let mut record = self.answers.get(content).cloned()?;
+        record.relies_on.append(&mut relied);
         self.adopt(vertex, content, &record, aliases.collect());
         Some(record)
     }

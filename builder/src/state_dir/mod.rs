@@ -61,7 +61,7 @@ pub use lease::Lease;
 pub use lock::BuildLock;
 use lock::{SweepAlone, SweepLock};
 pub use scratch::Scratch;
-pub use sweep::{Allowance, Sweeper, Victim};
+pub use sweep::{Sweeper, Victim};
 pub use tags::Tags;
 pub use usage::{Class, UsageByClass};
 

@@ -46,15 +46,6 @@ pub struct Victim {
     pub inodes: u64,
 }
 
-/// How much a sweep may do before it leaves the rest to the next; one batch it always may.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Allowance {
-    /// Files that it may remove however long that takes.
-    pub files: u64,
-    /// Until when it may remove more.
-    pub until: Instant,
-}
-
 impl StateDir {
     /// Returns the right to remove things, unless another process has it, or builds run that could not be told.
     pub fn sweeper(&self) -> Result<Option<Sweeper>, StateDirError> {
@@ -100,20 +91,19 @@ impl StateDir {
 }
 
 impl Sweeper {
-    /// Removes things in their order, all or what is allowed. Says for each that it came to whether that is gone: all go that
-    /// nobody relies on and that were not used since.
+    /// Removes things in their order until it is time to stop, but at least one batch, so that sweeps that never have time
+    /// come to an end too. Says for each thing that it came to whether that is gone: all go that nobody relies on and that
+    /// were not used since.
     ///
     /// # Errors
     /// If leases cannot be read, or something cannot be removed; then nothing more is.
-    pub fn remove(&mut self, victims: &[Victim], allowed: Option<Allowance>) -> Result<Vec<bool>, StateDirError> {
+    pub fn remove(&mut self, victims: &[Victim], until: Option<Instant>) -> Result<Vec<bool>, StateDirError> {
         let mut removed = Vec::with_capacity(victims.len());
-        let mut files = 0;
-        let is_over = |files| allowed.is_some_and(|allowed| files >= allowed.files && Instant::now() >= allowed.until);
-        while removed.len() < victims.len() && (removed.is_empty() || !is_over(files)) {
+        let is_over = || until.is_some_and(|until| Instant::now() >= until);
+        while removed.len() < victims.len() && (removed.is_empty() || !is_over()) {
             let batch = first_batch(&victims[removed.len()..]);
             removed.extend(self.move_out(batch)?);
             self.delete(batch.len())?;
-            files += batch.iter().map(|victim| victim.inodes).sum::<u64>();
         }
         Ok(removed)
     }

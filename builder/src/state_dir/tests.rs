@@ -186,12 +186,8 @@ fn a_sweep_without_time_removes_one_batch_and_leaves_the_rest_as_it_is() {
     let mut sweeper = state.sweeper().unwrap().unwrap();
     let mut left = victims.as_slice();
     let mut batches = Vec::new();
-    let nothing = Allowance {
-        files: 0,
-        until: std::time::Instant::now(),
-    };
     while !left.is_empty() {
-        let removed = sweeper.remove(left, Some(nothing)).unwrap();
+        let removed = sweeper.remove(left, Some(std::time::Instant::now())).unwrap();
         assert!(removed.iter().all(|gone| *gone));
         batches.push(removed.len());
         left = &left[removed.len()..];

@@ -64,6 +64,26 @@ fn what_a_step_saw_of_a_file_that_changed_is_no_other_builds() {
 }
 
 #[test]
+fn a_file_that_is_saved_before_it_is_copied_is_copied_as_it_is_then() {
+    let lab = Lab::new(
+        "FROM BASE/busybox\n\
+         RUN cat /proc/sys/kernel/random/uuid > /once; echo begun; for i in $(seq 30); do sleep 0.1; done\n\
+         COPY . /\n",
+    );
+    lab.write("file", "planned");
+    let (mut child, rest) = start(&lab, &["-o", "out"], " begun");
+    lab.write("file", "saved").write("new", "too");
+    let code = child.wait().unwrap().code();
+    let text = rest.join().unwrap();
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(text.matches(" begun\n").count(), 1, "the step ran again:\n{text}");
+    assert!(text.contains("planned again: \"/file\" changed"), "{text}");
+    let read = |name: &str| fs::read_to_string(lab.path().join("out").join(name)).unwrap();
+    assert_eq!((read("file"), read("new")), ("saved".to_owned(), "too".to_owned()));
+    assert_eq!(lab.croze(&["build", "--plan", "context"]).code, 0);
+}
+
+#[test]
 fn a_tag_moves_when_the_image_is_where_it_was_wanted() {
     let lab = Lab::new("FROM BASE/busybox\nCOPY file /\n");
     lab.write("file", "first");

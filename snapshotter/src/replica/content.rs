@@ -10,14 +10,14 @@ use crate::attributes::Stat;
 /// Bytes that are copied at once by hand.
 const BUFFER: usize = 256 * 1024;
 
-/// Ways to copy that have not failed yet: whether they work is a matter of the file systems, not of the file.
-pub(super) struct Content {
+/// Copies the content of files, in the first way that works: which one does is a matter of the file systems, not of the file.
+pub struct ContentCopier {
     can_clone: bool,
     can_copy_in_kernel: bool,
     buffer: Vec<u8>,
 }
 
-impl Default for Content {
+impl Default for ContentCopier {
     fn default() -> Self {
         Self {
             can_clone: true,
@@ -27,9 +27,12 @@ impl Default for Content {
     }
 }
 
-impl Content {
+impl ContentCopier {
     /// Copies the whole content to a new, empty file. Holes stay holes.
-    pub(super) fn copy(&mut self, from: &OwnedFd, to: &OwnedFd, stat: &Stat) -> Result<(), Errno> {
+    ///
+    /// # Errors
+    /// If a call fails, or the file is shorter by now.
+    pub fn copy(&mut self, from: &OwnedFd, to: &OwnedFd, stat: &Stat) -> Result<(), Errno> {
         if stat.size == 0 {
             return Ok(());
         }
@@ -110,12 +113,12 @@ mod tests {
         source.set_len(hole + content.len() as u64 + hole).unwrap();
         let from = OwnedFd::from(File::open(&path).unwrap());
         let stat = crate::inodes::stat_at(from.as_fd(), c"").unwrap();
-        let by_hand = Content {
+        let by_hand = ContentCopier {
             can_clone: false,
             can_copy_in_kernel: false,
             buffer: Vec::new(),
         };
-        for (number, mut way) in [Content::default(), by_hand].into_iter().enumerate() {
+        for (number, mut way) in [ContentCopier::default(), by_hand].into_iter().enumerate() {
             for place in [here.path(), there.path()] {
                 let to = place.join(format!("to-{number}"));
                 way.copy(&from, &File::create_new(&to).unwrap().into(), &stat).unwrap();
@@ -147,9 +150,9 @@ mod tests {
         let mut stat = crate::inodes::stat_at(from.as_fd(), c"").unwrap();
         stat.size = 5;
         let to = File::create_new(scratch.path().join("to")).unwrap();
-        let mut content = Content {
+        let mut content = ContentCopier {
             can_clone: false,
-            ..Content::default()
+            ..ContentCopier::default()
         };
         assert_eq!(content.copy(&from, &to.into(), &stat), Err(Errno::IO));
     }

@@ -11,9 +11,9 @@ use snapshotter::walk::{self, Next, Place, Visitor};
 use snapshotter::{FileType, FsError, Stat, xattr};
 
 use super::filter::{Filter, FilterDescent};
-use crate::context::error::{SelectError, absolute};
+use crate::context::error::{SelectError, absolute, changed};
 use crate::context::hash::{File, Hashed};
-use crate::context::selection::{Content, Entry, Standing};
+use crate::context::selection::{Content, Entry, Standing, below};
 use crate::context::tree::Tree;
 use crate::dockerfile::ignore::Descent;
 
@@ -86,21 +86,15 @@ pub(super) fn collect(tree: &Tree, origin: &Path, stat: Stat, filter: &Filter) -
         let dir = tree.root().open_dir(origin)?;
         let content = collector.directory(dir.as_fd(), origin)?;
         collector.select(Path::new(""), stat, Some(content));
-        walk::walk(dir, &mut collector)?;
+        walk::walk(dir, &mut collector).map_err(|error| match error {
+            SelectError::Unreadable(error) => changed(origin, error),
+            error => error,
+        })?;
     } else {
         let content = (stat.file_type != FileType::RegularFile).then_some(Content::Nothing);
         collector.select(Path::new(""), stat, content);
     }
     Ok(Drafts(collector.drafts))
-}
-
-/// Joins without a trailing slash when there is nothing to add.
-fn below(origin: &Path, path: &Path) -> PathBuf {
-    if path.as_os_str().is_empty() {
-        origin.to_owned()
-    } else {
-        origin.join(path)
-    }
 }
 
 struct Collector<'a> {
@@ -132,7 +126,7 @@ impl Collector<'_> {
             .root()
             .inodes()
             .xattrs(dir, &mut self.xattrs)
-            .map_err(|errno| vanished("read attributes of", path, errno))?;
+            .map_err(|errno| failed("read attributes of", path, errno))?;
         Ok(Content::Directory(found.xattrs))
     }
 
@@ -141,7 +135,7 @@ impl Collector<'_> {
             FileType::RegularFile => Ok(None),
             FileType::Symlink => {
                 let target = readlinkat(place.dir, place.name, Vec::new());
-                let target = target.map_err(|errno| vanished("read link", path, errno))?.into_bytes();
+                let target = target.map_err(|errno| failed("read link", path, errno))?.into_bytes();
                 Ok(Some(Content::Link(OsString::from_vec(target).into())))
             }
             _ => Ok(Some(Content::Nothing)),
@@ -159,8 +153,11 @@ impl Visitor for Collector<'_> {
         if (hidden || filtered) && !matches!(place.file_type, FileType::Directory | FileType::Unknown) {
             return Ok(Next::Pass);
         }
-        let stat = self.tree.root().inodes().stat_at(place.dir, place.name.to_bytes());
-        let stat = stat.map_err(|errno| vanished("stat", &path, errno))?;
+        let stat = match self.tree.root().inodes().stat_at(place.dir, place.name.to_bytes()) {
+            // Listed a moment ago, and gone by now, as temporary files are: it might have been gone a moment earlier.
+            Err(Errno::NOENT) => return Ok(Next::Pass),
+            stat => stat.map_err(|errno| failed("stat", &path, errno))?,
+        };
         if !stat.is_dir() {
             if !hidden && !filtered {
                 let content = self.other(place, &path, &stat)?;
@@ -173,7 +170,10 @@ impl Visitor for Collector<'_> {
         if useless {
             return Ok(Next::Pass);
         }
-        let dir = walk::open_dir(place)?;
+        let dir = match walk::open_dir(place) {
+            Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(Next::Pass),
+            dir => dir.map_err(|error| changed(&path, error))?,
+        };
         let content = Some(self.directory(dir.as_fd(), &path)?);
         if hidden || filtered {
             self.pending.push(Draft {
@@ -198,12 +198,9 @@ impl Visitor for Collector<'_> {
     }
 }
 
-/// Reports a failed call; a file that was listed and is gone changed under our hands.
-fn vanished(verb: &'static str, path: &Path, errno: Errno) -> SelectError {
-    match errno {
-        Errno::NOENT => SelectError::ChangedWhileReading { path: absolute(path) },
-        errno => FsError::new(verb, absolute(path), errno).into(),
-    }
+/// Reports a failed call.
+fn failed(verb: &'static str, path: &Path, errno: Errno) -> SelectError {
+    changed(path, FsError::new(verb, absolute(path), errno))
 }
 
 /// Returns the names of a directory that can be seen, for suggestions.

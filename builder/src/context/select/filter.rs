@@ -83,8 +83,13 @@ impl Include {
             pattern: pattern.to_owned(),
         };
         let shallow = pattern.split('/').take_while(|name| !name.contains("**"));
+        // Here it takes nothing back in: it is the beginning of a name.
+        let plain = match pattern.strip_prefix('!') {
+            Some(rest) => format!("\\!{rest}"),
+            None => pattern.to_owned(),
+        };
         Ok(Self {
-            pattern: matcher(&[pattern.to_owned()])?,
+            pattern: matcher(&[plain])?,
             levels: shallow.map(Wildcard::parse).collect::<Result<_, _>>().map_err(bad)?,
             is_deep: pattern.contains("**"),
             required: (!has_wildcards(pattern)).then(|| pattern.to_owned()),

@@ -39,6 +39,9 @@ pub enum Query<'a> {
     },
 }
 
+/// How often a path is selected in which files come and go meanwhile.
+const ATTEMPTS: usize = 4;
+
 /// Whether a path that names nothing is an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
@@ -98,8 +101,25 @@ fn clean(path: &str) -> PathBuf {
     cleaned
 }
 
-/// Selects one path and what is below it; `None` if there is nothing and that is no error.
+/// Selects one path and what is below it; `None` if there is nothing and that is no error. What changes meanwhile is
+/// looked at again.
 fn select_match(
+    tree: &Tree,
+    path: &Path,
+    filter: &Filter,
+    asked: Asked,
+    cache: Option<&StatCache>,
+) -> Result<Option<Match>, SelectError> {
+    for _ in 1..ATTEMPTS {
+        match select_once(tree, path, filter, asked, cache) {
+            Err(SelectError::ChangedWhileReading { .. }) => {}
+            selected => return selected,
+        }
+    }
+    select_once(tree, path, filter, asked, cache)
+}
+
+fn select_once(
     tree: &Tree,
     path: &Path,
     filter: &Filter,

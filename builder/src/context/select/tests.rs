@@ -1,5 +1,7 @@
 //! What a source means, over real trees with a real ignore file.
 
+mod meanwhile;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -350,5 +352,44 @@ fn special_files_are_selected_without_being_opened() {
             selection.matches[0].entries.last().unwrap().content,
             Content::Nothing
         ));
+    }
+}
+
+#[test]
+fn a_name_that_begins_with_an_exclamation_mark_is_one() {
+    let world = World::new(&["!a/file", "!b/file", "c"]);
+    let selected = |path| {
+        let query = Query::Source {
+            path,
+            parents: true,
+            exclude: &[],
+        };
+        let selection = select(&world.tree(TreeKind::Context, &[]), query, None).unwrap();
+        let entries = selection.matches.into_iter().flat_map(|matched| matched.entries);
+        let files = entries.filter(|entry| !entry.stat.is_dir());
+        files.map(|entry| entry.path.display().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(selected("!a/file"), ["!a/file"]);
+    assert_eq!(selected("!*/file"), ["!a/file", "!b/file"]);
+    assert_eq!(selected("!b"), ["!b/file"]);
+}
+
+#[test]
+fn a_selection_seen_from_the_top_has_its_files_where_they_are() {
+    let world = World::new(&["dir/below/file", "link -> dir/below"]);
+    for (path, expected) in [
+        ("dir/below", vec!["", "dir/below", "dir/below/file"]),
+        ("link/file", vec!["", "dir/below/file"]),
+        ("/", vec!["", "dir", "dir/below", "dir/below/file", "link"]),
+    ] {
+        let tree = world.tree(TreeKind::Context, &[]);
+        let selection = select(&tree, Query::Exact(path), None).unwrap().seen_from_top();
+        let paths = selection.matches[0]
+            .entries
+            .iter()
+            .map(|entry| entry.path.to_str().unwrap());
+        assert_eq!(paths.collect::<Vec<_>>(), expected, "{path}");
+        assert!(selection.matches[0].origin.as_os_str().is_empty());
+        assert!(matches!(selection.matches[0].entries[0].content, Content::Directory(_)));
     }
 }

@@ -228,3 +228,16 @@ fn directories_and_files_are_not_exchanged_for_each_other() {
         Err(ExportError::FileInTheWay { path }) if path == trees.out("name")
     ));
 }
+
+#[test]
+fn holes_stay_holes() {
+    let trees = Trees::new();
+    let file = File::create_new(trees.image("disk")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"end", (64 << 20) - 3).unwrap();
+    let summary = trees.export(Ownership::Mine).unwrap();
+    let copy = fs::metadata(trees.out("disk")).unwrap();
+    assert_eq!((copy.size(), summary.bytes), (64 << 20, 64 << 20));
+    assert!(copy.blocks() < 1000, "{} blocks", copy.blocks());
+    assert!(fs::read(trees.out("disk")).unwrap() == fs::read(trees.image("disk")).unwrap());
+}

@@ -2,7 +2,8 @@
 //!
 //! The tree is made in scratch space and moved when it is complete, so that a directory of it can stand for all.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -83,12 +84,24 @@ pub(super) async fn checkout(
 
 /// Checks submodules out, as shallow as their servers can.
 async fn submodules(git: &Git, tree: &Path) -> Result<(), FetchError> {
+    // What an address without a host is relative to. It may hold a password, and is no argument for that reason.
+    let config = tree.join(".git/config");
+    let origin = format!("[remote \"origin\"]\n\turl = {}\n", quoted(git.url()));
+    let written = File::options().append(true).open(&config);
+    let written = written.and_then(|mut file| file.write_all(origin.as_bytes()));
+    written.map_err(FetchError::io("write", &config))?;
     let update = ["submodule", "--quiet", "update", "--init", "--recursive"];
     let shallow = [update.as_slice(), &["--depth=1"]].concat();
     if git.run_in("submodule update", tree, &shallow, NETWORK).await.is_ok() {
         return Ok(());
     }
     git.run_in("submodule update", tree, &update, NETWORK).await.map(drop)
+}
+
+/// Writes a value as files of git's configuration have it.
+fn quoted(value: &str) -> String {
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("\"{escaped}\"")
 }
 
 /// Writes down where a repository that stays came from, without user and password.
@@ -178,4 +191,15 @@ fn move_content(from: &OwnedFd, shown: &Path, to: &Path) -> Result<(), FetchErro
             .map_err(|errno| FetchError::io("move", &shown.join(&name))(errno.into()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_ends_its_line_in_a_file_of_configuration() {
+        assert_eq!(quoted("https://u:p@h/x.git"), "\"https://u:p@h/x.git\"");
+        assert_eq!(quoted("a\"b\\c\nd;#"), "\"a\\\"b\\\\c\\nd;#\"");
+    }
 }

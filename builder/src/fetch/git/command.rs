@@ -18,6 +18,7 @@ const MESSAGE: usize = 2000;
 
 /// Git, ready to talk to one repository.
 pub(super) struct Git {
+    url: String,
     environment: Vec<(String, OsString)>,
     config: Vec<(String, String)>,
     /// What must not be in a message.
@@ -45,7 +46,6 @@ impl Git {
             environment.push(("SSH_AUTH_SOCK".to_owned(), agent.clone().into()));
         }
         let config = [
-            ("remote.origin.url", url),
             ("core.hooksPath", "/dev/null"),
             ("core.fsmonitor", "false"),
             ("core.protectHFS", "true"),
@@ -67,6 +67,7 @@ impl Git {
             (user != "git").then(|| user.to_owned())
         });
         Self {
+            url: url.to_owned(),
             environment,
             config: config
                 .into_iter()
@@ -85,8 +86,13 @@ impl Git {
         self.secrets.push(header.to_owned());
     }
 
-    /// Runs git in a repository, or outside of all; returns what it prints. `operands` may come from strangers and
-    /// have been checked not to begin like options.
+    /// Returns the address of the repository, with credentials if it has some.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs git in a repository, or outside of all, where `origin` is what it talks to; returns what it prints. `operands`
+    /// may come from strangers and have been checked not to begin like options.
     pub(super) async fn run(
         &self,
         name: &'static str,
@@ -94,7 +100,7 @@ impl Git {
         operands: &[String],
         git_dir: Option<&Path>,
     ) -> Result<String, FetchError> {
-        let mut command = self.command();
+        let mut command = self.command(Some(&self.url));
         if let Some(git_dir) = git_dir {
             command.env("GIT_DIR", git_dir);
         }
@@ -102,7 +108,8 @@ impl Git {
         self.finish(name, command).await
     }
 
-    /// Runs git in a working tree, allowing the given protocols.
+    /// Runs git in a working tree, allowing the given protocols. It knows `origin` only if the tree does: submodules would
+    /// take what the environment says for theirs.
     pub(super) async fn run_in(
         &self,
         name: &'static str,
@@ -110,7 +117,7 @@ impl Git {
         arguments: &[&str],
         protocols: &str,
     ) -> Result<String, FetchError> {
-        let mut command = self.command();
+        let mut command = self.command(None);
         command
             .args(arguments)
             .current_dir(tree)
@@ -118,14 +125,18 @@ impl Git {
         self.finish(name, command).await
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, origin: Option<&str>) -> Command {
         let mut command = Command::new("git");
         command.env_clear().envs(self.environment.iter().map(|(k, v)| (k, v)));
-        command.env("GIT_CONFIG_COUNT", self.config.len().to_string());
-        for (number, (key, value)) in self.config.iter().enumerate() {
+        let origin = origin.map(|url| ("remote.origin.url", url));
+        let config = self.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let mut count = 0;
+        for (number, (key, value)) in config.chain(origin).enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{number}"), key);
             command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
+            count = number + 1;
         }
+        command.env("GIT_CONFIG_COUNT", count.to_string());
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

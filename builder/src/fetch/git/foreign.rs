@@ -9,7 +9,8 @@ pub fn references(reference: &str, listed: &str) {
         let commit = &found.commit;
         assert!(matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert!(listed.contains(commit.as_str()), "{commit} of {listed:?}");
-        assert!(listed.contains(found.wanted()), "{:?} of {listed:?}", found.wanted());
+        let name = found.reference.as_deref().unwrap_or_default();
+        assert!(listed.contains(name), "{name:?} of {listed:?}");
     }
     assert!(repository(listed).is_none_or(|address| listed.contains(address)));
 }

@@ -176,16 +176,24 @@ impl Repository {
         if self.has(git, &found.commit).await {
             return Ok(());
         }
-        // A commit that no ref names is given by good servers only; others, and those of the dumb protocol, which
-        // knows no depth, give all refs.
-        let wanted = format!("+{}:refs/croze/{}", found.wanted(), found.commit);
+        // A ref may name another commit by now. A commit that no ref names is given by good servers only; others, and those
+        // of the dumb protocol, which knows no depth, give all refs.
         let shallow = ["fetch", "--quiet", "--no-tags", "--depth=1", "--", "origin"];
-        let first = git.run("fetch", &shallow, &[wanted], directory).await;
-        if first.is_ok() && self.has(git, &found.commit).await {
-            return Ok(());
+        let names = found.reference.iter().chain([&found.commit]);
+        for name in names {
+            let wanted = format!("+{name}:refs/croze/{}", found.commit);
+            let fetched = git.run("fetch", &shallow, &[wanted], directory).await;
+            if fetched.is_ok() && self.has(git, &found.commit).await {
+                return Ok(());
+            }
         }
         let everything = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"].map(str::to_owned);
-        let full = ["fetch", "--quiet", "--no-tags", "--", "origin"];
+        let mut full = vec!["fetch", "--quiet", "--no-tags"];
+        if self.directory.join("shallow").exists() {
+            // What lies behind the commits that were fetched before would not come otherwise.
+            full.push("--unshallow");
+        }
+        full.extend(["--", "origin"]);
         git.run("fetch", &full, &everything, directory).await?;
         if self.has(git, &found.commit).await {
             return Ok(());
@@ -205,10 +213,11 @@ impl Repository {
     /// Returns the time of a commit in seconds since 1970.
     async fn time_of(&self, git: &Git, commit: &str) -> Result<i64, FetchError> {
         let show = ["show", "--no-patch", "--format=%ct", "--end-of-options"];
-        let printed = git
-            .run("show", &show, &[commit.to_owned()], Some(&self.directory))
-            .await?;
-        Ok(printed.trim().parse().unwrap_or(0))
+        // What was asked for may be the name of a tag.
+        let object = [format!("{commit}^{{commit}}")];
+        let printed = git.run("show", &show, &object, Some(&self.directory)).await?;
+        let time = printed.trim().parse();
+        time.map_err(|_| FetchError::NoTime(commit.to_owned()))
     }
 }
 

@@ -22,11 +22,6 @@ impl Found {
         }
     }
 
-    /// Returns what a server is asked for.
-    pub(super) fn wanted(&self) -> &str {
-        self.reference.as_deref().unwrap_or(&self.commit)
-    }
-
     /// Tells whether the commit, or the tag that names it, is the one that a checksum names.
     pub(super) fn is_named(&self, checksum: &str) -> bool {
         self.commit.starts_with(checksum) || self.tag.as_ref().is_some_and(|tag| tag.starts_with(checksum))

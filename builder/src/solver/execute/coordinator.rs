@@ -10,7 +10,7 @@ use super::save::Unsaved;
 use super::tasks::{Report, Tasks};
 use super::turn::Turn;
 use super::{Limits, Solution, Solved, VertexKeys};
-use crate::cache::{Change, Record};
+use crate::cache::Change;
 use crate::graph::{Vertex, VertexId};
 use crate::op::key::{CacheKey, Define};
 use crate::solver::ahead::Answers;
@@ -265,6 +265,9 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             Serves::Every => draft.key,
             Serves::This => keys::forced_key(draft.definition, &self.problem.build),
         };
+        let mut relied = self.known.inherited(self.vertex(id));
+        relied.append(&mut draft.relies_on);
+        self.known.rely(id, relied);
         match made.serves {
             Serves::Every => self.keep(id, &mut draft, made.payload),
             Serves::This => drop(self.unkept.insert(id)),
@@ -293,49 +296,15 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     /// Takes the value of another vertex with an equal key.
     fn follow(&mut self, id: VertexId, draft: &Draft, maker: VertexId) {
         let (key, value) = (self.known.identity(maker).key(), self.values[&maker].clone());
+        let relied = self.known.relies_on(maker);
         if self.unkept.contains(&maker) {
+            self.known.rely(id, relied);
             return self.hit(id, draft, key, value);
         }
-        self.found(id, draft, self.planned[&maker].definition, key, value);
+        self.found(id, draft, self.planned[&maker].definition, (key, relied), value);
     }
 
-    /// Settles a vertex whose value need not be made; the key `under` leads to its record.
-    pub(super) fn found(&mut self, id: VertexId, draft: &Draft, under: CacheKey, key: CacheKey, value: E::Value) {
-        let mut aliases = draft.aliases(&self.places, self.vertex(id));
-        aliases.retain(|alias| *alias != under);
-        self.unsaved.push(Unsaved::Links(id, aliases, under));
-        self.hit(id, draft, key, value);
-    }
-
-    /// Settles a vertex whose value another machine has made; its record was asked for by `asked`.
-    pub(super) fn adopted(&mut self, id: VertexId, draft: &Draft, asked: CacheKey, record: Record, value: E::Value) {
-        let (mut aliases, key) = (draft.aliases(&self.places, self.vertex(id)), record.key);
-        aliases.retain(|alias| *alias != asked);
-        let filing = Filing {
-            vertex: id,
-            under: asked,
-            record,
-            aliases,
-        };
-        self.unsaved.push(Unsaved::Record(Box::new(filing), Turn::default()));
-        self.hit(id, draft, key, value);
-    }
-
-    fn hit(&mut self, id: VertexId, draft: &Draft, key: CacheKey, value: E::Value) {
-        self.turned_out(id, draft);
-        self.observer.hit(id, key);
-        self.settle(id, Identity::Named(key), value);
-    }
-
-    /// Notes the keys that a vertex has in the end, where the plan did not know them.
-    fn turned_out(&mut self, id: VertexId, draft: &Draft) {
-        if let Some(planned) = self.planned.get_mut(&id) {
-            planned.definition = draft.definition;
-            planned.content = draft.content;
-        }
-    }
-
-    fn settle(&mut self, id: VertexId, identity: Identity, value: E::Value) {
+    pub(super) fn settle(&mut self, id: VertexId, identity: Identity, value: E::Value) {
         self.observer.ready(id, &value, identity.key());
         self.known.identify(id, identity);
         self.values.insert(id, value);

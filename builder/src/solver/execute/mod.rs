@@ -8,6 +8,7 @@
 //! is still saved.
 
 mod coordinator;
+mod hits;
 mod prepare;
 mod save;
 mod tasks;

@@ -4,6 +4,7 @@
 //! that is not what the plan expected; the digests of what it reads; its content key; the queue. A key is looked up
 //! on this machine first and then on others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use registry::oci::Digest;
@@ -33,6 +34,8 @@ pub(super) struct Draft {
     by: FindBy,
     /// How far it is on its way to run.
     pub(super) turn: Turn,
+    /// On the word of which caches its key relies, besides those of its inputs.
+    pub(super) relies_on: BTreeSet<String>,
     /// What people know it by, once it runs.
     pub(super) aspects: Aspects,
     /// The record that is being loaded.
@@ -109,6 +112,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             refused: false,
             by: FindBy::Definition,
             turn: Turn::default(),
+            relies_on: BTreeSet::new(),
             aspects: Aspects::default(),
             loading: None,
         };
@@ -116,6 +120,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             draft.key = keys::forced_key(definition, &self.problem.build);
         } else if expected {
             draft.key = planned.key;
+            draft.relies_on = self.known.relies_on(id);
             draft.claimed = planned.claimed;
             draft.refused = planned.decision == Decision::Run(MissReason::Evicted);
         } else {
@@ -217,7 +222,10 @@ impl<E: Evaluator> Coordinator<'_, E> {
             return;
         };
         match (value, from) {
-            (Some(value), Whose::Ours) => self.found(id, &draft, draft.sought(), record.key, value),
+            (Some(value), Whose::Ours) => {
+                let under = draft.sought();
+                self.found(id, &draft, under, (record.key, record.relies_on), value);
+            }
             (Some(value), Whose::Theirs) => {
                 let asked = draft.sought();
                 self.adopted(id, &draft, asked, record, value);
@@ -227,6 +235,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
                 draft.refused = true;
                 draft.claimed = keys::is_claimed(&*self.problem.cache, &record, draft.definition, draft.content);
                 draft.key = record.key;
+                draft.relies_on.extend(record.relies_on);
                 match from {
                     _ if matches!(draft.turn, Turn::Come(_)) => self.run(id, draft),
                     Whose::Ours => self.find_elsewhere(id, draft),

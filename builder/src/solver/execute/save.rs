@@ -46,6 +46,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             created: Timestamp::now().to_string(),
             lineage: self.known.lineage(vertex),
             aspects: std::mem::take(&mut draft.aspects),
+            relies_on: self.known.relies_on(id),
         };
         let filing = Filing {
             vertex: id,

@@ -4,6 +4,7 @@ use super::toy::Cache;
 use super::toy::Toy::{Add, Again, Copy, Image, Random};
 use super::workshop::{Sketch, Workshop};
 use crate::cache::{CacheStore as _, Record};
+use crate::op::key::CacheKey;
 use crate::solver::{Decision, MissReason};
 
 const NONE: [&str; 0] = [];
@@ -28,8 +29,105 @@ async fn what_another_machine_has_made_is_asked_for_at_once_and_not_made_again()
     assert_eq!(other.rebuild(&chain(), &["three"]).await, NONE);
     assert_eq!(other.build(&chain(), &["three"]).await, made);
     // What was found is kept: the other machine need not be there any more.
-    other.elsewhere = None;
+    other.elsewhere = Some(Workshop::new(&[]).as_elsewhere());
     assert_eq!(other.rebuild(&chain(), &["three"]).await, NONE);
+    // But only for who believes it.
+    other.elsewhere = None;
+    assert_eq!(other.rebuild(&chain(), &["three"]).await, ["one", "three", "two"]);
+    assert_eq!(other.rebuild(&chain(), &["three"]).await, NONE);
+}
+
+/// Lets `one` answer for `name` of a sketch with the value of another vertex under the key of a third.
+async fn lie(one: &Workshop, (sketch, name): (&Sketch, &str), value: (&Sketch, &str), claimed: CacheKey) {
+    let record = one.cache.lookup(one.key(value.0, value.1).await).unwrap();
+    let asked = one.plan(sketch, &[name]).await.get(sketch.id(name)).unwrap().definition;
+    let record = Record { key: claimed, ..record };
+    one.cache.adopt(asked, &record).unwrap();
+}
+
+#[tokio::test]
+async fn a_lie_about_a_result_or_its_key_ends_with_the_import() {
+    let with = |first| {
+        Sketch::new(&[
+            ("base", Image("base"), &[]),
+            ("one", first, &["base"]),
+            ("two", Add(2), &["one"]),
+            ("three", Add(3), &["two"]),
+        ])
+    };
+    let (asked, wrong, own) = (with(Add(1)), with(Add(100)), with(Add(5)));
+    let one = Workshop::new(&[("base", 10)]);
+    let mut other = one.other();
+    let elsewhere = other.elsewhere.take();
+    // The liar knows, or guesses, what else this machine builds.
+    let claimed = one.key(&own, "one").await;
+    lie(&one, (&asked, "one"), (&wrong, "one"), claimed).await;
+    let theirs = Workshop::new(&[]);
+    let definition = one
+        .plan(&asked, &["one"])
+        .await
+        .get(asked.id("one"))
+        .unwrap()
+        .definition;
+    theirs
+        .cache
+        .adopt(definition, &one.cache.lookup(definition).unwrap())
+        .unwrap();
+    drop(elsewhere);
+    other.elsewhere = Some(theirs.as_elsewhere());
+    assert_eq!(other.build(&asked, &["three"]).await, [115], "the import is believed");
+    assert_eq!(other.rebuild(&asked, &["three"]).await, NONE);
+    other.elsewhere = None;
+    assert_eq!(
+        other.build(&own, &["three"]).await,
+        [20],
+        "steps on top of what it claimed to be"
+    );
+    assert_eq!(
+        other.build(&asked, &["three"]).await,
+        [16],
+        "the step itself, and what is on top"
+    );
+}
+
+#[tokio::test]
+async fn a_lie_about_a_key_leads_to_no_record_of_this_machine_after_the_import() {
+    let with = |first: Option<i64>| match first {
+        None => Sketch::new(&[
+            ("base", Image("base"), &[]),
+            ("lib", Image("lib"), &[]),
+            ("copy", Copy, &["base", "lib"]),
+        ]),
+        Some(number) => Sketch::new(&[
+            ("base", Image("base"), &[]),
+            ("lib", Image("lib"), &[]),
+            ("build", Add(number), &["lib"]),
+            ("copy", Copy, &["base", "build"]),
+        ]),
+    };
+    let one = Workshop::new(&[("base", 100), ("lib", 41)]);
+    let claimed = one.key(&with(Some(50)), "build").await;
+    let (asked, wrong) = (with(Some(1)), with(Some(2)));
+    lie(&one, (&asked, "build"), (&wrong, "build"), claimed).await;
+    let theirs = Workshop::new(&[]);
+    let definition = one
+        .plan(&asked, &["build"])
+        .await
+        .get(asked.id("build"))
+        .unwrap()
+        .definition;
+    theirs
+        .cache
+        .adopt(definition, &one.cache.lookup(definition).unwrap())
+        .unwrap();
+    let mut other = one.other();
+    other.elsewhere = None;
+    assert_eq!(other.build(&with(None), &["copy"]).await, [140]);
+    // What is copied has the content of what was copied before, and a wrong key.
+    other.elsewhere = Some(theirs.as_elsewhere());
+    assert_eq!(other.rebuild(&asked, &["copy"]).await, NONE);
+    other.elsewhere = None;
+    assert_eq!(other.build(&with(Some(50)), &["copy"]).await, [190]);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Builds in a toy world: a graph by names, again and again with one cache.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 
 use super::toy::{Number, Toy, ToyError, World};
-use crate::cache::{CacheStore, MemoryCache, Record, RecordSource};
+use crate::cache::{BelievedCache, CacheStore, MemoryCache, Record, RecordSource};
 use crate::graph::{Graph, GraphBuilder, Meta, VertexId};
 use crate::op::key::CacheKey;
 use crate::solver::{Failure, Limits, Observer, Plan, Problem, Solved, execute, plan};
@@ -61,6 +61,9 @@ pub(super) struct Workshop {
     builds: AtomicUsize,
 }
 
+/// What the cache of another workshop is called.
+const ELSEWHERE: &str = "elsewhere";
+
 /// The cache of another workshop, which notes what it is asked for at a time.
 pub(super) struct Elsewhere {
     cache: Arc<MemoryCache>,
@@ -77,7 +80,11 @@ impl Elsewhere {
 impl RecordSource for Elsewhere {
     fn ask<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, HashMap<CacheKey, Record>> {
         self.asked.lock().unwrap().push(keys.len());
-        let answers = keys.iter().filter_map(|key| Some((*key, self.cache.lookup(*key)?)));
+        let answers = keys.iter().filter_map(|key| {
+            let mut record = self.cache.lookup(*key)?;
+            record.relies_on = BTreeSet::from([ELSEWHERE.to_owned()]);
+            Some((*key, record))
+        });
         let answers = answers.collect();
         Box::pin(async {
             tokio::task::yield_now().await;
@@ -127,7 +134,10 @@ impl Workshop {
             graph: Arc::clone(&sketch.graph),
             targets: targets.iter().map(|name| sketch.id(name)).collect(),
             evaluator: Arc::clone(&self.world),
-            cache: self.cache.clone(),
+            cache: Arc::new(BelievedCache::new(
+                self.cache.clone(),
+                self.elsewhere.iter().map(|_| ELSEWHERE.to_owned()).collect(),
+            )),
             elsewhere: self
                 .elsewhere
                 .clone()

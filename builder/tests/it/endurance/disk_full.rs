@@ -87,6 +87,27 @@ fn whenever_inodes_run_out_it_is_said_and_the_next_smaller_build_works() {
 }
 
 #[test]
+fn a_quota_that_is_used_up_is_told_like_a_full_disk() {
+    let rig = Rig::new();
+    let expected = rig.digest(&[]);
+    for point in [
+        "scratch.make",
+        "lease.write",
+        "snapshot.rename",
+        "blob.rename",
+        "output.sync",
+    ] {
+        sh(&format!(
+            "rm -rf {0} && install -d -o croze-ci {0}",
+            rig.state.display()
+        ));
+        let outcome = rig.build(&[&format!("CROZE_FAULT={point}:1:edquot")], &[]);
+        outcome.fails(10, &["quota exceeded", "croze prune", "--root"]);
+        rig.recovers(&expected, &[], point);
+    }
+}
+
+#[test]
 fn few_descriptors_suffice_and_fewer_are_said() {
     let rig = Rig::new();
     let expected = rig.digest(&[]);

@@ -63,7 +63,7 @@ COPY . /repo/' > all.Dockerfile
 }
 
 /// Builds with the address as source of an `ADD`, and returns what was added.
-fn added(lab: &Lab, flags: &str, url: &str) -> PathBuf {
+pub(super) fn added(lab: &Lab, flags: &str, url: &str) -> PathBuf {
     lab.write("Dockerfile", &format!("FROM scratch\nADD {flags} {url} /repo/\n"));
     lab.build_files(&[]).join("repo")
 }
@@ -214,6 +214,17 @@ fn git_and_submodules_are_there_as_the_query_says() {
             assert_eq!(out.join("submod/.git").exists(), git && submodule, "{query}");
         }
     }
+}
+
+#[test]
+fn a_tag_has_the_time_of_its_commit_also_when_it_is_named_as_an_object() {
+    let repository = Repository::new("sha1");
+    let at = repository.directory.path().join("work");
+    let tag = sh(&format!("git -C {} rev-parse v0.0.2", at.display()));
+    let lab = Lab::new("");
+    let out = added(&lab, "", &format!("{}?mtime=commit#{}", repository.url(), tag.trim()));
+    assert_eq!(read(&out, "foo"), "v0.0.2");
+    assert_eq!(fs::metadata(out.join("foo")).unwrap().mtime(), 1_445_412_480);
 }
 
 /// BK-234.

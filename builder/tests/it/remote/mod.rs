@@ -3,6 +3,7 @@
 mod contexts;
 mod git;
 mod ssh;
+mod submodules;
 mod web;
 
 use std::fs;

@@ -56,6 +56,25 @@ fn an_agent_answers_root_and_others_in_the_step() {
 }
 
 #[test]
+fn an_agent_answers_where_the_kernel_gives_croze_one_owner_only() {
+    let lab = Lab::new(
+        "FROM BASE/debian\nRUN --mount=type=ssh,mode=741,uid=100,gid=102 [ \"$(stat -c '%u %g %f' $SSH_AUTH_SOCK)\" = \
+         \"100 102 c1e1\" ]\nRUN --mount=type=ssh,required=true [ \"$(stat -c '%u %g %f' $SSH_AUTH_SOCK)\" = \"0 0 c180\" ] && \
+         perl -MIO::Socket::UNIX -e '$s=IO::Socket::UNIX->new($ENV{SSH_AUTH_SOCK}) or die \"no: $!\"; \
+         print $s pack(\"NC\",1,11); $s->flush; read($s,$b,9)==9 or die; print \"answer \".unpack(\"x4C\",$b).\"\\n\"'\n",
+    );
+    let agent = agent(&lab);
+    for sandbox in ["userns-single", "ptrace"] {
+        let (sandbox, ssh) = (
+            format!("--sandbox={sandbox}"),
+            format!("default={}", agent.path.display()),
+        );
+        let outcome = lab.build(&[sandbox.as_str(), "--no-cache", "--ssh", &ssh]);
+        assert!(outcome.stderr.contains("answer 12"), "{sandbox}: {}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_key_is_held_by_an_agent_of_the_builds_own() {
     // BK-175
     let lab = Lab::new(
@@ -185,6 +204,21 @@ fn a_repository_may_be_fetched_by_ssh_with_the_users_agent() {
     let outcome = lab.croze(&["build", "--ssh", &agent, "-o", "context-out", &url]);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert!(lab.path().join("context-out/file").exists());
+
+    // The repository is kept, and now known by its last commit alone. Servers give a commit by its name in the protocol's
+    // second version only, which sshd does not pass on: all that lies behind the last one must be asked for.
+    sh(&format!(
+        "cd {}/work; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
+         for commit in second third; do echo $commit > file; git commit -qam $commit; done
+         git -c safe.directory='*' -C ../repo.git fetch -q ../work HEAD:$(git symbolic-ref HEAD); chown -R {USER} ../repo.git",
+        lab.path().display()
+    ));
+    let second = sh(&format!("git -C {}/work rev-parse HEAD~1", lab.path().display()));
+    for (suffix, content) in [(String::new(), "third\n"), (format!("#{}", second.trim()), "second\n")] {
+        lab.write("Dockerfile", &format!("FROM scratch\nADD {url}{suffix} /added/\n"));
+        let out = lab.build_files(&["--ssh", &agent]);
+        assert_eq!(std::fs::read_to_string(out.join("added/file")).unwrap(), content);
+    }
 
     let key = format!("default={}", lab.path().join("key").display());
     let outcome = lab.croze(&["build", "--ssh", &key, "-o", "key-out", &url]);

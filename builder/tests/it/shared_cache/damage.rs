@@ -104,6 +104,26 @@ fn a_damaged_entry_is_none() {
 }
 
 #[test]
+fn what_a_cache_says_is_not_believed_any_more_once_it_is_left_out() {
+    let registry = Registry::start();
+    let dockerfile = |more: &str| format!("FROM BASE/busybox\nRUN {UNIQUE}\n{more}");
+    let machines = Machines::new(&dockerfile(""));
+    let (cache, _) = exported(&machines, &registry);
+    let theirs = machines.file("two", "unique", &["--cache-from", &cache]);
+    // A step of this machine on top of what came from there.
+    machines.edit(&dockerfile("RUN cp /unique /copy\n"));
+    assert_eq!(machines.file("two", "copy", &["--cache-from", &cache]), theirs);
+    let (plan, nothing_runs) = machines.plan("two", &["--cache-from", &cache]);
+    assert!(nothing_runs, "{plan}");
+    let own = machines.file("two", "copy", &[]);
+    assert_ne!(own, theirs);
+    assert_eq!(machines.read("two", "unique"), own);
+    // What was made in its place is believed by all.
+    assert_eq!(machines.file("two", "copy", &[]), own);
+    assert_eq!(machines.file("two", "copy", &["--cache-from", &cache]), own);
+}
+
+#[test]
 fn an_entry_under_the_key_of_another_is_not_believed() {
     let registry = Registry::start();
     let machines = Machines::new(STEADY);

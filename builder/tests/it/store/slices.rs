@@ -78,6 +78,7 @@ impl Store {
                     inputs: Vec::new(),
                 },
                 aspects: Aspects::default(),
+                relies_on: BTreeSet::new(),
             };
             cache.save(&record).unwrap();
             for link in 0..LINKS {
@@ -128,8 +129,7 @@ fn a_large_eviction_without_time_goes_on_with_each_build_over_a_store_that_is_wh
     loop {
         let collected = store.collect();
         let freed: u64 = collected.freed.values().map(|usage| usage.inodes).sum();
-        let most = NAMES as u64 / 4 + 64;
-        assert!((1..=most).contains(&freed), "{freed} files went in build {builds}");
+        assert!((1..=64).contains(&freed), "{freed} files went in build {builds}");
         builds += 1;
         store.is_whole();
         assert_eq!(
@@ -145,7 +145,8 @@ fn a_large_eviction_without_time_goes_on_with_each_build_over_a_store_that_is_wh
             break;
         }
     }
-    assert!((5..50).contains(&builds), "{builds} builds");
+    let least = (SNAPSHOTS + NAMES) / 64;
+    assert!((least..6 * least).contains(&builds), "{builds} builds");
     assert_eq!(store.state.usage().unwrap()[&Class::Records].inodes, 0);
 }
 

@@ -311,14 +311,14 @@ impl Writer {
 
     /// Forgets a directory, or a link to one, that is no more.
     fn forget_below(&mut self, path: &[u8]) {
-        let gone = |known: &[u8]| {
-            known
-                .strip_prefix(path)
-                .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
-        };
-        self.times.retain(|known, _| !gone(known));
-        self.implied.retain(|known| !gone(known));
-        self.own.retain(|known| !gone(known));
+        self.times.remove(path);
+        self.implied.remove(path);
+        self.own.remove(path);
+        // Not all that is known is looked at, or an archive could take quadratic time.
+        let below = [path, b"/".as_slice()].concat()..[path, &[b'/' + 1]].concat();
+        self.times.extract_if(below.clone(), |_, _| true).for_each(drop);
+        self.implied.extract_if(below.clone(), |_| true).for_each(drop);
+        self.own.extract_if(below, |_| true).for_each(drop);
         self.forget_dirs();
     }
 

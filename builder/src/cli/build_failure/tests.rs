@@ -1,0 +1,59 @@
+//! What failures of builds are told as.
+
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+use snapshotter::FsError;
+
+use super::*;
+use crate::swap::SwapError;
+
+#[test]
+fn what_could_not_be_put_back_is_told_with_what_to_do() {
+    let stranded = SwapError::Stranded {
+        path: PathBuf::from("/etc"),
+        kept: PathBuf::from("/.croze/swap/own/0/etc"),
+        source: std::io::Error::from_raw_os_error(libc::EBUSY),
+    };
+    let error = OpError::Exec {
+        command: "true".into(),
+        source: RunError::Setup(SetupError::from(stranded)),
+    };
+    let fixed = Fixed {
+        dockerfile: Arc::new(SourceFile::new("Dockerfile", "FROM scratch")),
+        ignore: None,
+        exit_code: None,
+        no_sandbox: None,
+    };
+    let failure = fixed.step_failure(&error);
+    assert_eq!(failure.kind.code(), 9);
+    let told = format!("{:?}", failure.diagnostics);
+    for words in ["`/etc`", "`/.croze/swap/own/0/etc`", "run croze here again"] {
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
+fn what_is_nobodys_mistake_is_not_blamed_on_the_input() {
+    let status = |status| FetchError::Status {
+        address: "https://example.com/".to_owned(),
+        status,
+    };
+    let denied = || FsError::new("read", "file", Errno::ACCESS);
+    let io = FetchError::Io {
+        verb: "write",
+        path: "file".into(),
+        source: Errno::NOSPC.into(),
+    };
+    for (error, kind) in [
+        (status(404), Kind::Input),
+        (status(408), Kind::Network),
+        (status(429), Kind::Network),
+        (status(503), Kind::Network),
+        (status(401), Kind::Auth),
+        (io, Kind::Resource),
+        (FetchError::Snapshot(denied()), Kind::Environment),
+    ] {
+        assert_eq!(fetch_failure(&error).kind, kind, "{error}");
+    }
+}
