@@ -71,8 +71,11 @@ fn ended_by(tool: &dyn Tool, name: &str, whom: impl Fn(u32) -> String) -> (Optio
     let _ended = comes(|| child.try_wait().unwrap().is_some());
     let status = child.try_wait().unwrap();
     std::thread::sleep(Duration::from_secs(1));
-    let left = count(&words);
-    sh(&format!("pkill -KILL -f '^{words}' || true"));
+    let left = sh(&format!("pgrep -f '^{words}' || true"));
+    for id in left.lines() {
+        signal("KILL", id);
+    }
+    let left = left.lines().count();
     signal("KILL", &format!("-{}", child.id()));
     let kept = sh(&tool.leftovers(&lab))
         .lines()
@@ -102,9 +105,9 @@ fn told(left: usize, kept: usize, again: bool, code: Option<Option<i32>>) -> Obs
         Some(None) => said.push("does not end".to_owned()),
         None => {}
     }
-    said.push(format!("{left} of 2 processes live on"));
+    said.push(format!("processes that live on: {left} of 2"));
     // What is left of a killed builder may be cleared away by the next.
-    said.push(format!("{kept} unfinished trees left"));
+    said.push(format!("unfinished trees: {kept}"));
     said.push(if again { "builds again" } else { "does not build again" }.to_owned());
     let is_right = left == 0 && again && code.is_none_or(|code| code == Some(130) && kept == 0);
     observed(is_right, said.join(", "))

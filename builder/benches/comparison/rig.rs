@@ -15,7 +15,7 @@ use crate::harness::{Lab, Outcome, base_images, sh};
 use crate::tool::{Ask, Tool};
 
 /// How long a builder may take for anything: more than the longest silence that croze waits through.
-pub(crate) const LIMIT: Duration = Duration::from_secs(100);
+pub(crate) const LIMIT: Duration = Duration::from_secs(80);
 
 /// A row of the table.
 #[derive(Clone, Copy)]
