@@ -29,7 +29,7 @@ const ODD: [&[u8]; 24] = [
 ];
 
 /// The most changes of one input.
-const MOST_CHANGES: u64 = 5;
+const MOST_CHANGES: usize = 5;
 
 /// Numbers that look random (xorshift64*).
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl Random {
 /// Returns one of the inputs, changed in one to five places; no longer than `longest` bytes.
 pub fn change(inputs: &[Vec<u8>], longest: usize, random: &mut Random) -> Vec<u8> {
     let mut bytes = inputs[random.below(inputs.len())].clone();
-    for _ in 0..=random.below(MOST_CHANGES as usize) {
+    for _ in 0..=random.below(MOST_CHANGES) {
         let at = random.below(bytes.len() + 1);
         let end = (at + random.below(16)).min(bytes.len());
         match random.below(6) {

@@ -52,7 +52,7 @@ pub const TARGETS: &[Target] = &[
     target("options", options::check, 256, 10_000),
     target("state", state::check, 2048, 5_000),
     // Images.
-    target("archive", archive::check, 8192, 1_000),
+    target("archive", archive::check, 4096, 1_000),
     target("attributes", image::attributes, 512, 20_000),
     target("accounts", image::accounts, 1024, 5_000),
     target("program", image::program, 1024, 20_000),

@@ -2,8 +2,7 @@
 
 use registry::oci::{DigestError, ReferenceError};
 
-use super::identity::{ATTRIBUTES, FULL_URL};
-use super::rule::LONGEST;
+use super::identity::{ATTRIBUTES, FULL_URL, LONGEST};
 use crate::remote::RemoteError;
 
 /// Why a policy cannot be used, or forbids something.
@@ -56,9 +55,9 @@ pub enum RuleError {
     /// It sets an attribute that no place has.
     #[error("croze cannot change the attribute `{0}`, only `{known}`", known = ATTRIBUTES.join("`, `"))]
     Attribute(String),
-    /// It leads to a name that is longer than any.
+    /// It converts to what is longer than any place's name.
     #[error("no place has a name of more than {LONGEST} bytes")]
-    LongName,
+    TooLong,
     /// A wildcard that BuildKit refuses too.
     #[error("invalid wildcard: `{0}` has `**`")]
     Wildcard(String),

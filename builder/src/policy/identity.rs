@@ -14,6 +14,9 @@ const COMMIT: &str = "git.checksum";
 pub(super) const FULL_URL: &str = "git.fullurl";
 const KEEP_GIT_DIR: &str = "git.keepgitdir";
 
+/// The longest name of a place that a rule may lead to, in bytes: a conversion may double a name, and the next one that.
+pub(super) const LONGEST: usize = 8192;
+
 /// The attributes that a rule can change.
 pub(super) const ATTRIBUTES: [&str; 4] = [CHECKSUM_OF_FILE, COMMIT, FULL_URL, KEEP_GIT_DIR];
 

@@ -7,10 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::error::RuleError;
-use super::identity::{ATTRIBUTES, Identity};
-
-/// The longest name of a place that a rule may lead to, in bytes: a conversion may double a name, and the next one that.
-pub(super) const LONGEST: usize = 8192;
+use super::identity::{ATTRIBUTES, Identity, LONGEST};
 
 /// A policy as it is written.
 #[derive(Deserialize)]
@@ -195,7 +192,7 @@ impl WrittenRule {
                     return Err(RuleError::Attribute(key.clone()));
                 }
                 if updates.identifier.len() > LONGEST {
-                    return Err(RuleError::LongName);
+                    return Err(RuleError::TooLong);
                 }
                 Action::Convert(updates)
             }
