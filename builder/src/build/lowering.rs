@@ -16,7 +16,7 @@ use crate::graph::{Graph, GraphBuilder, VertexId};
 use crate::image::{BaseImage, BaseImages, PullError};
 use crate::lint::Linter;
 use crate::op::Op;
-use crate::policy::{Place, PolicyError};
+use crate::policy::{ConversionError, Place, PolicyError};
 use crate::progress::Progress;
 
 /// Everything that is to be built.
@@ -179,8 +179,8 @@ async fn scanner(
         None => options.generator.clone(),
         Some(Place::Image(other)) => other,
         Some(other) => {
-            let problem = "an SBOM generator is an image";
-            return Err(refused(PolicyError::conversion(&generator, &other, problem)));
+            let error = PolicyError::conversion(&generator, &other, ConversionError::NoGenerator);
+            return Err(refused(error));
         }
     };
     let image = resolve_one(&generator, &platform, images, progress).await;

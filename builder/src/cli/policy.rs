@@ -9,7 +9,7 @@ use super::failure::{Failure, Kind};
 use super::locate::Place;
 use crate::diagnostic::Diagnostic;
 use crate::op::{GitOp, HttpForm, HttpOp, Op};
-use crate::policy::{self, Policy, PolicyError};
+use crate::policy::{self, ConversionError, Policy, PolicyError};
 use crate::remote::{GitAddress, Remote};
 
 /// What buildx reads; it has no option.
@@ -71,10 +71,9 @@ pub(super) fn governed(place: Place, policy: &Policy) -> Result<Place, Failure> 
         },
         policy::Place::Image(_) | policy::Place::Local(_) => None,
     };
-    converted.map(Place::Remote).ok_or_else(|| {
-        let problem = "a build context is a repository or a file on the network, without a checksum";
-        refused(&PolicyError::conversion(&asked, &decided, problem))
-    })
+    converted
+        .map(Place::Remote)
+        .ok_or_else(|| refused(&PolicyError::conversion(&asked, &decided, ConversionError::NoContext)))
 }
 
 /// Says that the policy is against something.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use snapshotter::{Ownership, SpecialOwners};
 
 use super::limits::ResourceLimit;
-use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Restriction, Tree};
+use super::process::{Content, Credentials, MountSource, Network, Privileges, Process, Tree};
 use crate::rung::{Confinement, ProcView, Rung};
 use crate::supervisor::{Changes, Needs};
 pub(super) use close_off::{CloseOff, ClosedFiles};
@@ -157,38 +157,8 @@ pub enum Source {
     },
     /// An empty tmpfs for `/dev`.
     Dev,
-    /// A part of another tree.
-    Tree {
-        /// The tree.
-        tree: Tree,
-        /// Path in it.
-        path: PathBuf,
-        /// Whether the step may write.
-        writable: bool,
-    },
-    /// An empty tmpfs.
-    Tmpfs {
-        /// Bytes at most.
-        size: Option<u64>,
-    },
-    /// A read-only file in memory.
-    File {
-        /// Its bytes.
-        content: Content,
-        /// Its permissions.
-        mode: u32,
-        /// Its owner.
-        uid: u32,
-        /// Its group.
-        gid: u32,
-    },
-    /// Something of the host.
-    Host {
-        /// Where it is.
-        path: PathBuf,
-        /// What the step may not do with it.
-        restrictions: Vec<Restriction>,
-    },
+    /// What the process asks for, or finds in `/etc`.
+    Asked(MountSource),
 }
 
 /// Compiles a process to steps. `scratch` is an empty directory of the host to mount on.
@@ -307,15 +277,14 @@ fn mounts(process: &Process, own_processes: bool, own_network: bool) -> Vec<(Pat
         ("/dev", Source::Dev),
     ];
     let ours = ours.map(|(target, source)| (PathBuf::from(target), source));
-    ours.into_iter()
-        .chain(etc_files(process))
-        .chain(theirs(process))
-        .collect()
+    let asked = etc_files(process).into_iter().chain(theirs(process));
+    let asked = asked.map(|(target, source)| (target, Source::Asked(source)));
+    ours.into_iter().chain(asked).collect()
 }
 
 /// The files in `/etc` that are the sandbox's.
-fn etc_files(process: &Process) -> [(PathBuf, Source); 2] {
-    let text_file = |text: String| Source::File {
+fn etc_files(process: &Process) -> [(PathBuf, MountSource); 2] {
+    let text_file = |text: String| MountSource::File {
         content: Content(text.into_bytes()),
         mode: 0o644,
         uid: 0,
@@ -328,30 +297,9 @@ fn etc_files(process: &Process) -> [(PathBuf, Source); 2] {
 }
 
 /// The mounts that the process asks for.
-fn theirs(process: &Process) -> impl Iterator<Item = (PathBuf, Source)> {
+fn theirs(process: &Process) -> impl Iterator<Item = (PathBuf, MountSource)> {
     let mounts = process.mounts.iter();
-    mounts.map(|mount| (mount.target.clone(), mount.source.clone().into()))
-}
-
-impl From<MountSource> for Source {
-    fn from(source: MountSource) -> Self {
-        match source {
-            MountSource::Bind { tree, path, writable } => Self::Tree { tree, path, writable },
-            MountSource::Tmpfs { size } => Self::Tmpfs { size },
-            MountSource::File {
-                content,
-                mode,
-                uid,
-                gid,
-            } => Self::File {
-                content,
-                mode,
-                uid,
-                gid,
-            },
-            MountSource::Host { path, restrictions } => Self::Host { path, restrictions },
-        }
-    }
+    mounts.map(|mount| (mount.target.clone(), mount.source.clone()))
 }
 
 /// `/etc/hosts` as BuildKit writes it.

@@ -130,20 +130,11 @@ fn empty_config(platform: &Platform) -> ImageConfig {
 
 /// Copies all of input 0 into an empty file system.
 fn everything() -> CopyOp {
-    CopyOp {
-        scratch: true,
-        sources: vec![CopySource::Path {
-            input: 0,
-            path: "/".to_owned(),
-            keep_owner: false,
-            unpack: false,
-        }],
-        destination: "/".to_owned(),
-        chown: None,
-        names_from: None,
-        chmod: None,
-        parents: false,
-        exclude: Vec::new(),
-        mtime: None,
-    }
+    let source = CopySource::Path {
+        input: 0,
+        path: "/".to_owned(),
+        keep_owner: false,
+        unpack: false,
+    };
+    CopyOp::into_scratch(vec![source], "/")
 }

@@ -1,5 +1,7 @@
 //! Why lowering fails.
 
+use std::error::Error;
+
 use super::ResolveError;
 use super::governed::Refused;
 use crate::diagnostic::{Diagnostic, Span};
@@ -38,6 +40,10 @@ impl LowerError {
             Self::Resolve { diagnostic, .. } => vec![*diagnostic],
             Self::Policy { origin, error } => {
                 let diagnostic = Diagnostic::error(error.to_string());
+                let diagnostic = match error.source() {
+                    Some(cause) => diagnostic.because(cause),
+                    None => diagnostic,
+                };
                 vec![match origin {
                     Some(span) => diagnostic.at(span, ""),
                     None => diagnostic,

@@ -7,7 +7,7 @@ use super::request::{NamedContext, Request};
 use super::source::{ImageSource, Source};
 use crate::diagnostic::Span;
 use crate::op::{LocalOp, Op};
-use crate::policy::{Place, PolicyError};
+use crate::policy::{ConversionError, Place, PolicyError};
 
 /// Something that was to be used against the policy.
 #[derive(Clone, Debug)]
@@ -65,8 +65,7 @@ pub(super) fn instead(op: &Op, request: &Request) -> Result<Option<Op>, PolicyEr
         Some(Place::Remote(op)) => Some(*op),
         Some(Place::Local(name)) => Some(Op::Local(LocalOp { name })),
         Some(converted @ Place::Image(_)) => {
-            let problem = "an image can only take the place of another, and before that is looked up";
-            return Err(PolicyError::conversion(&place, &converted, problem));
+            return Err(PolicyError::conversion(&place, &converted, ConversionError::Image));
         }
     };
     match other.as_ref().unwrap_or(op) {

@@ -28,6 +28,23 @@ pub struct CopyOp {
     pub mtime: Option<i64>,
 }
 
+impl CopyOp {
+    /// Makes one without flags, into an empty file system.
+    pub fn into_scratch(sources: Vec<CopySource>, destination: &str) -> Self {
+        Self {
+            scratch: true,
+            sources,
+            destination: destination.to_owned(),
+            chown: None,
+            names_from: None,
+            chmod: None,
+            parents: false,
+            exclude: Vec::new(),
+            mtime: None,
+        }
+    }
+}
+
 /// One source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CopySource {

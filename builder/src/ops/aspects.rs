@@ -244,18 +244,7 @@ mod tests {
     }
 
     fn listed(selection: Selection) -> BTreeMap<String, String> {
-        let op = CopyOp {
-            scratch: true,
-            sources: Vec::new(),
-            destination: "/".to_owned(),
-            chown: None,
-            names_from: None,
-            chmod: None,
-            parents: false,
-            exclude: Vec::new(),
-            mtime: None,
-        };
-        files(&Op::Copy(op), &[selection])
+        files(&Op::Copy(CopyOp::into_scratch(Vec::new(), "/")), &[selection])
     }
 
     #[test]

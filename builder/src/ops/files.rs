@@ -242,16 +242,6 @@ pub(super) fn fill(stacks: &Stacks, files: &Rootfs, path: &str, fresh: &Path) ->
 
 /// Copies what was selected of a tree to the top of another, as it is.
 pub(super) fn copy_whole(tree: &Tree, selection: &Selection, into: &Root, arrival: Arrival) -> Result<(), OpError> {
-    let op = CopyOp {
-        scratch: true,
-        sources: Vec::new(),
-        destination: "/".to_owned(),
-        chown: None,
-        names_from: None,
-        chmod: None,
-        parents: false,
-        exclude: Vec::new(),
-        mtime: None,
-    };
+    let op = CopyOp::into_scratch(Vec::new(), "/");
     Ok(Copier::new(&op, None, into).add_selection(tree, selection, arrival)?)
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use registry::oci::Reference;
 
+use super::error::ConversionError;
 use crate::image::LayoutImage;
 use crate::op::{GitOp, HttpForm, HttpOp, Op};
 use crate::remote::{GitAddress, WebAddress, masked};
 
 const CHECKSUM_OF_FILE: &str = "http.checksum";
 const COMMIT: &str = "git.checksum";
-const FULL_URL: &str = "git.fullurl";
+pub(super) const FULL_URL: &str = "git.fullurl";
 const KEEP_GIT_DIR: &str = "git.keepgitdir";
 
 /// The attributes that a rule can change.
@@ -84,17 +85,14 @@ impl Identity {
     }
 
     /// Returns the place that this names, which is to stand in for `original`; or what is wrong with it.
-    pub(super) fn place(&self, original: &Place) -> Result<Place, String> {
+    pub(super) fn place(&self, original: &Place) -> Result<Place, ConversionError> {
         let (scheme, rest) = self.identifier.split_once("://").unwrap_or(("", &self.identifier));
         match scheme {
-            "docker-image" => rest
-                .parse()
-                .map(Place::Image)
-                .map_err(|error: registry::oci::ReferenceError| error.to_string()),
+            "docker-image" => Ok(Place::Image(rest.parse()?)),
             "local" => Ok(Place::Local(rest.to_owned())),
             "http" | "https" => self.file(original),
             "git" => self.commit(rest, original),
-            _ => Err("croze knows no such place".to_owned()),
+            _ => Err(ConversionError::NoSuchPlace),
         }
     }
 
@@ -105,12 +103,11 @@ impl Identity {
             .filter(|value| !value.is_empty())
     }
 
-    fn file(&self, original: &Place) -> Result<Place, String> {
+    fn file(&self, original: &Place) -> Result<Place, ConversionError> {
         let address = WebAddress {
             url: self.identifier.clone(),
         };
-        let checksum = self.attribute(CHECKSUM_OF_FILE).map(str::parse).transpose();
-        let checksum = checksum.map_err(|error: registry::oci::DigestError| error.to_string())?;
+        let checksum = self.attribute(CHECKSUM_OF_FILE).map(str::parse).transpose()?;
         let form = match original.op() {
             Some(Op::Http(op)) => op.form.clone(),
             _ => HttpForm::Archive,
@@ -122,7 +119,7 @@ impl Identity {
         }))))
     }
 
-    fn commit(&self, rest: &str, original: &Place) -> Result<Place, String> {
+    fn commit(&self, rest: &str, original: &Place) -> Result<Place, ConversionError> {
         let original = match original.op() {
             Some(Op::Git(op)) => Some(op),
             _ => None,
@@ -132,20 +129,16 @@ impl Identity {
         let url = match (self.attribute(FULL_URL), known) {
             (Some(url), _) if Some(url) != known => url,
             (_, Some(url)) if repository(url) == path => url,
-            _ => {
-                return Err(format!(
-                    "set the attribute `{FULL_URL}` to the URL of the repository too"
-                ));
-            }
+            _ => return Err(ConversionError::NoUrl),
         };
-        let address = GitAddress::of_repository(&format!("{url}#{fragment}")).map_err(|error| error.to_string())?;
+        let address = GitAddress::of_repository(&format!("{url}#{fragment}"))?;
         let address = GitAddress {
             submodules: original.and_then(|op| op.address.submodules),
             mtime: original.and_then(|op| op.address.mtime),
             ..address
         };
         let address = match self.attribute(COMMIT) {
-            Some(commit) => address.with_checksum(commit).map_err(|error| error.to_string())?,
+            Some(commit) => address.with_checksum(commit)?,
             None => address,
         };
         Ok(Place::Remote(Box::new(Op::Git(GitOp {

@@ -8,9 +8,11 @@
 //! Two things differ, both where BuildKit's rules do not do what they say: `EXACT` selectors convert too, and a rule
 //! that has no identifier in its `updates` keeps that of the place, even where its selector has a wildcard.
 
+mod error;
 mod identity;
 mod rule;
 
+pub use error::{ConversionError, PolicyError, RuleError};
 use identity::Identity;
 pub use identity::Place;
 use rule::{Action, Rule, Written};
@@ -24,48 +26,13 @@ pub struct Policy {
     rules: Vec<Rule>,
 }
 
-/// Why a policy cannot be used, or forbids something.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum PolicyError {
-    /// The text is not of the format.
-    #[error("not a source policy: {0}")]
-    Format(String),
-    /// A rule makes no sense.
-    #[error("rule {number} of the source policy: {problem}")]
-    Rule {
-        /// Which, counted from 1.
-        number: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The place must not be used.
-    #[error("source {0:?} denied by policy")]
-    Denied(String),
-    /// The rules go in circles.
-    #[error("too many mutations on a single source: {0:?}")]
-    TooMany(String),
-    /// A rule leads to what cannot stand in for the place.
-    #[error("the source policy converts {from:?} to {to:?}: {problem}")]
-    Conversion {
-        /// The place.
-        from: String,
-        /// Where the rule leads.
-        to: String,
-        /// Why it cannot be used.
-        problem: String,
-    },
-    /// A rule leads to a context that is not given.
-    #[error("the source policy converts to the context {0:?}, which is not given")]
-    NoContext(String),
-}
-
 impl PolicyError {
     /// Says why a place cannot stand in for another.
-    pub fn conversion(from: &Place, to: &Place, problem: impl Into<String>) -> Self {
+    pub fn conversion(from: &Place, to: &Place, source: ConversionError) -> Self {
         Self::Conversion {
             from: Identity::of(from).shown(),
             to: Identity::of(to).shown(),
-            problem: problem.into(),
+            source: Box::new(source),
         }
     }
 }
@@ -78,13 +45,12 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let written: Written = serde_json::from_str(text).map_err(|error| PolicyError::Format(error.to_string()))?;
         if !matches!(written.version, 0 | 1) {
-            let problem = format!("version {} is not known", written.version);
-            return Err(PolicyError::Format(problem));
+            return Err(PolicyError::Version(written.version));
         }
         let rules = written.rules.into_iter().enumerate().map(|(index, rule)| {
-            rule.compile().map_err(|problem| PolicyError::Rule {
+            rule.compile().map_err(|source| PolicyError::Rule {
                 number: index + 1,
-                problem,
+                source,
             })
         });
         Ok(Self {
@@ -107,10 +73,10 @@ impl Policy {
                 Some(next) => identity = next,
                 None if identity == first => return Ok(None),
                 None => {
-                    let converted = identity.place(place).map_err(|problem| PolicyError::Conversion {
+                    let converted = identity.place(place).map_err(|source| PolicyError::Conversion {
                         from: first.shown(),
                         to: identity.shown(),
-                        problem,
+                        source: Box::new(source),
                     })?;
                     return Ok(Some(converted));
                 }

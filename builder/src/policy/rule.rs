@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
+use super::error::RuleError;
 use super::identity::{ATTRIBUTES, Identity};
 
 /// A policy as it is written.
@@ -22,7 +24,7 @@ pub(super) struct Written {
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenRule {
     #[serde(default)]
-    action: Word,
+    action: Verb,
     selector: WrittenSelector,
     updates: Option<Updates>,
 }
@@ -32,7 +34,7 @@ pub(super) struct WrittenRule {
 struct WrittenSelector {
     identifier: String,
     #[serde(default, rename = "match_type", alias = "matchType")]
-    match_type: Word,
+    match_type: Match,
     #[serde(default)]
     constraints: Vec<WrittenConstraint>,
 }
@@ -44,7 +46,7 @@ struct WrittenConstraint {
     #[serde(default)]
     value: String,
     #[serde(default)]
-    condition: Word,
+    condition: Comparison,
 }
 
 /// What a `CONVERT` changes.
@@ -57,35 +59,82 @@ pub(super) struct Updates {
     attrs: BTreeMap<String, String>,
 }
 
-/// One of a few words, or its number.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Word {
-    Name(String),
-    Number(usize),
+/// What is to be done, as it is written.
+#[derive(Clone, Copy, Default)]
+enum Verb {
+    #[default]
+    Allow,
+    Deny,
+    Convert,
 }
 
-impl Default for Word {
-    fn default() -> Self {
-        Self::Number(0)
+/// How identifiers are compared, as it is written.
+#[derive(Clone, Copy, Default)]
+enum Match {
+    #[default]
+    Wildcard,
+    Exact,
+    Regex,
+}
+
+/// How an attribute is compared, as it is written.
+#[derive(Clone, Copy, Default)]
+enum Comparison {
+    #[default]
+    Equal,
+    NotEqual,
+    Matches,
+}
+
+impl<'de> Deserialize<'de> for Verb {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = [("ALLOW", Self::Allow), ("DENY", Self::Deny), ("CONVERT", Self::Convert)];
+        enumeration(deserializer, words)
     }
 }
 
-impl Word {
-    /// Returns which of the words it is.
-    fn of(&self, names: [&str; 3]) -> Result<usize, String> {
-        let known = match self {
-            Self::Name(name) => names.iter().position(|known| known == name),
-            Self::Number(number) => Some(*number).filter(|number| *number < names.len()),
-        };
-        known.ok_or_else(|| {
-            let given = match self {
-                Self::Name(name) => name.clone(),
-                Self::Number(number) => number.to_string(),
-            };
-            format!("`{given}` is none of `{}`", names.join("`, `"))
-        })
+impl<'de> Deserialize<'de> for Match {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = [
+            ("WILDCARD", Self::Wildcard),
+            ("EXACT", Self::Exact),
+            ("REGEX", Self::Regex),
+        ];
+        enumeration(deserializer, words)
     }
+}
+
+impl<'de> Deserialize<'de> for Comparison {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = [
+            ("EQUAL", Self::Equal),
+            ("NOTEQUAL", Self::NotEqual),
+            ("MATCHES", Self::Matches),
+        ];
+        enumeration(deserializer, words)
+    }
+}
+
+/// Reads one of a few words, or its number: enumerations of protobuf are written in both ways.
+fn enumeration<'de, D, T>(deserializer: D, words: [(&str, T); 3]) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Copy,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a word or its number")]
+    enum Written {
+        Word(String),
+        Number(usize),
+    }
+    let (found, given) = match Written::deserialize(deserializer)? {
+        Written::Word(word) => (words.iter().find(|(name, _)| *name == word), word),
+        Written::Number(number) => (words.get(number), number.to_string()),
+    };
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let known = words.map(|(name, _)| name).join("`, `");
+        D::Error::custom(format_args!("`{given}` is none of `{known}`"))
+    })
 }
 
 /// A rule.
@@ -134,26 +183,23 @@ enum Condition {
 
 impl WrittenRule {
     /// Checks a rule; its patterns are compiled.
-    pub(super) fn compile(self) -> Result<Rule, String> {
-        let action = match (self.action.of(["ALLOW", "DENY", "CONVERT"])?, self.updates) {
-            (0, _) => Action::Allow,
-            (1, _) => Action::Deny,
-            (_, Some(updates)) => {
+    pub(super) fn compile(self) -> Result<Rule, RuleError> {
+        let action = match (self.action, self.updates) {
+            (Verb::Allow, _) => Action::Allow,
+            (Verb::Deny, _) => Action::Deny,
+            (Verb::Convert, Some(updates)) => {
                 if let Some(key) = updates.attrs.keys().find(|key| !ATTRIBUTES.contains(&key.as_str())) {
-                    return Err(format!(
-                        "croze cannot change the attribute `{key}`, only `{}`",
-                        ATTRIBUTES.join("`, `")
-                    ));
+                    return Err(RuleError::Attribute(key.clone()));
                 }
                 Action::Convert(updates)
             }
-            (_, None) => return Err("`CONVERT` needs `updates`".to_owned()),
+            (Verb::Convert, None) => return Err(RuleError::NoUpdates),
         };
         let selector = self.selector;
-        let pattern = match selector.match_type.of(["WILDCARD", "EXACT", "REGEX"])? {
-            0 => Pattern::Wildcard(wildcard(&selector.identifier)?),
-            1 => Pattern::Exact,
-            _ => Pattern::Regex(regex(&selector.identifier)?),
+        let pattern = match selector.match_type {
+            Match::Wildcard => Pattern::Wildcard(wildcard(&selector.identifier)?),
+            Match::Exact => Pattern::Exact,
+            Match::Regex => Pattern::Regex(regex(&selector.identifier)?),
         };
         let constraints = selector.constraints.into_iter().map(WrittenConstraint::compile);
         Ok(Rule {
@@ -168,11 +214,11 @@ impl WrittenRule {
 }
 
 impl WrittenConstraint {
-    fn compile(self) -> Result<Constraint, String> {
-        let condition = match self.condition.of(["EQUAL", "NOTEQUAL", "MATCHES"])? {
-            0 => Condition::Equal(self.value),
-            1 => Condition::NotEqual(self.value),
-            _ => Condition::Matches(regex(&self.value)?),
+    fn compile(self) -> Result<Constraint, RuleError> {
+        let condition = match self.condition {
+            Comparison::Equal => Condition::Equal(self.value),
+            Comparison::NotEqual => Condition::NotEqual(self.value),
+            Comparison::Matches => Condition::Matches(regex(&self.value)?),
         };
         Ok(Constraint {
             key: self.key,
@@ -181,13 +227,16 @@ impl WrittenConstraint {
     }
 }
 
-fn regex(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|error| format!("`{text}` is not a regular expression: {error}"))
+fn regex(text: &str) -> Result<Regex, RuleError> {
+    Regex::new(text).map_err(|source| RuleError::Regex {
+        pattern: text.to_owned(),
+        source,
+    })
 }
 
-fn wildcard(text: &str) -> Result<Regex, String> {
+fn wildcard(text: &str) -> Result<Regex, RuleError> {
     if text.contains("**") {
-        return Err(format!("invalid wildcard: `{text}` has `**`"));
+        return Err(RuleError::Wildcard(text.to_owned()));
     }
     regex(&format!("^{}$", regex::escape(text).replace("\\*", "(.*)")))
 }

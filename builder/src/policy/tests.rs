@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::diagnostic::chain;
 use crate::op::{GitOp, HttpForm, HttpOp, Op};
 use crate::remote::{GitAddress, WebAddress};
 
@@ -191,7 +192,10 @@ fn files_and_commits_can_be_pinned() {
 fn what_cannot_be_used_is_told() {
     let to = |identifier: &str, place: Place| {
         let rules = json!([convert("*", "WILDCARD", json!({ "identifier": identifier }))]);
-        policy(&rules).decide(&place).unwrap_err().to_string()
+        policy(&rules)
+            .decide(&place)
+            .map_err(|error| chain(&error))
+            .unwrap_err()
     };
     assert!(to("docker-image://A b", image("a")).contains("converts \"docker-image://docker.io/library/a:latest\" to"));
     assert!(to("ftp://h/", image("a")).contains("no such place"));
@@ -220,10 +224,10 @@ fn what_is_misspelt_is_refused() {
         ),
         (
             r#"{"rules":[{"action":2,"selector":{"identifier":"*"},"updates":{"attrs":{"http.header.x":"y"}}}]}"#,
-            "rule 1 of the source policy: croze cannot change the attribute `http.header.x`",
+            "rule 1 of the source policy makes no sense: croze cannot change the attribute `http.header.x`",
         ),
     ] {
-        let error = Policy::parse(text).unwrap_err().to_string();
+        let error = Policy::parse(text).map_err(|error| chain(&error)).unwrap_err();
         assert!(error.contains(problem), "{error}");
     }
     assert!(Policy::parse(r#"{"rules":[]}"#).is_ok());

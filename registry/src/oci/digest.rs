@@ -15,7 +15,7 @@ use sha2::Digest as _;
 pub struct Digest([u8; 32]);
 
 /// Why a string is not a digest.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a digest: expected `sha256:` and 64 lower-case hex digits")]
 pub struct DigestError(String);
 

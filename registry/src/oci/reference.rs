@@ -19,7 +19,7 @@ pub struct Reference {
 }
 
 /// Why a string is not an image reference.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ReferenceError {
     /// Nothing was given.
     #[error("an image reference must not be empty")]

@@ -115,17 +115,7 @@ fn op(sources: &[&str], destination: &str) -> CopyOp {
         keep_owner: false,
         unpack: false,
     };
-    CopyOp {
-        scratch: true,
-        sources: sources.iter().map(path).collect(),
-        destination: destination.to_owned(),
-        chown: None,
-        names_from: None,
-        chmod: None,
-        parents: false,
-        exclude: Vec::new(),
-        mtime: None,
-    }
+    CopyOp::into_scratch(sources.iter().map(path).collect(), destination)
 }
 
 /// Makes a `COPY` of heredocs, given as name and content.

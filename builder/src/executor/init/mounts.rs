@@ -14,7 +14,7 @@ use rustix::path::Arg;
 use super::api::Api;
 use super::supervise::InodeOwners;
 use crate::executor::plan::{MountIndex, Source};
-use crate::executor::process::{Content, Restriction, Tree};
+use crate::executor::process::{Content, MountSource, Restriction, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// Flags of the file systems that hold no programs.
@@ -65,7 +65,20 @@ pub(super) fn open(
             &[("mode", "0755"), ("size", "64k")],
             MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
         ),
-        Source::Tree { tree, path, writable } => {
+        Source::Asked(source) => asked(source, index, scratch, owners),
+    }
+}
+
+/// Opens what the process asks for.
+fn asked(
+    source: MountSource,
+    index: MountIndex,
+    scratch: &Scratch,
+    owners: Option<&mut InodeOwners>,
+) -> Result<OwnedFd, SetupError> {
+    let api = &scratch.api;
+    match source {
+        MountSource::Bind { tree, path, writable } => {
             let tree = match tree {
                 Tree::Directory(dir) => {
                     rustix::fs::open(&dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -80,14 +93,14 @@ pub(super) fn open(
             };
             part_of(api, tree.as_fd(), &path, writable)
         }
-        Source::Tmpfs { size } => {
+        MountSource::Tmpfs { size } => {
             let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
             let size = size.map(|bytes| bytes.to_string());
             let size = size.as_deref().map(|bytes| ("size", bytes));
             let options: Vec<_> = [("mode", "1777")].into_iter().chain(size).collect();
             api.file_system("tmpfs", &options, flags)
         }
-        Source::File {
+        MountSource::File {
             content,
             mode,
             uid,
@@ -97,7 +110,7 @@ pub(super) fn open(
             write_file(&path, &content, mode, (uid, gid), owners)?;
             protected(api, &path, false)
         }
-        Source::Host { path, restrictions } => {
+        MountSource::Host { path, restrictions } => {
             let mount = copy(api, &path)?;
             let restrictions = restrictions.into_iter().map(attribute).collect();
             api.restrict(mount.as_fd(), restrictions)

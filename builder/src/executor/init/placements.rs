@@ -18,8 +18,7 @@ use snapshotter::{Attributes, Inodes, Ownership, Root, duplicate};
 
 use super::locate::{Location, locate};
 use super::mounts::open_in;
-use crate::executor::plan::Source;
-use crate::executor::process::{Content, Tree};
+use crate::executor::process::{Content, MountSource, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::swap::{Placement, Stay, Turn};
 
@@ -65,9 +64,9 @@ pub(super) struct Placed {
 
 impl Wanted {
     /// Finds what is to be placed at a target.
-    pub(super) fn find(target: PathBuf, source: Source) -> Result<Self, SetupError> {
+    pub(super) fn find(target: PathBuf, source: MountSource) -> Result<Self, SetupError> {
         let what = match source {
-            Source::Tree { tree, path, writable } => {
+            MountSource::Bind { tree, path, writable } => {
                 let Tree::Directory(dir) = tree else {
                     return Err(SetupError::CannotPlace { target });
                 };
@@ -78,22 +77,20 @@ impl Wanted {
                     What::Copy(entry)
                 }
             }
-            Source::Tmpfs { size: _ } => What::Empty,
-            Source::File {
+            MountSource::Tmpfs { size: _ } => What::Empty,
+            MountSource::File {
                 content,
                 mode,
                 uid,
                 gid,
             } => What::File(content, Attributes { uid, gid, mode }),
-            Source::Host { path, restrictions: _ } => {
+            MountSource::Host { path, restrictions: _ } => {
                 let entry = Entry::at(path)?;
                 match entry.file_type()? {
                     FileType::Socket => What::Socket(entry),
                     _ => What::Copy(entry),
                 }
             }
-            // The container's own stay.
-            Source::Proc { .. } | Source::Sys { .. } | Source::Dev => return Err(SetupError::CannotPlace { target }),
         };
         Ok(Self { target, what })
     }

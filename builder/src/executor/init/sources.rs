@@ -13,8 +13,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
-use crate::executor::plan::{Occupation, Site, Source};
-use crate::executor::process::Tree;
+use crate::executor::plan::{Occupation, Site};
+use crate::executor::process::{MountSource, Tree};
 use crate::executor::setup_error::{OnPath, SetupError};
 
 /// How long to wait between two tries for a lock.
@@ -52,9 +52,9 @@ impl Sources {
 }
 
 /// Returns the directory that a step writes to, if it is not the step's alone.
-fn written(source: &Source) -> Option<&Path> {
+fn written(source: &MountSource) -> Option<&Path> {
     match source {
-        Source::Tree {
+        MountSource::Bind {
             tree: Tree::Directory(directory),
             writable: true,
             ..

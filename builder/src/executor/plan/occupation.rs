@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use snapshotter::Ownership;
 
 use super::{
-    CloseOff, ClosedFiles, Plan, Processes, SetupStep, Source, Supervised, environment, etc_files, is_supervised,
-    theirs,
+    CloseOff, ClosedFiles, Plan, Processes, SetupStep, Supervised, environment, etc_files, is_supervised, theirs,
 };
-use crate::executor::process::{Network, Privileges, Process};
+use crate::executor::process::{MountSource, Network, Privileges, Process};
 use crate::rung::{Confinement, Landlock, Rung};
 use crate::supervisor::{Changes, Needs};
 
@@ -22,7 +21,7 @@ pub struct Occupation {
     /// Where the step finds it.
     pub site: Site,
     /// What is placed over the tree, in order.
-    pub placements: Vec<(PathBuf, Source)>,
+    pub placements: Vec<(PathBuf, MountSource)>,
     /// Who holds the owners of files in the tree. If that is not the kernel, croze is a user to whom `/` does not belong,
     /// and what lies there makes room instead.
     pub ownership: Ownership,
@@ -213,8 +212,8 @@ pub(super) fn limits(process: &Process, confinement: Confinement) -> Option<Setu
 }
 
 /// An empty directory, so that a step finds nothing of others and leaves nothing. Its size is the disk's.
-fn shared_memory() -> (PathBuf, Source) {
-    ("/dev/shm".into(), Source::Tmpfs { size: None })
+fn shared_memory() -> (PathBuf, MountSource) {
+    ("/dev/shm".into(), MountSource::Tmpfs { size: None })
 }
 
 fn beginning(process: &Process) -> Vec<SetupStep> {
@@ -230,7 +229,7 @@ fn filters(process: &Process) -> impl Iterator<Item = SetupStep> {
 
 /// The container's own name servers and hosts have to do: they are mounts that are root's. But hosts that were asked for
 /// must not be left out in silence.
-fn placements_of_a_user(process: &Process) -> Vec<(PathBuf, Source)> {
+fn placements_of_a_user(process: &Process) -> Vec<(PathBuf, MountSource)> {
     let [_resolv_conf, hosts] = etc_files(process);
     let hosts = (!process.extra_hosts.is_empty()).then_some(hosts);
     let theirs = theirs(process).map(|(target, source)| match target.strip_prefix(SCRIPTS.0) {

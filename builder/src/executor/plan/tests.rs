@@ -59,8 +59,8 @@ fn an_ordinary_step() {
     Open(Proc { new: true })
     Open(Sys { new: false })
     Open(Dev)
-    Open(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 })
-    Open(File { content: 93 bytes, mode: 420, uid: 0, gid: 0 })
+    Open(Asked(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 }))
+    Open(Asked(File { content: 93 bytes, mode: 420, uid: 0, gid: 0 }))
     Root { tree: Overlay(Overlay { lower: ["/state/b", "/state/a"], upper: Some(Upper { dir: "/state/upper", work: "/state/work" }) }), targets: [(0, "/proc"), (1, "/sys"), (2, "/dev"), (3, "/etc/resolv.conf"), (4, "/etc/hosts")] }
     Attach { mount: 0, target: "/proc" }
     Attach { mount: 1, target: "/sys" }
@@ -124,12 +124,12 @@ fn mounts_are_opened_before_the_root_and_attached_in_order() {
     Open(Proc { new: true })
     Open(Sys { new: false })
     Open(Dev)
-    Open(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 })
-    Open(File { content: 93 bytes, mode: 420, uid: 0, gid: 0 })
-    Open(Tree { tree: Directory("/home/alice/app"), path: "/src", writable: false })
-    Open(Tmpfs { size: Some(1048576) })
-    Open(File { content: 7 bytes, mode: 256, uid: 0, gid: 0 })
-    Open(Host { path: "/run/agent", restrictions: [] })
+    Open(Asked(File { content: 21 bytes, mode: 420, uid: 0, gid: 0 }))
+    Open(Asked(File { content: 93 bytes, mode: 420, uid: 0, gid: 0 }))
+    Open(Asked(Bind { tree: Directory("/home/alice/app"), path: "/src", writable: false }))
+    Open(Asked(Tmpfs { size: Some(1048576) }))
+    Open(Asked(File { content: 7 bytes, mode: 256, uid: 0, gid: 0 }))
+    Open(Asked(Host { path: "/run/agent", restrictions: [] }))
     Attach { mount: 0, target: "/proc" }
     Attach { mount: 1, target: "/sys" }
     Attach { mount: 2, target: "/dev" }
