@@ -22,6 +22,7 @@
 #[path = "../tests/it/harness/mod.rs"]
 mod harness;
 
+#[allow(dead_code, reason = "shared with benchmarks that use more of it")]
 #[path = "arguments/mod.rs"]
 mod arguments;
 #[allow(dead_code, reason = "shared with a benchmark that uses more of it")]
