@@ -54,8 +54,8 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     pub(super) unsaved: Vec<Unsaved>,
     /// Vertices that ran in this build.
     ran: HashSet<VertexId>,
-    /// Those of them whose values serve no other build.
-    unkept: HashSet<VertexId>,
+    /// The keys that lead to the records of vertices, as far as they have some.
+    pub(super) leads: HashMap<VertexId, CacheKey>,
     pub(super) tasks: Tasks<E>,
     failure: Option<Failure<E::Error>>,
 }
@@ -99,7 +99,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             running: HashMap::new(),
             unsaved: Vec::new(),
             ran: HashSet::new(),
-            unkept: HashSet::new(),
+            leads: HashMap::new(),
             tasks,
             failure: None,
         }
@@ -199,17 +199,16 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         if vertex.op.ignores_cache() {
             return (MissReason::Forced, Vec::new());
         }
-        if draft.refused {
+        if draft.is_gone {
             return (MissReason::Evicted, Vec::new());
         }
         let last = self.places.last(&*self.problem.cache, vertex);
-        let lineage = last.as_ref().map(|record| &record.lineage);
         let is_new = |input| self.ran.contains(&input);
         let reason = miss_reason(
             &self.problem.graph,
             vertex,
             &self.known.lineage(vertex),
-            lineage,
+            last.as_ref(),
             is_new,
         );
         let last = last.as_ref().map(|record| &record.aspects);
@@ -265,9 +264,8 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             Serves::Every => draft.key,
             Serves::This => keys::forced_key(draft.definition, &self.problem.build),
         };
-        match made.serves {
-            Serves::Every => self.keep(id, &mut draft, made.payload),
-            Serves::This => drop(self.unkept.insert(id)),
+        if made.serves == Serves::Every {
+            self.keep(id, &mut draft, made.payload);
         }
         self.turned_out(id, &draft);
         self.ran.insert(id);
@@ -293,16 +291,17 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     /// Takes the value of another vertex with an equal key.
     fn follow(&mut self, id: VertexId, draft: &Draft, maker: VertexId) {
         let (key, value) = (self.known.identity(maker).key(), self.values[&maker].clone());
-        if self.unkept.contains(&maker) {
-            return self.hit(id, draft, key, value);
+        match self.leads.get(&maker).copied() {
+            Some(under) => self.found(id, draft, under, key, value),
+            None => self.hit(id, draft, key, value),
         }
-        self.found(id, draft, self.planned[&maker].definition, key, value);
     }
 
     /// Settles a vertex whose value need not be made; the key `under` leads to its record.
     pub(super) fn found(&mut self, id: VertexId, draft: &Draft, under: CacheKey, key: CacheKey, value: E::Value) {
         let mut aliases = draft.aliases(&self.places, self.vertex(id));
         aliases.retain(|alias| *alias != under);
+        self.leads.insert(id, under);
         self.unsaved.push(Unsaved::Links(id, aliases, under));
         self.hit(id, draft, key, value);
     }
@@ -311,6 +310,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     pub(super) fn adopted(&mut self, id: VertexId, draft: &Draft, asked: CacheKey, record: Record, value: E::Value) {
         let (mut aliases, key) = (draft.aliases(&self.places, self.vertex(id)), record.key);
         aliases.retain(|alias| *alias != asked);
+        self.leads.insert(id, asked);
         let filing = Filing {
             vertex: id,
             under: asked,

@@ -27,8 +27,10 @@ pub(super) struct Draft {
     pub(super) key: CacheKey,
     /// Whether that is only what another machine calls it.
     claimed: bool,
-    /// Whether there was a record whose content is gone.
-    pub(super) refused: bool,
+    /// Whether there was a record whose value is not to be had.
+    refused: bool,
+    /// Whether that has been there and is gone.
+    pub(super) is_gone: bool,
     /// By which key it is being looked for.
     by: FindBy,
     /// How far it is on its way to run.
@@ -107,6 +109,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             key: definition,
             claimed: false,
             refused: false,
+            is_gone: false,
             by: FindBy::Definition,
             turn: Turn::default(),
             aspects: Aspects::default(),
@@ -117,7 +120,8 @@ impl<E: Evaluator> Coordinator<'_, E> {
         } else if expected {
             draft.key = planned.key;
             draft.claimed = planned.claimed;
-            draft.refused = planned.decision == Decision::Run(MissReason::Evicted);
+            draft.is_gone = planned.decision == Decision::Run(MissReason::Evicted);
+            draft.refused = draft.is_gone;
         } else {
             return self.find(id, draft);
         }
@@ -225,6 +229,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             (None, from) => {
                 // Made anew it keeps its canonical key, so that everything above it hits as before.
                 draft.refused = true;
+                draft.is_gone |= !record.is_bare();
                 draft.claimed = keys::is_claimed(&*self.problem.cache, &record, draft.definition, draft.content);
                 draft.key = record.key;
                 match from {
