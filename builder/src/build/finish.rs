@@ -269,7 +269,7 @@ impl Finish<'_> {
         }
         let made = assemble(below, config, &history, &choices)?;
         Ok(PlatformImage {
-            platform: part.platform.clone(),
+            platform: self.platform(part),
             manifest: Document {
                 descriptor: made.manifest_descriptor,
                 bytes: made.manifest,
@@ -280,6 +280,14 @@ impl Finish<'_> {
             },
             layers: made.layers,
         })
+    }
+
+    /// Returns the platform that an image is for: where none was asked for, that of its config, which may be its base's.
+    fn platform(&self, part: &Part<'_>) -> Platform {
+        match self.request.platforms.is_empty() {
+            true => part.lowered.config.platform(),
+            false => part.platform.clone(),
+        }
     }
 
     /// Compresses a base's layers as new ones are: `force-compression`.

@@ -321,10 +321,37 @@ fn export_failure(place: &str, error: &CacheExportError) -> Failure {
 
 fn pull_failure(error: &PullError) -> Failure {
     match error {
-        PullError::NotFound(_) | PullError::Layout(_) => Failure::because(Kind::Input, error),
+        PullError::NotFound(_) => Failure::because(Kind::Input, error),
+        PullError::Layout(_) => out_of(error, Kind::Input),
         PullError::Client(error) => Failure::of_client(error),
+        PullError::ForOthers {
+            source: Some(source), ..
+        } => Failure::of_client(source).help(error.to_string()),
+        PullError::ForOthers { source: None, .. } => Failure::because(Kind::Input, error),
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
         PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
         _ => out_of(error, Kind::Environment),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::image::LayoutError;
+
+    #[test]
+    fn a_store_that_is_full_is_not_a_layout_that_cannot_be_read() {
+        let full = || io::Error::from(ErrorKind::StorageFull);
+        let unread = LayoutError::Read {
+            path: "blob".into(),
+            source: ErrorKind::NotFound.into(),
+        };
+        assert_eq!(
+            pull_failure(&PullError::Layout(LayoutError::Keep(full()))).kind,
+            Kind::Resource
+        );
+        assert_eq!(pull_failure(&PullError::Layout(unread)).kind, Kind::Input);
     }
 }
