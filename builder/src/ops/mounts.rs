@@ -137,7 +137,6 @@ pub(super) async fn prepare(
                     }
                     continue;
                 };
-                env.push(("SSH_AUTH_SOCK".to_owned(), mount.target.clone()));
                 let directory = ops.mount_point.parent().unwrap_or(&ops.mount_point);
                 let socket = AgentSocket::open(directory, agent.clone(), *mode, (*uid, *gid))?;
                 let path = socket.path();
