@@ -153,15 +153,15 @@ async fn interruptible(
     let (cancel, kill) = (interrupt.cancel.clone(), interrupt.kill.clone());
     let metadata = (args.metadata_file.clone(), args.iidfile.clone());
     let work = async move {
-        let planned = build::plan(request, services, progress, &interrupt).await?;
         if args.plan {
+            let planned = build::plan(request, services, progress, &interrupt).await?;
             let text = planned.to_string();
             return Ok(Outcome::Planned(PlanText {
                 text,
                 is_complete: planned.is_complete(),
             }));
         }
-        let finished = planned.execute(&interrupt).await?;
+        let finished = build::run(request, services, progress, &interrupt).await?;
         if let Some(path) = &metadata.0 {
             export::write_metadata(path, &finished.metadata()?)?;
         }

@@ -10,19 +10,27 @@ use std::path::Path;
 use registry::content::{ContentStore, VerifyReader};
 use registry::oci::{Descriptor, Index};
 use rustix::fs::{FlockOperation, flock};
+use tokio_util::sync::CancellationToken;
 
 use super::layout::{OCI_LAYOUT, blob_path, name_of};
 use super::{ExportError, Layout, OutputFile};
+use crate::cancellation::Cancellable;
 
-/// Writes a layout into a directory, which is created if it is missing.
-pub fn write_directory(layout: &Layout<'_>, blobs: &ContentStore, dir: &Path) -> Result<(), ExportError> {
+/// Writes a layout into a directory, which is created if it is missing. Fails before the next piece of a blob once `cancel`
+/// is cancelled.
+pub fn write_directory(
+    layout: &Layout<'_>,
+    blobs: &ContentStore,
+    dir: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), ExportError> {
     let sha256 = dir.join("blobs/sha256");
     fs::create_dir_all(&sha256).map_err(ExportError::io("create", &sha256))?;
     let handle = File::open(dir).map_err(ExportError::io("open", dir))?;
     // Two exports into one directory must not lose each other's names.
     flock(&handle, FlockOperation::LockExclusive).map_err(|error| ExportError::io("lock", dir)(error.into()))?;
     for layer in &layout.layers {
-        copy_blob(layer, blobs, &dir.join(blob_path(layer.digest)))?;
+        copy_blob(layer, blobs, &dir.join(blob_path(layer.digest)), cancel)?;
     }
     for document in &layout.documents {
         write(&dir.join(blob_path(document.descriptor.digest)), &document.bytes)?;
@@ -43,19 +51,25 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
 }
 
 /// Copies a blob unless it is there already, which is known by reading it.
-fn copy_blob(blob: &Descriptor, blobs: &ContentStore, path: &Path) -> Result<(), ExportError> {
+fn copy_blob(
+    blob: &Descriptor,
+    blobs: &ContentStore,
+    path: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), ExportError> {
     if let Ok(present) = File::open(path)
         && VerifyReader::new(present, blob).finish().is_ok()
     {
         return Ok(());
     }
     let mut reader = blobs.open_blob(blob)?;
-    let mut file = OutputFile::create(path)?;
+    let inner = OutputFile::create(path)?;
+    let mut file = Cancellable { inner, cancel };
     let mut buffer = vec![0; 256 << 10];
     loop {
         let read = io::Read::read(&mut reader, &mut buffer).map_err(ExportError::read_blob(blob.digest))?;
         if read == 0 {
-            return file.commit();
+            return file.inner.commit();
         }
         file.write_all(&buffer[..read])
             .map_err(ExportError::io("write", path))?;
