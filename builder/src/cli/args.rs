@@ -368,13 +368,17 @@ pub enum ExitCodeArg {
 /// `--progress`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum ProgressArg {
-    /// `tty` on a terminal, else `plain`.
+    /// `github` and `gitlab` there, `tty` on a terminal, else `plain`.
     #[default]
     Auto,
     /// Bars and the last lines of each running step.
     Tty,
     /// One line for each event, as BuildKit prints them.
     Plain,
+    /// Groups and annotations of GitHub Actions.
+    Github,
+    /// Sections of GitLab.
+    Gitlab,
     /// Nothing but failures.
     Quiet,
     /// BuildKit's SolveStatus, one JSON object a line.

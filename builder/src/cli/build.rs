@@ -19,12 +19,12 @@ use super::locate::{self, Located, Place};
 use super::request::ReadOnce;
 use super::sandbox::{self, Say};
 use super::store::{self, Sync};
-use super::{build_failure, policy, render, request, values};
+use super::{PATIENCE, build_failure, policy, render, request, runner, values, within};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
 use crate::fetch::Fetcher;
-use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
+use crate::progress::{Display, Groups, Plain, Progress, RawJson, Recorder, Tty};
 use crate::sys;
 
 /// Runs the command; returns the process's exit code.
@@ -76,7 +76,7 @@ pub(super) fn run(
     };
     let fixed = build_failure::Fixed::of(&request, args.exit_code);
     let (progress, events) = Progress::channel();
-    let display = display(args, environment.colored(global.color)).spawn(events, recorder);
+    let display = display(args, environment, environment.colored(global.color)).spawn(events, recorder);
     let display = display.map_err(|error| Failure::because(Kind::Resource, &error))?;
     let outcome = runtime.block_on(interruptible(args, request, services, progress));
     // What still runs in the background (a download that nobody waits for) must not delay the end.
@@ -84,6 +84,17 @@ pub(super) fn run(
     obey_signals();
     let sync = if args.no_sync { Sync::No } else { Sync::Wait };
     let unkempt = store::after_build(&state, &lease, &bounds, sync);
+    let outcome = match outcome {
+        Ok(outcome) => Ok(outcome),
+        Err((error, None)) => Err(error),
+        Err((_, Some(interrupted))) => {
+            within(PATIENCE, move || drop(join(display)));
+            return Err(Failure::new(
+                interrupted,
+                Diagnostic::error("the build was interrupted"),
+            ));
+        }
+    };
     let recorder = join(display);
     if let Some(recorder) = &recorder
         && shows_warnings(args)
@@ -107,11 +118,7 @@ pub(super) fn run(
                 Kind::Check.into()
             })
         }
-        Err((_, Some(interrupted))) => Err(Failure::new(
-            interrupted,
-            Diagnostic::error("the build was interrupted"),
-        )),
-        Err((error, None)) => Err(fixed.without_sandbox(no_sandbox).failure(error, recorder.as_ref())),
+        Err(error) => Err(fixed.without_sandbox(no_sandbox).failure(error, recorder.as_ref())),
     }
 }
 
@@ -210,15 +217,22 @@ async fn next_signal() -> Kind {
     }
 }
 
-fn display(args: &BuildArgs, colored: bool) -> Display {
+fn display(args: &BuildArgs, environment: &Environment, colored: bool) -> Display {
     let stderr = || Box::new(io::BufWriter::new(io::stderr())) as Box<dyn io::Write + Send>;
+    if args.quiet {
+        return Display::Quiet;
+    }
+    if let Some(runner) = runner::of(args, environment) {
+        return Display::Groups(Groups::new(stderr(), runner, runner::marks()));
+    }
     match args.progress {
-        _ if args.quiet => Display::Quiet,
         ProgressArg::Tty => Display::Tty(Box::new(Tty::new(ProgressDrawTarget::stderr()))),
         ProgressArg::Auto if io::stderr().is_terminal() && colored => {
             Display::Tty(Box::new(Tty::new(ProgressDrawTarget::stderr())))
         }
-        ProgressArg::Auto | ProgressArg::Plain => Display::Plain(Plain::new(stderr())),
+        ProgressArg::Auto | ProgressArg::Plain | ProgressArg::Github | ProgressArg::Gitlab => {
+            Display::Plain(Plain::new(stderr()))
+        }
         ProgressArg::Quiet => Display::Quiet,
         ProgressArg::Rawjson => Display::RawJson(RawJson::new(stderr())),
     }
@@ -231,7 +245,9 @@ fn say(args: &BuildArgs, global: &GlobalArgs) -> Say {
         _ if global.verbose => Say::Reasons,
         ProgressArg::Quiet => Say::Nothing,
         _ if args.quiet => Say::Nothing,
-        ProgressArg::Auto | ProgressArg::Tty | ProgressArg::Plain => Say::Choice,
+        ProgressArg::Auto | ProgressArg::Tty | ProgressArg::Plain | ProgressArg::Github | ProgressArg::Gitlab => {
+            Say::Choice
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::locate::{self, Located};
 use super::request::ReadOnce;
 use super::sandbox::{self, Say};
 use super::values::ValueError;
-use super::{block_on, policy, request};
+use super::{block_on, policy, request, runner};
 use crate::build::{self, Checked, Services};
 use crate::describe::{Location, Needed, Outline, Targets};
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -87,6 +87,11 @@ pub(super) fn run(
         About::Check => {
             let client = Client::new(request::client_options(args, environment)?);
             let checked = block_on(async { build::check(request, client, root).await.map_err(failure) })?;
+            if question.format == Format::Text {
+                let warnings = checked.report.warnings.iter();
+                let warnings: Vec<Diagnostic> = warnings.map(|w| w.diagnostic(&checked.report.source)).collect();
+                runner::annotate(runner::of(args, environment).as_ref(), &warnings);
+            }
             report(checked, question.format, &fixed)
         }
         About::Outline => {

@@ -41,6 +41,21 @@ impl Environment {
         self.get(name).map(PathBuf::from)
     }
 
+    /// Tells whether this is a job of GitHub Actions.
+    pub(super) fn is_github(&self) -> bool {
+        self.text("GITHUB_ACTIONS").as_deref() == Some("true")
+    }
+
+    /// Tells whether this is a job of GitLab.
+    pub(super) fn is_gitlab(&self) -> bool {
+        self.text("GITLAB_CI").as_deref() == Some("true")
+    }
+
+    /// Returns where GitHub's runner has the repository.
+    pub(super) fn github_workspace(&self) -> Option<PathBuf> {
+        self.path("GITHUB_WORKSPACE")
+    }
+
     /// Returns the state directory: `$XDG_DATA_HOME/croze`, else `~/.local/share/croze`.
     pub(super) fn state_directory(&self) -> Option<PathBuf> {
         let data = self.path("XDG_DATA_HOME").filter(|path| path.is_absolute());

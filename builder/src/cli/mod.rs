@@ -23,6 +23,7 @@ mod policy;
 mod registries;
 mod render;
 mod request;
+mod runner;
 mod sandbox;
 mod ssh;
 mod store;
@@ -31,6 +32,8 @@ mod verify;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
@@ -42,6 +45,8 @@ use crate::diagnostic::Diagnostic;
 
 /// The variable with which tests arm a fault.
 const FAULT: &str = "CROZE_FAULT";
+/// How long a croze that is to end waits for who reads what it prints.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
@@ -70,9 +75,34 @@ fn run_to_end() -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             let colored = environment.colored(cli.global.color);
-            let _reader_gone = std::io::stderr().write_all(render::failure(&failure, colored).as_bytes());
-            failure.kind.into()
+            let runner = match &cli.command {
+                Command::Build(args) => runner::of(args, &environment),
+                _ => None,
+            };
+            let code = failure.kind;
+            let say = move || {
+                let _reader_gone = std::io::stderr().write_all(render::failure(&failure, colored).as_bytes());
+                runner::annotate(runner.as_ref(), &failure.diagnostics);
+            };
+            match code {
+                Kind::Interrupted | Kind::Terminated => within(PATIENCE, say),
+                _ => say(),
+            }
+            code.into()
         }
+    }
+}
+
+/// Does something on a thread of its own and waits for its end, though not for ever: nobody may read what croze prints
+/// any more, and a signal is to end it all the same.
+fn within(patience: Duration, act: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = mpsc::channel();
+    let started = std::thread::Builder::new().spawn(move || {
+        act();
+        let _nobody_waits = done.send(());
+    });
+    if started.is_ok() {
+        let _in_time = is_done.recv_timeout(patience);
     }
 }
 

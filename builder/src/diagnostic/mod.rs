@@ -30,6 +30,8 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// A lower-case fragment without a full stop; literals in backticks.
     pub message: String,
+    /// Whether the message begins with the name of the rule that it follows from, and a colon.
+    pub names_rule: bool,
     /// The file that the labels point into.
     pub source: Option<Arc<SourceFile>>,
     /// Places in the source; the first is the primary one.
@@ -57,6 +59,7 @@ impl Diagnostic {
         Self {
             severity: Severity::Error,
             message: message.into(),
+            names_rule: false,
             source: None,
             labels: Vec::new(),
             notes: Vec::new(),
@@ -79,6 +82,21 @@ impl Diagnostic {
         match error.source() {
             Some(cause) => warning.because(cause),
             None => warning,
+        }
+    }
+
+    /// Says that the message begins with the name of a rule.
+    #[must_use]
+    pub fn of_rule(mut self) -> Self {
+        self.names_rule = true;
+        self
+    }
+
+    /// Returns the rule that it follows from, if it does, and the rest of the message.
+    pub fn rule(&self) -> (Option<&str>, &str) {
+        match self.message.split_once(": ") {
+            Some((rule, rest)) if self.names_rule => (Some(rule), rest),
+            _ => (None, &self.message),
         }
     }
 

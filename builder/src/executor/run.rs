@@ -3,11 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use rustix::fd::OwnedFd;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
@@ -53,14 +53,15 @@ impl Executor {
         })
     }
 
-    /// Runs a process to its end and passes on what it prints, piece by piece.
+    /// Runs a process to its end and passes on what it prints, piece by piece. Who takes a piece may be slow: then the
+    /// process waits, as for any pipe that is full, but not if it is to stop.
     ///
     /// When `stop` rises, the process is asked to end or killed. When the returned future is dropped, or croze dies, it
     /// is killed. In all cases everything it has started is gone with it.
-    pub async fn run(
+    pub async fn run<Taken: Future<Output = ()>>(
         &self,
         process: &Process,
-        output: impl FnMut(Stream, Bytes),
+        output: impl FnMut(Stream, Bytes) -> Taken,
         stop: watch::Receiver<Stop>,
     ) -> Result<Ended, RunError> {
         let Monitor {
@@ -74,16 +75,21 @@ impl Executor {
         let _sent = orders.write_all(&plan).await;
 
         let mut listener = Listener {
-            stdout: Some(stdout),
-            stderr: Some(stderr),
+            stdout: Source::new(stdout),
+            stderr: Source::new(stderr),
             output,
+            held: None,
         };
+        let stopped = stop.clone();
         let outcome = tokio::select! {
             outcome = receive(answers) => outcome,
             never = listener.listen() => match never {},
             never = obey(stop, &mut orders) => match never {},
         };
-        let _incomplete = tokio::time::timeout(DRAIN, listener.drain()).await;
+        tokio::select! {
+            () = listener.rest() => {}
+            () = given_up(stopped) => {}
+        }
         let Some(outcome) = outcome else {
             if self.confinement.rung.is_in_place() {
                 let put_back = tokio::task::spawn_blocking(swap::put_back).await;
@@ -135,43 +141,98 @@ async fn obey(mut stop: watch::Receiver<Stop>, orders: &mut unix::OwnedWriteHalf
     std::future::pending().await
 }
 
-/// Reads both streams of a step.
-struct Listener<F> {
-    stdout: Option<pipe::Receiver>,
-    stderr: Option<pipe::Receiver>,
-    output: F,
-}
-
-impl<F: FnMut(Stream, Bytes)> Listener<F> {
-    /// Passes on output, for ever.
-    async fn listen(&mut self) -> std::convert::Infallible {
-        self.drain().await;
+/// Returns a while after a step was told to stop, for which nobody waits long any more.
+async fn given_up(mut stop: watch::Receiver<Stop>) {
+    let is_told = stop.wait_for(|stop| *stop != Stop::No).await.is_ok();
+    if is_told {
+        tokio::time::sleep(DRAIN).await;
+    } else {
         std::future::pending().await
     }
+}
 
-    /// Passes on output until both streams have ended. May be dropped and called again without losing any.
-    async fn drain(&mut self) {
-        let (mut stdout, mut stderr) = (BytesMut::new(), BytesMut::new());
-        while self.stdout.is_some() || self.stderr.is_some() {
-            tokio::select! {
-                more = read(&mut self.stdout, &mut stdout), if self.stdout.is_some() => match more {
-                    Some(bytes) => (self.output)(Stream::Stdout, bytes),
-                    None => self.stdout = None,
-                },
-                more = read(&mut self.stderr, &mut stderr), if self.stderr.is_some() => match more {
-                    Some(bytes) => (self.output)(Stream::Stderr, bytes),
-                    None => self.stderr = None,
-                },
+/// One stream of a step.
+struct Source {
+    /// Until it has ended.
+    pipe: Option<pipe::Receiver>,
+    buffer: BytesMut,
+}
+
+impl Source {
+    fn new(pipe: pipe::Receiver) -> Self {
+        Self {
+            pipe: Some(pipe),
+            buffer: BytesMut::with_capacity(BUFFER),
+        }
+    }
+
+    /// Reads a piece; `None` at the end. It is a copy: what waits somewhere is to take no more memory than it is long.
+    async fn read(&mut self) -> Option<Bytes> {
+        self.buffer.clear();
+        match self.pipe.as_mut()?.read_buf(&mut self.buffer).await {
+            Ok(1..) => Some(Bytes::copy_from_slice(&self.buffer)),
+            Ok(0) | Err(_) => {
+                self.pipe = None;
+                None
             }
         }
     }
 }
 
-/// Reads a piece; `None` at the end.
-async fn read(stream: &mut Option<impl AsyncRead + Unpin>, buffer: &mut BytesMut) -> Option<Bytes> {
-    buffer.reserve(BUFFER);
-    match stream.as_mut()?.read_buf(buffer).await {
-        Ok(1..) => Some(buffer.split().freeze()),
-        Ok(0) | Err(_) => None,
+/// Reads both streams of a step.
+struct Listener<F> {
+    stdout: Source,
+    stderr: Source,
+    output: F,
+    /// A piece that was read and not yet taken.
+    held: Option<(Stream, Bytes)>,
+}
+
+impl<Taken: Future<Output = ()>, F: FnMut(Stream, Bytes) -> Taken> Listener<F> {
+    /// Passes on output, for ever. May be dropped without losing any.
+    async fn listen(&mut self) -> std::convert::Infallible {
+        while self.is_open() {
+            self.pass_on().await;
+            self.read().await;
+        }
+        std::future::pending().await
+    }
+
+    /// Passes on what is left when the step has ended. What is limited is the time of reading, not that of passing on.
+    async fn rest(&mut self) {
+        let mut patience = DRAIN;
+        self.pass_on().await;
+        while self.is_open() {
+            let began = Instant::now();
+            if tokio::time::timeout(patience, self.read()).await.is_err() {
+                return;
+            }
+            patience = patience.saturating_sub(began.elapsed());
+            self.pass_on().await;
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.stdout.pipe.is_some() || self.stderr.pipe.is_some()
+    }
+
+    /// Passes on the piece that is held.
+    async fn pass_on(&mut self) {
+        if let Some((stream, bytes)) = &self.held {
+            (self.output)(*stream, bytes.clone()).await;
+            self.held = None;
+        }
+    }
+
+    /// Reads a piece to hold, or notes the end of a stream.
+    async fn read(&mut self) {
+        let Self {
+            stdout, stderr, held, ..
+        } = self;
+        *held = tokio::select! {
+            bytes = stdout.read(), if stdout.pipe.is_some() => bytes.map(|bytes| (Stream::Stdout, bytes)),
+            bytes = stderr.read(), if stderr.pipe.is_some() => bytes.map(|bytes| (Stream::Stderr, bytes)),
+            else => None,
+        };
     }
 }

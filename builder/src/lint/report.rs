@@ -26,7 +26,7 @@ impl Warning {
         let (line, _) = source.lines(self.instruction);
         let message = format!("{}: {} (line {line})", self.rule.name, self.detail);
         let diagnostic = Diagnostic::warning(message).in_file(source).at(self.span, "");
-        let diagnostic = diagnostic.note(self.rule.description);
+        let diagnostic = diagnostic.of_rule().note(self.rule.description);
         match self.rule.url() {
             Some(url) => diagnostic.more_at(url),
             None => diagnostic,

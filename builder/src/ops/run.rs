@@ -78,9 +78,9 @@ pub(super) async fn run(
     };
     let command = || op.args.join(" ");
     let step = ops.step(vertex);
-    let output = |stream, bytes| {
+    let output = |stream, bytes| async move {
         if let Some(step) = step {
-            ops.progress.log(step, stream, bytes);
+            ops.progress.print(step, stream, bytes).await;
         }
     };
     let failed = |source| OpError::Exec {

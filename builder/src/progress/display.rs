@@ -1,11 +1,11 @@
 //! The thread that shows a build: one loop, one display, and the recorder beside it.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Event, Plain, RawJson, Recorder, Tty};
+use super::{Event, Events, Groups, Plain, Queued, RawJson, Recorder, Tty};
 
 /// How often a display may catch up when nothing happens.
 const TICK: Duration = Duration::from_millis(200);
@@ -16,6 +16,8 @@ pub enum Display {
     Tty(Box<Tty>),
     /// As lines.
     Plain(Plain<Box<dyn Write + Send>>),
+    /// As groups of a CI runner.
+    Groups(Groups<Box<dyn Write + Send>>),
     /// As JSON.
     RawJson(RawJson<Box<dyn Write + Send>>),
     /// Nowhere.
@@ -27,11 +29,11 @@ impl Display {
     ///
     /// # Errors
     /// If no thread can be started.
-    pub fn spawn(mut self, events: Receiver<Event>, mut recorder: Recorder) -> io::Result<JoinHandle<Recorder>> {
+    pub fn spawn(mut self, events: Events, mut recorder: Recorder) -> io::Result<JoinHandle<Recorder>> {
         std::thread::Builder::new().name("display".to_owned()).spawn(move || {
             loop {
                 let shown = match events.recv_timeout(TICK) {
-                    Ok(event) => {
+                    Ok(Queued { event, room: _held }) => {
                         recorder.event(&event);
                         self.event(event)
                     }
@@ -48,6 +50,9 @@ impl Display {
                 Self::Plain(mut plain) => {
                     let _reader_gone = plain.finish();
                 }
+                Self::Groups(mut groups) => {
+                    let _reader_gone = groups.finish();
+                }
                 Self::RawJson(_) | Self::Quiet => {}
             }
             recorder
@@ -61,6 +66,7 @@ impl Display {
                 Ok(())
             }
             Self::Plain(plain) => plain.event(event),
+            Self::Groups(groups) => groups.event(event),
             Self::RawJson(rawjson) => rawjson.event(event),
             Self::Quiet => Ok(()),
         }
@@ -69,6 +75,7 @@ impl Display {
     fn tick(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(plain) => plain.tick(),
+            Self::Groups(groups) => groups.tick(),
             _ => Ok(()),
         }
     }

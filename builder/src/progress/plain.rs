@@ -1,219 +1,59 @@
 //! `--progress=plain`: one line for each event, in the form that users of BuildKit know.
-//!
-//! One step is in the foreground at a time; what others print waits until it ends or falls silent, so
-//! that parallel steps do not shred each other's output.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use super::bytes::Bytes;
-use super::clean::{Lines, clean};
-use super::{Event, StepId, Stream};
-
-/// How long the foreground may be silent while others wait.
-const PATIENCE: Duration = Duration::from_millis(800);
+use super::clean::clean;
+use super::turns::{Ending, Form, Said, Speaker, Turns};
+use crate::diagnostic::Diagnostic;
 
 /// Prints events as lines.
-pub struct Plain<W> {
-    out: W,
-    steps: Vec<Step>,
-    foreground: Option<StepId>,
-    /// The step whose lines were printed last: another one needs a heading first.
-    printed: Option<StepId>,
-    last_output: Instant,
-    pending: BTreeMap<StepId, Vec<String>>,
-}
+pub type Plain<W> = Turns<W, PlainForm>;
 
-struct Step {
-    name: String,
-    /// The number shown, given when a step first prints.
-    number: Option<usize>,
-    started: Option<SystemTime>,
-    stdout: Lines,
-    stderr: Lines,
-    ended: bool,
+/// Lines that begin with the number of their step.
+#[derive(Debug, Default)]
+pub struct PlainForm {
+    /// Whether a step has been shown, from which the next one is set off.
+    follows: bool,
 }
 
 impl<W: Write> Plain<W> {
     /// Prints to `out`.
     pub fn new(out: W) -> Self {
-        Self {
-            out,
-            steps: Vec::new(),
-            foreground: None,
-            printed: None,
-            last_output: Instant::now(),
-            pending: BTreeMap::new(),
+        Self::with_form(out, PlainForm::default())
+    }
+}
+
+impl Form for PlainForm {
+    const PATIENCE: Duration = Duration::from_millis(800);
+
+    fn begin(&mut self, out: &mut dyn Write, speaker: &Speaker<'_>) -> io::Result<()> {
+        if std::mem::replace(&mut self.follows, true) {
+            writeln!(out)?;
+        }
+        writeln!(out, "#{} {}", speaker.number, speaker.name)
+    }
+
+    fn say(&mut self, out: &mut dyn Write, speaker: &Speaker<'_>, said: &Said) -> io::Result<()> {
+        let number = speaker.number;
+        match said {
+            Said::Line(text) | Said::Outcome(text) => writeln!(out, "#{number} {text}"),
+            Said::End(Ending::Cached) => writeln!(out, "#{number} CACHED"),
+            Said::End(Ending::Done(took)) => writeln!(out, "#{number} DONE {:.1}s", took.as_secs_f64()),
+            Said::End(Ending::Failed(error)) => writeln!(out, "#{number} ERROR: {error}"),
         }
     }
 
-    /// Takes one event.
-    ///
-    /// # Errors
-    /// Whatever the writer returns.
-    pub fn event(&mut self, event: Event) -> io::Result<()> {
-        match event {
-            Event::Declared { name, .. } => self.steps.push(Step {
-                name: clean(name.as_bytes()),
-                number: None,
-                started: None,
-                stdout: Lines::default(),
-                stderr: Lines::default(),
-                ended: false,
-            }),
-            Event::Started { step, at } => {
-                self.step(step, |s| s.started = Some(at));
-                self.lines(step, Vec::new())?;
-            }
-            Event::Cached { step, .. } => self.end(step, "CACHED".to_owned())?,
-            Event::Completed { step, at, error } => {
-                let rest = self
-                    .step(step, |s| [s.stdout.finish(), s.stderr.finish()])
-                    .into_iter()
-                    .flatten()
-                    .flatten();
-                let rest: Vec<String> = rest.map(|line| self.log_line(step, at, &line)).collect();
-                self.lines(step, rest)?;
-                let line = match error {
-                    Some(error) => format!("ERROR: {}", clean(error.as_bytes())),
-                    None => format!("DONE {:.1}s", self.elapsed(step, at)),
-                };
-                self.end(step, line)?;
-            }
-            Event::Log {
-                step,
-                stream,
-                bytes,
-                at,
-            } => {
-                let lines = self.step(step, |s| match stream {
-                    Stream::Stdout => s.stdout.push(&bytes),
-                    Stream::Stderr => s.stderr.push(&bytes),
-                });
-                let lines = lines
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|line| self.log_line(step, at, line))
-                    .collect();
-                self.lines(step, lines)?;
-            }
-            Event::Transfer {
-                step,
-                item,
-                current,
-                total,
-                done,
-                ..
-            } => {
-                if done {
-                    let size = total.map_or_else(|| Bytes(current).to_string(), |total| Bytes(total).to_string());
-                    self.lines(step, vec![format!("{} {size} done", clean(item.as_bytes()))])?;
-                }
-            }
-            Event::Outcome { step, text, .. } => {
-                self.lines(step, vec![format!("{} done", clean(text.as_bytes()))])?;
-            }
-            Event::Warning(warning) => {
-                writeln!(self.out, "warning: {}", clean(warning.message.as_bytes()))?;
-            }
-        }
-        self.out.flush()
-    }
-
-    /// Lets others speak if the foreground has been silent; to be called every now and then.
-    ///
-    /// # Errors
-    /// Whatever the writer returns.
-    pub fn tick(&mut self) -> io::Result<()> {
-        if self.last_output.elapsed() >= PATIENCE {
-            self.next_foreground()?;
-        }
+    fn silence(&mut self, _: &mut dyn Write, _: &Speaker<'_>) -> io::Result<()> {
         Ok(())
     }
 
-    /// Shows what still waits; to be called when no more events come.
-    ///
-    /// # Errors
-    /// Whatever the writer returns.
-    pub fn finish(&mut self) -> io::Result<()> {
-        for (step, lines) in std::mem::take(&mut self.pending) {
-            self.print(step, &lines)?;
-        }
-        self.out.flush()
-    }
-
-    fn step<T>(&mut self, step: StepId, act: impl FnOnce(&mut Step) -> T) -> Option<T> {
-        self.steps.get_mut(step.0 as usize).map(act)
-    }
-
-    fn elapsed(&self, step: StepId, at: SystemTime) -> f64 {
-        let started = self.steps.get(step.0 as usize).and_then(|s| s.started);
-        started
-            .and_then(|started| at.duration_since(started).ok())
-            .unwrap_or_default()
-            .as_secs_f64()
-    }
-
-    fn log_line(&self, step: StepId, at: SystemTime, line: &str) -> String {
-        format!("{:.3} {line}", self.elapsed(step, at))
-    }
-
-    /// Prints lines of a step if it is in the foreground, or may become it; else keeps them.
-    fn lines(&mut self, step: StepId, lines: Vec<String>) -> io::Result<()> {
-        let foreground = *self.foreground.get_or_insert(step);
-        if foreground != step {
-            self.pending.entry(step).or_default().extend(lines);
-            return Ok(());
-        }
-        self.print(step, &lines)
-    }
-
-    fn end(&mut self, step: StepId, line: String) -> io::Result<()> {
-        self.lines(step, vec![line])?;
-        self.step(step, |s| s.ended = true);
-        // Whoever has the foreground keeps it; an ended step in the background is shown in its turn.
-        if self.foreground == Some(step) {
-            self.foreground = None;
-            self.next_foreground()?;
-        }
+    fn leave(&mut self, _: &mut dyn Write, _: SystemTime) -> io::Result<()> {
         Ok(())
     }
 
-    /// Shows all that ended meanwhile, then gives the foreground to the first that waits.
-    fn next_foreground(&mut self) -> io::Result<()> {
-        let ended = |steps: &[Step], id: &StepId| steps.get(id.0 as usize).is_none_or(|s| s.ended);
-        let mut waiting: Vec<StepId> = self.pending.keys().copied().collect();
-        waiting.sort_by_key(|id| !ended(&self.steps, id));
-        for step in waiting {
-            let lines = self.pending.remove(&step).unwrap_or_default();
-            self.print(step, &lines)?;
-            if !ended(&self.steps, &step) {
-                self.foreground = Some(step);
-                break;
-            }
-        }
-        self.out.flush()
-    }
-
-    fn print(&mut self, step: StepId, lines: &[String]) -> io::Result<()> {
-        let next = self.steps.iter().filter_map(|s| s.number).max().unwrap_or(0) + 1;
-        let Some(state) = self.steps.get_mut(step.0 as usize) else {
-            return Ok(());
-        };
-        let number = *state.number.get_or_insert(next);
-        if self.printed != Some(step) {
-            if self.printed.is_some() {
-                writeln!(self.out)?;
-            }
-            writeln!(self.out, "#{number} {}", state.name)?;
-        }
-        for line in lines {
-            writeln!(self.out, "#{number} {line}")?;
-        }
-        self.printed = Some(step);
-        self.last_output = Instant::now();
-        Ok(())
+    fn warn(&mut self, out: &mut dyn Write, warning: &Diagnostic) -> io::Result<()> {
+        writeln!(out, "warning: {}", clean(warning.message.as_bytes()))
     }
 }
 
@@ -222,6 +62,7 @@ mod tests {
     use registry::oci::Digest;
 
     use super::*;
+    use crate::progress::{Event, StepId, Stream};
 
     fn at(millis: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
@@ -250,7 +91,7 @@ mod tests {
         for event in events {
             display.event(event).unwrap();
         }
-        String::from_utf8(display.out).unwrap()
+        String::from_utf8(display.into_writer()).unwrap()
     }
 
     #[test]
@@ -357,5 +198,33 @@ mod tests {
             },
         ]);
         assert!(text.contains("#1 0.000 rest\n"), "{text}");
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut display = Plain::new(Vec::new());
+        for step in [0, 1] {
+            display.event(declare(step, "RUN yes")).unwrap();
+            display
+                .event(Event::Started {
+                    step: StepId(step),
+                    at: at(0),
+                })
+                .unwrap();
+        }
+        for _ in 0..10_000 {
+            for step in [0, 1] {
+                display
+                    .event(log(
+                        step,
+                        "a line of some sixty characters, which a program prints often\n",
+                        0,
+                    ))
+                    .unwrap();
+            }
+        }
+        let text = String::from_utf8(display.into_writer()).unwrap();
+        let shown = text.lines().filter(|line| line.starts_with("#2 0.000")).count();
+        assert!(shown > 5_000, "{shown}");
     }
 }

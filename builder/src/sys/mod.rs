@@ -15,6 +15,7 @@ mod mount;
 mod names;
 mod notification;
 mod process;
+mod random;
 mod registers;
 mod seccomp;
 mod signals;
@@ -31,6 +32,7 @@ pub use notification::{
     wake_synchronously,
 };
 pub use process::{duplicate_descriptor, limit_of, set_limit_of};
+pub use random::random;
 pub use registers::CALL_INSTRUCTION;
 pub use seccomp::{install_filter, install_listener};
 pub use signals::{exit_on, interrupt, let_threads_be_interrupted, reset_signals};

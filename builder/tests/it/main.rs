@@ -20,4 +20,5 @@ mod policy;
 mod promises;
 mod remote;
 mod shared_cache;
+mod stalled;
 mod store;

@@ -206,9 +206,12 @@ async fn run(executor: &Executor, process: &Process, stop_after: Option<(Duratio
         });
     }
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let output = |stream, bytes: bytes::Bytes| match stream {
-        Stream::Stdout => stdout.extend(bytes),
-        Stream::Stderr => stderr.extend(bytes),
+    let output = |stream, bytes: bytes::Bytes| {
+        match stream {
+            Stream::Stdout => stdout.extend(bytes),
+            Stream::Stderr => stderr.extend(bytes),
+        }
+        std::future::ready(())
     };
     match executor.run(process, output, asked).await {
         Ok(ended) => report.exit = Ok(ended.exit.shell_code()),

@@ -3,5 +3,6 @@
 
 mod images;
 mod logs;
+mod runners;
 mod secrets;
 mod sources;

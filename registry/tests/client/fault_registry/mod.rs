@@ -73,6 +73,8 @@ pub(crate) struct Manners {
     pub(crate) referrers: bool,
     /// It answers 201 to chunks, and 200 to a blob that is complete, as ECR and others do.
     pub(crate) other_successes: bool,
+    /// It takes uploads as a stream whose length is not told, as other clients send them.
+    pub(crate) streams: bool,
 }
 
 /// The registry; it ends with the test's runtime.
