@@ -5,6 +5,7 @@
 
 pub mod sys;
 pub mod diagnostic;
+pub mod cancellation;
 pub mod progress;
 pub mod attributes;
 pub mod state_dir;

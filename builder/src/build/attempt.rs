@@ -14,6 +14,7 @@ use super::observe::BuildObserver;
 use super::recording::Recording;
 use super::routes::routes;
 use super::variant::Variant;
+use super::writing::Writing;
 use super::{Build, BuildError, Finished, Interrupt, records, step_error};
 use crate::diagnostic::Diagnostic;
 use crate::graph::VertexId;
@@ -53,10 +54,17 @@ impl Build {
         *self.recording.lock().unwrap_or_else(PoisonError::into_inner) = observer.recording;
         let solution = solution.map_err(|failure| step_error(&self.problem, failure))?;
         self.remember_contexts();
+        let (writing, written) = Writing::until(&interrupt.cancel);
         tokio::select! {
-            finished = self.finish(&solution, &variants, &tasks) => finished,
-            () = interrupt.cancel.cancelled() => Err(BuildError::Cancelled),
+            finished = self.finish(&solution, &variants, &tasks, writing) => return finished,
+            () = interrupt.cancel.cancelled() => {}
         }
+        // Whoever writes a file removes what there is of it.
+        tokio::select! {
+            () = written.all() => {}
+            () = interrupt.kill.cancelled() => {}
+        }
+        Err(BuildError::Cancelled)
     }
 
     /// Removes the blobs that were found damaged in this build; returns whether there were any.
@@ -123,6 +131,7 @@ impl Build {
         solution: &Solution<Value>,
         variants: &[Variant],
         tasks: &LayerTasks,
+        writing: Writing,
     ) -> Result<Finished, BuildError> {
         let records = if self.request.cache_to.is_empty() {
             Vec::new()
@@ -152,6 +161,7 @@ impl Build {
             epoch: self.epoch(),
             tasks,
             ops: &self.problem.evaluator,
+            writing,
             inline,
         };
         let value = |vertex| solution.targets.get(&vertex).map(|solved| solved.value.clone());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use registry::client::Client;
 use registry::content::ContentStore;
-use registry::oci::{ImageConfig, Manifest, Platform, Reference};
+use registry::oci::{Platform, Reference};
 use snapshotter::Ownership;
 use tokio::runtime::Handle;
 
@@ -16,12 +16,9 @@ use crate::describe::{self, Outline, Targets};
 use crate::dockerfile::ignore::Matcher;
 use crate::dockerfile::{self, Dockerfile};
 use crate::frontend::{self, ResolveError, ResolveImage, ResolvedImage};
-use crate::image::PullError;
+use crate::image::{Documents, LayoutImage, PullError, StoredImages};
 use crate::lint::{Linter, Report};
 use crate::state_dir::{Class, StateDir};
-
-/// The longest manifest or config that is read from the store, in bytes.
-const MAX_DOCUMENT: u64 = 8 << 20;
 
 /// What a check has found.
 #[derive(Debug)]
@@ -43,6 +40,8 @@ pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result
     refuse_foreign_syntax(&request)?;
     let (dockerfile, errors) = dockerfile::parse_partially(Arc::clone(&request.dockerfile));
     let ignored = ignored(&request)?;
+    let stored = stored(&request, root)?;
+    let layouts = request.layouts.clone();
     let Some(request) = request.for_platforms(dockerfile).into_iter().next() else {
         return Err(BuildError::Dockerfile(errors));
     };
@@ -56,10 +55,8 @@ pub async fn check(request: BuildRequest, client: Client, root: &Path) -> Result
     }
     let images = Images {
         client,
-        store: match StateDir::open_existing(root, Ownership::Real)? {
-            None => StateDir::open_existing(root, Ownership::Emulated)?,
-            store => store,
-        },
+        stored,
+        layouts,
         runtime: Handle::current(),
     };
     let looking = tokio::task::spawn_blocking(move || {
@@ -124,34 +121,53 @@ pub(super) fn ignored(request: &BuildRequest) -> Result<Option<Matcher>, BuildEr
     file.map(|file| ignore_patterns(Some(file))).transpose()
 }
 
-/// Answers the frontend from the images in the store, else from registries.
+/// Opens what the store has under the names of images, if there is a store and the request lets it count.
+fn stored(request: &BuildRequest, root: &Path) -> Result<Option<StoredImages>, BuildError> {
+    let store = match StateDir::open_existing(root, Ownership::Real)? {
+        None => StateDir::open_existing(root, Ownership::Emulated)?,
+        store => store,
+    };
+    let stored = store.filter(|_| !request.pull).and_then(|store| {
+        let content = ContentStore::open(&store.path(Class::Blobs)).ok()?;
+        Some(StoredImages::new(Some(store.tags()), content))
+    });
+    Ok(stored)
+}
+
+/// Answers the frontend from the images in the store and in layouts, else from registries.
 struct Images {
     client: Client,
-    store: Option<StateDir>,
+    stored: Option<StoredImages>,
+    layouts: Vec<LayoutImage>,
     runtime: Handle,
 }
 
 impl Images {
-    /// Returns an image that the store has under its tag; whatever is missing or damaged there is not known.
-    fn stored(&self, reference: &Reference) -> Option<ResolvedImage> {
-        let store = self.store.as_ref()?;
-        let descriptor = store.tags().get(reference).ok()??;
-        let content = ContentStore::open(&store.path(Class::Blobs)).ok()?;
-        let manifest: Manifest = serde_json::from_slice(&content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
-        let config: ImageConfig =
-            serde_json::from_slice(&content.read(manifest.config.digest, MAX_DOCUMENT).ok()?).ok()?;
-        Some(ResolvedImage {
-            reference: reference.with_digest(descriptor.digest),
-            manifest_digest: descriptor.digest,
-            config,
-        })
+    /// Returns an image that this machine has, if it does.
+    fn at_hand(&self, reference: &Reference, platform: &Platform) -> Result<Option<Documents>, PullError> {
+        let layout = |layout: &&LayoutImage| reference.digest() == Some(layout.descriptor.digest);
+        if let Some(layout) = self.layouts.iter().find(layout) {
+            return Ok(Some(layout.documents(platform)?));
+        }
+        let stored = self.stored.as_ref().and_then(|stored| {
+            let named = stored.named(reference);
+            let named = named.filter(|image| stored.is_for(image, platform))?;
+            stored.documents(&named, platform)
+        });
+        Ok(stored)
     }
 }
 
 impl ResolveImage for Images {
     fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<ResolvedImage, ResolveError> {
-        if let Some(known) = self.stored(reference) {
-            return Ok(known);
+        let at_hand = self.at_hand(reference, platform);
+        if let Some(known) = at_hand.map_err(|error| ResolveError(Box::new(error)))? {
+            let manifest_digest = known.descriptor.digest;
+            return Ok(ResolvedImage {
+                reference: reference.with_digest(manifest_digest),
+                manifest_digest,
+                config: known.config,
+            });
         }
         let image = self.runtime.block_on(self.client.image(reference, platform));
         let image = image.map_err(|error| ResolveError(Box::new(PullError::Client(error))))?;

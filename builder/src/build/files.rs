@@ -1,10 +1,11 @@
 //! Outputs of files: finished root file systems, and what is attested of them, to directories and archives.
 
 use snapshotter::{Root, SnapshotName, StackError, Stacks, View, Workspace, Writes};
+use tokio_util::sync::CancellationToken;
 
 use super::BuildError;
 use super::finish::Part;
-use super::outputs::{Outputs, blocking, to_destination};
+use super::outputs::{Outputs, to_destination};
 use crate::attest::{Attestation, FileNames, StatementFileError, write_statements};
 use crate::export::{self, ExportError, LocalMode, LocalOptions, OutputSpec, Ownership, platform_directory};
 
@@ -37,7 +38,7 @@ impl Outputs<'_> {
         let is_shared = parts.len() > 1 && !split;
         let lowered_to = options.epoch.of_files(epoch);
         let (output, stacks) = (output.clone(), self.services.stacks.clone());
-        blocking(move || {
+        let write = move |cancel: &CancellationToken| {
             let mut shown = Vec::new();
             for tree in &trees {
                 let names = FileNames {
@@ -50,9 +51,9 @@ impl Outputs<'_> {
             for (platform, shown) in &shown {
                 roots.push((*platform, shown.open().map_err(ExportError::from)?));
             }
-            Ok::<_, StatementFileError>(write_trees(&output, &roots, split, lowered_to)?)
-        })
-        .await
+            Ok::<_, StatementFileError>(write_trees(&output, &roots, split, lowered_to, cancel)?)
+        };
+        self.writing.run(write).await
     }
 }
 
@@ -100,10 +101,13 @@ fn write_trees(
     trees: &[(&str, Root)],
     split: bool,
     latest: Option<i64>,
+    cancel: &CancellationToken,
 ) -> Result<(), ExportError> {
     if let (OutputSpec::Tar { destination, .. }, true) = (output, split || trees.len() > 1) {
         let trees: Vec<(&str, &Root)> = trees.iter().map(|(name, tree)| (*name, tree)).collect();
-        return to_destination(destination, |out| export::write_tars(trees, latest, out).map(drop));
+        return to_destination(destination, cancel, |out| {
+            export::write_tars(trees, latest, out).map(drop)
+        });
     }
     if !split && trees.len() > 1 {
         export::refuse_collisions(trees.iter().map(|(name, tree)| (*name, tree)))?;
@@ -111,7 +115,9 @@ fn write_trees(
     match output {
         OutputSpec::Tar { destination, .. } => {
             for (_, tree) in trees {
-                to_destination(destination, |out| export::write_tar(tree, latest, out).map(drop))?;
+                to_destination(destination, cancel, |out| {
+                    export::write_tar(tree, latest, out).map(drop)
+                })?;
             }
         }
         OutputSpec::Local { directory, mode, .. } => {
@@ -126,7 +132,7 @@ fn write_trees(
             };
             for (name, tree) in places {
                 let directory = if split { &directory.join(name) } else { directory };
-                export::write_local(tree, directory, options)?;
+                export::write_local(tree, directory, options, cancel)?;
             }
         }
         OutputSpec::Image(_) | OutputSpec::Layout { .. } | OutputSpec::CacheOnly => {}

@@ -11,6 +11,7 @@ use super::inline_cache::Inline;
 use super::layers::LayerTasks;
 use super::outputs::Outputs;
 use super::variant::Variant;
+use super::writing::Writing;
 use super::{BuildError, BuildRequest, Services};
 use crate::attest::{Attestation, attestation_entry};
 use crate::export::{self, AnnotationTarget, Document, ExportError, Form, Image, OutputSpec, PlatformImage};
@@ -71,6 +72,7 @@ pub(super) struct Finish<'a> {
     pub(super) tasks: &'a LayerTasks,
     pub(super) attester: &'a Attester<'a>,
     pub(super) ops: &'a Ops,
+    pub(super) writing: Writing,
     /// What the image itself tells the cache of others: `--cache-to type=inline`.
     pub(super) inline: Option<Inline<'a>>,
 }
@@ -133,6 +135,7 @@ impl Finish<'_> {
             attester: self.attester,
             ops: self.ops,
             shipper: self.tasks.shipper(),
+            writing: &self.writing,
             step,
         };
         let mut finished = Finished {
@@ -269,7 +272,7 @@ impl Finish<'_> {
         }
         let made = assemble(below, config, &history, &choices)?;
         Ok(PlatformImage {
-            platform: part.platform.clone(),
+            platform: self.platform(part),
             manifest: Document {
                 descriptor: made.manifest_descriptor,
                 bytes: made.manifest,
@@ -280,6 +283,14 @@ impl Finish<'_> {
             },
             layers: made.layers,
         })
+    }
+
+    /// Returns the platform that an image is for: where none was asked for, that of its config, which may be its base's.
+    fn platform(&self, part: &Part<'_>) -> Platform {
+        match self.request.platforms.is_empty() {
+            true => part.lowered.config.platform(),
+            false => part.platform.clone(),
+        }
     }
 
     /// Compresses a base's layers as new ones are: `force-compression`.

@@ -4,6 +4,7 @@ mod attempt;
 mod attest;
 mod cache_export;
 mod check;
+mod ended;
 mod error;
 mod files;
 mod finish;
@@ -19,12 +20,13 @@ mod request;
 mod routes;
 mod services;
 mod variant;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use registry::oci::{Platform, Reference};
+use registry::oci::Platform;
 use tokio_util::sync::CancellationToken;
 
 pub use cache_export::CacheExportError;
@@ -41,7 +43,6 @@ use crate::dockerfile::ignore::Matcher;
 use crate::fetch::{CheckedOut, Fetcher};
 use crate::frontend::Lowered;
 use crate::graph::{Graph, VertexId};
-use crate::history::{BuildRecord, Outcome};
 use crate::image::{BaseImages, ImportedLayers};
 use crate::op::Op;
 use crate::op::key::Define as _;
@@ -50,6 +51,7 @@ use crate::progress::Progress;
 use crate::remote_cache::{self, Sources};
 use crate::solver::{self, Decision, Plan, Problem};
 use crate::state_dir::Class;
+use ended::Ended;
 use recording::Recording;
 
 /// How often a build is planned again because files changed before they were copied.
@@ -72,8 +74,8 @@ pub struct Planned {
 
 /// A build as it was lowered.
 struct Build {
-    request: BuildRequest,
-    services: Services,
+    request: Arc<BuildRequest>,
+    services: Arc<Services>,
     progress: Progress,
     images: Arc<BaseImages>,
     imports: Arc<ImportedLayers>,
@@ -86,34 +88,62 @@ struct Build {
     recording: Mutex<Recording>,
 }
 
+/// Plans a build and carries the plan out; what became of it is kept in the history.
+///
+/// # Errors
+/// If it cannot be planned, a step fails, or the result cannot be written or pushed.
+pub async fn run(
+    request: BuildRequest,
+    services: Services,
+    progress: Progress,
+    interrupt: &Interrupt,
+) -> Result<Finished, BuildError> {
+    let (request, services) = (Arc::new(request), Arc::new(services));
+    let planned = plan(Arc::clone(&request), Arc::clone(&services), progress.clone(), interrupt).await;
+    match planned {
+        Ok(planned) => planned.execute(interrupt).await,
+        Err(error) => {
+            let ended = Ended {
+                request: &request,
+                services: &services,
+                steps: Vec::new(),
+            };
+            ended.remember(Some(&error), &progress);
+            Err(error)
+        }
+    }
+}
+
 /// Reads the Dockerfile, resolves its images, lowers it and plans.
 ///
 /// # Errors
 /// If the Dockerfile is wrong, or an image or context cannot be had.
 pub async fn plan(
-    request: BuildRequest,
-    services: Services,
+    request: impl Into<Arc<BuildRequest>>,
+    services: impl Into<Arc<Services>>,
     progress: Progress,
     interrupt: &Interrupt,
 ) -> Result<Planned, BuildError> {
+    let (request, services) = (request.into(), services.into());
     let dockerfile = lowering::load_definition(&request, &progress)?;
     let images = Arc::new(services.images(&request, &progress)?);
     let fetcher = Arc::new(services.fetcher(&request.secrets, &request.fetching));
     let lowering = lowering::lower(&request, dockerfile, &images, &fetcher, &progress);
     let opening = Sources::open(&request.cache_from, &services.client, &progress);
-    let opening = async {
-        let opened = interrupt.cancel.run_until_cancelled(opening).await;
-        opened.ok_or(BuildError::Cancelled)
+    let looking = async {
+        // A mistake in the Dockerfile is told at once, also while a cache cannot be reached.
+        let found = tokio::try_join!(lowering, async { Ok(opening.await) })?;
+        Ok::<_, BuildError>((found, checked_out(&request, &fetcher).await))
     };
-    // A mistake in the Dockerfile is told at once, also while a cache cannot be reached.
-    let (everything, sources) = tokio::try_join!(lowering, opening)?;
+    // All of that may wait for the network.
+    let looked = interrupt.cancel.run_until_cancelled(looking).await;
+    let ((everything, sources), checked_out) = looked.ok_or(BuildError::Cancelled)??;
     let lowering::Everything { lowered, scans, graph } = everything;
     let imports = Arc::new(services.imports(&progress, &sources));
     let elsewhere = (!sources.is_empty()).then(|| Arc::new(sources) as Arc<dyn RecordSource>);
     let results = lowered.iter().filter_map(|(_, lowered)| lowered.rootfs);
     let targets: Vec<VertexId> = results.chain(scans.iter().copied()).collect();
     let contexts = contexts(&request, &services, &graph)?;
-    let checked_out = checked_out(&request, &fetcher).await;
     let ops = Ops {
         lease: Arc::clone(&services.lease),
         stacks: services.stacks.clone(),
@@ -222,7 +252,12 @@ impl Planned {
     pub async fn execute(self, interrupt: &Interrupt) -> Result<Finished, BuildError> {
         let Self { build, plan } = self;
         let outcome = build.execute(plan, interrupt).await;
-        build.remember(&outcome);
+        let ended = Ended {
+            request: &build.request,
+            services: &build.services,
+            steps: build.recording.lock().unwrap_or_else(PoisonError::into_inner).steps(),
+        };
+        ended.remember(outcome.as_ref().err(), &build.progress);
         outcome
     }
 }
@@ -253,36 +288,6 @@ impl Build {
                 self.progress.warn(warning);
             }
             plan = self.plan(interrupt).await?;
-        }
-    }
-
-    /// Keeps what became of the build, for `croze explain` and others.
-    fn remember(&self, outcome: &Result<Finished, BuildError>) {
-        let (request, services) = (&self.request, &self.services);
-        let took = jiff::Timestamp::now().duration_since(services.started);
-        let context = request.directories.get("context");
-        let record = BuildRecord {
-            id: services.build_id.clone(),
-            started: services.started.to_string(),
-            took_ms: u64::try_from(took.as_millis()).unwrap_or(0),
-            outcome: match outcome {
-                Ok(_) => Outcome::Succeeded,
-                Err(BuildError::Cancelled) => Outcome::Cancelled,
-                Err(error) => Outcome::Failed {
-                    error: error.to_string(),
-                },
-            },
-            dockerfile: request.dockerfile.name().to_owned(),
-            context: context.map(|context| context.path.display().to_string()),
-            target: request.target.clone(),
-            platforms: request.platforms.iter().map(ToString::to_string).collect(),
-            tags: request.tags.iter().map(Reference::familiar).collect(),
-            steps: self.recording.lock().unwrap_or_else(PoisonError::into_inner).steps(),
-        };
-        let is_alive = |name: &str| services.state.is_alive(name);
-        if let Err(error) = record.save(&services.log_directory(), services.scratch.path(), &is_alive) {
-            let warning = Diagnostic::warning("the history of this build could not be kept").because(&error);
-            self.progress.warn(warning);
         }
     }
 }

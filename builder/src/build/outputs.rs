@@ -7,12 +7,15 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use registry::client::{BlobSource, ClientError};
 use registry::oci::{Descriptor, Reference};
+use tokio_util::sync::CancellationToken;
 
 use super::attest::Attester;
 use super::finish::Part;
 use super::layers::{self, MadeOf, ShipError, Shipper};
 use super::variant::Variant;
+use super::writing::Writing;
 use super::{BuildError, Services};
+use crate::cancellation::Cancellable;
 use crate::export::{
     self, AnnotationTarget, Destination, Document, ExportError, Image, Layout, LayoutPlace, OutputFile, OutputSpec,
 };
@@ -28,6 +31,7 @@ pub(super) struct Outputs<'a> {
     pub(super) attester: &'a Attester<'a>,
     pub(super) ops: &'a Ops,
     pub(super) shipper: &'a Shipper,
+    pub(super) writing: &'a Writing,
     pub(super) step: StepId,
 }
 
@@ -96,19 +100,21 @@ impl Outputs<'_> {
                 };
                 let annotations = variant.options.annotations_for(annotations.0, annotations.1.as_ref());
                 let content = self.services.content.clone();
-                blocking(move || {
+                let write = move |cancel: &CancellationToken| {
                     let layout = Layout::new(&image, &names, form)?.annotated(&annotations);
                     match &place {
-                        LayoutPlace::Directory(directory) => export::write_directory(&layout, &content, directory),
+                        LayoutPlace::Directory(directory) => {
+                            export::write_directory(&layout, &content, directory, cancel)
+                        }
                         LayoutPlace::Archive(to) => {
-                            to_destination(to, |out| export::write_archive(&layout, &content, out))
+                            to_destination(to, cancel, |out| export::write_archive(&layout, &content, out))
                         }
                     }
-                })
-                .await
+                };
+                self.writing.run(write).await
             }
             // Whoever uses the image by its name finds its layers in the store only.
-            None if !variant.names.is_empty() => self.bring_layers(image, parts).await,
+            None | Some(OutputSpec::Image(_)) if !variant.names.is_empty() => self.bring_layers(image, parts).await,
             _ => Ok(()),
         }
     }
@@ -306,28 +312,21 @@ impl Outputs<'_> {
 /// Writes to standard output or to a file that appears when it is complete.
 pub(super) fn to_destination(
     destination: &Destination,
+    cancel: &CancellationToken,
     write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     match destination {
         Destination::Stdout => {
-            let mut out = io::BufWriter::with_capacity(1 << 20, io::stdout().lock());
+            let inner = io::stdout().lock();
+            let mut out = io::BufWriter::with_capacity(1 << 20, Cancellable { inner, cancel });
             write(&mut out)?;
             out.flush().map_err(ExportError::io("write to", "standard output"))
         }
         Destination::File(path) => {
-            let mut file = OutputFile::create(path)?;
+            let inner = OutputFile::create(path)?;
+            let mut file = Cancellable { inner, cancel };
             write(&mut file)?;
-            file.commit()
+            file.inner.commit()
         }
     }
-}
-
-pub(super) async fn blocking<E>(work: impl FnOnce() -> Result<(), E> + Send + 'static) -> Result<(), BuildError>
-where
-    E: Send + 'static,
-    BuildError: From<E>,
-{
-    Ok(tokio::task::spawn_blocking(work)
-        .await
-        .map_err(BuildError::panicked("export"))??)
 }

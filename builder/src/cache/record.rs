@@ -28,6 +28,13 @@ pub struct Record {
     pub relies_on: BTreeSet<String>,
 }
 
+impl Record {
+    /// Returns whether it names no value, and only leads to the keys of what was made from it.
+    pub fn is_bare(&self) -> bool {
+        self.payload.is_null()
+    }
+}
+
 /// What a value was made from: everything that its keys are computed of.
 ///
 /// Kept in the record so that a later miss can be explained by the difference.

@@ -161,8 +161,8 @@ async fn interruptible(
     let (cancel, kill) = (interrupt.cancel.clone(), interrupt.kill.clone());
     let metadata = (args.metadata_file.clone(), args.iidfile.clone());
     let work = async move {
-        let planned = build::plan(request, services, progress, &interrupt).await?;
         if args.plan {
+            let planned = build::plan(request, services, progress, &interrupt).await?;
             let mounts = planned.mounts().await;
             let mounts = mounts.iter().map(|ForeseenMount { id, origin, size }| {
                 let id = id.replace(char::is_control, " ");
@@ -177,7 +177,7 @@ async fn interruptible(
                 is_complete: planned.is_complete(),
             }));
         }
-        let finished = planned.execute(&interrupt).await?;
+        let finished = build::run(request, services, progress, &interrupt).await?;
         if let Some(path) = &metadata.0 {
             export::write_metadata(path, &finished.metadata()?)?;
         }

@@ -336,8 +336,13 @@ fn export_failure(place: &str, error: &CacheExportError) -> Failure {
 
 fn pull_failure(error: &PullError) -> Failure {
     match error {
-        PullError::NotFound(_) | PullError::Layout(_) => Failure::because(Kind::Input, error),
+        PullError::NotFound(_) => Failure::because(Kind::Input, error),
+        PullError::Layout(_) => out_of(error, Kind::Input),
         PullError::Client(error) => Failure::of_client(error),
+        PullError::ForOthers {
+            source: Some(source), ..
+        } => Failure::of_client(source).help(error.to_string()),
+        PullError::ForOthers { source: None, .. } => Failure::because(Kind::Input, error),
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
         PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
         _ => out_of(error, Kind::Environment),

@@ -18,6 +18,9 @@ use crate::remote::Remote;
 
 const OPTION: &str = "--build-context";
 
+/// Names that Dockerfiles never take for that of a named context; the first is that of the build's own.
+const RESERVED: [&str; 2] = ["context", "scratch"];
+
 /// Reads `--build-context NAME=VALUE`; directories go to `directories`.
 ///
 /// # Errors
@@ -30,6 +33,10 @@ pub(super) fn named(
     let mut contexts = BTreeMap::new();
     for text in texts {
         let (name, value) = values::pair(OPTION, text).map_err(usage)?;
+        if RESERVED.iter().any(|word| name.eq_ignore_ascii_case(word)) {
+            let problem = format!("`{name}` has a meaning of its own, which no other context can take");
+            return Err(usage(ValueError::new(OPTION, text, problem)));
+        }
         let remote = Remote::of_context(&value).transpose();
         let remote = remote.map_err(|error| usage(ValueError::new(OPTION, text, error.to_string())))?;
         let context = match (value.split_once("://"), remote) {

@@ -18,12 +18,17 @@ impl Environment {
     /// The environment of this process.
     pub(super) fn of_process() -> Self {
         Self {
-            variables: |name| std::env::var_os(name).filter(|value| !value.is_empty()),
+            variables: |name| std::env::var_os(name),
         }
     }
 
-    /// Returns a variable; an empty one counts as unset.
+    /// Returns a variable that means something to croze or to a tool; an empty one counts as unset.
     pub(super) fn get(&self, name: &str) -> Option<OsString> {
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// Returns a variable that the user has named, even an empty one.
+    pub(super) fn given(&self, name: &str) -> Option<OsString> {
         (self.variables)(name)
     }
 

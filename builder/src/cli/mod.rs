@@ -18,6 +18,7 @@ mod history;
 mod key_agent;
 mod locate;
 mod pointer;
+mod outputs;
 mod policy;
 mod registries;
 mod render;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use super::entitlements;
 use super::environment::Environment;
 use super::failure::{Failure, Kind};
 use super::locate::Located;
+use super::outputs;
 use super::policy;
 use super::registries;
 use super::ssh::{self, Agents};
@@ -23,11 +23,9 @@ use super::values::{self, ValueError};
 use crate::attest::AttestOptions;
 use crate::build::{Annotations, BuildRequest, Fetching};
 use crate::devices::DeviceRegistry;
-use crate::diagnostic::Diagnostic;
 use crate::executor::{DEFAULT_SHM_SIZE, LimitError};
-use crate::export::{Destination, ImageOutput, LayoutPlace, LocalMode, OutputSpec};
+use crate::export::OutputSpec;
 use crate::frontend::NoCache;
-use crate::image::MediaTypes;
 use crate::op::Network;
 use crate::ops::Secrets;
 use crate::policy::Policy;
@@ -49,10 +47,12 @@ pub(super) fn build_request(
     let mut layouts = Vec::new();
     let contexts = contexts::named(&args.build_contexts, &mut directories, &mut layouts)?;
     let tags = tags(args)?;
-    let outputs = outputs(args, &tags)?;
+    let outputs = outputs::outputs(args, &tags)?;
     let build_args = build_args(args, environment)?;
     let attest = attestations(args)?;
-    check_attestations(&outputs, &attest)?;
+    outputs::check_attestations(&outputs, &attest)?;
+    let (annotations, platforms) = (annotations(&args.annotations)?, platforms(args)?);
+    outputs::check_annotations(&outputs, &annotations, platforms.len(), &attest)?;
     let shm_size = args
         .shm_size
         .as_deref()
@@ -65,7 +65,7 @@ pub(super) fn build_request(
         directories,
         contexts,
         layouts,
-        target: args.target.clone(),
+        target: args.target.clone().filter(|target| !target.is_empty()),
         cache_to: caches::targets(args, environment, &build_args)?,
         build_args,
         labels: args
@@ -74,8 +74,8 @@ pub(super) fn build_request(
             .map(|text| values::pair("--label", text))
             .collect::<Result<_, _>>()
             .map_err(usage)?,
-        annotations: annotations(&args.annotations)?,
-        platforms: platforms(args)?,
+        annotations,
+        platforms,
         tags,
         outputs,
         attest,
@@ -183,7 +183,7 @@ pub(super) fn client_options(args: &BuildArgs, environment: &Environment) -> Res
 fn insecure_registries(args: &BuildArgs, environment: &Environment) -> Result<BTreeSet<String>, Failure> {
     let tags = tags(args)?;
     let mut registries: BTreeSet<String> = caches::insecure_registries(args, environment)?.into_iter().collect();
-    for output in outputs(args, &tags)? {
+    for output in outputs::outputs(args, &tags)? {
         if let OutputSpec::Image(image) = output
             && image.insecure
         {
@@ -192,74 +192,6 @@ fn insecure_registries(args: &BuildArgs, environment: &Environment) -> Result<BT
         }
     }
     Ok(registries)
-}
-
-fn outputs(args: &BuildArgs, tags: &[Reference]) -> Result<Vec<OutputSpec>, Failure> {
-    let mut outputs = Vec::new();
-    for text in &args.outputs {
-        let output =
-            OutputSpec::parse(text).map_err(|error| usage(ValueError::new("--output", text, error.to_string())))?;
-        check_output(args, text, &output)?;
-        outputs.push(output);
-    }
-    if args.push && !outputs.iter().any(OutputSpec::is_push) {
-        outputs.push(OutputSpec::registry());
-    }
-    if tags.is_empty() && outputs.iter().any(OutputSpec::is_push_without_name) {
-        let message = Diagnostic::error("a tag is needed to push to a registry");
-        return Err(Failure::new(
-            Kind::Usage,
-            message.help("name the image with `-t REGISTRY/NAME:TAG`"),
-        ));
-    }
-    Ok(outputs)
-}
-
-/// Refuses what an output cannot do together with the other options.
-fn check_output(args: &BuildArgs, text: &str, output: &OutputSpec) -> Result<(), Failure> {
-    if let OutputSpec::Local {
-        directory,
-        mode: LocalMode::Delete,
-        ..
-    } = output
-    {
-        entitlements::check_delete(args, directory)?;
-    }
-    let refuse = |problem: &str| Err(usage(ValueError::new("--output", text, problem)));
-    let to_stdout = match output {
-        OutputSpec::Tar { destination, .. } => *destination == Destination::Stdout,
-        OutputSpec::Layout { place, .. } => *place == LayoutPlace::Archive(Destination::Stdout),
-        OutputSpec::Image(_) | OutputSpec::Local { .. } | OutputSpec::CacheOnly => false,
-    };
-    if to_stdout && io::stdout().is_terminal() {
-        return refuse("an archive is nothing for a terminal: redirect standard output, or name a file with `dest=`");
-    }
-    if matches!(
-        output,
-        OutputSpec::Tar { files, .. } if files.platform_split == Some(false)
-    ) && args.platforms.len() > 1
-    {
-        return refuse("a tar of several platforms has a directory for each");
-    }
-    Ok(())
-}
-
-/// Refuses attestations of an image whose media types have no place for them.
-fn check_attestations(outputs: &[OutputSpec], attest: &AttestOptions) -> Result<(), Failure> {
-    let is_docker = outputs.iter().any(|output| match output {
-        OutputSpec::Image(ImageOutput { options, .. }) | OutputSpec::Layout { options, .. } => {
-            options.media_types == MediaTypes::Docker
-        }
-        _ => false,
-    });
-    if !(is_docker && attest.any()) {
-        return Ok(());
-    }
-    let message = Diagnostic::error("attestations need OCI's media types");
-    Err(Failure::new(
-        Kind::Usage,
-        message.help("leave out `oci-mediatypes=false`"),
-    ))
 }
 
 /// Reads `--build-arg`s; those without a value, the proxies and `SOURCE_DATE_EPOCH` come from the environment.
@@ -273,7 +205,7 @@ pub(super) fn build_args(args: &BuildArgs, environment: &Environment) -> Result<
             Some(("", _)) => return Err(usage(ValueError::new("--build-arg", text, "the name is missing"))),
             Some((key, value)) => drop(given.insert(key.to_owned(), value.to_owned())),
             None => {
-                if let Some(value) = environment.text(text) {
+                if let Some(value) = environment.given(text).and_then(|value| value.into_string().ok()) {
                     given.insert(text.clone(), value);
                 }
             }
@@ -349,7 +281,7 @@ impl ReadOnce {
     /// # Errors
     /// Usage, or missing input for an agent, a key or a file that is not there.
     pub(super) fn new(args: &BuildArgs, environment: &Environment) -> Result<Self, Failure> {
-        let variable = |name: &str| environment.get(name).map(std::os::unix::ffi::OsStringExt::into_vec);
+        let variable = |name: &str| environment.given(name).map(std::os::unix::ffi::OsStringExt::into_vec);
         let secrets = args
             .secrets
             .iter()

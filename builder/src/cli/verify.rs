@@ -16,16 +16,18 @@ use crate::verify::{self, Finding, Verified};
 /// Looks at everything in the store and prints what is wrong.
 pub(super) fn run(root: &Path, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let mut whole = Verified::default();
+    let mut left = args.repair.then_some(0);
     for state in existing(root)? {
         let verified = verify::verify(&state).map_err(state_failure)?;
-        if args.repair {
+        if let Some(left) = &mut left {
             let wrong = verified.findings.iter().map(|finding| finding.path.clone()).collect();
             collect::evict(&state, &wrong).map_err(state_failure)?;
+            *left += wrong.iter().filter(|path| state.layout().join(path).exists()).count();
         }
         add(&mut whole, &state, verified);
     }
     print(&match args.format {
-        Format::Text => text(&whole, args.repair),
+        Format::Text => text(&whole, left),
         Format::Json => format!("{:#}\n", as_json(&whole)),
     })?;
     Ok(match whole.findings.is_empty() {
@@ -47,7 +49,8 @@ fn add(sum: &mut Verified, state: &StateDir, more: Verified) {
     sum.doubtful += more.doubtful;
 }
 
-fn text(verified: &Verified, is_repaired: bool) -> String {
+/// Tells what is wrong; after a repair, how much of it is `left`.
+fn text(verified: &Verified, left: Option<usize>) -> String {
     let mut lines: Vec<String> = verified
         .findings
         .iter()
@@ -69,12 +72,16 @@ fn text(verified: &Verified, is_repaired: bool) -> String {
             verified.doubtful
         ));
     }
-    lines.push(match (verified.findings.len(), is_repaired) {
+    lines.push(match (verified.findings.len(), left) {
         (0, _) => "nothing is wrong".to_owned(),
-        (count, false) => {
+        (count, None) => {
             format!("{count} wrong: `croze verify --repair` removes that, and the next build makes it again")
         }
-        (count, true) => format!("{count} wrong and removed: the next build makes it again"),
+        (count, Some(0)) => format!("{count} wrong and removed: the next build makes it again"),
+        (count, Some(left)) => format!(
+            "{count} wrong, and {left} of them left, because a running build relies on what they are part of: repeat this \
+             when it has ended"
+        ),
     });
     lines.join("\n") + "\n"
 }
@@ -90,4 +97,24 @@ fn as_json(verified: &Verified) -> serde_json::Value {
         "unchecked": verified.unchecked,
         "doubtful": verified.doubtful,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_removed_is_not_said_to_be_gone() {
+        let finding = |path: &str| Finding {
+            path: path.into(),
+            problem: "it is damaged".to_owned(),
+        };
+        let verified = Verified {
+            findings: vec![finding("one"), finding("two")],
+            ..Verified::default()
+        };
+        assert!(text(&verified, None).contains("2 wrong: `croze verify --repair` removes that"));
+        assert!(text(&verified, Some(0)).contains("2 wrong and removed"));
+        assert!(text(&verified, Some(1)).contains("2 wrong, and 1 of them left"));
+    }
 }

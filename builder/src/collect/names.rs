@@ -153,8 +153,10 @@ fn named_by_record(path: &Path) -> io::Result<Option<Named>> {
     };
     Ok(Some(match inspected {
         Inspected::Link(key) => Named::Link(paths::record(&key.hex())),
-        Inspected::Record(record) => match serde_json::from_value::<Stored>(record.payload) {
-            Ok(stored) => {
+        Inspected::Record(record) => match serde_json::from_value::<Option<Stored>>(record.payload) {
+            // It only leads to the keys of others.
+            Ok(None) => Named::Content(Vec::new()),
+            Ok(Some(stored)) => {
                 // What another machine has made can be fetched from there again.
                 let own = stored.layers.iter().filter(|layer| layer.imported.is_none());
                 Named::Content(own.map(|layer| paths::snapshot(&layer.snapshot)).collect())

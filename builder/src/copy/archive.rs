@@ -9,7 +9,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use registry::oci::{Digest, Hasher};
 use snapshotter::Root;
 use snapshotter::layer::{self, Limits, UnpackError, UnpackMode, Unpacked};
+use tokio_util::sync::CancellationToken;
 
+use crate::cancellation::go_on;
 use crate::context::BUFFER;
 use crate::identity::Owner;
 
@@ -66,7 +68,14 @@ pub(super) struct Outcome {
 }
 
 /// Unpacks the first `size` bytes of a file into a directory; everything is given to `owner`, if there is one.
-pub(super) fn unpack(file: &File, size: u64, hasher: Hasher, into: &Root, owner: Option<Owner>) -> io::Result<Outcome> {
+pub(super) fn unpack(
+    file: &File,
+    size: u64,
+    hasher: Hasher,
+    into: &Root,
+    owner: Option<Owner>,
+    cancel: &CancellationToken,
+) -> io::Result<Outcome> {
     let mode = owner.map_or(UnpackMode::Archive, |Owner { uid, gid }| UnpackMode::ArchiveOwnedBy {
         uid,
         gid,
@@ -74,6 +83,7 @@ pub(super) fn unpack(file: &File, size: u64, hasher: Hasher, into: &Root, owner:
     let mut hashing = Hashing {
         file: file.take(size),
         hasher,
+        cancel,
     };
     let unpacked = {
         let stream = BufReader::with_capacity(BUFFER, &mut hashing);
@@ -91,10 +101,12 @@ pub(super) fn unpack(file: &File, size: u64, hasher: Hasher, into: &Root, owner:
 struct Hashing<'f> {
     file: io::Take<&'f File>,
     hasher: Hasher,
+    cancel: &'f CancellationToken,
 }
 
 impl Read for Hashing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        go_on(self.cancel)?;
         let read = self.file.read(buffer)?;
         self.hasher.update(&buffer[..read]);
         Ok(read)

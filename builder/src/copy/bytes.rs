@@ -12,18 +12,41 @@ use registry::oci::Hasher;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 use snapshotter::Stat;
+use tokio_util::sync::CancellationToken;
+
+use crate::cancellation::go_on;
+use crate::context::BUFFER;
 
 /// What holes read as.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
+/// What the bytes of all files of a copy go through.
+pub(super) struct Pipe {
+    buffer: Vec<u8>,
+    /// Cancelled when nobody wants the copy any more.
+    pub(super) cancel: CancellationToken,
+}
+
+impl Pipe {
+    pub(super) fn new() -> Self {
+        Self {
+            buffer: vec![0; BUFFER],
+            cancel: CancellationToken::new(),
+        }
+    }
+}
+
 /// Copies the first `stat.size` bytes; returns `false` if the source has fewer by now.
-pub(super) fn copy(from: &File, to: &File, stat: &Stat, hasher: &mut Hasher, buffer: &mut [u8]) -> io::Result<bool> {
+pub(super) fn copy(from: &File, to: &File, stat: &Stat, hasher: &mut Hasher, pipe: &mut Pipe) -> io::Result<bool> {
+    go_on(&pipe.cancel)?;
     if stat.blocks.saturating_mul(512) < stat.size {
-        return copy_sparse(from, to, stat.size, hasher, buffer);
+        return copy_sparse(from, to, stat.size, hasher, pipe);
     }
     let (mut from, mut to) = (from, to);
     let mut left = stat.size;
+    let buffer = &mut pipe.buffer;
     while left > 0 {
+        go_on(&pipe.cancel)?;
         let read = match from.read(limited(buffer, left)) {
             Ok(0) => return Ok(false),
             Ok(read) => read,
@@ -37,7 +60,8 @@ pub(super) fn copy(from: &File, to: &File, stat: &Stat, hasher: &mut Hasher, buf
     Ok(true)
 }
 
-fn copy_sparse(from: &File, to: &File, size: u64, hasher: &mut Hasher, buffer: &mut [u8]) -> io::Result<bool> {
+fn copy_sparse(from: &File, to: &File, size: u64, hasher: &mut Hasher, pipe: &mut Pipe) -> io::Result<bool> {
+    let buffer = &mut pipe.buffer;
     let mut position = 0;
     while position < size {
         let data = next(from, SeekFrom::Data(position))?.unwrap_or(size).min(size);
@@ -45,6 +69,7 @@ fn copy_sparse(from: &File, to: &File, size: u64, hasher: &mut Hasher, buffer: &
         position = data;
         let hole = next(from, SeekFrom::Hole(position))?.unwrap_or(size).min(size);
         while position < hole {
+            go_on(&pipe.cancel)?;
             let read = match from.read_at(limited(buffer, hole - position), position) {
                 Ok(0) => return Ok(false),
                 Ok(read) => read,

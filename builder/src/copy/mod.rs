@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use snapshotter::{DirAttributes, FsError, Root, Stat, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 pub use error::CopyError;
 
@@ -107,6 +108,13 @@ impl<'a> Copier<'a> {
             transfer: Transfer::new(),
             made: Vec::new(),
         }
+    }
+
+    /// Fails, before the next file or the next piece of one, once `cancel` is cancelled.
+    #[must_use]
+    pub fn until(mut self, cancel: CancellationToken) -> Self {
+        self.transfer.pipe.cancel = cancel;
+        self
     }
 
     /// Copies all that a source names.
@@ -239,7 +247,8 @@ impl<'a> Copier<'a> {
         let into = Root::from_fd(self.make_directory(destination)?).with_inodes(self.into.inodes().clone());
         let size = matched.entries.first().map_or(0, |entry| entry.stat.size);
         let hasher = begin_file_digest(&self.transfer.read_xattrs(tree.root().inodes(), &file, content, &path)?);
-        let outcome = archive::unpack(&file, size, hasher, &into, self.owner).map_err(failed)?;
+        let outcome = archive::unpack(&file, size, hasher, &into, self.owner, &self.transfer.pipe.cancel);
+        let outcome = outcome.map_err(failed)?;
         // An archive that changed underneath may well look damaged: then the change is what is to be told.
         if outcome.digest != content.digest {
             return Err(CopyError::ChangedWhileReading { path });

@@ -16,9 +16,10 @@ use snapshotter::xattr::{self, Xattr};
 use snapshotter::{FsError, Inodes, Stat, Timestamp};
 
 use super::attributes::{Attributes, Dresser};
+use super::bytes::{self, Pipe};
 use super::dirs::{Dir, Dirs};
-use super::{Copied, CopyError, bytes};
-use crate::context::{BUFFER, Content, Entry, FileContent, begin_file_digest};
+use super::{Copied, CopyError};
+use crate::context::{Content, Entry, FileContent, begin_file_digest};
 use crate::identity::Owner;
 use crate::op::Chmod;
 
@@ -77,7 +78,7 @@ pub(super) struct Route<'r> {
 pub(super) struct Transfer {
     pub(super) dresser: Dresser,
     xattrs: xattr::Reader,
-    buffer: Vec<u8>,
+    pub(super) pipe: Pipe,
     copied: Copied,
 }
 
@@ -86,7 +87,7 @@ impl Transfer {
         Self {
             dresser: Dresser::default(),
             xattrs: xattr::Reader::default(),
-            buffer: vec![0; BUFFER],
+            pipe: Pipe::new(),
             copied: Copied::default(),
         }
     }
@@ -154,7 +155,7 @@ impl Transfer {
         let xattrs = self.read_xattrs(source.inodes(), &reading, content, &shown)?;
         let writing = create(target, to)?;
         let mut hasher = begin_file_digest(&xattrs);
-        let whole = bytes::copy(&reading, &writing, stat, &mut hasher, &mut self.buffer)
+        let whole = bytes::copy(&reading, &writing, stat, &mut hasher, &mut self.pipe)
             .map_err(|error| FsError::new("copy", &shown, error))?;
         if !whole || hasher.finish() != content.digest {
             return Err(CopyError::ChangedWhileReading { path: shown });

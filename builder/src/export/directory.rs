@@ -11,13 +11,21 @@ use registry::content::{ContentStore, VerifyReader};
 use registry::oci::{Descriptor, Index};
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::beside::reclaim;
 use super::layout::{DockerImage, OCI_LAYOUT, blob_path, name_of};
 use super::{ExportError, Layout, OutputFile};
+use crate::cancellation::Cancellable;
 
-/// Writes a layout into a directory, which is created if it is missing.
-pub fn write_directory(layout: &Layout<'_>, blobs: &ContentStore, dir: &Path) -> Result<(), ExportError> {
+/// Writes a layout into a directory, which is created if it is missing. Fails before the next piece of a blob once `cancel`
+/// is cancelled.
+pub fn write_directory(
+    layout: &Layout<'_>,
+    blobs: &ContentStore,
+    dir: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), ExportError> {
     let sha256 = dir.join("blobs/sha256");
     fs::create_dir_all(&sha256).map_err(ExportError::io("create", &sha256))?;
     let handle = File::open(dir).map_err(ExportError::io("open", dir))?;
@@ -27,7 +35,7 @@ pub fn write_directory(layout: &Layout<'_>, blobs: &ContentStore, dir: &Path) ->
         reclaim(directory).map_err(ExportError::io("list", directory))?;
     }
     for layer in &layout.layers {
-        copy_blob(layer, blobs, &dir.join(blob_path(layer.digest)))?;
+        copy_blob(layer, blobs, &dir.join(blob_path(layer.digest)), cancel)?;
     }
     for document in &layout.documents {
         write(&dir.join(blob_path(document.descriptor.digest)), &document.bytes)?;
@@ -50,19 +58,25 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
 }
 
 /// Copies a blob unless it is there already, which is known by reading it.
-fn copy_blob(blob: &Descriptor, blobs: &ContentStore, path: &Path) -> Result<(), ExportError> {
+fn copy_blob(
+    blob: &Descriptor,
+    blobs: &ContentStore,
+    path: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), ExportError> {
     if let Ok(present) = File::open(path)
         && VerifyReader::new(present, blob).finish().is_ok()
     {
         return Ok(());
     }
     let mut reader = blobs.open_blob(blob)?;
-    let mut file = OutputFile::create(path)?;
+    let inner = OutputFile::create(path)?;
+    let mut file = Cancellable { inner, cancel };
     let mut buffer = vec![0; 256 << 10];
     loop {
         let read = io::Read::read(&mut reader, &mut buffer).map_err(ExportError::read_blob(blob.digest))?;
         if read == 0 {
-            return file.commit();
+            return file.inner.commit();
         }
         file.write_all(&buffer[..read])
             .map_err(ExportError::io("write", path))?;

@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use snapshotter::walk::{self, Next, Place, Visitor};
 use snapshotter::{ContentCopier, FileType, FsError, Inodes, Root, Stat, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::ExportError;
+use crate::cancellation::go_on;
 use destination::Directory;
 pub use stale::remove_stale;
 
@@ -52,13 +54,20 @@ pub struct LocalSummary {
 
 /// Copies a mounted root file system into a directory, which is created if it is missing.
 ///
-/// Modes, times and hard links are kept; extended attributes are not.
-pub fn write_local(tree: &Root, directory: &Path, options: LocalOptions) -> Result<LocalSummary, ExportError> {
+/// Modes, times and hard links are kept; extended attributes are not. Fails before the next file once `cancel` is
+/// cancelled.
+pub fn write_local(
+    tree: &Root,
+    directory: &Path,
+    options: LocalOptions,
+    cancel: &CancellationToken,
+) -> Result<LocalSummary, ExportError> {
     std::fs::create_dir_all(directory).map_err(ExportError::io("create", directory))?;
     let top = File::open(directory).map_err(ExportError::io("open", directory))?;
     let mut copier = Copier {
         directory: directory.to_owned(),
         options,
+        cancel,
         inodes: tree.inodes().clone(),
         content: ContentCopier::default(),
         open: vec![Directory::from(OwnedFd::from(top))],
@@ -70,10 +79,11 @@ pub fn write_local(tree: &Root, directory: &Path, options: LocalOptions) -> Resu
 }
 
 /// The copy being made.
-struct Copier {
+struct Copier<'c> {
     /// For messages.
     directory: PathBuf,
     options: LocalOptions,
+    cancel: &'c CancellationToken,
     /// Of the tree that is copied.
     inodes: Inodes,
     content: ContentCopier,
@@ -84,7 +94,7 @@ struct Copier {
     summary: LocalSummary,
 }
 
-impl Visitor for Copier {
+impl Visitor for Copier<'_> {
     type Error = ExportError;
 
     fn visit(&mut self, place: &Place<'_>) -> Result<Next, ExportError> {
@@ -95,6 +105,7 @@ impl Visitor for Copier {
         }
         self.summary.entries += 1;
         let here = self.directory.join(place.path);
+        go_on(self.cancel).map_err(ExportError::io("write", &here))?;
         if stat.is_dir() {
             let entered = walk::open_dir(place)?;
             let made = self.here().enter(place.name, &here)?;
@@ -139,7 +150,7 @@ impl Visitor for Copier {
     }
 }
 
-impl Copier {
+impl Copier<'_> {
     fn here(&self) -> &Directory {
         // The destination itself is never left.
         &self.open[self.open.len() - 1]

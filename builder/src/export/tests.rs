@@ -7,6 +7,7 @@ use std::path::Path;
 use registry::content::{ContentError, ContentStore};
 use registry::oci::{Descriptor, Digest, ImageConfig, Index, Manifest, MediaType, Platform, Reference};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -168,7 +169,7 @@ fn a_damaged_or_missing_layer_is_not_exported() {
         std::fs::write(&path, wrong).unwrap();
         for result in [
             write_archive(&layout, &fixture.blobs, &mut std::io::sink()),
-            write_directory(&layout, &fixture.blobs, &out),
+            write_directory(&layout, &fixture.blobs, &out, &CancellationToken::new()),
         ] {
             assert!(
                 matches!(&result, Err(ExportError::Content(damage)) if damage.is_damage()),
@@ -190,7 +191,7 @@ fn a_directory_keeps_other_names_and_replaces_its_own() {
     let out = fixture.dir.path().join("layout");
     let export = |image: &Image, tags: &[&str]| {
         let layout = Layout::new(image, &names(tags), Form::Oci).unwrap();
-        write_directory(&layout, &fixture.blobs, &out).unwrap();
+        write_directory(&layout, &fixture.blobs, &out, &CancellationToken::new()).unwrap();
     };
     let listed = || {
         let index: Index = serde_json::from_slice(&std::fs::read(out.join("index.json")).unwrap()).unwrap();
@@ -217,7 +218,7 @@ fn a_directory_keeps_other_names_and_replaces_its_own() {
     std::fs::write(out.join("index.json"), "[]").unwrap();
     let layout = Layout::new(&single, &[], Form::Oci).unwrap();
     assert!(matches!(
-        write_directory(&layout, &fixture.blobs, &out),
+        write_directory(&layout, &fixture.blobs, &out, &CancellationToken::new()),
         Err(ExportError::NotOfALayout { .. })
     ));
 }
@@ -229,7 +230,7 @@ fn docker_finds_all_names_that_a_directory_was_given() {
     let path = out.join("manifest.json");
     let export = |image: &Image, tags: &[&str]| {
         let layout = Layout::new(image, &names(tags), Form::Docker).unwrap();
-        write_directory(&layout, &fixture.blobs, &out).unwrap();
+        write_directory(&layout, &fixture.blobs, &out, &CancellationToken::new()).unwrap();
         let images: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         let tags = images
             .as_array()

@@ -4,10 +4,14 @@
 //! because each layer brings the time at which it was first made.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use registry::oci::{Descriptor, DiffId, History, ImageConfig, Manifest, RootFs};
 
 use super::MediaTypes;
+
+/// What BuildKit says of a layer whose base has no history for it.
+const UNTOLD: &str = "buildkit.exporter.image.v0";
 
 /// A layer that the build made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,7 +85,7 @@ pub fn assemble(
         Some(base) => (
             base.layers.to_vec(),
             base.config.rootfs.diff_ids.clone(),
-            base.config.history.clone(),
+            history_of(&base),
             base.config.created.clone(),
         ),
     };
@@ -94,9 +98,9 @@ pub fn assemble(
         entries.push(History {
             created: choices.epoch.clone().or_else(|| latest.clone()),
             created_by: Some(entry.created_by.clone()),
-            author: config.author.clone(),
             comment: Some(entry.comment.to_owned()),
             empty_layer: entry.layer.is_none(),
+            ..History::default()
         });
     }
     let config = ImageConfig {
@@ -125,6 +129,19 @@ pub fn assemble(
         manifest_descriptor,
         layers,
     })
+}
+
+/// Returns the history of a base, with an entry for each layer: tools count those that made one.
+fn history_of(base: &Base<'_>) -> Vec<History> {
+    let mut history = base.config.history.clone();
+    let told = history.iter().filter(|entry| !entry.empty_layer).count();
+    let untold = History {
+        created: base.config.created.clone(),
+        comment: Some(UNTOLD.to_owned()),
+        ..History::default()
+    };
+    history.extend(iter::repeat_n(untold, base.layers.len().saturating_sub(told)));
+    history
 }
 
 #[cfg(test)]
@@ -198,6 +215,42 @@ mod tests {
         let written: ImageConfig = serde_json::from_slice(&image.config).unwrap();
         assert_eq!(written.history.len(), 2);
         assert_eq!(written.created.as_deref(), Some("T0"));
+    }
+
+    #[test]
+    fn layers_that_a_base_says_nothing_of_have_an_entry_and_nobody_is_their_author() {
+        let below = [b"one", b"two"].map(|layer| Descriptor::of(MediaType::LAYER_GZIP, layer));
+        let base_config = ImageConfig {
+            history: vec![History {
+                created_by: Some("ADD one".to_owned()),
+                ..History::default()
+            }],
+            ..config()
+        };
+        let base = Base {
+            layers: &below,
+            config: &base_config,
+        };
+        let written_by = ImageConfig {
+            author: Some("somebody".to_owned()),
+            ..config()
+        };
+        let history = [entry("RUN x", Some(layer("x", "T1")))];
+        let image = assemble(Some(base), written_by, &history, &Choices::default()).unwrap();
+        let written: ImageConfig = serde_json::from_slice(&image.config).unwrap();
+        let made_by: Vec<_> = written
+            .history
+            .iter()
+            .map(|entry| entry.created_by.as_deref())
+            .collect();
+        assert_eq!(made_by, [Some("ADD one"), None, Some("RUN x")]);
+        assert!(
+            written
+                .history
+                .iter()
+                .all(|entry| !entry.empty_layer && entry.author.is_none())
+        );
+        assert_eq!(written.author.as_deref(), Some("somebody"));
     }
 
     #[test]

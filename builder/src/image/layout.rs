@@ -4,17 +4,21 @@
 //! was pulled before.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use registry::client::manifest_for;
-use registry::content::{ContentError, ContentStore};
+use registry::content::{ContentError, ContentStore, Ingest};
 use registry::oci::{Descriptor, Digest, Index, Manifest, Platform, Reference};
 
 use super::resolve::MAX_DOCUMENT;
+use super::stored::Documents;
 
 /// The annotation that names an image in an index.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Bytes of a blob that are copied at a time.
+const PIECE: usize = 256 << 10;
 
 /// The host of the names that images of layouts get; nobody can have it (RFC 2606).
 const HOST: &str = "oci-layout.invalid";
@@ -75,6 +79,17 @@ pub enum LayoutError {
         /// As it is, in bytes.
         actual: u64,
     },
+    /// A document is not what its name says.
+    #[error("`{}` is damaged: its digest is `{actual}`", path.display())]
+    Digest {
+        /// The blob.
+        path: PathBuf,
+        /// As it is.
+        actual: Digest,
+    },
+    /// A blob could not be written to the store.
+    #[error("cannot keep a blob")]
+    Keep(#[source] io::Error),
     /// A blob is not what its name says, or cannot be kept.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -126,21 +141,36 @@ impl LayoutImage {
         reference.registry() == HOST
     }
 
-    /// Brings what the platform's image is made of into the store, and returns its manifest's descriptor.
-    pub(super) fn import(&self, platform: &Platform, content: &ContentStore) -> Result<Descriptor, LayoutError> {
+    /// Returns what the platform's image is made of.
+    ///
+    /// # Errors
+    /// If it is not for the platform, or a document of it is not what its digest says.
+    pub fn documents(&self, platform: &Platform) -> Result<Documents, LayoutError> {
         let mut descriptor = self.descriptor.clone();
         if descriptor.media_type.is_index() {
-            let path = self.blob(descriptor.digest);
-            let index: Index = parse(&path, &self.document(&descriptor, content)?)?;
+            let index: Index = self.document(descriptor.digest)?;
             let manifest = manifest_for(&index.manifests, platform).cloned();
             descriptor = manifest.ok_or_else(|| LayoutError::Platform {
                 directory: self.directory.clone(),
                 platform: platform.clone(),
             })?;
         }
-        let path = self.blob(descriptor.digest);
-        let manifest: Manifest = parse(&path, &self.document(&descriptor, content)?)?;
-        for blob in manifest.layers.iter().chain([&manifest.config]) {
+        let manifest: Manifest = self.document(descriptor.digest)?;
+        let config = self.document(manifest.config.digest)?;
+        Ok(Documents {
+            descriptor,
+            manifest,
+            config,
+        })
+    }
+
+    /// Brings what the platform's image is made of into the store, and returns its manifest's descriptor.
+    pub(super) fn import(&self, platform: &Platform, content: &ContentStore) -> Result<Descriptor, LayoutError> {
+        let Documents {
+            descriptor, manifest, ..
+        } = self.documents(platform)?;
+        let documents = [&self.descriptor, &descriptor, &manifest.config];
+        for blob in manifest.layers.iter().chain(documents) {
             self.copy(blob, content)?;
         }
         Ok(descriptor)
@@ -150,9 +180,14 @@ impl LayoutImage {
         blob_path(&self.directory, digest)
     }
 
-    fn document(&self, descriptor: &Descriptor, content: &ContentStore) -> Result<Vec<u8>, LayoutError> {
-        self.copy(descriptor, content)?;
-        Ok(content.read(descriptor.digest, MAX_DOCUMENT)?)
+    fn document<T: serde::de::DeserializeOwned>(&self, digest: Digest) -> Result<T, LayoutError> {
+        let path = self.blob(digest);
+        let bytes = read(&path)?;
+        let actual = Digest::of(&bytes);
+        if actual != digest {
+            return Err(LayoutError::Digest { path, actual });
+        }
+        parse(&path, &bytes)
     }
 
     fn copy(&self, blob: &Descriptor, content: &ContentStore) -> Result<(), LayoutError> {
@@ -172,12 +207,28 @@ impl LayoutImage {
             path: path.clone(),
             source,
         };
-        let mut file = File::open(&path).map_err(failed)?;
+        let file = File::open(&path).map_err(failed)?;
         check(file.metadata().map_err(failed)?.len())?;
-        let mut ingest = content.ingest()?;
-        io::copy(&mut file, &mut ingest).map_err(failed)?;
+        let ingest = keep(file, path, content)?;
         ingest.commit(Some(digest))?;
         Ok(())
+    }
+}
+
+/// Copies a file of a layout into the store, not yet under its name.
+pub(super) fn keep(file: File, path: PathBuf, content: &ContentStore) -> Result<Ingest, LayoutError> {
+    let mut file = BufReader::with_capacity(PIECE, file);
+    let mut ingest = content.ingest()?;
+    loop {
+        let piece = match file.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => return Err(LayoutError::Read { path, source }),
+            Ok([]) => return Ok(ingest),
+            Ok(piece) => piece,
+        };
+        ingest.write_all(piece).map_err(LayoutError::Keep)?;
+        let length = piece.len();
+        file.consume(length);
     }
 }
 

@@ -31,6 +31,17 @@ pub enum PullError {
     /// The registry does not have it.
     #[error("image `{0}` was not found")]
     NotFound(String),
+    /// The store has it, but for other platforms, and the registry gave none.
+    #[error("the store has image `{image}`, but not for {platform}")]
+    ForOthers {
+        /// The image.
+        image: String,
+        /// The platform.
+        platform: String,
+        /// Why the registry gave none, if not because it has none.
+        #[source]
+        source: Option<Box<ClientError>>,
+    },
     /// The registry could not be asked, or gave what is not an image.
     #[error(transparent)]
     Client(#[from] ClientError),

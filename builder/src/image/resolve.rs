@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use registry::client::manifest_for;
-use registry::oci::{ChainId, Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference};
+use registry::client::ClientError;
+use registry::oci::{ChainId, Descriptor, Digest, Platform, Reference};
 use tokio::sync::OnceCell;
 
+use super::stored::StoredImages;
 use super::transfer::Transfer;
 use super::{BaseImage, LayoutImage, PullError};
 use crate::state_dir::{Tags, note};
@@ -28,8 +29,8 @@ pub struct BaseImages {
     records: PathBuf,
     /// A directory of this process's own on the same file system.
     scratch: PathBuf,
-    /// Names of images that the store has; they come before the registry's.
-    local: Option<Tags>,
+    /// What the store has; its names come before the registry's.
+    stored: StoredImages,
     /// Images of layouts on disk, by the digest that their references have.
     layouts: HashMap<Digest, LayoutImage>,
     named: Mutex<HashMap<(Reference, Platform), Asked>>,
@@ -62,10 +63,10 @@ impl BaseImages {
     /// images in `local` are known without asking.
     pub fn new(transfer: Transfer, records: PathBuf, scratch: PathBuf, local: Option<Tags>) -> Self {
         Self {
+            stored: StoredImages::new(local, transfer.content.clone()),
             transfer,
             records,
             scratch,
-            local,
             layouts: HashMap::new(),
             named: Mutex::default(),
             found: Mutex::default(),
@@ -118,18 +119,18 @@ impl BaseImages {
         found.iter().find(|base| is_wanted(base)).cloned()
     }
 
-    /// Returns what the store has under a tag; what cannot be read there counts as not known.
-    fn kept(&self, reference: &Reference) -> Option<Descriptor> {
-        self.local.as_ref()?.get(reference).ok().flatten()
-    }
-
     async fn find(&self, reference: &Reference, platform: &Platform) -> Result<Arc<BaseImage>, PullError> {
-        let named = match (self.kept(reference), reference.digest()) {
+        let stored = self.stored.named(reference);
+        let is_stored = stored.is_some();
+        let stored = stored.filter(|image| self.stored.is_for(image, platform));
+        let named = match (&stored, reference.digest()) {
             (Some(descriptor), _) => descriptor.digest,
             (None, Some(digest)) => digest,
-            (None, None) => match self.transfer.client.head(reference).await? {
-                Some(descriptor) => descriptor.digest,
-                None => return Err(PullError::NotFound(reference.familiar())),
+            (None, None) => match self.transfer.client.head(reference).await {
+                Ok(Some(descriptor)) => descriptor.digest,
+                Ok(None) if !is_stored => return Err(PullError::NotFound(reference.familiar())),
+                Err(error) if !is_stored => return Err(error.into()),
+                unknown => return Err(for_others(reference, platform, unknown.err())),
             },
         };
         if let Some(image) = self.layouts.get(&named) {
@@ -138,7 +139,7 @@ impl BaseImages {
             let manifest = import.await.map_err(|_| PullError::Lost)??;
             self.remember(named, platform, &manifest);
         }
-        let base = match self.recorded(reference, named, platform) {
+        let base = match self.recorded(reference, stored, named, platform) {
             Some(base) => base,
             None => self.fetch_documents(reference, named, platform).await?,
         };
@@ -178,31 +179,23 @@ impl BaseImages {
         Ok(base)
     }
 
-    /// Returns what the store remembers; whatever is missing or damaged there counts as not known.
-    fn recorded(&self, reference: &Reference, named: Digest, platform: &Platform) -> Option<Arc<BaseImage>> {
-        let descriptor = match self.kept(reference) {
-            Some(descriptor) if descriptor.media_type.is_manifest() => descriptor,
-            Some(descriptor) if descriptor.media_type.is_index() => self.kept_manifest(&descriptor, platform)?,
-            _ => note::read(&self.record(named, platform))?,
-        };
-        let manifest: Manifest =
-            serde_json::from_slice(&self.transfer.content.read(descriptor.digest, MAX_DOCUMENT).ok()?).ok()?;
-        let config = self.transfer.content.read(manifest.config.digest, MAX_DOCUMENT).ok()?;
-        let config: ImageConfig = serde_json::from_slice(&config).ok()?;
+    /// Returns the image that the store has under its name, or remembers for what its name stands for.
+    fn recorded(
+        &self,
+        reference: &Reference,
+        stored: Option<Descriptor>,
+        named: Digest,
+        platform: &Platform,
+    ) -> Option<Arc<BaseImage>> {
+        let image = stored.or_else(|| note::read(&self.record(named, platform)))?;
+        let documents = self.stored.documents(&image, platform)?;
         BaseImage::new(
-            reference.with_digest(descriptor.digest),
-            descriptor,
-            manifest.layers,
-            config,
+            reference.with_digest(documents.descriptor.digest),
+            documents.descriptor,
+            documents.manifest.layers,
+            documents.config,
         )
         .ok()
-    }
-
-    /// Returns the manifest for a platform out of an index that the store has.
-    fn kept_manifest(&self, index: &Descriptor, platform: &Platform) -> Option<Descriptor> {
-        let index: Index =
-            serde_json::from_slice(&self.transfer.content.read(index.digest, MAX_DOCUMENT).ok()?).ok()?;
-        manifest_for(&index.manifests, platform).cloned()
     }
 
     /// Notes what a digest means for a platform. A note that cannot be written costs only a request later.
@@ -213,5 +206,14 @@ impl BaseImages {
     fn record(&self, named: Digest, platform: &Platform) -> PathBuf {
         self.records
             .join(Digest::of(format!("{named} {platform}").as_bytes()).hex())
+    }
+}
+
+/// Reports an image that the store has for other platforms only.
+fn for_others(reference: &Reference, platform: &Platform, source: Option<ClientError>) -> PullError {
+    PullError::ForOthers {
+        image: reference.familiar(),
+        platform: platform.to_string(),
+        source: source.map(Box::new),
     }
 }

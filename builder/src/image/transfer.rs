@@ -17,7 +17,7 @@ use snapshotter::layer::{Limits, UnpackMode, unpack};
 use snapshotter::{ActiveSnapshot, Root, SnapshotName, Stacks};
 use tokio::sync::mpsc;
 
-use super::layout::{LayoutError, blob_path};
+use super::layout::{self, LayoutError, blob_path};
 use super::{LayerBlob, Origin, PullError};
 use crate::progress::{Progress, StepId};
 use crate::state_dir::{Flight, Flights};
@@ -130,11 +130,7 @@ impl Transfer {
         let fetched = self.fetch(from, descriptor, &mut sender, step).await;
         drop(sender);
         let unpacked = unpacking.await.map_err(|_| PullError::Lost)?;
-        match (fetched, unpacked) {
-            // The network broke first, and the other side saw only the end of the stream.
-            (Err(error), _) if !matches!(error, PullError::Client(ClientError::Sink { .. })) => Err(error),
-            (_, unpacked) => unpacked,
-        }
+        first_failure(fetched, unpacked)
     }
 
     async fn fetch_blob(&self, from: &Origin, blob: &Descriptor, step: Option<StepId>) -> Result<Ingest, PullError> {
@@ -145,18 +141,20 @@ impl Transfer {
             io::copy(&mut Pieces::of(receiver), &mut ingest).map_err(PullError::Keep)?;
             Ok(ingest)
         });
-        self.fetch(from, blob, &mut sender, step).await?;
+        let fetched = self.fetch(from, blob, &mut sender, step).await;
         drop(sender);
-        keeping.await.map_err(|_| PullError::Lost)?
+        let kept = keeping.await.map_err(|_| PullError::Lost)?;
+        first_failure(fetched, kept)
     }
 
     async fn copy_blob(&self, from: &Path, blob: &Descriptor) -> Result<Ingest, PullError> {
         let (content, path) = (self.content.clone(), blob_path(from, blob.digest));
         let copying = tokio::task::spawn_blocking(move || {
-            let mut file = File::open(&path).map_err(|source| LayoutError::Read { path, source })?;
-            let mut ingest = content.ingest()?;
-            io::copy(&mut file, &mut ingest).map_err(PullError::Keep)?;
-            Ok(ingest)
+            let file = File::open(&path).map_err(|source| LayoutError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            Ok(layout::keep(file, path, &content)?)
         });
         copying.await.map_err(|_| PullError::Lost)?
     }
@@ -184,6 +182,15 @@ impl Transfer {
             }
             Origin::Directory(directory) => Err(PullError::Elsewhere(directory.display().to_string())),
         }
+    }
+}
+
+/// Returns what became of a blob that one side fetched and the other took in: of two failures the one that came first.
+fn first_failure<T>(fetched: Result<(), PullError>, taken: Result<T, PullError>) -> Result<T, PullError> {
+    match (fetched, taken) {
+        // The other side saw only the end of the stream.
+        (Err(error), _) if !matches!(error, PullError::Client(ClientError::Sink { .. })) => Err(error),
+        (_, taken) => taken,
     }
 }
 
@@ -285,5 +292,30 @@ impl Read for Kept {
         let length = self.pieces.read(buffer)?;
         self.ingest.write_all(&buffer[..length])?;
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_and_not_the_broken_stream_that_follows_from_it() {
+        let sink = || {
+            PullError::Client(ClientError::Sink {
+                digest: Digest::of(b""),
+                source: io::ErrorKind::BrokenPipe.into(),
+            })
+        };
+        let full = || PullError::Keep(io::ErrorKind::StorageFull.into());
+        assert!(matches!(
+            first_failure::<()>(Err(sink()), Err(full())),
+            Err(PullError::Keep(_))
+        ));
+        let broken = || PullError::NotFound("it".to_owned());
+        assert!(matches!(
+            first_failure::<()>(Err(broken()), Err(PullError::Lost)),
+            Err(PullError::NotFound(_))
+        ));
     }
 }

@@ -13,6 +13,7 @@ use crate::copy::{Arrival, Copier};
 use crate::identity::{self, Owner};
 use crate::op::key::CacheKey;
 use crate::op::{CopyOp, CopySource, Mount, MountSource, Op, RunOp, WorkdirOp};
+use crate::solver::Work;
 
 /// Mode of a new working directory.
 const WORKDIR_MODE: u32 = 0o755;
@@ -148,15 +149,15 @@ fn commit(workspace: Workspace, below: &Rootfs, key: CacheKey) -> Result<Rootfs,
 pub(super) fn copy(
     stacks: &Stacks,
     op: &CopyOp,
-    inputs: &[Value],
+    work: &Work<Value>,
     mut selected: impl FnMut(usize) -> Option<Vec<Selection>>,
-    key: CacheKey,
 ) -> Result<Rootfs, OpError> {
+    let inputs = &work.inputs;
     let below = changed(inputs, op.scratch);
     let workspace = workspace(stacks, &below)?;
     let root = workspace.root()?;
     let owner = owner(stacks, op, inputs, root)?;
-    let mut copier = Copier::new(op, owner, root);
+    let mut copier = Copier::new(op, owner, root).until(work.cancel.clone());
     let mut waiting = std::collections::HashMap::new();
     for source in &op.sources {
         match source {
@@ -187,7 +188,7 @@ pub(super) fn copy(
         }
     }
     copier.finish()?;
-    commit(workspace, &below, key)
+    commit(workspace, &below, work.key)
 }
 
 /// Resolves `--chown` with the accounts of the input that it names, or of the destination.

@@ -177,7 +177,11 @@ impl Evaluator for Ops {
 
     async fn run(&self, vertex: &Vertex<Op>, work: Work<Value>) -> Result<Made<Value>, OpError> {
         for value in &work.inputs {
-            self.ensure_unpacked(vertex, value).await?;
+            let unpacked = work
+                .cancel
+                .run_until_cancelled(self.ensure_unpacked(vertex, value))
+                .await;
+            unpacked.unwrap_or(Err(OpError::Cancelled))?;
         }
         let mut serves = Serves::Every;
         let files = match &vertex.op {
@@ -188,9 +192,9 @@ impl Evaluator for Ops {
                 files
             }
             Op::Copy(op) => {
-                let (op, inputs, stacks) = (op.clone(), work.inputs.clone(), self.stacks.clone());
+                let (op, stacks) = (op.clone(), self.stacks.clone());
                 let mut selected = self.take_selected(vertex);
-                blocking(move || files::copy(&stacks, &op, &inputs, |input| selected.remove(&input), work.key)).await?
+                blocking(move || files::copy(&stacks, &op, &work, |input| selected.remove(&input))).await?
             }
             Op::Workdir(op) => {
                 let (op, inputs, stacks) = (op.clone(), work.inputs.clone(), self.stacks.clone());

@@ -144,7 +144,6 @@ pub(super) async fn prepare(
                     }
                     continue;
                 };
-                env.push(("SSH_AUTH_SOCK".to_owned(), mount.target.clone()));
                 let directory = ops.mount_point.parent().unwrap_or(&ops.mount_point);
                 let owner = match ops.stacks.store().ownership() {
                     Ownership::Real => Some((*uid, *gid)),

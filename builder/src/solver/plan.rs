@@ -344,7 +344,7 @@ impl<E: Evaluator> Planner<'_, E> {
                 planned.claimed = record.is_some_and(|record| {
                     keys::is_claimed(&*self.problem.cache, record, planned.definition, planned.content)
                 });
-                Decision::Run(if self.refused.contains(&id) {
+                Decision::Run(if self.refused.contains(&id) && !record.is_some_and(Record::is_bare) {
                     MissReason::Evicted
                 } else if vertex.op.ignores_cache() {
                     MissReason::Forced
@@ -372,8 +372,7 @@ impl<E: Evaluator> Planner<'_, E> {
             if let Decision::Run(reason @ MissReason::NeverBuilt) = decision {
                 let vertex = graph.vertex(id);
                 let last = self.places.last(&*self.problem.cache, vertex);
-                let lineage = last.as_ref().map(|record| &record.lineage);
-                *reason = miss_reason(graph, vertex, &self.known.lineage(vertex), lineage, |input| {
+                *reason = miss_reason(graph, vertex, &self.known.lineage(vertex), last.as_ref(), |input| {
                     runs.contains(&input)
                 });
                 let aspects = last.is_some().then(|| self.problem.evaluator.aspects(vertex));

@@ -1,7 +1,7 @@
 //! Why a vertex has to run: the difference between it and what was last made in its place.
 
 use super::{Input, MissReason};
-use crate::cache::{Aspects, Change, Lineage, Reading};
+use crate::cache::{Aspects, Change, Lineage, Reading, Record};
 use crate::graph::{Graph, Vertex, VertexId};
 use crate::op::key::Define;
 
@@ -13,12 +13,13 @@ pub(super) fn miss_reason<O: Define>(
     graph: &Graph<O>,
     vertex: &Vertex<O>,
     lineage: &Lineage,
-    last: Option<&Lineage>,
+    last: Option<&Record>,
     runs: impl Fn(VertexId) -> bool,
 ) -> MissReason {
-    let Some(last) = last else {
+    let Some(record) = last else {
         return MissReason::NeverBuilt;
     };
+    let last = &record.lineage;
     let input = |position: usize| Input {
         position,
         name: graph.vertex(vertex.inputs[position]).meta.name.clone(),
@@ -50,6 +51,7 @@ pub(super) fn miss_reason<O: Define>(
     let awaited = readings().find(|(_, reading)| matches!(reading, Reading::Unread { .. }));
     match awaited {
         Some((position, _)) => MissReason::AwaitsContent(input(position)),
+        None if record.is_bare() => MissReason::NeverBuilt,
         None => MissReason::Evicted,
     }
 }

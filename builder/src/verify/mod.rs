@@ -119,8 +119,10 @@ impl Verifier<'_> {
                 match cache::inspect(&absolute).map_err(unread(&absolute))? {
                     None | Some(Inspected::Link(_) | Inspected::Foreign) => {}
                     Some(Inspected::Damaged) => self.find(path, "it is not a whole record"),
-                    Some(Inspected::Record(record)) => match serde_json::from_value::<Stored>(record.payload) {
-                        Ok(stored) => self.record(path, &stored)?,
+                    Some(Inspected::Record(record)) => match serde_json::from_value::<Option<Stored>>(record.payload) {
+                        Ok(Some(stored)) => self.record(path, &stored)?,
+                        // It only leads to the keys of others.
+                        Ok(None) => {}
                         Err(_) => self.find(path, "it does not say what it is a record of"),
                     },
                 }

@@ -11,6 +11,7 @@ use registry::oci::{
     ContainerConfig, Descriptor, ImageConfig, Index, Manifest, MediaType, Platform, Reference, RootFs,
 };
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "localhost/croze-export:1";
 
@@ -121,7 +122,7 @@ fn skopeo_reads_a_layout_as_directory_and_as_archive() {
     let image = fixture.single(Compression::ZSTD);
     let directory = fixture.path("layout");
     let layout = Layout::new(&image, &[name()], Form::Oci).unwrap();
-    write_directory(&layout, &fixture.blobs, &directory).unwrap();
+    write_directory(&layout, &fixture.blobs, &directory, &CancellationToken::new()).unwrap();
     let archive = fixture.archive(&image, Form::Oci);
     for source in [
         format!("oci:{}:1", directory.display()),
@@ -186,7 +187,7 @@ fn umoci_unpacks_a_layout() {
     let directory = fixture.path("layout");
     let image = fixture.single(Compression::GZIP);
     let layout = Layout::new(&image, &[name()], Form::Oci).unwrap();
-    write_directory(&layout, &fixture.blobs, &directory).unwrap();
+    write_directory(&layout, &fixture.blobs, &directory, &CancellationToken::new()).unwrap();
     let (source, bundle) = (format!("{}:1", directory.display()), fixture.path("bundle"));
     run("umoci", &["unpack", "--rootless", "--image", &source, text(&bundle)]);
     for layer in ["lower", "upper"] {

@@ -193,6 +193,17 @@ fn wrong_usage_is_exit_code_2() {
         .fails(2, &["ocy", "oci"]);
     lab.croze(&["build", "--platform", "../x", "context"])
         .fails(2, &["../x"]);
+    lab.croze(&["build", "--build-context", "context=.", "context"])
+        .fails(2, &["a meaning of its own"]);
+    lab.croze(&["build", "-o", "-", "-o", "type=oci,dest=-", "context"])
+        .fails(2, &["only one output"]);
+    lab.croze(&["build", "-q", "-o", "type=oci,dest=-", "context"])
+        .fails(2, &["`--quiet`"]);
+    lab.croze(&["build", "--annotation", "index:a=b", "context"])
+        .fails(2, &["no index to annotate"]);
+    lab.croze(&["build", "-o", "type=oci,dest=x,annotation-index.a=b", "context"])
+        .fails(2, &["no index to annotate"]);
+    assert_eq!(lab.croze(&["build", "--target=", "context"]).code, 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod export;
 mod failures;
 mod harness;
 mod hostile;
+mod interrupted;
 mod lint;
 mod main_job;
 mod meanwhile;

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, base_registry, sh};
+use crate::harness::{Lab, Registry, base_registry, sh};
 
 fn lab() -> Lab {
     let lab = Lab::new(
@@ -193,4 +193,19 @@ fn an_image_kept_in_the_store_is_a_base_for_the_next_build() {
     );
     let out = lab.build_files(&[]);
     assert!(out.join("more").exists() && out.join("data/hello").exists());
+}
+
+#[test]
+fn an_image_with_a_name_has_all_its_layers_in_the_store() {
+    let mut registry = Registry::start();
+    let base = format!("{}/base:1", registry.host());
+    sh(&format!(
+        "skopeo copy -q --src-tls-verify=false --dest-tls-verify=false docker://{}/busybox docker://{base}",
+        base_registry()
+    ));
+    let lab = Lab::new(&format!("FROM {base}\nENV a=b\n"));
+    lab.build(&["-o", "type=image,name=kept:1"]);
+    registry.stop();
+    lab.write("Dockerfile", "FROM kept:1\nRUN [ $a = b ]\n");
+    lab.build(&[]);
 }

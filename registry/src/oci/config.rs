@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::DiffId;
+use super::{DiffId, Platform};
 
 /// The config of an image for one platform.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -40,6 +40,19 @@ pub struct ImageConfig {
     /// Fields that this version does not know, kept.
     #[serde(flatten)]
     pub extra: BTreeMap<String, serde_json::Value>,
+}
+
+impl ImageConfig {
+    /// Returns the platform that the image is for, in its normal form.
+    pub fn platform(&self) -> Platform {
+        Platform {
+            architecture: self.architecture.clone(),
+            os: self.os.clone(),
+            os_version: self.os_version.clone(),
+            variant: self.variant.clone(),
+        }
+        .normalized()
+    }
 }
 
 /// How to run a container of an image: the `config` object.

@@ -1,6 +1,7 @@
 //! Trees that the kernel's overlay makes.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::StackError;
@@ -125,7 +126,10 @@ impl Layered<Writable> {
     }
 }
 
-/// Returns the directories of a chain, the topmost first.
-fn lower(store: &SnapshotStore, chain: &[SnapshotName]) -> Vec<std::path::PathBuf> {
-    chain.iter().rev().map(|name| store.fs_dir(name)).collect()
+/// Returns the directories of a chain, the topmost first, each once: the kernel takes none twice. What a snapshot does to
+/// the tree it does where it lies topmost; whatever it did further down, it does there again.
+fn lower(store: &SnapshotStore, chain: &[SnapshotName]) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    let topmost = chain.iter().rev().filter(|name| seen.insert(*name));
+    topmost.map(|name| store.fs_dir(name)).collect()
 }

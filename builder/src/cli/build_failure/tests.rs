@@ -1,11 +1,13 @@
 //! What failures of builds are told as.
 
+use std::io;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
 use snapshotter::FsError;
 
 use super::*;
+use crate::image::LayoutError;
 use crate::swap::SwapError;
 
 #[test]
@@ -13,7 +15,7 @@ fn what_could_not_be_put_back_is_told_with_what_to_do() {
     let stranded = SwapError::Stranded {
         path: PathBuf::from("/etc"),
         kept: PathBuf::from("/.croze/swap/own/0/etc"),
-        source: std::io::Error::from_raw_os_error(libc::EBUSY),
+        source: io::Error::from_raw_os_error(libc::EBUSY),
     };
     let error = OpError::Exec {
         command: "true".into(),
@@ -56,4 +58,18 @@ fn what_is_nobodys_mistake_is_not_blamed_on_the_input() {
     ] {
         assert_eq!(fetch_failure(&error).kind, kind, "{error}");
     }
+}
+
+#[test]
+fn a_store_that_is_full_is_not_a_layout_that_cannot_be_read() {
+    let full = || io::Error::from(ErrorKind::StorageFull);
+    let unread = LayoutError::Read {
+        path: "blob".into(),
+        source: ErrorKind::NotFound.into(),
+    };
+    assert_eq!(
+        pull_failure(&PullError::Layout(LayoutError::Keep(full()))).kind,
+        Kind::Resource
+    );
+    assert_eq!(pull_failure(&PullError::Layout(unread)).kind, Kind::Input);
 }

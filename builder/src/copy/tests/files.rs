@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, lgetxattr, lsetxattr, mknodat};
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -189,4 +190,22 @@ fn an_owner_that_the_user_namespace_does_not_have_is_named() {
             "{source}"
         );
     }
+}
+
+#[test]
+fn a_cancelled_copy_ends_before_the_next_file() {
+    let world = World::new(&["tree/one", "tree/two"]);
+    let (tree, into) = (world.tree(), Root::open(&world.out("")).unwrap());
+    let (op, cancel) = (op(&["tree"], "/"), CancellationToken::new());
+    cancel.cancel();
+    let query = Query::Source {
+        path: "tree",
+        parents: false,
+        exclude: &[],
+    };
+    let selection = select(&tree, query, None).unwrap();
+    let mut copier = Copier::new(&op, None, &into).until(cancel);
+    let error = copier.add_selection(&tree, &selection, Arrival::default()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot copy `/tree/one`");
+    assert!(!world.out("two").exists());
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, mknodat};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -35,7 +36,7 @@ impl Trees {
             ownership,
             clamp_mtime: None,
         };
-        write_local(&tree, &self.out(""), options)
+        write_local(&tree, &self.out(""), options, &CancellationToken::new())
     }
 }
 
@@ -138,7 +139,13 @@ fn times_after_the_latest_are_lowered_to_it() {
         ownership: Ownership::Mine,
         clamp_mtime: Some(10),
     };
-    write_local(&Root::open(&trees.image("")).unwrap(), &trees.out(""), options).unwrap();
+    write_local(
+        &Root::open(&trees.image("")).unwrap(),
+        &trees.out(""),
+        options,
+        &CancellationToken::new(),
+    )
+    .unwrap();
     for (name, seconds) in [("old", 5), ("new", 10), ("dir", 10), ("link", 10)] {
         assert_eq!(
             fs::symlink_metadata(trees.out(name)).unwrap().mtime(),

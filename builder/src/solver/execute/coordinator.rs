@@ -54,8 +54,8 @@ pub(super) struct Coordinator<'a, E: Evaluator> {
     pub(super) unsaved: Vec<Unsaved>,
     /// Vertices that ran in this build.
     ran: HashSet<VertexId>,
-    /// Those of them whose values serve no other build.
-    unkept: HashSet<VertexId>,
+    /// The keys that lead to the records of vertices, as far as they have some.
+    pub(super) leads: HashMap<VertexId, CacheKey>,
     pub(super) tasks: Tasks<E>,
     failure: Option<Failure<E::Error>>,
 }
@@ -99,7 +99,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             running: HashMap::new(),
             unsaved: Vec::new(),
             ran: HashSet::new(),
-            unkept: HashSet::new(),
+            leads: HashMap::new(),
             tasks,
             failure: None,
         }
@@ -199,17 +199,16 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         if vertex.op.ignores_cache() {
             return (MissReason::Forced, Vec::new());
         }
-        if draft.refused {
+        if draft.is_gone {
             return (MissReason::Evicted, Vec::new());
         }
         let last = self.places.last(&*self.problem.cache, vertex);
-        let lineage = last.as_ref().map(|record| &record.lineage);
         let is_new = |input| self.ran.contains(&input);
         let reason = miss_reason(
             &self.problem.graph,
             vertex,
             &self.known.lineage(vertex),
-            lineage,
+            last.as_ref(),
             is_new,
         );
         let last = last.as_ref().map(|record| &record.aspects);
@@ -268,9 +267,8 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
         let mut relied = self.known.inherited(self.vertex(id));
         relied.append(&mut draft.relies_on);
         self.known.rely(id, relied);
-        match made.serves {
-            Serves::Every => self.keep(id, &mut draft, made.payload),
-            Serves::This => drop(self.unkept.insert(id)),
+        if made.serves == Serves::Every {
+            self.keep(id, &mut draft, made.payload);
         }
         self.turned_out(id, &draft);
         self.ran.insert(id);
@@ -297,11 +295,13 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     fn follow(&mut self, id: VertexId, draft: &Draft, maker: VertexId) {
         let (key, value) = (self.known.identity(maker).key(), self.values[&maker].clone());
         let relied = self.known.relies_on(maker);
-        if self.unkept.contains(&maker) {
-            self.known.rely(id, relied);
-            return self.hit(id, draft, key, value);
+        match self.leads.get(&maker).copied() {
+            Some(under) => self.found(id, draft, under, (key, relied), value),
+            None => {
+                self.known.rely(id, relied);
+                self.hit(id, draft, key, value);
+            }
         }
-        self.found(id, draft, self.planned[&maker].definition, (key, relied), value);
     }
 
     pub(super) fn settle(&mut self, id: VertexId, identity: Identity, value: E::Value) {

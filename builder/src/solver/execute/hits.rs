@@ -31,6 +31,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             false => self.places.keys(vertex).to_vec(),
         };
         aliases.retain(|alias| *alias != under);
+        self.leads.insert(id, under);
         self.unsaved.push(Unsaved::Links(id, aliases, under));
         self.known.rely(id, relied);
         self.hit(id, draft, key, value);
@@ -48,6 +49,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
         let vertex = self.vertex(id);
         let (mut aliases, key) = (draft.aliases(&self.places, vertex), record.key);
         aliases.retain(|alias| *alias != asked);
+        self.leads.insert(id, asked);
         record.relies_on.append(&mut self.known.inherited(vertex));
         self.known.rely(id, record.relies_on.clone());
         let filing = Filing {

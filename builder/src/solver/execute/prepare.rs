@@ -28,8 +28,10 @@ pub(super) struct Draft {
     pub(super) key: CacheKey,
     /// Whether that is only what another machine calls it.
     claimed: bool,
-    /// Whether there was a record whose content is gone.
-    pub(super) refused: bool,
+    /// Whether there was a record whose value is not to be had.
+    refused: bool,
+    /// Whether that has been there and is gone.
+    pub(super) is_gone: bool,
     /// By which key it is being looked for.
     by: FindBy,
     /// How far it is on its way to run.
@@ -110,6 +112,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             key: definition,
             claimed: false,
             refused: false,
+            is_gone: false,
             by: FindBy::Definition,
             turn: Turn::default(),
             relies_on: BTreeSet::new(),
@@ -122,7 +125,8 @@ impl<E: Evaluator> Coordinator<'_, E> {
             draft.key = planned.key;
             draft.relies_on = self.known.relies_on(id);
             draft.claimed = planned.claimed;
-            draft.refused = planned.decision == Decision::Run(MissReason::Evicted);
+            draft.is_gone = planned.decision == Decision::Run(MissReason::Evicted);
+            draft.refused = draft.is_gone;
         } else {
             return self.find(id, draft);
         }
@@ -233,6 +237,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
             (None, from) => {
                 // Made anew it keeps its canonical key, so that everything above it hits as before.
                 draft.refused = true;
+                draft.is_gone |= !record.is_bare();
                 draft.claimed = keys::is_claimed(&*self.problem.cache, &record, draft.definition, draft.content);
                 draft.key = record.key;
                 draft.relies_on.extend(record.relies_on);

@@ -40,6 +40,7 @@ impl<E: Evaluator> Coordinator<'_, E> {
         let under = draft.saved_under();
         let mut aliases = draft.aliases(&self.places, vertex);
         aliases.retain(|alias| *alias != under);
+        self.leads.insert(id, under);
         let record = Record {
             key: draft.key,
             payload,

@@ -299,3 +299,20 @@ async fn what_is_made_in_place_of_an_answer_without_content_does_not_touch_the_k
     assert_eq!(other.cache.lookup(claimed.key), Some(own));
     assert_eq!(other.rebuild(&with(Add(1)), &["one"]).await, NONE);
 }
+
+#[tokio::test]
+async fn a_record_that_only_leads_to_others_is_no_result_that_is_gone() {
+    let one = Workshop::new(&[("base", 10)]);
+    one.build(&chain(), &["three"]).await;
+    let record = one.cache.lookup(one.key(&chain(), "one").await).unwrap();
+    let bare = Record {
+        payload: serde_json::Value::Null,
+        ..record
+    };
+    one.cache.save(&bare).unwrap();
+    let other = one.other();
+    assert_eq!(other.rebuild(&chain(), &["two"]).await, NONE);
+    let plan = other.plan_text(&chain(), &["one"]).await;
+    assert!(plan.contains("no earlier build of it is in the cache"), "{plan}");
+    assert_eq!(other.rebuild(&chain(), &["one"]).await, ["one"]);
+}

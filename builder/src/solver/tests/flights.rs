@@ -144,3 +144,33 @@ async fn a_build_with_one_job_does_not_wait_for_itself() {
     let solved = workshop.solve_within(&sketch, &["sum"], jobs(1), &mut ()).await;
     assert_eq!(solved.unwrap()[&sketch.id("sum")].value.number, 8);
 }
+
+#[tokio::test]
+async fn what_follows_a_hit_leaves_the_key_that_this_was_found_by() {
+    let (_dir, workshop) = workshop(&[("base", 1), ("41", 41), ("42", 42), ("43", 43), ("44", 44)]);
+    let sketch = |names: &[&'static str]| {
+        let sources = names.iter().map(|name| (*name, Image(name), &[][..]));
+        let mut vertices: Vec<(&str, _, &[&str])> = vec![("base", Image("base"), &[]), ("slow", Sleep(1), &["base"])];
+        vertices.extend(sources);
+        let copies: [(&str, &[&str]); 2] = [
+            ("copy", &["slow", names[0]]),
+            ("other", &["slow", names[names.len() - 1]]),
+        ];
+        vertices.extend(
+            copies
+                .iter()
+                .take(names.len())
+                .map(|(name, inputs)| (*name, Copy, *inputs)),
+        );
+        Sketch::new(&vertices)
+    };
+    let (one, two) = (sketch(&["41"]), sketch(&["42", "43"]));
+    let (made, found) = tokio::join!(
+        workshop.build(&one, &["copy"]),
+        workshop.build(&two, &["copy", "other"])
+    );
+    assert_eq!(made, [41]);
+    assert_eq!(found, [41, 41]);
+    // Another definition of the same content.
+    assert_eq!(workshop.rebuild(&sketch(&["44"]), &["copy"]).await, [""; 0]);
+}

@@ -111,3 +111,11 @@ fn what_is_not_needed_is_not_resolved() {
         &["--build-context", "unused=docker-image://127.0.0.1:1/absent"],
     );
 }
+
+#[test]
+fn a_check_finds_the_images_of_layouts() {
+    let lab = lab("FROM scratch\nCOPY Dockerfile /\n", &[]);
+    Layout::of(&lab, &["-t", "127.0.0.1:1/image:latest"]);
+    lab.write("Dockerfile", "FROM base\nCOPY Dockerfile /again\n");
+    lab.build(&["--check", "--build-context", "base=oci-layout://image"]);
+}

@@ -253,3 +253,13 @@ fn an_image_without_changes_has_its_history_but_no_other_layer() {
         [("COPY nomatch* / # buildkit".to_owned(), false)]
     );
 }
+
+#[test]
+fn what_is_linked_twice_is_two_layers_of_which_a_step_sees_one() {
+    let lab = lab(
+        "FROM BASE/busybox\nCOPY --link a /x/\nCOPY --link a /x/\nCOPY --link b /x/a\nRUN grep a /x/a && : > /ran\n",
+        &[("a", "a"), ("b", "a")],
+    );
+    let layout = Layout::of(&lab, &[]);
+    assert_eq!(layout.manifests()[0]["layers"].as_array().unwrap().len(), 5);
+}

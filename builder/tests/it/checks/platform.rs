@@ -54,3 +54,31 @@ fn the_version_of_an_operating_system_is_kept() {
     assert_eq!(version("windows(1.1.0)/amd64"), "1.1.0");
     assert_eq!(version("windows/amd64"), "1.2.3");
 }
+
+#[test]
+fn an_image_that_was_kept_for_one_platform_is_none_for_another() {
+    let lab = lab("FROM scratch\nCOPY Dockerfile /\n", &[]);
+    for (name, platforms) in [("one", "linux/amd64"), ("two", "linux/amd64,linux/s390x")] {
+        let name = format!("127.0.0.1:1/{name}:1");
+        lab.write("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n");
+        lab.build(&["-t", &name, "--platform", platforms]);
+        lab.write("Dockerfile", &format!("FROM {name}\nENV a=b\n"));
+        lab.build(&["--platform", platforms]);
+        lab.build(&["--check", "--platform", platforms]);
+        for other in ["linux/arm64", "linux/amd64,linux/arm64"] {
+            let refused = lab.croze(&["build", "context", "--platform", other]);
+            refused.fails(6, &["Dockerfile:1", "but not for linux/arm64"]);
+        }
+        lab.croze(&["build", "--check", "context", "--platform", "linux/arm64"])
+            .fails(6, &["127.0.0.1:1"]);
+    }
+}
+
+#[test]
+fn an_image_is_for_the_platform_of_its_base_where_none_is_asked_for() {
+    let lab = lab("FROM scratch\nCOPY Dockerfile /\n", &[]);
+    lab.build(&["-t", "other:1", "--platform", "linux/s390x"]);
+    lab.write("Dockerfile", "FROM --platform=linux/s390x other:1\nENV a=b\n");
+    let layout = Layout::of(&lab, &[]);
+    assert_eq!(layout.index()["manifests"][0]["platform"]["architecture"], "s390x");
+}

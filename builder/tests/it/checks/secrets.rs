@@ -68,3 +68,22 @@ fn a_secret_may_come_from_the_environment() {
     lab.build(&["--secret", "id=home,env=HOME"]);
     builds("FROM BASE/busybox\nRUN --mount=type=secret,id=absent true\n", &[], &[]);
 }
+
+#[test]
+fn a_variable_that_is_set_but_empty_is_given() {
+    let lab = lab(
+        "FROM BASE/busybox\nARG EMPTY=default\nRUN --mount=type=secret,id=empty,required=true \
+         [ -z \"$EMPTY\" ] && [ -f /run/secrets/empty ] && [ ! -s /run/secrets/empty ]\n",
+        &[],
+    );
+    let words = [
+        "build",
+        "context",
+        "--secret",
+        "id=empty,env=EMPTY",
+        "--build-arg",
+        "EMPTY",
+    ];
+    let output = lab.command_with(&["EMPTY="], &words).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

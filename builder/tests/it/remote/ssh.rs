@@ -231,3 +231,14 @@ fn a_repository_may_be_fetched_by_ssh_with_the_users_agent() {
     lab.croze(&["build", "--ssh", &agent, &url])
         .fails(7, &["Host key verification failed", "known_hosts"]);
 }
+
+#[test]
+fn the_variable_names_the_first_agent_unless_the_dockerfile_says_otherwise() {
+    let lab = Lab::new(
+        "FROM BASE/busybox\nRUN --mount=type=ssh --mount=type=ssh,id=second,target=/second \
+         [ \"$SSH_AUTH_SOCK\" = /run/buildkit/ssh_agent.0 ]\nENV SSH_AUTH_SOCK=/own\n\
+         RUN --mount=type=ssh [ \"$SSH_AUTH_SOCK\" = /own ]\n",
+    );
+    let path = agent(&lab).path.display().to_string();
+    lab.build(&["--ssh", &format!("default={path}"), "--ssh", &format!("second={path}")]);
+}

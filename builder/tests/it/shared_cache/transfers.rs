@@ -83,3 +83,30 @@ fn an_image_that_is_kept_or_written_out_has_its_layers() {
     ));
     assert_eq!(layers.trim(), "4");
 }
+
+#[test]
+fn steps_that_change_nothing_are_imported_as_one_layer_and_built_upon() {
+    let dockerfile = |last: &str| format!("FROM BASE/busybox\nRUN true\nRUN :\nRUN echo {last} > /last\n");
+    let machines = Machines::new(&dockerfile("one"));
+    machines.build("one", &["--cache-to", "type=local,dest=shared,mode=max"]);
+    machines.edit(&dockerfile("two"));
+    let said = machines.files("two", &["--cache-from", "type=local,src=shared"]);
+    assert_eq!(said.matches("CACHED").count(), 2, "{said}");
+    assert_eq!(machines.read("two", "last"), "two\n");
+}
+
+#[test]
+fn keys_without_content_are_part_of_a_whole_store() {
+    let machines = Machines::new(&format!(
+        "FROM BASE/busybox AS build\nRUN {UNIQUE}\nFROM scratch\nCOPY --from=build /unique /\n"
+    ));
+    // What was made without the cache has a key of its own, which others can only be told.
+    machines.build("one", &["--no-cache", "--cache-to", "type=local,dest=shared"]);
+    let from = ["--cache-from", "type=local,src=shared"];
+    machines.build("two", &from);
+    let verified = machines.lab.croze(&["--root", "two", "verify"]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    // Nor does a collection take them for damage: without the cache the rest is still found by them.
+    machines.build("two", &["--max-size", "1g"]);
+    assert!(machines.plan("two", &[]).1);
+}

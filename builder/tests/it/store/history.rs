@@ -180,3 +180,18 @@ fn past_builds_are_listed_drawn_and_their_logs_are_kept() {
     lab.croze(&["build", "--plan", "context"]);
     assert_eq!(run(&["history"]).lines().count(), 2);
 }
+
+#[test]
+fn a_build_that_cannot_be_planned_is_the_last_one_too() {
+    let lab = lab();
+    lab.build(&[]);
+    lab.write("Dockerfile", "FROM 127.0.0.1:1/absent\n");
+    lab.croze(&["build", "--plan", "context"]).fails(6, &[]);
+    assert!(lab.croze(&["explain"]).stdout.contains(" succeeded after "));
+    lab.croze(&["build", "context"]).fails(6, &[]);
+    let explained = lab.croze(&["explain"]).stdout;
+    assert!(
+        explained.contains(" failed (") && explained.contains("0 run"),
+        "{explained}"
+    );
+}

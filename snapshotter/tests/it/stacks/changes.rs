@@ -311,3 +311,30 @@ fn directories_that_change_places_are_whole() {
     );
     assert_eq!(workshop.seen(&chain), super::seen(&workshop.other(), &chain));
 }
+
+/// An image may have a layer twice, and two steps may change nothing.
+#[test]
+fn a_snapshot_may_lie_in_a_chain_twice() {
+    for stacking in [Stacking::Overlay, Stacking::Flat] {
+        let workshop = Workshop::new(stacking);
+        let twice = workshop.base("twice", |top| {
+            fs::create_dir(top.join("d")).unwrap();
+            fs::write(top.join("d/own"), "own").unwrap();
+        });
+        let chain = workshop.step(&[workshop.base("base", files), twice.clone()], "between", |top| {
+            fs::remove_file(top.join("d/own")).unwrap();
+            fs::write(top.join("d/between"), "between").unwrap();
+        });
+        let chain = workshop.step(&[&chain[..], &[twice]].concat(), "above", |top| {
+            fs::write(top.join("d/above"), "above").unwrap();
+        });
+        let seen = workshop.seen(&chain);
+        for file in ["a", "d/e/h", "d/own", "d/between", "d/above"] {
+            assert!(
+                seen.contains_key(Path::new(file)),
+                "{stacking:?}: {file} of {:?}",
+                seen.keys()
+            );
+        }
+    }
+}

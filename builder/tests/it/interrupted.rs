@@ -1,0 +1,81 @@
+//! Signals: whatever a build waits for or writes, they end it soon, and nothing half is left.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Lab, Registry, base_registry, sh};
+
+/// More than a build takes to end on a busy machine, and less than it waits for a silent registry.
+const SOON: Duration = Duration::from_secs(15);
+
+fn start(lab: &Lab, words: &[&str]) -> Child {
+    let mut command = lab.command(&[&["build", "--progress=plain", "context"], words].concat());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Interrupts a build, and returns its exit code.
+fn interrupt(mut child: Child) -> Option<i32> {
+    sh(&format!("kill -INT {}", child.id()));
+    let signalled = Instant::now();
+    loop {
+        match child.try_wait().unwrap() {
+            Some(status) => return status.code(),
+            None if signalled.elapsed() > SOON => {
+                child.kill().unwrap();
+                panic!("it goes on");
+            }
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+#[test]
+fn a_signal_ends_a_build_that_waits_for_an_image_or_for_its_layers() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let image = format!("{}/image", silent.local_addr().unwrap());
+    let lab = Lab::new(&format!("FROM {image}\nRUN true\n"));
+    let child = start(&lab, &[]);
+    let _waiting = silent.accept().unwrap();
+    assert_eq!(interrupt(child), Some(130));
+
+    // The documents of this one are known, so that nothing is asked before the layers are needed.
+    let mut registry = Registry::start();
+    let image = format!("{}/busybox", registry.host());
+    sh(&format!(
+        "skopeo copy -q --src-tls-verify=false --dest-tls-verify=false docker://{}/busybox docker://{image}",
+        base_registry()
+    ));
+    let digest = sh(&format!(
+        "skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{image}"
+    ));
+    let lab = Lab::new(&format!("FROM {image}@{}\nRUN true\n", digest.trim()));
+    assert_eq!(lab.croze(&["build", "--plan", "context"]).code, 11);
+    registry.stop();
+    let silent = TcpListener::bind(registry.host()).unwrap();
+    let child = start(&lab, &[]);
+    let _waiting = silent.accept().unwrap();
+    assert_eq!(interrupt(child), Some(130));
+}
+
+#[test]
+fn an_interrupted_export_leaves_nothing_beside_its_place() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN truncate -s 800M /large\n");
+    lab.build(&[]);
+    let beside = || {
+        let names = fs::read_dir(lab.path()).unwrap();
+        let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.any(|name| name.starts_with(".croze-") || name == "out.tar")
+    };
+    let child = start(&lab, &["-o", "type=tar,dest=out.tar"]);
+    let began = Instant::now();
+    while !beside() {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(interrupt(child), Some(130));
+    assert!(!beside());
+}
