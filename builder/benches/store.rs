@@ -6,8 +6,8 @@
 //! cargo bench -p builder --bench store -- 50 10000        # fewer
 //! ```
 //!
-//! Steps are copies of files out of the Dockerfile, so that nothing but croze is measured. A collection at the end of a
-//! build has [`SLICE`](builder::collect::SLICE) at most, however full the store is.
+//! Steps are copies of files out of the Dockerfile, so that nothing but croze is measured. What
+//! [`SLICE`](builder::collect::SLICE) does not bound of a collection is to list the store and to read its names.
 
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
