@@ -4,9 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use snapshotter::Usage;
+
 use super::item::Item;
 use super::{Bounds, LOW_WATER, Policy};
 use crate::state_dir::{Class, StateDir, StateDirError};
+
+/// Inodes that a small build takes.
+const SMALL_BUILD: u64 = 64;
 
 /// The space of the file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +20,10 @@ pub(super) struct Space {
     pub(super) total: u64,
     /// Bytes that are free for this user.
     pub(super) free: u64,
+    /// Inodes that it has; 0 if it makes them as they are needed.
+    pub(super) inodes: u64,
+    /// Inodes that are free for this user.
+    pub(super) free_inodes: u64,
 }
 
 /// Items that have to go, by position, in the order in which they do.
@@ -35,7 +44,14 @@ impl Space {
         Ok(Self {
             total: found.f_blocks.saturating_mul(found.f_frsize),
             free: found.f_bavail.saturating_mul(found.f_frsize),
+            inodes: found.f_files,
+            free_inodes: found.f_favail,
         })
+    }
+
+    /// Returns how many inodes are to be free wherever bytes are to be: one in fifty, and enough for a small build.
+    fn least_inodes(&self) -> u64 {
+        (self.inodes / 50).max(SMALL_BUILD).min(self.inodes / 2)
     }
 }
 
@@ -65,11 +81,15 @@ impl Choice {
     }
 }
 
-/// Returns how many bytes have to go from a store of this size.
-pub(super) fn excess(size: u64, free: u64, bounds: &Bounds) -> u64 {
+/// Returns how much has to go from a store of this size, in bytes.
+pub(super) fn excess(size: u64, space: &Space, bounds: &Bounds) -> Usage {
     let over_size = bounds.max_size.map_or(0, |most| size.saturating_sub(most));
-    let lacking = bounds.min_free.map_or(0, |least| least.saturating_sub(free)).min(size);
-    over_size.max(lacking)
+    let least = bounds.min_free.unwrap_or(0);
+    let least_inodes = if least == 0 { 0 } else { space.least_inodes() };
+    Usage {
+        bytes: over_size.max(least.saturating_sub(space.free).min(size)),
+        inodes: least_inodes.saturating_sub(space.free_inodes),
+    }
 }
 
 /// Chooses what has to go now. `kept` is what images or running builds need.
@@ -102,21 +122,27 @@ pub(super) fn choose(
         return choice;
     }
     let size: u64 = items.iter().map(|item| item.usage.bytes).sum();
-    let excess = excess(size, space.free, &policy.bounds);
-    if excess == 0 {
+    let excess = excess(size, space, &policy.bounds);
+    if excess == Usage::default() {
         return choice;
     }
     let low_water = policy.bounds.max_size.map_or(0, |most| most / 100 * (100 - LOW_WATER));
-    let wanted = excess.saturating_add(low_water);
+    let wanted = excess.bytes.saturating_add(low_water);
     // Names take little and go with what they name; on their own they go last.
     candidates.sort_by_key(|&index| (is_name(items[index].class), items[index].used, items[index].usage.bytes));
-    let mut freed = 0;
+    let mut freed = Usage::default();
     for index in candidates {
         // The low water mark is worth no name.
-        if freed >= wanted || freed >= excess && is_name(items[index].class) {
+        let enough = if is_name(items[index].class) {
+            excess.bytes
+        } else {
+            wanted
+        };
+        if freed.bytes >= enough && freed.inodes >= excess.inodes {
             break;
         }
-        freed += items[index].usage.bytes;
+        freed.bytes += items[index].usage.bytes;
+        freed.inodes += items[index].usage.inodes;
         choice.push(index);
     }
     choice
@@ -134,8 +160,6 @@ pub(super) fn is_name(class: Class) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use snapshotter::Usage;
-
     use super::*;
 
     const NOW: u64 = 1_000_000;
@@ -149,19 +173,26 @@ mod tests {
         }
     }
 
+    const SPACE: Space = Space {
+        total: 10_000,
+        free: 500,
+        inodes: 200,
+        free_inodes: 64,
+    };
+
     fn chosen(items: &[Item], kept: &[&str], bounds: Bounds, older_than: Option<u64>) -> Vec<String> {
+        chosen_on(&SPACE, items, kept, bounds, older_than)
+    }
+
+    fn chosen_on(space: &Space, items: &[Item], kept: &[&str], bounds: Bounds, older_than: Option<u64>) -> Vec<String> {
         let policy = Policy {
             bounds,
             older_than: older_than.map(Duration::from_secs),
             ..Policy::cache()
         };
         let kept = kept.iter().map(PathBuf::from).collect();
-        let space = Space {
-            total: 10_000,
-            free: 500,
-        };
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
-        let choice = choose(items, &kept, &policy, &space, now);
+        let choice = choose(items, &kept, &policy, space, now);
         choice
             .iter()
             .map(|index| items[index].path.display().to_string())
@@ -206,6 +237,27 @@ mod tests {
             chosen(&store(), &[], bounds(900), None),
             ["blobs/tagged", "blobs/older"]
         );
+    }
+
+    #[test]
+    fn inodes_are_to_be_free_where_bytes_are() {
+        let bounds = |least| Bounds {
+            min_free: Some(least),
+            ..Bounds::default()
+        };
+        let nearly_used_up = Space {
+            free_inodes: 62,
+            ..SPACE
+        };
+        let on = |space, least| chosen_on(space, &store(), &[], bounds(least), None);
+        assert_eq!(on(&nearly_used_up, 500), ["blobs/tagged", "blobs/older"]);
+        assert_eq!(on(&nearly_used_up, 0), [""; 0], "no space is to be kept free");
+        let without_a_number = Space {
+            inodes: 0,
+            free_inodes: 0,
+            ..SPACE
+        };
+        assert_eq!(on(&without_a_number, 500), [""; 0], "it makes them as they are needed");
     }
 
     #[test]

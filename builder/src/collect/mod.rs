@@ -55,7 +55,7 @@ const LOW_WATER: u64 = 95;
 pub struct Bounds {
     /// Bytes that it takes at most.
     pub max_size: Option<u64>,
-    /// Bytes of the file system that stay free.
+    /// Bytes of the file system that stay free, and with them one in fifty of its inodes, if it has a number of them.
     pub min_free: Option<u64>,
     /// What was used so recently stays all the same.
     pub keep: Option<Duration>,
@@ -137,7 +137,7 @@ pub fn after_build(
     let began = Instant::now();
     let until = began + slice;
     let space = Space::of(state)?;
-    let is_within = |size: u64| choose::excess(size, space.free, bounds) == 0;
+    let is_within = |size: u64| choose::excess(size, &space, bounds) == Usage::default();
     if !changed && sizes::last_total(state).is_some_and(is_within) {
         return Ok(None);
     }
@@ -153,8 +153,8 @@ pub fn after_build(
     let until = until.max(Instant::now() + share);
     let mut collected = collection.remove(&mut sweeper, Some(until))?;
     // What was chosen for the low water mark is not missed.
-    let excess = choose::excess(collected.left, Space::of(state)?.free, bounds);
-    collected.postponed = collected.postponed.min(excess);
+    let excess = choose::excess(collected.left, &Space::of(state)?, bounds);
+    collected.postponed = collected.postponed.min(excess.bytes);
     Ok(Some(collected))
 }
 
