@@ -4,8 +4,8 @@
 # not hold ends the run, and lies in target/fuzz. Needs stable Rust and a C++ compiler.
 #
 #   fuzz/run.sh SECONDS [TARGET…]             fuzzes
-#   fuzz/run.sh --check SECONDS [TARGET…]     the same for continuous integration: quickly compiled, and keeps nothing:
-#                                             beside the tests it compiles 80 seconds of one processor, others 4 minutes
+#   fuzz/run.sh --check SECONDS [TARGET…]     the same for continuous integration: quickly compiled, and keeps nothing
+#                                             (compiling takes 80 seconds of one processor, else 4 minutes)
 set -euo pipefail
 cd "$(dirname "$0")"
 
