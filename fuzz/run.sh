@@ -5,6 +5,7 @@
 #
 #   fuzz/run.sh SECONDS [TARGET…]             fuzzes
 #   fuzz/run.sh --check SECONDS [TARGET…]     the same for continuous integration: quickly compiled, and keeps nothing
+#                                             (compiling takes 80 seconds of one processor, else 4 minutes)
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -9,7 +9,7 @@ set -euo pipefail
 # command → the package that has it
 declare -A packages=(
     [bsdtar]=libarchive-tools [buildah]=buildah [busybox]=busybox-static [crun]=crun [docker-registry]=docker-registry
-    [g++]=g++ [gcc]=gcc [getcap]=libcap2-bin [git]=git [jq]=jq [mkfs.ext4]=e2fsprogs [mkfs.xfs]=xfsprogs [mmdebstrap]=mmdebstrap
+    [c++]=g++ [gcc]=gcc [getcap]=libcap2-bin [git]=git [jq]=jq [mkfs.ext4]=e2fsprogs [mkfs.xfs]=xfsprogs [mmdebstrap]=mmdebstrap
     [newuidmap]=uidmap [patchelf]=patchelf [podman]=podman [python3]=python3 [runc]=runc [setpriv]=util-linux
     [skopeo]=skopeo [sshd]=openssh-server [ssh-agent]=openssh-client
     [strace]=strace [strip]=binutils [umoci]=umoci [useradd]=passwd [xz]=xz-utils [zstd]=zstd
