@@ -161,6 +161,10 @@ async fn interruptible(
                 is_complete: planned.is_complete(),
             }));
         }
+        // Not when all is built and pushed.
+        for path in [&metadata.0, &metadata.1].into_iter().flatten() {
+            export::OutputFile::check(path)?;
+        }
         let finished = planned.execute(&interrupt).await?;
         if let Some(path) = &metadata.0 {
             export::write_metadata(path, &finished.metadata()?)?;
