@@ -44,10 +44,10 @@ use crate::history::{BuildRecord, Outcome};
 use crate::image::{BaseImages, ImportedLayers};
 use crate::op::Op;
 use crate::op::key::Define as _;
-use crate::ops::{LocalContext, OpError, Ops, Surroundings, Travelling, Value};
+use crate::ops::{ForeseenMount, LocalContext, OpError, Ops, Surroundings, Travelling, Value};
 use crate::progress::Progress;
 use crate::remote_cache::{self, Sources};
-use crate::solver::{self, Plan, Problem};
+use crate::solver::{self, Decision, Plan, Problem};
 use crate::state_dir::Class;
 use recording::Recording;
 
@@ -197,6 +197,17 @@ impl Planned {
     /// Returns whether nothing would run.
     pub fn is_complete(&self) -> bool {
         self.plan.is_complete()
+    }
+
+    /// Finds the cache mounts that steps which would run begin with what other machines have.
+    pub async fn mounts(&self) -> Vec<ForeseenMount> {
+        let runs = self
+            .plan
+            .iter()
+            .filter(|(_, planned)| matches!(planned.decision, Decision::Run(_)));
+        let graph = &self.build.problem.graph;
+        let ops = runs.map(|(id, _)| &graph.vertex(id).op);
+        self.build.problem.evaluator.foresee_mounts(ops).await
     }
 
     /// Carries the plan out and brings the result where the request wants it.

@@ -24,7 +24,8 @@ use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
 use crate::fetch::Fetcher;
-use crate::progress::{Display, Plain, Progress, RawJson, Recorder, Tty};
+use crate::ops::ForeseenMount;
+use crate::progress::{Bytes, Display, Plain, Progress, RawJson, Recorder, Tty};
 use crate::sys;
 
 /// Runs the command; returns the process's exit code.
@@ -155,7 +156,15 @@ async fn interruptible(
     let work = async move {
         let planned = build::plan(request, services, progress, &interrupt).await?;
         if args.plan {
-            let text = planned.to_string();
+            let mounts = planned.mounts().await;
+            let mounts = mounts.iter().map(|ForeseenMount { id, origin, size }| {
+                let id = id.replace(char::is_control, " ");
+                format!(
+                    "mount     cache mount `{id}` begins with {} from `{origin}`\n",
+                    Bytes(*size)
+                )
+            });
+            let text = planned.to_string() + &mounts.collect::<String>();
             return Ok(Outcome::Planned(PlanText {
                 text,
                 is_complete: planned.is_complete(),

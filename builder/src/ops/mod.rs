@@ -41,7 +41,7 @@ pub use crate::secrets::{SecretError, SecretSource, Secrets};
 pub use cache_mount::{CacheMountError, MountPackError, PackedMount};
 pub use error::OpError;
 pub use local::{LocalContext, LocalDirectory};
-pub use mount_travel::{Travelling, mount_key};
+pub use mount_travel::{ForeseenMount, Travelling, mount_key};
 pub use value::{Rootfs, StepLayer, Stored, Value};
 
 /// Performs the operations of one build.

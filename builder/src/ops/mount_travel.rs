@@ -13,8 +13,9 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::cache_mount::{self, CacheIdentity, MountPackError, PackedMount};
 use super::{Ops, Stored};
+use crate::cache::Record;
 use crate::diagnostic::Diagnostic;
-use crate::image::{ImportedLayer, LayerFormat, LayerPacker, PullError};
+use crate::image::{ImportedLayer, LayerFormat, LayerPacker, Origin, PullError};
 use crate::op::key::{CacheKey, KeyHasher};
 use crate::op::{MountSource, Op};
 use crate::progress::{Bytes, StepId, Stream};
@@ -32,6 +33,17 @@ pub struct Travelling {
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
+/// A cache mount that a step would begin with what another machine has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForeseenMount {
+    /// Its id.
+    pub id: String,
+    /// Where its content would come from.
+    pub origin: Origin,
+    /// What that takes to fetch, in bytes.
+    pub size: u64,
+}
+
 /// The content of a new cache mount, and the right to make it.
 #[derive(Default)]
 pub(super) struct Imported {
@@ -46,6 +58,12 @@ pub fn mount_key(name: &str) -> CacheKey {
     let mut hasher = KeyHasher::new("cache-mount/1");
     hasher.text(name);
     hasher.finish()
+}
+
+/// Returns the layer that an entry of a cache mount has.
+fn layer_of(record: Record) -> Option<ImportedLayer> {
+    let stored: Stored = serde_json::from_value(record.payload).ok()?;
+    stored.layers.into_iter().next()?.imported
 }
 
 impl Ops {
@@ -75,9 +93,7 @@ impl Ops {
         }
         let key = mount_key(name);
         let record = source.ask(&[key]).await.remove(&key);
-        let stored = record.and_then(|record| serde_json::from_value::<Stored>(record.payload).ok());
-        let layer = stored.and_then(|stored| stored.layers.into_iter().next()?.imported);
-        let Some(layer) = layer else {
+        let Some(layer) = record.and_then(layer_of) else {
             return nothing(turn);
         };
         match self.unpack_mount(&layer, step).await {
@@ -99,6 +115,27 @@ impl Ops {
                 nothing(turn)
             }
         }
+    }
+
+    /// Finds the cache mounts that are not here and that the steps of these operations would begin with what other machines
+    /// have, as far as that is known before they run: not those that are filled from an input.
+    pub async fn foresee_mounts<'a>(&self, ops: impl Iterator<Item = &'a Op>) -> Vec<ForeseenMount> {
+        let Some(source) = self.mount_source.as_ref().filter(|_| !self.renew_mounts) else {
+            return Vec::new();
+        };
+        let mut wanted = self.known_mounts(ops);
+        wanted.retain(|name, _| !cache_mount::exists(&self.mounts(), name));
+        let keys: Vec<CacheKey> = wanted.keys().map(|name| mount_key(name)).collect();
+        let mut records = source.ask(&keys).await;
+        let foreseen = wanted.into_iter().filter_map(|(name, id)| {
+            let layer = layer_of(records.remove(&mount_key(&name))?)?;
+            Some(ForeseenMount {
+                id,
+                origin: layer.origin,
+                size: layer.blob.descriptor.size,
+            })
+        });
+        foreseen.collect()
     }
 
     /// Unpacks the content of a cache mount beside the caches.

@@ -56,14 +56,8 @@ impl ActiveSnapshot {
             if !lock(&directory, &path)? || root.stat(&path, false)?.is_none() {
                 continue;
             }
-            for (name, mode) in [("fs", 0o755), ("work", 0o700)] {
-                mkdirat(&directory, name, Mode::RWXU).on("make directory", path.join(name))?;
-                let made = openat(&directory, name, DIR_FLAGS, Mode::empty()).on("open directory", path.join(name))?;
-                // Explicitly, because `fs` becomes the `/` of whatever runs on it, whoever's umask this is.
-                fchmod(&made, Mode::from_raw_mode(mode)).on("set the mode of", path.join(name))?;
-            }
             let (upper, work) = (store_path.join(&path).join("fs"), store_path.join(&path).join("work"));
-            return Ok(Self {
+            let active = Self {
                 root,
                 path,
                 upper,
@@ -71,8 +65,24 @@ impl ActiveSnapshot {
                 inodes: Inodes::new(ownership),
                 keeper,
                 lock: directory,
-            });
+            };
+            // What fails from here on deletes it.
+            active.fill()?;
+            return Ok(active);
         }
+    }
+
+    /// Makes the directories in it.
+    fn fill(&self) -> Result<(), FsError> {
+        fault::point("snapshot.fill").on("make directory", &self.path)?;
+        for (name, mode) in [("fs", 0o755), ("work", 0o700)] {
+            let path = self.path.join(name);
+            mkdirat(&self.lock, name, Mode::RWXU).on("make directory", &path)?;
+            let made = openat(&self.lock, name, DIR_FLAGS, Mode::empty()).on("open directory", &path)?;
+            // Explicitly, because `fs` becomes the `/` of whatever runs on it, whoever's umask this is.
+            fchmod(&made, Mode::from_raw_mode(mode)).on("set the mode of", &path)?;
+        }
+        Ok(())
     }
 
     /// Returns the directory that becomes the snapshot: empty, `0755`, root's.

@@ -108,6 +108,14 @@ fn a_quota_that_is_used_up_is_told_like_a_full_disk() {
 }
 
 #[test]
+fn a_snapshot_that_cannot_be_begun_leaves_nothing_to_the_next_build() {
+    let rig = Rig::new();
+    let fault = "CROZE_FAULT=snapshot.fill:1:enospc";
+    rig.build(&[fault], &[]).fails(10, &["no space left", "croze prune"]);
+    rig.is_tidy(fault);
+}
+
+#[test]
 fn few_descriptors_suffice_and_fewer_are_said() {
     let rig = Rig::new();
     let expected = rig.digest(&[]);

@@ -50,6 +50,24 @@ fn a_mount_travels_through_a_registry() {
     let cache = format!("{}/app:cache", registry.host());
     let (seen, shown) = travel(&machines, &format!("type=registry,ref={cache}"), &cache);
     assert_is_whole(&seen);
+    let words = ["--build-arg", "N=2", "--cache-from", &cache];
+    let (plan, _) = machines.plan("none", &words);
+    let lines: Vec<&str> = plan.lines().filter(|line| line.starts_with("mount ")).collect();
+    assert_eq!(lines.len(), 1, "{plan}");
+    assert!(
+        lines[0].contains("cache mount `/deps` begins with") && lines[0].ends_with(&format!("from `{cache}`")),
+        "{plan}"
+    );
+    for (machine, more) in [("two", ""), ("none", "--no-cache-mounts")] {
+        let words: Vec<&str> = words
+            .iter()
+            .copied()
+            .chain([more])
+            .filter(|word| !word.is_empty())
+            .collect();
+        let (plan, _) = machines.plan(machine, &[&words[..], &["--no-cache"]].concat());
+        assert!(!plan.contains("cache mount"), "{machine} has it, or wants none: {plan}");
+    }
     assert!(
         shown.contains("cache mount `/deps` begins with") && shown.contains(&format!("from `{cache}`")),
         "{shown}"
