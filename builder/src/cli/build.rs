@@ -177,6 +177,10 @@ async fn interruptible(
                 is_complete: planned.is_complete(),
             }));
         }
+        // Not when all is built and pushed.
+        for path in [&metadata.0, &metadata.1].into_iter().flatten() {
+            export::OutputFile::check(path)?;
+        }
         let finished = build::run(request, services, progress, &interrupt).await?;
         if let Some(path) = &metadata.0 {
             export::write_metadata(path, &finished.metadata()?)?;

@@ -1,7 +1,8 @@
-//! A file for the user: written beside its place, synced, then renamed into it.
+//! A file for the user: written beside its place, synced, then renamed into it; where nothing can be put into a directory, the
+//! file that is there is written to.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -19,38 +20,65 @@ pub struct OutputFile {
 enum Target {
     /// A file under another name, in the same directory.
     Beside(NamedTempFile),
-    /// Something that is no regular file, such as a FIFO or `/dev/null`: a rename would destroy it.
+    /// The file that is there: its directory takes no other, as with `/dev/termination-log` of a pod.
     Itself(File),
+    /// Something that is no regular file, such as a FIFO or `/dev/null`: a rename would destroy it.
+    Special(File),
 }
 
 impl OutputFile {
     /// Begins a file; the directory must exist. A link is followed and stays.
     pub fn create(path: &Path) -> Result<Self, ExportError> {
-        let path = match fs::canonicalize(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-            resolved => resolved.map_err(ExportError::io("resolve", path))?,
-        };
-        let in_place = fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file());
-        let target = if in_place {
+        let path = place_of(path).map_err(ExportError::io("resolve", path))?;
+        let open = || {
             let file = OpenOptions::new().write(true).open(&path);
-            Target::Itself(file.map_err(ExportError::io("open", &path))?)
-        } else {
-            Target::Beside(beside(&path).map_err(ExportError::io("create", &path))?)
+            file.map_err(ExportError::io("open", &path))
+        };
+        let target = match fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => Target::Special(open()?),
+            found => match beside(&path) {
+                Err(error) if found.is_ok() && is_refusal(&error) => Target::Itself(open()?),
+                made => Target::Beside(made.map_err(ExportError::io("create", &path))?),
+            },
         };
         Ok(Self { path, target })
+    }
+
+    /// Finds out whether a file could be written, and changes nothing.
+    ///
+    /// # Errors
+    /// If it could not.
+    pub fn check(path: &Path) -> Result<(), ExportError> {
+        match fs::metadata(path) {
+            // Whoever reads a FIFO would take its being closed for the end.
+            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Ok(()),
+            _ => Self::create(path).map(drop),
+        }
     }
 
     /// Makes the content durable and visible.
     pub fn commit(self) -> Result<(), ExportError> {
         let Self { path, target } = self;
-        let Target::Beside(file) = target else {
-            return Ok(());
+        let file = match target {
+            Target::Beside(file) => file,
+            Target::Itself(mut file) => {
+                let whole = file.stream_position().and_then(|length| file.set_len(length));
+                return whole
+                    .and_then(|()| file.sync_all())
+                    .map_err(ExportError::io("write", &path));
+            }
+            Target::Special(_) => return Ok(()),
         };
         let synced = fault::point("output.sync").and_then(|()| file.as_file().sync_all());
         synced.map_err(ExportError::io("sync", &path))?;
         fault::point("output.rename").map_err(ExportError::io("rename a file to", &path))?;
-        file.persist(&path)
-            .map_err(|error| ExportError::io("rename a file to", &path)(error.error))?;
+        match file.persist(&path) {
+            // It is mounted there.
+            Err(refused) if refused.error.kind() == io::ErrorKind::ResourceBusy => {
+                return copy_to(&refused.file, &path).map_err(ExportError::io("write", &path));
+            }
+            renamed => drop(renamed.map_err(|error| ExportError::io("rename a file to", &path)(error.error))?),
+        }
         fault::point("output.renamed").map_err(ExportError::io("sync", &path))?;
         let dir = directory_of(&path);
         File::open(dir)
@@ -63,11 +91,41 @@ impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.target {
             Target::Beside(file) => file.write(bytes),
-            Target::Itself(file) => file.write(bytes),
+            Target::Itself(file) | Target::Special(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Follows links, also to where nothing is yet.
+fn place_of(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // No circle comes to its end here: the kernel follows a number of links only.
+    loop {
+        match (fs::canonicalize(&path), fs::read_link(&path)) {
+            (Err(error), Ok(target)) if error.kind() == io::ErrorKind::NotFound => {
+                path = directory_of(&path).join(target)
+            }
+            (Err(error), Err(_)) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
+            (resolved, _) => return resolved,
+        }
+    }
+}
+
+/// Returns whether nothing can be put into a directory, whatever its files allow.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// Puts the content of a file into another, in place of what it has.
+fn copy_to(file: &NamedTempFile, path: &Path) -> io::Result<()> {
+    let mut to = OpenOptions::new().write(true).truncate(true).open(path)?;
+    io::copy(&mut file.reopen()?, &mut to)?;
+    to.sync_all()
 }

@@ -300,6 +300,14 @@ fn an_output_file_is_whole_or_absent_and_spares_what_is_no_file() {
     assert!(link.is_symlink());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
 
+    // A link to where nothing is yet.
+    std::os::unix::fs::symlink("new", dir.path().join("early")).unwrap();
+    let mut file = OutputFile::create(&dir.path().join("early")).unwrap();
+    file.write_all(b"behind").unwrap();
+    file.commit().unwrap();
+    assert_eq!(std::fs::read(dir.path().join("new")).unwrap(), b"behind");
+    assert!(dir.path().join("early").is_symlink());
+
     let mut null = OutputFile::create(Path::new("/dev/null")).unwrap();
     null.write_all(b"gone").unwrap();
     null.commit().unwrap();

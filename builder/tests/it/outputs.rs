@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Lab, Registry, base_registry, sh};
+use crate::harness::{Lab, Outcome, Registry, base_registry, sh};
 
 fn lab() -> Lab {
     let lab = Lab::new(
@@ -208,4 +209,38 @@ fn an_image_with_a_name_has_all_its_layers_in_the_store() {
     registry.stop();
     lab.write("Dockerfile", "FROM kept:1\nRUN [ $a = b ]\n");
     lab.build(&[]);
+}
+
+#[test]
+fn result_files_are_written_to_where_they_cannot_be_replaced() {
+    let lab = Lab::new("FROM BASE/busybox\n");
+    // One in a directory that is closed to the user, one that is mounted; both longer than what is to be in them.
+    let at = lab.path().display();
+    sh(&format!(
+        "cd {at}; mkdir closed; for file in closed/log mounted; do head -c 100000 /dev/zero > $file; chmod 666 $file; done"
+    ));
+    let command = lab.command(&["build", "--iidfile=closed/log", "--metadata-file=mounted", "context"]);
+    let output = Command::new("unshare")
+        .args([
+            "--mount",
+            "sh",
+            "-euc",
+            "mount --bind mounted mounted; exec \"$@\"",
+            "sh",
+        ])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(lab.path())
+        .output();
+    let outcome = Outcome::of(output.unwrap());
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let read = |name: &str| fs::read_to_string(lab.path().join(name)).unwrap();
+    assert!(read("closed/log").starts_with("sha256:") && read("closed/log").len() == 71);
+    let metadata: Value = serde_json::from_str(&read("mounted")).unwrap();
+    assert_eq!(metadata["containerimage.config.digest"], read("closed/log"));
+
+    // What cannot be written is told before anything is built.
+    lab.croze(&["build", "--iidfile=closed/absent", "-o", "out", "context"])
+        .fails(5, &["closed/absent", "permission denied"]);
+    assert!(!lab.path().join("out").exists());
 }
