@@ -35,7 +35,7 @@ type At = (i32, usize);
 
 /// Performs a call that is to be let pass, if the kernel could not.
 pub(in crate::supervisor) fn perform(call: &Call<'_>) -> Outcome {
-    if call.place.view.is_none() {
+    if call.place.view.is_none() && call.step.ground.top.is_none() {
         return Ok(Reply::Continue);
     }
     let here = |path: usize| (AT_FDCWD, path);
@@ -166,9 +166,10 @@ fn find_file(call: &Call<'_>, at: At, last: Last) -> Result<Option<OwnedFd>, Err
 }
 
 /// Finds a file that must exist, for a change to it that Landlock does not know of. The kernel would read the path anew,
-/// and another one by then could lead out of the tree.
+/// and another one by then could lead out of the tree, or to croze's own files.
 fn find_to_change(call: &Call<'_>, (directory, path): At, last: Last, flags: u32) -> Result<Option<OwnedFd>, Errno> {
-    if call.place.view.is_none() || call.argument(path) == 0 {
+    let reaches_out = call.place.view.is_some() || call.step.ground.top.is_some();
+    if !reaches_out || call.argument(path) == 0 {
         return Ok(None);
     }
     let path = call.read_path(call.argument(path))?;
