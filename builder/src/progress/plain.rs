@@ -166,6 +166,24 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_prints_without_end_is_shown_while_another_is_silent() {
+        let mut display = Plain::new(Vec::new());
+        for (step, name) in [(0, "silent"), (1, "talkative")] {
+            display.event(declare(step, name)).unwrap();
+            let (step, at) = (StepId(step), at(0));
+            display.event(Event::Started { step, at }).unwrap();
+        }
+        display.event(log(1, "before\n", 0)).unwrap();
+        std::thread::sleep(PlainForm::PATIENCE);
+        display.event(log(1, "after\n", 0)).unwrap();
+        let text = String::from_utf8(display.into_writer()).unwrap();
+        assert!(
+            text.ends_with("#2 talkative\n#2 0.000 before\n#2 0.000 after\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn what_a_step_has_brought_about_is_a_line() {
         let text = "pushing manifest for example.com/app:1@sha256:00".to_owned();
         let text = printed([

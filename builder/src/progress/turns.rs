@@ -211,6 +211,8 @@ impl<W: Write, F: Form> Turns<W, F> {
             }
             Event::Warning(warning) => self.form.warn(&mut self.out, &warning)?,
         }
+        // Events of others may come without end while who has the floor is silent.
+        self.pass_on()?;
         self.out.flush()
     }
 
@@ -219,9 +221,7 @@ impl<W: Write, F: Form> Turns<W, F> {
     /// # Errors
     /// Whatever the writer returns.
     pub fn tick(&mut self) -> io::Result<()> {
-        if self.last_output.elapsed() >= F::PATIENCE {
-            self.next_foreground()?;
-        }
+        self.pass_on()?;
         if let Some(step) = self.foreground.filter(|step| self.begun == Some(*step)) {
             self.speak(step, |form, out, speaker| form.silence(out, speaker))?;
         }
@@ -280,6 +280,14 @@ impl<W: Write, F: Form> Turns<W, F> {
             self.next_foreground()?;
         }
         Ok(())
+    }
+
+    /// Takes the floor from who has been silent for too long.
+    fn pass_on(&mut self) -> io::Result<()> {
+        match self.last_output.elapsed() >= F::PATIENCE {
+            true => self.next_foreground(),
+            false => Ok(()),
+        }
     }
 
     /// Shows all that ended meanwhile, then gives the foreground to the first that waits.

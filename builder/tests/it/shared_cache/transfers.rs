@@ -103,7 +103,7 @@ fn keys_without_content_are_part_of_a_whole_store() {
     // What was made without the cache has a key of its own, which others can only be told.
     machines.build("one", &["--no-cache", "--cache-to", "type=local,dest=shared"]);
     let from = ["--cache-from", "type=local,src=shared"];
-    machines.build("two", &from);
+    machines.files("two", &from);
     let verified = machines.lab.croze(&["--root", "two", "verify"]);
     assert_eq!(verified.code, 0, "{}", verified.stdout);
     // Nor does a collection take them for damage: without the cache the rest is still found by them.
