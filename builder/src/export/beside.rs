@@ -4,9 +4,9 @@
 //! comes to the same place and finds the name taken tries the lock: if it is free, the file is nobody's and is removed; else
 //! its writer lives, and the next number is taken. Where nothing can be locked every writer counts as living.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use registry::oci::Digest;
@@ -32,9 +32,10 @@ pub fn beside(path: &Path) -> io::Result<NamedTempFile> {
         let made = tempfile::Builder::new()
             .prefix(&name)
             .rand_bytes(0)
-            // Subject to the umask, as for any other program's output.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(directory);
+            // Its mode is subject to the umask, as for any other program's output; its errors keep their number.
+            .make_in(directory, |path| {
+                OpenOptions::new().read(true).write(true).create_new(true).open(path)
+            });
         match made {
             Ok(file) if is_ours(file.as_file(), file.path()) => return Ok(file),
             // Somebody came before the lock and took it for a dead one's; what has the name now may be another's.

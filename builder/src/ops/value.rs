@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::oci::ChainId;
+use registry::oci::{ChainId, Digest};
 use serde::{Deserialize, Serialize};
 use snapshotter::SnapshotName;
 
@@ -74,11 +74,14 @@ impl Rootfs {
         base.map(|layer| &layer.snapshot).chain(steps).cloned().collect()
     }
 
-    /// Returns what tells it from other file systems.
+    /// Returns what tells it from other file systems: all of its layers, since an imported one is called after its own content
+    /// alone.
     pub fn identity(&self) -> String {
-        let top = self.layers.last().map(|layer| layer.snapshot.to_string());
-        top.or_else(|| self.base.as_ref()?.chain_id().map(|chain| chain.0.to_string()))
-            .unwrap_or_default()
+        let base = self.base.as_ref().and_then(|base| base.chain_id());
+        let base = base.map(|chain| chain.0.to_string());
+        let steps = self.layers.iter().map(|layer| layer.snapshot.to_string());
+        let layers: Vec<String> = base.into_iter().chain(steps).collect();
+        Digest::of(layers.join("\n").as_bytes()).to_string()
     }
 
     /// Returns what a record keeps.
@@ -87,5 +90,26 @@ impl Rootfs {
             base: self.base.as_ref().and_then(|base| base.chain_id()),
             layers: self.layers.to_vec(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(name: &str) -> StepLayer {
+        StepLayer {
+            snapshot: SnapshotName::new(name).unwrap(),
+            created: String::new(),
+            imported: None,
+        }
+    }
+
+    #[test]
+    fn file_systems_that_end_in_the_same_layer_are_not_the_same() {
+        let [one, other] = ["diff-1", "diff-2"].map(|name| Rootfs::default().with(layer(name)).with(layer("diff-0")));
+        assert_ne!(one.identity(), other.identity());
+        assert_eq!(one.identity(), one.clone().identity());
+        assert_ne!(one.identity(), Rootfs::default().identity());
     }
 }
