@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use indicatif::ProgressDrawTarget;
-use nix::sys::signal::Signal;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::args::{BuildArgs, GlobalArgs, ProgressArg};
@@ -18,6 +16,7 @@ use super::failure::{Failure, Kind};
 use super::locate::{self, Located, Place};
 use super::request::ReadOnce;
 use super::sandbox::{self, Say};
+use super::signals::{self, Signals};
 use super::store::{self, Sync};
 use super::{PATIENCE, build_failure, policy, render, request, runner, values, within};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
@@ -26,7 +25,6 @@ use crate::export;
 use crate::fetch::Fetcher;
 use crate::ops::ForeseenMount;
 use crate::progress::{Bytes, Display, Groups, Plain, Progress, RawJson, Recorder, Tty};
-use crate::sys;
 
 /// Runs the command; returns the process's exit code.
 pub(super) fn run(
@@ -58,12 +56,16 @@ pub(super) fn run(
         .enable_all()
         .build()
         .map_err(|error| Failure::because(Kind::Resource, &error))?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::listen()?
+    };
     let request = match ready {
         Some(request) => request,
         None => {
             let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment)?);
             let build_args = request::build_args(args, environment)?;
-            let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher));
+            let located = runtime.block_on(fetching(args, &build_args, &place, &services, &fetcher, &mut signals));
             let request = located.and_then(|located| request::build_request(args, environment, located, &read));
             match request {
                 Ok(request) => request,
@@ -79,10 +81,10 @@ pub(super) fn run(
     let (progress, events) = Progress::channel();
     let display = display(args, environment, environment.colored(global.color)).spawn(events, recorder);
     let display = display.map_err(|error| Failure::because(Kind::Resource, &error))?;
-    let outcome = runtime.block_on(interruptible(args, request, services, progress));
+    let outcome = runtime.block_on(interruptible(args, request, services, progress, &mut signals));
     // What still runs in the background (a download that nobody waits for) must not delay the end.
     runtime.shutdown_background();
-    obey_signals();
+    signals::obey();
     let sync = if args.no_sync { Sync::No } else { Sync::Wait };
     let unkempt = store::after_build(&state, &lease, &bounds, sync);
     let outcome = match outcome {
@@ -130,10 +132,11 @@ pub(super) async fn fetching(
     place: &Place,
     services: &Services,
     fetcher: &Fetcher,
+    signals: &mut Signals,
 ) -> Result<Located, Failure> {
     tokio::select! {
         located = locate::fetch(args, build_args, place, services, fetcher) => located,
-        signal = next_signal() => Err(Failure::new(signal, Diagnostic::error("the build was interrupted"))),
+        signal = signals.next() => Err(Failure::new(signal, Diagnostic::error("the build was interrupted"))),
     }
 }
 
@@ -153,6 +156,7 @@ async fn interruptible(
     request: BuildRequest,
     services: Services,
     progress: Progress,
+    signals: &mut Signals,
 ) -> Result<Outcome, (build::BuildError, Option<Kind>)> {
     let interrupt = Interrupt {
         cancel: CancellationToken::new(),
@@ -195,7 +199,7 @@ async fn interruptible(
     loop {
         tokio::select! {
             outcome = &mut work => return outcome.map_err(|error| (error, received)),
-            signal = next_signal() => {
+            signal = signals.next() => {
                 if received.is_some() {
                     kill.cancel();
                 }
@@ -203,30 +207,6 @@ async fn interruptible(
                 cancel.cancel();
             }
         }
-    }
-}
-
-/// Lets signals end the process again: nobody waits for them any more, and the store may be put in order at any time.
-fn obey_signals() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // Only a signal that does not exist is refused.
-        let _infallible = sys::exit_on(signal);
-    }
-}
-
-/// Waits for a signal that asks this process to end.
-async fn next_signal() -> Kind {
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Kind::Interrupted,
-        _ = terminate.recv() => Kind::Terminated,
-        _ = hangup.recv() => Kind::Terminated,
     }
 }
 

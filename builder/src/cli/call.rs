@@ -17,6 +17,7 @@ use super::failure::{Failure, Kind};
 use super::locate::{self, Located};
 use super::request::ReadOnce;
 use super::sandbox::{self, Say};
+use super::signals::Signals;
 use super::values::ValueError;
 use super::{block_on, policy, request, runner};
 use crate::build::{self, Checked, Services};
@@ -124,7 +125,10 @@ fn located(
         Services::open(root, options, sandbox, &super::store::tell_of_sweep).map_err(build_failure::unread)?;
     let fetcher = services.fetcher(&read.secrets, &request::fetching(args, environment)?);
     let build_args = request::build_args(args, environment)?;
-    block_on(fetching(args, &build_args, &place, &services, &fetcher))
+    block_on(async {
+        let mut signals = Signals::listen()?;
+        fetching(args, &build_args, &place, &services, &fetcher, &mut signals).await
+    })
 }
 
 fn answer(format: Format, value: &impl Serialize, text: String) -> Result<ExitCode, Failure> {

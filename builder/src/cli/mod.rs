@@ -25,6 +25,7 @@ mod render;
 mod request;
 mod runner;
 mod sandbox;
+mod signals;
 mod ssh;
 mod store;
 mod values;
