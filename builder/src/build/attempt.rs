@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use registry::oci::Digest;
 
@@ -23,6 +24,9 @@ use crate::op::key::Define as _;
 use crate::ops::{OpError, Value};
 use crate::remote_cache::{CacheTo, Mode};
 use crate::solver::{self, Decision, Plan, Planned, Solution};
+
+/// How long an interrupted build waits for those who write its files.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Build {
     /// Plans: nothing runs.
@@ -59,10 +63,11 @@ impl Build {
             finished = self.finish(&solution, &variants, &tasks, writing) => return finished,
             () = interrupt.cancel.cancelled() => {}
         }
-        // Whoever writes a file removes what there is of it.
+        // Whoever writes a file removes what there is of it, unless nobody takes what is written; then the next build does.
         tokio::select! {
             () = written.all() => {}
             () = interrupt.kill.cancelled() => {}
+            () = tokio::time::sleep(PATIENCE) => {}
         }
         Err(BuildError::Cancelled)
     }

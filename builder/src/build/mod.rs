@@ -178,7 +178,7 @@ pub async fn plan(
         evaluator: Arc::new(ops),
         cache: Arc::new(BelievedCache::new(
             Arc::clone(&services.cache),
-            remote_cache::names(&request.cache_from),
+            remote_cache::identities(&request.cache_from),
         )),
         elsewhere,
         flights: Some(services.state.flights()),

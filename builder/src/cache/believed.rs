@@ -3,7 +3,8 @@
 //! What another machine has made is believed because the build was told to import from there. It may be wrong: about what a
 //! step gives, and about the keys of that, by which results made on top of it here would be taken for others. So every record
 //! says on whose word it relies, and a build that does not import from all of them does not see it: to leave `--cache-from`
-//! out is to be rid of whatever was wrong there. What is made again takes the record's place.
+//! out is to be rid of whatever was wrong there. What is made again takes the record's place. A further key does not lead to a
+//! record that relies on somebody, but has a copy: the key may be wrong too, and must not lead to what takes the place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,7 +40,10 @@ impl CacheStore for BelievedCache {
     }
 
     fn link(&self, alias: CacheKey, key: CacheKey) -> Result<(), CacheError> {
-        self.records.link(alias, key)
+        match self.records.lookup(key) {
+            Some(record) if !record.relies_on.is_empty() => self.records.adopt(alias, &record),
+            _ => self.records.link(alias, key),
+        }
     }
 }
 
@@ -84,7 +88,8 @@ mod tests {
         };
         records.save(&record).unwrap();
         let alias = conformance::key("y");
-        records.link(alias, record.key).unwrap();
+        let importing = BelievedCache::new(Arc::<LocalCache>::clone(&records), names(&["a", "b"]));
+        importing.link(alias, record.key).unwrap();
         for (imports, is_seen) in [
             (&["a", "b", "c"][..], true),
             (&["b", "a"], true),
@@ -103,9 +108,14 @@ mod tests {
         let believed = BelievedCache::new(records, BTreeSet::new());
         believed.save(&again).unwrap();
         assert_eq!(
-            believed.lookup(alias),
+            believed.lookup(again.key),
             Some(again),
             "what is made again takes its place"
+        );
+        assert_eq!(
+            believed.lookup(alias),
+            None,
+            "a key that was learnt from a cache leads to nothing else"
         );
     }
 }

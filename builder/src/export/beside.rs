@@ -57,11 +57,21 @@ pub fn beside(path: &Path) -> io::Result<NamedTempFile> {
 pub fn reclaim(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+        if entry.file_name().to_str().is_some_and(is_name) {
             remove_dead(&entry.path());
         }
     }
     Ok(())
+}
+
+/// Returns whether a name is one of those that [`beside`] gives: others may be the user's.
+fn is_name(name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX);
+    let parts = rest.and_then(|rest| rest.split_once('-'));
+    parts.is_some_and(|(place, number)| {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        place.len() == 16 && place.bytes().all(is_hex) && number.parse::<usize>().is_ok()
+    })
 }
 
 /// Returns the directory that a path is in.
@@ -145,10 +155,16 @@ mod tests {
         let other = directory.path().join("other");
         fs::write(&other, "x").unwrap();
         std::os::unix::fs::symlink(&other, directory.path().join(".croze-link")).unwrap();
-        fs::create_dir(directory.path().join(".croze-directory")).unwrap();
-        assert_eq!(names(directory.path()).len(), 5);
+        fs::write(directory.path().join(".croze-notes"), "x").unwrap();
+        let in_the_way = directory.path().join(format!("{PREFIX}{}-7", "0".repeat(16)));
+        fs::create_dir(&in_the_way).unwrap();
+        assert_eq!(names(directory.path()).len(), 6);
         reclaim(directory.path()).unwrap();
-        assert_eq!(names(directory.path()), [".croze-directory", ".croze-link", "other"]);
+        let in_the_way = in_the_way.file_name().unwrap().to_str().unwrap();
+        assert_eq!(
+            names(directory.path()),
+            [in_the_way, ".croze-link", ".croze-notes", "other"]
+        );
     }
 
     #[test]

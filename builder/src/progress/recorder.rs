@@ -56,6 +56,8 @@ impl Recorder {
             Event::Declared { step, name, .. } => {
                 self.names.insert(*step, name.clone());
             }
+            // It may run again, when a build is planned anew: then its log is that of its last run.
+            Event::Started { step, .. } => drop(self.logs.remove(step)),
             Event::Log { step, bytes, .. } => {
                 let directory = self.directory.as_deref();
                 let log = self.logs.entry(*step).or_insert_with(|| Log::create(directory, *step));
@@ -144,5 +146,18 @@ mod tests {
         assert_eq!(tail.lines.len(), TAIL_LINES);
         assert_eq!(tail.lines[TAIL_LINES - 2..], ["line 99", "end"]);
         assert_eq!(std::fs::read_to_string(tail.path.unwrap()).unwrap(), text + "end");
+
+        // A step that runs again has the log of its last run.
+        recorder.event(&Event::Started { step, at });
+        recorder.event(&Event::Log {
+            step,
+            stream: Stream::Stdout,
+            bytes: b"again\n".to_vec().into(),
+            at,
+        });
+        recorder.event(&Event::Completed { step, at, error: None });
+        let tail = recorder.tail(step);
+        assert_eq!(tail.lines, ["again"]);
+        assert_eq!(std::fs::read_to_string(tail.path.unwrap()).unwrap(), "again\n");
     }
 }

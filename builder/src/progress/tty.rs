@@ -116,6 +116,8 @@ impl Tty {
             title.set_style(style(" => {wide_msg} {elapsed}"));
             title.set_message(step.name.clone());
             title.enable_steady_tick(TICK);
+            // When a build is planned anew, a step that was cancelled runs again.
+            self.ended -= usize::from(std::mem::take(&mut step.ended));
             step.started = Some(at);
             step.running = Some(Running {
                 title,

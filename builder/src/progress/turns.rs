@@ -148,7 +148,8 @@ impl<W: Write, F: Form> Turns<W, F> {
             }),
             Event::Started { step, at } => {
                 self.now = at;
-                self.step(step, |s| s.started = Some(at));
+                // When a build is planned anew, a step that was cancelled runs again.
+                self.step(step, |s| (s.started, s.ended) = (Some(at), false));
                 self.say(step, Vec::new())?;
             }
             Event::Cached { step, at } => {

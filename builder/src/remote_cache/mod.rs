@@ -35,5 +35,5 @@ pub use inventory::{Content, Inventory, Listed};
 pub use mounts::{Mounts, entry_of_mount};
 pub use objects::{ObjectCache, ObjectPlace};
 pub use registry::{Opened, RegistryCache};
-pub use sources::{InlineRecords, Sources, names};
+pub use sources::{InlineRecords, Sources, identities};
 pub use spec::{CacheFrom, CacheSpecError, CacheTo, ExportOptions, Mode, Surroundings, Which};

@@ -37,7 +37,12 @@ pub enum ObjectPlace {
         name: String,
     },
     /// `type=gha`.
-    Actions(ActionsOptions),
+    Actions {
+        /// The service, and which of a repository's caches it is.
+        options: ActionsOptions,
+        /// Whose caches they are: `GITHUB_REPOSITORY`, empty if that is not told.
+        repository: String,
+    },
 }
 
 /// A cache in a store of objects.
@@ -99,18 +104,31 @@ impl ObjectPlace {
             let given = attributes.take(key)?.or_else(|| (surroundings.variable)(variable));
             given.ok_or(CacheSpecError::Unset { key, variable })
         };
-        Ok(Self::Actions(ActionsOptions {
+        let options = ActionsOptions {
             url: take("url_v2", "ACTIONS_RESULTS_URL")?,
             token: Secret::new(take("token", "ACTIONS_RUNTIME_TOKEN")?),
             scope: attributes.take("scope")?.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
-        }))
+        };
+        let repository = (surroundings.variable)("GITHUB_REPOSITORY").unwrap_or_default();
+        Ok(Self::Actions { options, repository })
     }
 
     /// Returns what tells the cache from others in the same store.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::S3 { name, .. } => name,
-            Self::Actions(options) => &options.scope,
+            Self::Actions { options, .. } => &options.scope,
+        }
+    }
+
+    /// Returns what tells the cache from all others, whosever they are. Credentials do not.
+    pub(super) fn identity(&self) -> String {
+        match self {
+            Self::S3 { options, .. } => {
+                let server = options.endpoint.as_deref().unwrap_or(&options.region);
+                format!("s3 {server} {} {} {}", options.bucket, options.documents, options.blobs)
+            }
+            Self::Actions { options, repository } => format!("gha {} {repository} {}", options.url, options.scope),
         }
     }
 
@@ -121,7 +139,7 @@ impl ObjectPlace {
     pub fn open(&self, client: &Client) -> Result<ObjectStore, ClientError> {
         match self {
             Self::S3 { options, .. } => client.s3((**options).clone()),
-            Self::Actions(options) => client.actions_cache(options.clone()),
+            Self::Actions { options, .. } => client.actions_cache(options.clone()),
         }
     }
 }
@@ -131,7 +149,7 @@ impl fmt::Display for ObjectPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::S3 { options, .. } => write!(f, "s3://{}/{}", options.bucket, options.documents),
-            Self::Actions(options) => write!(f, "gha:{}", options.scope),
+            Self::Actions { options, .. } => write!(f, "gha:{}", options.scope),
         }
     }
 }

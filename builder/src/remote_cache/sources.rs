@@ -47,7 +47,10 @@ pub struct Sources {
 }
 
 struct Place {
+    /// For people.
     name: String,
+    /// What tells it from other places.
+    identity: String,
     origin: Origin,
     kind: Kind,
     /// What fetches its blobs, if that is a store of objects: with more patience than look-ups have.
@@ -92,6 +95,7 @@ impl Sources {
             match opened {
                 Ok((kind, origin)) => Some(Place {
                     name,
+                    identity: identity(from),
                     origin,
                     kind,
                     store: store(from, client),
@@ -196,7 +200,7 @@ impl RecordSource for Sources {
             let answers = self.places.iter().map(async |place| {
                 let mut records = self.ask_place(place, keys).await;
                 for record in records.values_mut() {
-                    record.relies_on = BTreeSet::from([place.name.clone()]);
+                    record.relies_on = BTreeSet::from([place.identity.clone()]);
                 }
                 records
             });
@@ -240,12 +244,20 @@ fn store(from: &CacheFrom, client: &Client) -> Option<ObjectStore> {
     }
 }
 
-/// Returns how the caches are called that a build imports from, whether they can be reached or not.
-pub fn names(from: &[CacheFrom]) -> BTreeSet<String> {
-    from.iter().map(name).collect()
+/// Returns what tells the caches from others that a build imports from, whether they can be reached or not.
+pub fn identities(from: &[CacheFrom]) -> BTreeSet<String> {
+    from.iter().map(identity).collect()
 }
 
-/// Returns how a place is called.
+/// Returns what records that come from a place are marked with.
+fn identity(from: &CacheFrom) -> String {
+    match from {
+        CacheFrom::Objects(place) => place.identity(),
+        CacheFrom::Registry { .. } | CacheFrom::Directory { .. } => name(from),
+    }
+}
+
+/// Returns how a place is called, for people.
 fn name(from: &CacheFrom) -> String {
     match from {
         CacheFrom::Registry { reference, .. } => reference.familiar(),

@@ -64,7 +64,14 @@ impl Meter {
         progress: Option<Progress<'_>>,
     ) -> Result<F::Output, Duration> {
         let mut work = pin!(work);
-        let report = |sent| progress.iter().for_each(|progress| progress(sent));
+        let mut told = 0;
+        // That all is sent does not mean that it has arrived: whoever knows tells.
+        let mut report = |sent| {
+            if sent != told && body.is_none_or(|body| sent < body) {
+                told = sent;
+                progress.iter().for_each(|progress| progress(sent));
+            }
+        };
         loop {
             let outcome = tokio::time::timeout(TICK, &mut work).await;
             let (sent, idle, stage) = {

@@ -68,7 +68,7 @@ pub(super) async fn checkout(
     // Git stays where the whole commit is wanted: a directory of it is no repository.
     let keep_git_dir = op.keep_git_dir && op.address.subdir.is_empty();
     if keep_git_dir {
-        remember_origin(git, &tree, &op.address.url).await?;
+        remember_origin(git, &tree).await?;
     }
     let time = (op.address.mtime == Some(MtimeOf::Commit)).then_some(time);
     let (subdir, upper) = (op.address.subdir.clone(), into.upper().to_owned());
@@ -84,9 +84,10 @@ pub(super) async fn checkout(
 
 /// Checks submodules out, as shallow as their servers can.
 async fn submodules(git: &Git, tree: &Path) -> Result<(), FetchError> {
-    // What an address without a host is relative to. It may hold a password, and is no argument for that reason.
+    let (git, address) = git.without_credentials();
+    // What an address without a host is relative to.
     let config = tree.join(".git/config");
-    let origin = format!("[remote \"origin\"]\n\turl = {}\n", quoted(git.url()));
+    let origin = format!("[remote \"origin\"]\n\turl = {}\n", quoted(&address));
     let written = File::options().append(true).open(&config);
     let written = written.and_then(|mut file| file.write_all(origin.as_bytes()));
     written.map_err(FetchError::io("write", &config))?;
@@ -105,17 +106,10 @@ fn quoted(value: &str) -> String {
 }
 
 /// Writes down where a repository that stays came from, without user and password.
-async fn remember_origin(git: &Git, tree: &Path, url: &str) -> Result<(), FetchError> {
-    let clean = match url.split_once("://") {
-        Some((scheme @ ("http" | "https"), rest)) => {
-            let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{host}{path}")
-        }
-        _ => url.to_owned(),
-    };
+async fn remember_origin(git: &Git, tree: &Path) -> Result<(), FetchError> {
+    let (_, address) = git.without_credentials();
     for (key, value) in [
-        ("remote.origin.url", clean.as_str()),
+        ("remote.origin.url", address.as_str()),
         ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
     ] {
         git.run_in("config", tree, &["config", "--local", key, value], NETWORK)

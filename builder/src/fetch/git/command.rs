@@ -17,6 +17,7 @@ use crate::fetch::FetchError;
 const MESSAGE: usize = 2000;
 
 /// Git, ready to talk to one repository.
+#[derive(Clone)]
 pub(super) struct Git {
     url: String,
     environment: Vec<(String, OsString)>,
@@ -86,9 +87,20 @@ impl Git {
         self.secrets.push(header.to_owned());
     }
 
-    /// Returns the address of the repository, with credentials if it has some.
-    pub(super) fn url(&self) -> &str {
-        &self.url
+    /// Returns the address of the repository without credentials, and has git add them for its host wherever they lack: so
+    /// they reach submodules and stand in no file.
+    pub(super) fn without_credentials(&self) -> (Self, String) {
+        let mut git = self.clone();
+        let Some((scheme @ ("http" | "https"), rest)) = self.url.split_once("://") else {
+            return (git, self.url.clone());
+        };
+        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+        let Some((_, host)) = authority.rsplit_once('@') else {
+            return (git, self.url.clone());
+        };
+        let key = format!("url.{scheme}://{authority}/.insteadOf");
+        git.config.push((key, format!("{scheme}://{host}/")));
+        (git, format!("{scheme}://{host}{path}"))
     }
 
     /// Runs git in a repository, or outside of all, where `origin` is what it talks to; returns what it prints. `operands`

@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::read;
-use crate::harness::{Lab, Page, WebServer, sh};
+use crate::harness::{Lab, WebServer, sh};
 
 /// A repository with tags `v0.0.1` to `v0.0.3`, branches `base` and `feature`, and a submodule.
-struct Repository {
-    server: WebServer,
-    directory: TempDir,
+pub(super) struct Repository {
+    pub(super) server: WebServer,
+    pub(super) directory: TempDir,
 }
 
 impl Repository {
-    fn new(format: &str) -> Self {
+    pub(super) fn new(format: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let server = WebServer::of_directory(directory.path());
         let at = directory.path().display();
@@ -51,7 +51,7 @@ COPY . /repo/' > all.Dockerfile
         Self { server, directory }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         self.server.url("/repo.git")
     }
 
@@ -323,36 +323,6 @@ fn nothing_of_a_repository_is_run() {
         assert!(outcome.stderr.contains("invalid path"), "{name}: {}", outcome.stderr);
         assert!(!sentry.exists(), "{name}");
     }
-}
-
-/// G4: a token goes to its host and is not taken along by a redirect.
-#[test]
-fn a_token_reaches_its_own_host_only() {
-    let repository = Repository::new("sha1");
-    let (lab, other) = (Lab::new(""), WebServer::start());
-    let basic = sh("printf x-access-token:s3cret | base64 -w0");
-    repository.server.require(&format!("basic {basic}"));
-    fs::write(lab.path().join("token"), "s3cret\n").unwrap();
-    let secret = ["--secret", "id=GIT_AUTH_TOKEN.127.0.0.1,src=token"];
-    let outcome = lab.croze(&["build", &repository.url()]);
-    assert_eq!(outcome.code, 7, "{}", outcome.stderr);
-    let words = ["build", secret[0], secret[1], &repository.url()];
-    let outcome = lab.croze(&words);
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-
-    let moved = WebServer::start();
-    moved.put(
-        "/repo.git/info/refs",
-        Page {
-            location: Some(other.url("/repo.git/info/refs")),
-            ..Page::default()
-        },
-    );
-    let outcome = lab.croze(&["build", secret[0], secret[1], &moved.url("/repo.git")]);
-    assert_eq!(outcome.code, 6, "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains(&basic), "{}", outcome.stderr);
-    assert!(!moved.asked().is_empty());
-    assert!(other.asked().is_empty(), "the redirect was followed");
 }
 
 /// A named context may be a repository.

@@ -2,6 +2,7 @@
 
 mod contexts;
 mod git;
+mod git_credentials;
 mod ssh;
 mod submodules;
 mod web;
