@@ -12,9 +12,9 @@ mod message;
 mod path;
 mod program;
 
-use std::collections::HashMap;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -109,25 +109,59 @@ fn close(caller: &mut Stopped, numbers: &[u64]) -> Result<(), Lost> {
     Ok(())
 }
 
-/// Threads that have ended while they were stopped: who stops a thread is told of its end in the place of whoever waits
-/// for it, if both are one process.
-#[derive(Default)]
-pub(super) struct Ended(Mutex<HashMap<Pid, ExitStatus>>);
+/// How the step's first process has ended, if it did while it was stopped: who stops a thread is told of its end in the
+/// place of whoever waits for it, if both are one process. Whoever else ends like that, its parent is told afterwards.
+pub(super) struct Ended {
+    first: Pid,
+    status: Mutex<Option<ExitStatus>>,
+    is_noted: Condvar,
+}
 
 impl Ended {
-    fn note(&self, thread: Pid, status: ExitStatus) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(thread, status);
+    /// How long it takes at most from what `wait` says to its being noted here.
+    const DELAY: Duration = Duration::from_secs(10);
+
+    pub(super) fn of(first: Pid) -> Self {
+        Self {
+            first,
+            status: Mutex::default(),
+            is_noted: Condvar::new(),
+        }
     }
 
-    /// Returns what `wait` has said of a process.
-    pub(super) fn status_of(&self, process: Pid) -> Option<ExitStatus> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&process)
-            .copied()
+    fn note(&self, thread: Pid, status: ExitStatus) {
+        if thread == self.first {
+            *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+            self.is_noted.notify_all();
+        }
+    }
+
+    /// Returns what `wait` has said to a thread of the supervisor, which may be about to note it.
+    pub(super) fn status(&self) -> Option<ExitStatus> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .is_noted
+            .wait_timeout_while(status, Self::DELAY, |status| status.is_none());
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_first_process_is_told_even_if_it_is_asked_for_before_it_is_noted() {
+        let (first, other) = (Pid::from_raw(7).unwrap(), Pid::from_raw(8).unwrap());
+        let ended = Ended::of(first);
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| ended.status());
+            ended.note(other, ExitStatus::from_raw(1 << 8));
+            std::thread::sleep(Duration::from_millis(20));
+            ended.note(first, ExitStatus::from_raw(9));
+            assert_eq!(asked.join().unwrap().and_then(|status| status.signal()), Some(9));
+        });
     }
 }

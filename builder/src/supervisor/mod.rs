@@ -58,6 +58,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::process::Pid;
 use rustix::thread::set_no_new_privs;
 
 use attributes::Inodes;
@@ -89,18 +90,18 @@ struct Step {
     terminals: Terminals,
     /// What a call has for its last argument that is to be let pass.
     pass: Pass,
-    /// Threads that have ended while they were on a detour.
+    /// How its first process has ended, if it did on a detour.
     ended: Arc<Ended>,
 }
 
 impl Step {
-    fn new(Submission { listener, pass }: Submission, ground: Ground, first: Credentials) -> Self {
+    fn new(Submission { listener, pass }: Submission, ground: Ground, first: FirstProcess) -> Self {
         Self {
             pass,
-            ended: Arc::default(),
+            ended: Arc::new(Ended::of(first.pid)),
             listener,
             ground,
-            states: States::new(first),
+            states: States::new(first.credentials),
             starts: Starts::default(),
             inodes: Inodes::new(),
             machine: MachineFiles::default(),
@@ -122,6 +123,14 @@ impl Pass {
     fn draw() -> Self {
         Self(RandomState::new().build_hasher().finish())
     }
+}
+
+/// The first process of a step.
+pub struct FirstProcess {
+    /// Its number where the supervisor is.
+    pub pid: Pid,
+    /// What it believes to have.
+    pub credentials: Credentials,
 }
 
 /// What a supervisor gets of its step.

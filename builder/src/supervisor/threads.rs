@@ -14,7 +14,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 use snapshotter::{FileType, Root, SpecialOwners};
 
@@ -25,7 +24,7 @@ use super::place::{Ground, Place};
 use super::seats::{Seat, Seats};
 use super::specials::{Inode, Owner};
 use super::top_names::TopNames;
-use super::{Credentials, Step, Submission, owners};
+use super::{FirstProcess, Step, Submission, owners};
 use crate::sys::{self, Notification, Response};
 
 /// A call that is received faster than this had been waiting.
@@ -72,9 +71,9 @@ struct Crew {
 }
 
 impl Supervisor {
-    /// Starts to answer the calls of a step. Its files are on `ground`, and its first process has these credentials. Nothing
-    /// is answered before the owners are known that cannot be found on disk.
-    pub fn start(step: Submission, ground: Ground, first: Credentials, owners: &KnownOwners) -> io::Result<Self> {
+    /// Starts to answer the calls of a step, whose files are on `ground`. Nothing is answered before the owners are known
+    /// that cannot be found on disk.
+    pub fn start(step: Submission, ground: Ground, first: FirstProcess, owners: &KnownOwners) -> io::Result<Self> {
         // Kernels before 6.6 are slower.
         let _not_supported = sys::wake_synchronously(std::os::fd::AsFd::as_fd(&step.listener));
         sys::let_threads_be_interrupted()?;
@@ -112,9 +111,9 @@ impl Supervisor {
         }
     }
 
-    /// Returns what `wait` has said of a process that has ended, if it was said to the supervisor.
-    pub fn status_of(&self, process: Pid) -> Option<ExitStatus> {
-        self.crew.step.ended.status_of(process)
+    /// Returns what `wait` has said of the step's first process, of which nobody is told any more.
+    pub fn status_of_first(&self) -> Option<ExitStatus> {
+        self.crew.step.ended.status()
     }
 
     fn note(&self, owners: &KnownOwners) -> io::Result<()> {

@@ -15,7 +15,7 @@ use rustix::process::{PidfdFlags, WaitOptions, chdir, getuid, pidfd_open, waitpi
 use rustix::thread::CapabilitySet;
 
 use super::handover::{receive_submission, send_submission};
-use super::{Credentials, Ground, KnownOwners, Needs, Supervisor, elf, submit};
+use super::{Credentials, FirstProcess, Ground, KnownOwners, Needs, Supervisor, elf, submit};
 use crate::sys;
 
 /// What a child ends with that is content.
@@ -83,7 +83,10 @@ fn supervise(needs: Needs, ground: impl FnOnce() -> io::Result<Ground>, child: i
     let (ours, theirs) = ends.into_inner().ok_or(io::ErrorKind::BrokenPipe)?;
     drop(theirs);
     let supervisor = receive_submission(&ours)?.map(|submission| {
-        let root = Credentials::new(0, 0, Vec::new(), CapabilitySet::CHOWN | CapabilitySet::DAC_OVERRIDE);
+        let root = FirstProcess {
+            pid: process,
+            credentials: Credentials::new(0, 0, Vec::new(), CapabilitySet::CHOWN | CapabilitySet::DAC_OVERRIDE),
+        };
         Supervisor::start(submission, ground()?, root, &KnownOwners::default())
     });
     let supervisor = supervisor.transpose()?;

@@ -6,19 +6,20 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
+use libc::c_long;
 use rustix::process::Pid;
 
 use super::check;
 use super::registers::{CALL_INSTRUCTION, Registers};
 
-const CONTINUE_TO_CALL: u32 = 24;
-const DETACH: u32 = 17;
-const GET_REGISTERS: u32 = 0x4204;
-const SET_REGISTERS: u32 = 0x4205;
-const SEIZE: u32 = 0x4206;
-const INTERRUPT: u32 = 0x4207;
-const GET_SIGNAL_MASK: u32 = 0x420a;
-const SET_SIGNAL_MASK: u32 = 0x420b;
+const CONTINUE_TO_CALL: c_long = 24;
+const DETACH: c_long = 17;
+const GET_REGISTERS: c_long = 0x4204;
+const SET_REGISTERS: c_long = 0x4205;
+const SEIZE: c_long = 0x4206;
+const INTERRUPT: c_long = 0x4207;
+const GET_SIGNAL_MASK: c_long = 0x420a;
+const SET_SIGNAL_MASK: c_long = 0x420b;
 
 /// Tell stops at calls from signals, and let no thread outlive whoever has stopped it.
 const OPTIONS: u64 = 0x0010_0001;
@@ -82,7 +83,7 @@ impl Stopping {
         let (thread, _) = wait()?;
         debug_assert_eq!(thread, self.thread, "a thread stops one at a time");
         let mut mask = 0_u64;
-        request(GET_SIGNAL_MASK, thread, SIGNAL_SET_SIZE, &raw mut mask as u64)?;
+        ask(GET_SIGNAL_MASK, thread, SIGNAL_SET_SIZE, &raw mut mask as u64)?;
         let stopped = Stopped {
             thread,
             before: registers(thread)?,
@@ -136,21 +137,24 @@ impl Stopped {
 
     /// Lets it go on as if its own call had returned this.
     pub fn release(self, result: i64) -> Result<(), Lost> {
-        set_registers(self.thread, self.before.after_call(self.next, result))?;
-        self.set_mask(self.mask)?;
-        request(DETACH, self.thread, 0, 0)?;
-        Ok(())
+        let told = set_registers(self.thread, self.before.after_call(self.next, result))
+            .and_then(|()| self.set_mask(self.mask));
+        // Unless its end was waited for it is let go whatever it has been told.
+        match told {
+            Err(ended @ Lost::Ended { .. }) => Err(ended),
+            told => ask(DETACH, self.thread, 0, 0).and(told),
+        }
     }
 
-    fn set_mask(&self, mask: u64) -> io::Result<()> {
-        request(SET_SIGNAL_MASK, self.thread, SIGNAL_SET_SIZE, &raw const mask as u64)
+    fn set_mask(&self, mask: u64) -> Result<(), Lost> {
+        ask(SET_SIGNAL_MASK, self.thread, SIGNAL_SET_SIZE, &raw const mask as u64)
     }
 
     /// Lets it go on to where it enters or leaves a call.
     fn go_to_call(&mut self) -> Result<(), Lost> {
         let mut signal = 0;
         loop {
-            request(CONTINUE_TO_CALL, self.thread, 0, signal)?;
+            ask(CONTINUE_TO_CALL, self.thread, 0, signal)?;
             let (thread, status) = wait()?;
             self.thread = thread;
             signal = match status {
@@ -163,22 +167,22 @@ impl Stopped {
     }
 }
 
-fn registers(thread: Pid) -> io::Result<Registers> {
+fn registers(thread: Pid) -> Result<Registers, Lost> {
     let mut registers = Registers::empty();
     let mut buffer = libc::iovec {
         iov_base: registers.as_mut_ptr().cast(),
         iov_len: Registers::SIZE,
     };
-    request(GET_REGISTERS, thread, GENERAL, &raw mut buffer as u64)?;
+    ask(GET_REGISTERS, thread, GENERAL, &raw mut buffer as u64)?;
     Ok(registers)
 }
 
-fn set_registers(thread: Pid, mut registers: Registers) -> io::Result<()> {
+fn set_registers(thread: Pid, mut registers: Registers) -> Result<(), Lost> {
     let mut buffer = libc::iovec {
         iov_base: registers.as_mut_ptr().cast(),
         iov_len: Registers::SIZE,
     };
-    request(SET_REGISTERS, thread, GENERAL, &raw mut buffer as u64)
+    ask(SET_REGISTERS, thread, GENERAL, &raw mut buffer as u64)
 }
 
 /// Waits until a thread stops that this thread has begun to stop; returns which, and the upper half of its status.
@@ -202,7 +206,21 @@ fn wait() -> Result<(Pid, i32), Lost> {
     }
 }
 
-fn request(request: u32, thread: Pid, address: u64, data: u64) -> io::Result<()> {
+/// Makes a request of a thread that has stopped. One that does not take it has been killed: its end is waited for, of which
+/// nobody is told, not even whoever waits for it, before whoever has stopped it was.
+fn ask(what: c_long, thread: Pid, address: u64, data: u64) -> Result<(), Lost> {
+    match request(what, thread, address, data) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => match wait() {
+            Err(ended @ Lost::Ended { .. }) => Err(ended),
+            _ => Err(error.into()),
+        },
+        result => Ok(result?),
+    }
+}
+
+fn request(what: c_long, thread: Pid, address: u64, data: u64) -> io::Result<()> {
+    // The kernel takes whole words, of which a shorter argument would only set a part.
+    let thread = c_long::from(thread.as_raw_pid());
     // SAFETY: every request of this file either takes no pointer or one to a local value of the size that it says.
-    check(unsafe { libc::syscall(libc::SYS_ptrace, request, thread.as_raw_pid(), address, data) })
+    check(unsafe { libc::syscall(libc::SYS_ptrace, what, thread, address, data) })
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         }
         ["connect", path] => println!("{}", told(UnixStream::connect(path).map(drop))),
         ["trace"] => trace(),
+        ["kill-at-once", times] => println!("{}", (0..times.parse().unwrap()).filter(|_| kill_at_once()).count()),
         ["call", path] => {
             let listener = UnixListener::bind(path).unwrap();
             println!("{}", told(UnixStream::connect(path).map(drop)));
@@ -101,6 +103,13 @@ fn trace() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Kills a child that has just started a program, and returns whether that is how it ended.
+fn kill_at_once() -> bool {
+    let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap().signal() == Some(libc::SIGKILL)
 }
 
 fn calls() {

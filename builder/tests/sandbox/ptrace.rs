@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = tests![
     sockets_have_their_paths_in_the_step_s_root,
     nobody_can_be_traced,
     a_signal_reaches_a_program_that_starts_others_all_the_time,
+    processes_that_are_killed_when_they_start_a_program_can_be_waited_for,
 ];
 
 fn programs_are_known_by_the_path_they_were_started_by(sandbox: &Sandbox) {
@@ -79,4 +80,9 @@ fn a_signal_reaches_a_program_that_starts_others_all_the_time(sandbox: &Sandbox)
         (for i in $(seq 400); do kill -USR1 $$; /bin/sleep 0.01; done) & while :; do cd /etc; /bin/true; cd /tmp; done";
     let ran = sandbox.sh(script).run();
     assert_eq!(ran.report.exit, Ok(7), "{:?}", ran.report);
+}
+
+fn processes_that_are_killed_when_they_start_a_program_can_be_waited_for(sandbox: &Sandbox) {
+    let ran = probing(sandbox, &["kill-at-once", "500"]).run();
+    assert_eq!(ran.report.stdout, "500\n", "{:?}", ran.report);
 }

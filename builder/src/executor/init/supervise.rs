@@ -25,7 +25,7 @@ use super::identity;
 use crate::executor::plan::{StepRoot, Supervised};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::executor::wire;
-use crate::supervisor::{self, Credentials, Ground, Inode, KnownOwners, Needs, Owner, Submission, Supervisor, Top};
+use crate::supervisor::{self, Credentials, FirstProcess, Ground, Inode, KnownOwners, Needs, Owner, Submission, Supervisor, Top};
 
 /// The owners of files that croze makes for a step, by device and inode.
 #[derive(Default, Serialize, Deserialize)]
@@ -135,12 +135,15 @@ impl Supervision {
             root,
             ..
         } = &self.supervised;
-        let first = Credentials::new(
-            credentials.uid,
-            credentials.gid,
-            credentials.groups.clone(),
-            identity::CAPABILITIES,
-        );
+        let first = FirstProcess {
+            pid: step,
+            credentials: Credentials::new(
+                credentials.uid,
+                credentials.gid,
+                credentials.groups.clone(),
+                identity::CAPABILITIES,
+            ),
+        };
         let ground = match (root, &self.top) {
             (Some(StepRoot { tree, programs }), _) => Ground::in_tree(tree, programs.as_deref())?,
             (None, Some(top)) => Ground::below(top.clone())?,
@@ -170,10 +173,10 @@ impl Supervision {
         }
     }
 
-    /// Returns what was said to the supervisor of the end of a process, if that was the case.
-    pub(super) fn status_of(&self, process: Pid) -> Option<ExitStatus> {
+    /// Returns what was said to the supervisor of the end of the step's first process, if nobody is told of it any more.
+    pub(super) fn status_of_first(&self) -> Option<ExitStatus> {
         match &self.state {
-            State::Running(supervisor) => supervisor.status_of(process),
+            State::Running(supervisor) => supervisor.status_of_first(),
             State::Awaited(_) | State::Never => None,
         }
     }

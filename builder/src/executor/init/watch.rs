@@ -127,7 +127,7 @@ fn reap(step: Pid, supervision: Option<&Supervision>) -> Result<Exit, Failure> {
             Err(Errno::INTR) | Ok(None) => continue,
             Ok(Some((_, status))) => status,
             Err(error) => {
-                let told = supervision.and_then(|supervision| supervision.status_of(step));
+                let told = supervision.and_then(Supervision::status_of_first);
                 let exit =
                     told.and_then(|status| Some(status.code().map_or(Exit::Signal(status.signal()?), Exit::Code)));
                 return exit.map_or(Err(error).to("wait for the step"), Ok);
