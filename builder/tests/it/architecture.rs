@@ -195,3 +195,20 @@ fn every_path_that_the_architecture_names_exists() {
         .collect();
     assert_none(missing, "ARCHITECTURE.md names paths that do not exist");
 }
+
+#[test]
+fn every_suite_is_run_by_the_test_script() {
+    let script = fs::read_to_string(workspace().join("testdata/test.sh")).unwrap();
+    let mut suites = Vec::new();
+    for (path, _) in sources() {
+        let shown = relative(&path);
+        let inside = shown
+            .split_once('/')
+            .and_then(|(_, inside)| inside.strip_prefix("tests/"));
+        let name = inside.and_then(|inside| inside.strip_suffix("/main.rs").or(inside.strip_suffix(".rs")));
+        suites.extend(name.filter(|name| !name.contains('/')).map(str::to_owned));
+    }
+    assert!(suites.len() >= 7, "the suites were not found: {suites:?}");
+    suites.retain(|suite| !script.contains(&format!("--test {suite} ")));
+    assert_none(suites, "named in `testdata/test.sh`");
+}
