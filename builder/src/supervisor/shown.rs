@@ -53,9 +53,20 @@ pub(super) fn is_no_device(path: &[u8]) -> bool {
     name.is_some_and(|name| !is_in_dev(name))
 }
 
-/// Returns the process in whose directory of procfs a path of the machine lies, and whether that is nobody else's
-/// business.
-pub(super) fn process(path: &[u8]) -> Option<(&[u8], bool)> {
+/// The call that a process is in, with all arguments: with what one has that the supervisor lets pass, too.
+const CALL: &[u8] = b"syscall";
+
+/// Who may see something of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum SeenBy {
+    Everybody,
+    /// The processes of the same step.
+    Step,
+    Nobody,
+}
+
+/// Returns the process in whose directory of procfs a path of the machine lies, and who may see what is there.
+pub(super) fn process(path: &[u8]) -> Option<(&[u8], SeenBy)> {
     let mut names = names(path.strip_prefix(b"/proc/")?);
     let process = names.next().filter(|name| name.iter().all(u8::is_ascii_digit))?;
     let mut name = names.next();
@@ -63,7 +74,12 @@ pub(super) fn process(path: &[u8]) -> Option<(&[u8], bool)> {
         name = names.nth(1);
     }
     let is_public = |name: &[u8]| PUBLIC.iter().any(|known| known.as_bytes() == name);
-    Some((process, name.is_some_and(|name| !is_public(name))))
+    let seen_by = match name {
+        Some(CALL) => SeenBy::Nobody,
+        Some(name) if !is_public(name) => SeenBy::Step,
+        _ => SeenBy::Everybody,
+    };
+    Some((process, seen_by))
 }
 
 /// Returns the number of the terminal that lies at a path of the machine.
@@ -116,11 +132,18 @@ mod tests {
 
     #[test]
     fn of_a_process_only_some_things_are_for_everybody() {
-        assert_eq!(process(b"/proc/12"), Some((&b"12"[..], false)));
-        assert_eq!(process(b"/proc/12/task/13"), Some((&b"12"[..], false)));
-        assert_eq!(process(b"/proc/12/task/13/status"), Some((&b"12"[..], false)));
-        assert_eq!(process(b"/proc/12/task/13/environ"), Some((&b"12"[..], true)));
-        assert_eq!(process(b"/proc/12/fd/0"), Some((&b"12"[..], true)));
+        for (rest, seen_by) in [
+            ("", SeenBy::Everybody),
+            ("/task/13", SeenBy::Everybody),
+            ("/task/13/status", SeenBy::Everybody),
+            ("/task/13/environ", SeenBy::Step),
+            ("/fd/0", SeenBy::Step),
+            ("/syscall", SeenBy::Nobody),
+            ("/task/13/syscall", SeenBy::Nobody),
+        ] {
+            let path = format!("/proc/12{rest}");
+            assert_eq!(process(path.as_bytes()), Some((&b"12"[..], seen_by)), "{path}");
+        }
         assert_eq!(process(b"/proc/meminfo"), None);
     }
 

@@ -21,7 +21,7 @@ use rustix::process::Pid;
 use super::call::{AT_FDCWD, Call};
 use super::place::{HANDLE, Place};
 use super::programs::Programs;
-use super::shown;
+use super::shown::{self, SeenBy};
 use super::specials::Inode;
 
 /// Names in the step's root that are windows. What the tree has there is covered, but for names that are not seen through
@@ -160,13 +160,13 @@ impl View {
         if shown::is_no_device(path) {
             return Err(Errno::PERM);
         }
-        let Some((process, is_private)) = shown::process(path) else {
+        let Some((process, seen_by)) = shown::process(path) else {
             return Ok(());
         };
-        if (is_private || writes) && !self.is_own(place, process) {
-            Err(Errno::ACCESS)
-        } else {
-            Ok(())
+        match seen_by {
+            SeenBy::Everybody if !writes => Ok(()),
+            SeenBy::Everybody | SeenBy::Step if self.is_own(place, process) => Ok(()),
+            _ => Err(Errno::ACCESS),
         }
     }
 

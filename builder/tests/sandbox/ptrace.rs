@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_slash_asks_for_a_directory_and_follows_no_link,
     sockets_have_their_paths_in_the_step_s_root,
     nobody_can_be_traced,
+    the_arguments_of_a_call_are_nobody_s_business,
     a_signal_reaches_a_program_that_starts_others_all_the_time,
     processes_that_are_killed_when_they_start_a_program_can_be_waited_for,
 ];
@@ -73,6 +74,21 @@ fn sockets_have_their_paths_in_the_step_s_root(sandbox: &Sandbox) {
 fn nobody_can_be_traced(sandbox: &Sandbox) {
     let ran = probing(sandbox, &["trace"]).run();
     assert_eq!(ran.report.stdout, "EPERM\n", "{:?}", ran.report);
+}
+
+fn the_arguments_of_a_call_are_nobody_s_business(sandbox: &Sandbox) {
+    let script = "sleep 9 & for file in self/syscall thread-self/syscall $!/syscall $!/task/$!/syscall; do \
+        cat /proc/$file 2>&1; done; cd /proc/$!; cat syscall 2>&1; wc -l < status > /dev/null; kill $!";
+    let expected = ["self/syscall", "thread-self/syscall"]
+        .map(|file| format!("cat: can't open '/proc/{file}': Permission denied\n"));
+    let ran = sandbox.sh(script).run();
+    assert!(ran.report.stdout.starts_with(&expected.concat()), "{:?}", ran.report);
+    assert_eq!(
+        ran.report.stdout.matches("Permission denied").count(),
+        5,
+        "{:?}",
+        ran.report
+    );
 }
 
 fn a_signal_reaches_a_program_that_starts_others_all_the_time(sandbox: &Sandbox) {
