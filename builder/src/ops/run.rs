@@ -21,6 +21,9 @@ use crate::solver::{Serves, Work};
 
 /// Bytes with which no step gets far.
 const SPACE_TO_SPEAK_OF: u64 = 64 * 1024;
+
+/// Inodes that croze itself gives back when a step has ended, which found none left.
+const INODES_TO_SPEAK_OF: u64 = 16;
 /// Mode of a heredoc script.
 const SCRIPT_MODE: u32 = 0o755;
 
@@ -140,7 +143,7 @@ pub(super) async fn run(
 /// Returns whether the file system of a directory has no space or no inodes left to speak of.
 fn is_full(directory: &Path) -> bool {
     rustix::fs::statvfs(directory).is_ok_and(|left| {
-        let inodes_gone = left.f_files > 0 && left.f_favail == 0;
+        let inodes_gone = left.f_files > 0 && left.f_favail < INODES_TO_SPEAK_OF;
         left.f_bavail.saturating_mul(left.f_frsize) < SPACE_TO_SPEAK_OF || inodes_gone
     })
 }
