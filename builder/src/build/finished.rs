@@ -1,8 +1,11 @@
-//! What a build has come to.
+//! What a build has come to, and the files that tell it to others.
+
+use std::path::PathBuf;
 
 use registry::oci::{Platform, Reference};
 use serde_json::{Map, Value};
 
+use super::{BuildError, Interrupt};
 use crate::export::{self, ExportError, Image};
 
 /// What a build has come to.
@@ -27,5 +30,30 @@ impl Finished {
             metadata.extend(export::metadata(image, &self.names)?);
         }
         Ok(metadata)
+    }
+
+    /// Writes the files of `--metadata-file` and `--iidfile`. One may be a FIFO that nobody reads: an interrupt ends that.
+    ///
+    /// # Errors
+    /// If one cannot be written, or the build is interrupted.
+    pub async fn tell(
+        &self,
+        metadata: Option<PathBuf>,
+        id: Option<PathBuf>,
+        interrupt: &Interrupt,
+    ) -> Result<(), BuildError> {
+        let (told, image) = (self.metadata()?, self.image.clone());
+        let telling = tokio::task::spawn_blocking(move || {
+            if let Some(path) = metadata {
+                export::write_metadata(&path, &told)?;
+            }
+            if let (Some(path), Some(image)) = (id, image) {
+                export::write_image_id(&path, &image)?;
+            }
+            Ok::<_, ExportError>(())
+        });
+        let told = interrupt.cancel.run_until_cancelled(telling).await;
+        let told = told.ok_or(BuildError::Cancelled)?;
+        Ok(told.map_err(BuildError::panicked("metadata"))??)
     }
 }

@@ -98,3 +98,18 @@ fn an_interrupted_export_to_a_file_that_cannot_be_replaced_leaves_it_empty() {
     assert_eq!(interrupt(child), Some(130));
     assert_eq!(length(), 0);
 }
+
+#[test]
+fn a_signal_ends_a_build_that_waits_for_who_reads_its_metadata() {
+    let lab = Lab::new("FROM BASE/busybox\n");
+    sh(&format!("mkfifo -m 666 {}/told", lab.path().display()));
+    let child = start(&lab, &["-o", "type=oci,dest=image.tar", "--metadata-file=told"]);
+    let began = Instant::now();
+    // After its only output.
+    while !lab.path().join("image.tar").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(interrupt(child), Some(130));
+}
