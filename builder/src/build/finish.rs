@@ -1,10 +1,10 @@
 //! The end of a build: images are assembled, kept in the store, written out and pushed. Tags move last.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use registry::oci::{Descriptor, Digest, Index, Platform, Reference};
-use serde_json::Map;
 
 use super::attest::Attester;
 use super::inline_cache::Inline;
@@ -12,9 +12,9 @@ use super::layers::LayerTasks;
 use super::outputs::Outputs;
 use super::variant::Variant;
 use super::writing::Writing;
-use super::{BuildError, BuildRequest, Services};
+use super::{BuildError, BuildRequest, Finished, Services};
 use crate::attest::{Attestation, attestation_entry};
-use crate::export::{self, AnnotationTarget, Document, ExportError, Form, Image, OutputSpec, PlatformImage};
+use crate::export::{AnnotationTarget, Document, Form, Image, OutputSpec, PlatformImage};
 use crate::frontend::{Base, Lowered};
 use crate::graph::VertexId;
 use crate::image::assemble::{self, Choices, NewHistory, NewLayer, assemble};
@@ -24,31 +24,6 @@ use crate::progress::{Progress, StepId};
 
 /// Annotation with which BuildKit marks layers whose times it lowered, and to what.
 const REWRITTEN: &str = "buildkit/rewritten-timestamp";
-
-/// What a build has come to.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// The image, if any output wanted one; the pushed one if there are several forms of it.
-    pub image: Option<Image>,
-    /// Its names.
-    pub names: Vec<Reference>,
-    /// How each platform's result was made, if that is attested, as metadata tells it.
-    pub provenance: Vec<(Platform, serde_json::Value)>,
-}
-
-impl Finished {
-    /// Returns what `--metadata-file` tells.
-    ///
-    /// # Errors
-    /// Only if a value cannot be written as JSON.
-    pub fn metadata(&self) -> Result<Map<String, serde_json::Value>, ExportError> {
-        let mut metadata = export::provenance_metadata(&self.provenance);
-        if let Some(image) = &self.image {
-            metadata.extend(export::metadata(image, &self.names)?);
-        }
-        Ok(metadata)
-    }
-}
 
 /// One platform's result.
 pub(super) struct Part<'a> {
@@ -143,11 +118,12 @@ impl Finish<'_> {
             names: self.request.tags.clone(),
             provenance: Vec::new(),
         };
+        let mut named = BTreeSet::new();
         for variant in self.variants {
             let image = self.image(variant, &parts, step).await?;
             self.keep(&image, step)?;
             outputs.write_image(variant, &image, &parts).await?;
-            self.name(&image, variant, step)?;
+            self.name(&image, variant, step, &mut named)?;
             if finished.image.is_none() || variant.is_pushed() {
                 finished.image = Some(image);
                 finished.names = variant.names.clone();
@@ -325,12 +301,37 @@ impl Finish<'_> {
     }
 
     /// Gives the image its names, once it is where it was wanted: until then they stand for what they stood for.
-    fn name(&self, image: &Image, variant: &Variant, step: StepId) -> Result<(), BuildError> {
-        let root = &image.root().descriptor;
+    ///
+    /// A name in the store means an image that is all there. Of one that was only pushed, the registry is asked: then the
+    /// name must not stand for an earlier one here, unless another output of this build has just been given it.
+    fn name<'a>(
+        &self,
+        image: &Image,
+        variant: &'a Variant,
+        step: StepId,
+        named: &mut BTreeSet<&'a Reference>,
+    ) -> Result<(), BuildError> {
+        let (root, tags) = (&image.root().descriptor, self.services.state.tags());
+        let is_whole = self.is_whole(image)?;
         for name in &variant.names {
-            self.services.state.tags().set(name, root, &self.services.scratch)?;
-            self.progress.outcome(step, format!("naming to {name}"));
+            if is_whole {
+                tags.set(name, root, &self.services.scratch)?;
+                self.progress.outcome(step, format!("naming to {name}"));
+                named.insert(name);
+            } else if !variant.by_digest() && !named.contains(name) {
+                tags.remove(name)?;
+            }
         }
         Ok(())
+    }
+
+    /// Returns whether the store has all layers of an image.
+    fn is_whole(&self, image: &Image) -> Result<bool, BuildError> {
+        for layer in image.layers() {
+            if self.services.content.size(layer.digest)? != Some(layer.size) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

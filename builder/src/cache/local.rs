@@ -11,10 +11,9 @@
 //! the content that a record names is whole is for who loads it: blobs prove themselves by their digests, snapshots by
 //! their stamps.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -23,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{CacheError, CacheStore, Record};
 use crate::op::key::CacheKey;
 use crate::state_dir::frame::{self, NoFrame};
-use crate::state_dir::{note, paths};
+use crate::state_dir::{paths, unfinished};
 
 /// How many links may lie between a key and its record; more is a loop made by two processes at once.
 const MOST_LINKS: usize = 8;
@@ -97,16 +96,13 @@ impl LocalCache {
             bytes: payload.len(),
             limit: frame::LIMIT,
         })?;
-        let mut file = tempfile::Builder::new()
-            .prefix("record-")
-            .permissions(Permissions::from_mode(0o400))
-            .tempfile_in(&self.scratch)
-            .map_err(failed("create a file in", &self.scratch))?;
+        let created = unfinished::create(&self.scratch, "record-");
+        let (mut file, unfinished) = created.map_err(failed("create a file in", &self.scratch))?;
         let written = fault::point("record.write").and_then(|()| file.write_all(&bytes));
-        written.map_err(failed("write", file.path()))?;
+        written.map_err(failed("write", &unfinished))?;
         let path = self.path(key);
         fault::point("record.rename").map_err(failed("rename a file to", &path))?;
-        let renamed = note::put(file, &path).and_then(|()| fault::point("record.renamed"));
+        let renamed = unfinished::put(unfinished, &path).and_then(|()| fault::point("record.renamed"));
         renamed.map_err(failed("rename a file to", &path))
     }
 }

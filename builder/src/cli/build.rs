@@ -186,12 +186,7 @@ async fn interruptible(
             export::OutputFile::check(path)?;
         }
         let finished = build::run(request, services, progress, &interrupt).await?;
-        if let Some(path) = &metadata.0 {
-            export::write_metadata(path, &finished.metadata()?)?;
-        }
-        if let (Some(path), Some(image)) = (&metadata.1, &finished.image) {
-            export::write_image_id(path, image)?;
-        }
+        finished.tell(metadata.0, metadata.1, &interrupt).await?;
         Ok(Outcome::Built(Box::new(finished)))
     };
     tokio::pin!(work);

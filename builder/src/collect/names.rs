@@ -65,8 +65,7 @@ impl Names {
                 Class::Records => named_by_record(&path),
                 Class::Layers => named_by_layer(&path),
                 Class::Images => named_by_note(&path, |note: Descriptor| [note.digest]),
-                // Layers may be elsewhere.
-                Class::Tags => named_by_note(&path, |image| documents(&blobs, image)),
+                Class::Tags => named_by_note(&path, |image| walk_image(&blobs, image)),
                 _ => return None,
             };
             let named = named.map_err(|source| StateDirError::Io {
@@ -195,21 +194,12 @@ fn named_by_note<T: DeserializeOwned, D: IntoIterator<Item = Digest>>(
     })
 }
 
-/// Returns the index, manifests and configs of an image, as far as they can be read.
-fn documents(blobs: &ContentStore, image: Descriptor) -> Vec<Digest> {
-    walk_image(blobs, image)
-        .into_iter()
-        .filter(|(_, is_layer)| !is_layer)
-        .map(|(digest, _)| digest)
-        .collect()
-}
-
-/// Returns the blobs of an image, and which of them are layers. What cannot be read names nothing.
-fn walk_image(blobs: &ContentStore, image: Descriptor) -> Vec<(Digest, bool)> {
+/// Returns the blobs of an image. What cannot be read names nothing.
+fn walk_image(blobs: &ContentStore, image: Descriptor) -> Vec<Digest> {
     let mut found = Vec::new();
     let mut unread = vec![image];
     while let Some(document) = unread.pop() {
-        found.push((document.digest, false));
+        found.push(document.digest);
         let Ok(bytes) = blobs.read(document.digest, MANIFEST_LIMIT) else {
             continue;
         };
@@ -217,8 +207,8 @@ fn walk_image(blobs: &ContentStore, image: Descriptor) -> Vec<(Digest, bool)> {
             let index = serde_json::from_slice::<Index>(&bytes);
             unread.extend(index.into_iter().flat_map(|index| index.manifests));
         } else if let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) {
-            found.push((manifest.config.digest, false));
-            found.extend(manifest.layers.iter().map(|layer| (layer.digest, true)));
+            found.push(manifest.config.digest);
+            found.extend(manifest.layers.iter().map(|layer| layer.digest));
         }
     }
     found
@@ -230,5 +220,5 @@ pub(super) fn tagged(state: &StateDir) -> Result<BTreeSet<PathBuf>, StateDirErro
     let blobs = state.blobs(&scratch)?;
     let images = state.tags().list()?.into_iter();
     let kept = images.flat_map(|(_, image)| walk_image(&blobs, image));
-    Ok(kept.map(|(digest, _)| paths::blob(digest)).collect())
+    Ok(kept.map(paths::blob).collect())
 }

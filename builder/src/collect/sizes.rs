@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use snapshotter::Usage;
 
-use crate::state_dir::StateDir;
+use crate::state_dir::{StateDir, unfinished};
 
 /// The file's name.
 const FILE: &str = "sizes";
@@ -59,10 +59,9 @@ impl Sizes {
         let path = state.layout().join(FILE);
         let written = || -> std::io::Result<()> {
             fault::point("sizes.write")?;
-            let mut file = tempfile::NamedTempFile::new_in(scratch)?;
+            let (mut file, unfinished) = unfinished::create(scratch, "sizes-")?;
             file.write_all(self.print(total).as_bytes())?;
-            file.persist(&path)?;
-            Ok(())
+            unfinished::put(unfinished, &path)
         };
         let _measured_again = written();
     }

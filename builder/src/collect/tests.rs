@@ -153,6 +153,25 @@ fn a_prune_keeps_tagged_images_and_a_full_prune_keeps_nothing() {
     assert_eq!(files, ["sizes", "sweep", "sweeper"], "{} bytes are left", size(&state));
 }
 
+#[test]
+fn a_name_whose_image_lacks_a_layer_goes_with_the_next_that_has_to_go() {
+    let (_dir, state) = state();
+    let scratch = state.scratch().unwrap();
+    let names = ["whole:1", "part:1"].map(|name| name.parse::<Reference>().unwrap());
+    for name in &names {
+        let (image, blobs) = store_image(&state, name.to_string().as_bytes());
+        state.tags().set(name, &image, &scratch).unwrap();
+        if *name == names[1] {
+            state.blobs(&scratch).unwrap().remove(blobs[0]).unwrap();
+        }
+    }
+    store_image(&state, b"lost");
+    drop(scratch);
+    prune(&state, &Policy::cache()).unwrap();
+    let left = state.tags().list().unwrap().into_iter().map(|(name, _)| name);
+    assert_eq!(left.collect::<Vec<_>>(), names[..1]);
+}
+
 /// Returns the files, not directories, below a directory.
 fn walk_files(dir: &Path) -> Vec<String> {
     let mut files = Vec::new();

@@ -35,6 +35,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use snapshotter::{FsError, Stat, Timestamp};
 
 use super::selection::FileContent;
+use crate::state_dir::unfinished;
 
 /// How long before it is hashed a file must have been left alone to be remembered.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -126,11 +127,10 @@ impl StatCache {
             format::encode(&state.records)
         };
         let failed = |error| FsError::new("write stat cache", &self.file, error);
-        let mut temporary = tempfile::NamedTempFile::new_in(scratch).map_err(failed)?;
-        temporary.write_all(&bytes).map_err(failed)?;
+        let (mut file, unfinished) = unfinished::create(scratch, "context-").map_err(failed)?;
+        file.write_all(&bytes).map_err(failed)?;
         fault::point("contexts.rename").map_err(failed)?;
-        temporary.persist(&self.file).map_err(|error| failed(error.error))?;
-        Ok(())
+        unfinished::put(unfinished, &self.file).map_err(failed)
     }
 
     /// A thread that panicked cannot have left a record half written, so its lock is taken over.

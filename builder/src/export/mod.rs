@@ -8,7 +8,8 @@
 //! | `local` | the root file system as files | a mounted tree |
 //! | `image`, `registry` | the store's tag, or a push; done by the build | [`Image`] |
 //!
-//! A file that is exported is complete, synced and then renamed into place, or it is not there.
+//! A file that is exported is complete, synced and then renamed into place, or it is not there. One that can only be written
+//! over is complete and synced, or empty.
 
 mod archive;
 mod beside;

@@ -1,8 +1,8 @@
-//! A file for the user: written beside its place, synced, then renamed into it; where nothing can be put into a directory, the
-//! file that is there is written to.
+//! A file for the user: written beside its place, synced, then renamed into it. Where nothing can be put into a directory, or
+//! something is mounted on the file, the file that is there is written to; it has all of the new content in the end, or none.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -10,7 +10,8 @@ use tempfile::NamedTempFile;
 use super::ExportError;
 use super::beside::{beside, directory_of};
 
-/// A file that is being written; dropped before [`commit`](Self::commit) it leaves what was there.
+/// A file that is being written; dropped before [`commit`](Self::commit) it leaves what was there, unless that could only be
+/// written over: then it is empty.
 #[must_use = "the file is in place only after `commit`"]
 pub struct OutputFile {
     path: PathBuf,
@@ -21,7 +22,7 @@ enum Target {
     /// A file under another name, in the same directory.
     Beside(NamedTempFile),
     /// The file that is there: its directory takes no other, as with `/dev/termination-log` of a pod.
-    Itself(File),
+    Itself(InPlace),
     /// Something that is no regular file, such as a FIFO or `/dev/null`: a rename would destroy it.
     Special(File),
 }
@@ -37,7 +38,7 @@ impl OutputFile {
         let target = match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => Target::Special(open()?),
             found => match beside(&path) {
-                Err(error) if found.is_ok() && is_refusal(&error) => Target::Itself(open()?),
+                Err(error) if found.is_ok() && is_refusal(&error) => Target::Itself(InPlace::of(open()?)),
                 made => Target::Beside(made.map_err(ExportError::io("create", &path))?),
             },
         };
@@ -61,12 +62,7 @@ impl OutputFile {
         let Self { path, target } = self;
         let file = match target {
             Target::Beside(file) => file,
-            Target::Itself(mut file) => {
-                let whole = file.stream_position().and_then(|length| file.set_len(length));
-                return whole
-                    .and_then(|()| file.sync_all())
-                    .map_err(ExportError::io("write", &path));
-            }
+            Target::Itself(file) => return file.commit().map_err(ExportError::io("write", &path)),
             Target::Special(_) => return Ok(()),
         };
         let synced = fault::point("output.sync").and_then(|()| file.as_file().sync_all());
@@ -91,12 +87,69 @@ impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.target {
             Target::Beside(file) => file.write(bytes),
-            Target::Itself(file) | Target::Special(file) => file.write(bytes),
+            Target::Itself(file) => file.write(bytes),
+            Target::Special(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A regular file that is written over where it is. A part of the new content is never left in it.
+struct InPlace {
+    file: File,
+    state: State,
+}
+
+/// What is in a file that is written over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Old,
+    Part,
+    Whole,
+}
+
+impl InPlace {
+    fn of(file: File) -> Self {
+        let state = State::Old;
+        Self { file, state }
+    }
+
+    fn commit(mut self) -> io::Result<()> {
+        self.begin()?;
+        self.file.sync_all()?;
+        self.state = State::Whole;
+        Ok(())
+    }
+
+    /// Takes away what is there, once.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.state == State::Old {
+            self.file.set_len(0)?;
+            self.state = State::Part;
+        }
+        Ok(())
+    }
+}
+
+impl Write for InPlace {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.begin()?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        if self.state == State::Part {
+            let _stays_in_part = self.file.set_len(0);
+        }
     }
 }
 
@@ -125,7 +178,33 @@ fn is_refusal(error: &io::Error) -> bool {
 
 /// Puts the content of a file into another, in place of what it has.
 fn copy_to(file: &NamedTempFile, path: &Path) -> io::Result<()> {
-    let mut to = OpenOptions::new().write(true).truncate(true).open(path)?;
+    let mut to = InPlace::of(OpenOptions::new().write(true).open(path)?);
     io::copy(&mut file.reopen()?, &mut to)?;
-    to.sync_all()
+    to.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_over_is_whole_or_empty_or_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        for (written, is_committed, left) in [
+            (&b""[..], false, &b"what was there"[..]),
+            (b"new", false, b""),
+            (b"new", true, b"new"),
+            (b"", true, b""),
+        ] {
+            fs::write(&path, "what was there").unwrap();
+            let mut file = InPlace::of(OpenOptions::new().write(true).open(&path).unwrap());
+            file.write_all(written).unwrap();
+            match is_committed {
+                true => file.commit().unwrap(),
+                false => drop(file),
+            }
+            assert_eq!(fs::read(&path).unwrap(), left);
+        }
+    }
 }

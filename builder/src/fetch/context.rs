@@ -12,6 +12,7 @@ use super::{FetchError, Fetched, Fetcher, Revision, archive, blocking, snapshot_
 use crate::context::BUFFER;
 use crate::op::{HttpForm, HttpOp};
 use crate::remote::WebAddress;
+use crate::state_dir::unfinished;
 
 /// What the one file has turned out to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,8 +61,8 @@ impl Fetcher {
     ) -> Result<ContextFile, FetchError> {
         let (snapshots, scratch) = (Arc::clone(&self.snapshots), self.scratch.clone());
         blocking(move || {
-            let file = tempfile::NamedTempFile::new_in(&scratch).map_err(FetchError::io("create in", &scratch))?;
-            let (mut file, path) = file.into_parts();
+            let created = unfinished::create(&scratch, "stream-");
+            let (mut file, path) = created.map_err(FetchError::io("create in", &scratch))?;
             let (mut hasher, mut buffer) = (Hasher::new(), vec![0; BUFFER]);
             loop {
                 let read = stream.read(&mut buffer);

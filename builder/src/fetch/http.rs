@@ -13,6 +13,7 @@ use tempfile::TempPath;
 use super::remembered::Remembered;
 use super::{FetchError, Fetched, Fetcher, Revision, archive, blocking, snapshot_name};
 use crate::op::{HttpForm, HttpOp};
+use crate::state_dir::unfinished;
 
 /// The largest file that is fetched, in bytes.
 const MAX_SIZE: u64 = 64 << 30;
@@ -119,9 +120,8 @@ impl Fetcher {
         if announced.is_some_and(|length| length > MAX_SIZE) {
             return Err(too_large());
         }
-        let file =
-            tempfile::NamedTempFile::new_in(&self.scratch).map_err(FetchError::io("create in", &self.scratch))?;
-        let (mut file, path) = file.into_parts();
+        let created = unfinished::create(&self.scratch, "download-");
+        let (mut file, path) = created.map_err(FetchError::io("create in", &self.scratch))?;
         let (mut hasher, mut received) = (Hasher::new(), 0);
         while let Some(piece) = answer.chunk().await.map_err(web)? {
             received += piece.len() as u64;

@@ -1,7 +1,10 @@
 //! What bind mounts show: inputs of a step as trees that live as long as it.
 //!
-//! A context is shown where it is if that shows what its key says; else, a copy of what is mounted is.
+//! A context is shown where it is if that shows what its key says; else a copy of what is mounted is, made once in a build.
+//! Where steps can write to what they are to read only (flat trees), each has a copy of its own.
 
+mod copies;
+mod mounted;
 mod sight;
 
 use std::ffi::OsStr;
@@ -10,13 +13,17 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Dir, FileType, makedev, mknodat};
 use snapshotter::{
     ActiveSnapshot, DirAttributes, Overlay, Root, SnapshotName, Stacking, Stacks, Tree, View, Workspace, Writes,
 };
 
+use copies::ContextCopy;
+pub(super) use copies::Copies;
 pub(super) use sight::Sight;
+use sight::{Obstacle, shown};
 
 use super::files::copy_whole;
 use super::{LocalContext, OpError, Value};
@@ -29,6 +36,8 @@ pub(super) struct Bound {
     pub(super) tree: Tree,
     /// What of the tree is to be mounted.
     pub(super) path: PathBuf,
+    /// What to tell of it, if it is a copy that was made just now.
+    pub(super) copied: Option<String>,
     #[expect(dead_code, reason = "held until the step has ended: dropping it takes the tree away")]
     held: Held,
 }
@@ -41,6 +50,7 @@ enum Held {
     View(View),
     Workspace(Workspace),
     Layers(Vec<ActiveSnapshot>),
+    Copy(Arc<ContextCopy>, Option<ActiveSnapshot>),
 }
 
 /// Returns the tree that shows a path of an input; no input is an empty file system. What is written to it is thrown away.
@@ -64,11 +74,10 @@ pub(super) fn bind(
         Some(sight) => sight,
         None => Sight::of(&select(&context.tree, Query::Exact(path), Some(&context.remembered))?),
     };
-    // An overlay cannot lie on a directory that its own layers lie in.
-    if context.holds_state || !sight.is_true_to(&context.path) {
-        return copied_layer(stacks, context, path, writable);
+    match sight.obstacle(context) {
+        Some(obstacle) => copied_once(stacks, context, path, &sight, &obstacle, writable),
+        None => in_place(stacks, context, sight, writable),
     }
-    in_place(stacks, context, sight, writable)
 }
 
 fn files(stacks: &Stacks, chain: &[SnapshotName], path: &str, writable: bool) -> Result<Bound, OpError> {
@@ -78,6 +87,7 @@ fn files(stacks: &Stacks, chain: &[SnapshotName], path: &str, writable: bool) ->
         return Ok(Bound {
             tree: workspace.tree(),
             path,
+            copied: None,
             held: Held::Workspace(workspace),
         });
     }
@@ -85,6 +95,7 @@ fn files(stacks: &Stacks, chain: &[SnapshotName], path: &str, writable: bool) ->
     Ok(Bound {
         tree: view.tree(),
         path,
+        copied: None,
         held: Held::View(view),
     })
 }
@@ -102,57 +113,65 @@ fn in_place(stacks: &Stacks, context: &LocalContext, sight: Sight, writable: boo
         hide(context, &mut context.tree.hidden(), &sight.origin, &into)?;
         lower.insert(0, veil.upper().to_owned());
     }
-    stacked(stacks, lower, absolute(&sight.origin), Vec::from_iter(veil), writable)
+    let thrown_away = writable.then(|| stacks.store().prepare()).transpose()?;
+    Ok(Bound {
+        tree: overlay(lower, thrown_away.as_ref()),
+        path: absolute(&sight.origin),
+        copied: None,
+        held: Held::Layers(veil.into_iter().chain(thrown_away).collect()),
+    })
 }
 
-/// Shows a copy of what can be seen at a path of a context.
-fn copied_layer(stacks: &Stacks, context: &LocalContext, path: &str, writable: bool) -> Result<Bound, OpError> {
-    let copy = stacks.store().prepare()?;
-    let path = copy_seen(context, path, &copy.root()?)?;
-    stacked(stacks, vec![copy.upper().to_owned()], path, vec![copy], writable)
-}
-
-/// Shows an overlay of directories, some of which are in layers of its own.
-fn stacked(
+/// Shows a copy of what can be seen at a path of a context. All steps of a build that are to see the same get the same one.
+fn copied_once(
     stacks: &Stacks,
-    lower: Vec<PathBuf>,
-    path: PathBuf,
-    mut layers: Vec<ActiveSnapshot>,
+    context: &LocalContext,
+    path: &str,
+    sight: &Sight,
+    obstacle: &Obstacle,
     writable: bool,
 ) -> Result<Bound, OpError> {
-    let mut overlay = Overlay { lower, upper: None };
-    if writable {
-        let thrown_away = stacks.store().prepare()?;
-        overlay.upper = Some(thrown_away.as_upper());
-        layers.push(thrown_away);
-    }
+    let (copy, is_new) = context.copies.of(sight, || {
+        let files = stacks.store().prepare()?;
+        let sight = copy_seen(context, path, &files.root()?)?;
+        Ok(ContextCopy { files, sight })
+    })?;
+    let thrown_away = writable.then(|| stacks.store().prepare()).transpose()?;
     Ok(Bound {
-        tree: Tree::Overlay(overlay),
-        path,
-        held: Held::Layers(layers),
+        tree: overlay(vec![copy.files.upper().to_owned()], thrown_away.as_ref()),
+        path: absolute(&copy.sight.origin),
+        copied: is_new.then(|| format!("a copy of `{}` is mounted: {obstacle}", shown(&copy.sight.origin))),
+        held: Held::Copy(copy, thrown_away),
     })
+}
+
+/// Returns an overlay of directories; what is written to it comes to a layer of its own, if there is one.
+fn overlay(lower: Vec<PathBuf>, thrown_away: Option<&ActiveSnapshot>) -> Tree {
+    let upper = thrown_away.map(ActiveSnapshot::as_upper);
+    Tree::Overlay(Overlay { lower, upper })
 }
 
 /// Copies what can be seen at a path of a context, where nothing can be shown in place.
 fn copied(stacks: &Stacks, context: &LocalContext, path: &str) -> Result<Bound, OpError> {
     let workspace = stacks.workspace(&[], Writes::Anything)?;
-    let path = copy_seen(context, path, workspace.root()?)?;
+    let sight = copy_seen(context, path, workspace.root()?)?;
     Ok(Bound {
         tree: workspace.tree(),
-        path,
+        path: absolute(&sight.origin),
+        copied: None,
         held: Held::Workspace(workspace),
     })
 }
 
-/// Copies what can be seen at a path of a context to where it is there, links followed; returns this place.
-fn copy_seen(context: &LocalContext, path: &str, into: &Root) -> Result<PathBuf, OpError> {
+/// Copies what can be seen at a path of a context to where it is there, links followed; returns what that is.
+fn copy_seen(context: &LocalContext, path: &str, into: &Root) -> Result<Sight, OpError> {
     let selection = select(&context.tree, Query::Exact(path), Some(&context.remembered))?;
-    let origin = Sight::of(&selection).origin;
-    if let Some(parent) = origin.parent() {
+    let sight = Sight::of(&selection);
+    if let Some(parent) = sight.origin.parent() {
         into.make_dirs(parent, &DirAttributes::default())?;
     }
     copy_whole(&context.tree, &selection.seen_from_top(), into, Arrival::default())?;
-    Ok(absolute(&origin))
+    Ok(sight)
 }
 
 /// Hides below `dir` what the ignore file hides.

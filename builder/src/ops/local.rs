@@ -6,6 +6,7 @@ use std::sync::Arc;
 use registry::oci::Digest;
 use snapshotter::{FsError, Inodes, Root};
 
+use super::bind::Copies;
 use crate::context::{StatCache, Tree};
 use crate::diagnostic::SourceFile;
 use crate::dockerfile::ignore::Matcher;
@@ -22,6 +23,8 @@ pub struct LocalContext {
     pub has_patterns: bool,
     /// Whether the state directory lies in it.
     pub holds_state: bool,
+    /// What of it was copied for steps.
+    pub(super) copies: Copies,
 }
 
 impl LocalContext {
@@ -39,6 +42,7 @@ impl LocalContext {
             holds_state: std::fs::canonicalize(path).is_ok_and(|path| memory.starts_with(path)),
             tree: Tree::context(root, ignored),
             remembered: StatCache::load(&memory.join(name)),
+            copies: Copies::default(),
         }))
     }
 }

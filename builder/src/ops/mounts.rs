@@ -16,7 +16,7 @@ use crate::context::Selection;
 use crate::dockerfile::Sharing;
 use crate::executor::{Content, Mount, MountSource, Tree};
 use crate::op::{self, RunOp};
-use crate::progress::StepId;
+use crate::progress::{StepId, Stream};
 use crate::solver::Work;
 
 /// Mounts that are ready, with what must live as long as the step.
@@ -72,8 +72,13 @@ pub(super) async fn prepare(
             op::MountSource::Bind { input, path, writable } => {
                 let (stacks, path, writable) = (ops.stacks.clone(), path.clone(), *writable);
                 let input = input.and_then(|input| work.inputs.get(input)).cloned();
-                let sight = digested.map(Sight::of);
+                let of_context = digested.filter(|_| matches!(input, Some(Value::Context(_))));
+                let sight = of_context.map(Sight::of);
                 let tree = blocking(move || bind(&stacks, input.as_ref(), &path, sight, writable)).await?;
+                if let (Some(step), Some(copied)) = (step, &tree.copied) {
+                    let note = format!("croze: {copied}\n");
+                    ops.progress.log(step, Stream::Stderr, note.into());
+                }
                 let source = MountSource::Bind {
                     tree: tree.tree.clone(),
                     path: tree.path.clone(),

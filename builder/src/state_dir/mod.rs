@@ -43,6 +43,7 @@ pub mod paths;
 mod scratch;
 mod sweep;
 mod tags;
+pub mod unfinished;
 mod usage;
 
 use std::fs::{DirBuilder, File};

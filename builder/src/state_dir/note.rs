@@ -3,16 +3,15 @@
 //! What is missing or damaged is not known; a damaged file is removed, so that nobody looks at it again. What cannot be
 //! read just now, or only another version of croze understands, stays.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tempfile::NamedTempFile;
 
 use super::frame::{self, NoFrame};
+use super::unfinished;
 
 /// What was found where a note should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,31 +34,12 @@ pub enum Found<T> {
 pub fn write(path: &Path, scratch: &Path, note: &impl Serialize) -> io::Result<()> {
     let payload = serde_json::to_vec(note)?;
     let bytes = frame::encode(&payload).ok_or(io::ErrorKind::FileTooLarge)?;
-    let mut file = tempfile::Builder::new()
-        .prefix("note-")
-        .permissions(Permissions::from_mode(0o400))
-        .tempfile_in(scratch)?;
+    let (mut file, unfinished) = unfinished::create(scratch, "note-")?;
     fault::point("note.write")?;
     file.write_all(&bytes)?;
     fault::point("note.rename")?;
-    put(file, path)?;
+    unfinished::put(unfinished, path)?;
     fault::point("note.renamed")
-}
-
-/// Renames a finished file to where it belongs. A directory that is missing is made.
-///
-/// # Errors
-/// If it cannot be renamed, also because what it was written in is gone.
-pub fn put(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    let file = match file.persist(path) {
-        // The first in this directory, or it was empty and somebody removed it.
-        Err(error) if error.error.kind() == io::ErrorKind::NotFound => error.file,
-        put => return put.map(drop).map_err(|error| error.error),
-    };
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 /// Reads a note, if a whole one is there; one that cannot be read is not known.
@@ -104,6 +84,8 @@ pub fn inspect<T: DeserializeOwned>(path: &Path) -> io::Result<Found<T>> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
@@ -148,13 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn a_note_whose_scratch_space_is_gone_is_an_error() {
+    fn a_note_whose_scratch_space_is_gone_is_an_error_with_its_number() {
         let dir = tempfile::tempdir().unwrap();
-        let scratch = dir.path().join("scratch");
-        fs::create_dir(&scratch).unwrap();
-        let file = NamedTempFile::new_in(&scratch).unwrap();
-        fs::remove_dir_all(&scratch).unwrap();
-        let error = put(file, &dir.path().join("directory/note")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let error = write(&dir.path().join("note"), &dir.path().join("gone"), &7_u8).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::NOENT));
     }
 }

@@ -13,6 +13,7 @@ mod mapping;
 mod memory;
 mod message;
 mod mount;
+mod mount_point;
 mod names;
 mod notification;
 mod process;
@@ -28,6 +29,7 @@ pub use mapping::mapped_writes_change_times;
 pub use memory::{open_memory, read_memory, write_memory};
 pub use message::send_descriptor;
 pub use mount::{make_read_only, restrict};
+pub use mount_point::mount_point;
 pub use names::fix_host_lookup;
 pub use notification::{
     Notification, Response, add_descriptor, is_pending, lend_descriptor, receive, replace_descriptor, respond,

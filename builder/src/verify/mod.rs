@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a blob | its bytes have another digest than its name |
 //! | a record | it is not whole, or names a snapshot that is gone |
-//! | a note, a tag | it is not whole; a tag also if its manifest or config is gone |
+//! | a note, a tag | it is not whole; a tag also if a blob of its image is gone |
 //! | a snapshot of a layer that was packed | packing it again gives another archive |
 //! | a snapshot of a base's layer whose blob is here | its files are not those that unpacking the blob gives |
 //!
@@ -166,7 +166,7 @@ impl Verifier<'_> {
             let shown = path.strip_prefix(self.state.layout()).unwrap_or(&path).to_owned();
             match note::inspect::<Descriptor>(&path).map_err(unread(&path))? {
                 Found::Whole(image) => {
-                    if let Some(lost) = self.lost_document(&image)? {
+                    if let Some(lost) = self.lost_blob(&image)? {
                         self.find(shown, format!("its image lacks the blob `{lost}`"));
                     }
                 }
@@ -177,8 +177,8 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Returns a manifest or config of an image that the store does not have; layers may be elsewhere.
-    fn lost_document(&self, image: &Descriptor) -> Result<Option<Digest>, StateDirError> {
+    /// Returns a blob of an image that the store does not have.
+    fn lost_blob(&self, image: &Descriptor) -> Result<Option<Digest>, StateDirError> {
         let mut documents = vec![image.clone()];
         while let Some(document) = documents.pop() {
             let bytes = match self.content.read(document.digest, MANIFEST_LIMIT) {
@@ -190,10 +190,12 @@ impl Verifier<'_> {
             if document.media_type.is_index() {
                 let index = serde_json::from_slice::<Index>(&bytes);
                 documents.extend(index.into_iter().flat_map(|index| index.manifests));
-            } else if let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes)
-                && self.content.size(manifest.config.digest)?.is_none()
-            {
-                return Ok(Some(manifest.config.digest));
+            } else if let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) {
+                for blob in manifest.layers.iter().chain([&manifest.config]) {
+                    if self.content.size(blob.digest)?.is_none() {
+                        return Ok(Some(blob.digest));
+                    }
+                }
             }
         }
         Ok(None)

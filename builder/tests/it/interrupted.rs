@@ -79,3 +79,37 @@ fn an_interrupted_export_leaves_nothing_beside_its_place() {
     assert_eq!(interrupt(child), Some(130));
     assert!(!beside());
 }
+
+#[test]
+fn an_interrupted_export_to_a_file_that_cannot_be_replaced_leaves_it_empty() {
+    let lab = Lab::new("FROM BASE/busybox\nRUN truncate -s 500M /large\n");
+    lab.build(&[]);
+    let at = lab.path().display();
+    sh(&format!(
+        "cd {at}; mkdir closed; head -c 100000 /dev/zero > closed/out.tar; chmod 666 closed/out.tar"
+    ));
+    let length = || fs::metadata(lab.path().join("closed/out.tar")).unwrap().len();
+    let child = start(&lab, &["-o", "type=tar,dest=closed/out.tar"]);
+    let began = Instant::now();
+    while length() < 1_000_000 {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(interrupt(child), Some(130));
+    assert_eq!(length(), 0);
+}
+
+#[test]
+fn a_signal_ends_a_build_that_waits_for_who_reads_its_metadata() {
+    let lab = Lab::new("FROM BASE/busybox\n");
+    sh(&format!("mkfifo -m 666 {}/told", lab.path().display()));
+    let child = start(&lab, &["-o", "type=oci,dest=image.tar", "--metadata-file=told"]);
+    let began = Instant::now();
+    // After its only output.
+    while !lab.path().join("image.tar").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(interrupt(child), Some(130));
+}

@@ -15,6 +15,9 @@ use crate::harness::{Lab, Registry, sh};
 /// A layer that compresses badly, and one that hardly is one.
 const TWO_LAYERS: &str = "FROM BASE/busybox\nRUN head -c 3000000 /dev/urandom > /large\nRUN echo small > /small\n";
 
+/// A layer that is easily made another.
+const COPY: &str = "FROM BASE/busybox\nCOPY file /\n";
+
 /// Returns how many of the layers that a lab has made are in its store as blobs.
 fn blobs_in_store(lab: &Lab) -> usize {
     let blobs = lab.path().join("state/v1/blobs/sha256");
@@ -74,6 +77,41 @@ fn a_build_that_only_pushes_keeps_no_blob_of_its_layers() {
     let exported = sh(&format!("skopeo inspect --raw oci:{}/image", lab.path().display()));
     let exported: Value = serde_json::from_str(&exported).unwrap();
     assert_eq!(exported["layers"], manifest(&tag)["layers"]);
+}
+
+#[test]
+fn a_name_in_the_store_means_an_image_that_is_there_and_else_the_registrys() {
+    let registry = Registry::start();
+    let tag = format!("{}/app:1", registry.host());
+    let (lab, other) = (Lab::new(COPY), Lab::new(COPY));
+    let has_name = || {
+        lab.path()
+            .join(format!("state/v1/tags/{}/app/:1", registry.host()))
+            .exists()
+    };
+    lab.write("file", "kept").build(&["-t", &tag]);
+    assert!(has_name());
+    lab.write("file", "pushed").build(&["-t", &tag, "--push"]);
+    assert!(!has_name());
+    assert_eq!(lab.croze(&["verify"]).code, 0);
+    // Nobody here stands between others and what they push.
+    other.write("file", "pushed by others").build(&["-t", &tag, "--push"]);
+    lab.write("Dockerfile", &format!("FROM {tag}\n"));
+    let out = lab.build_files(&[]);
+    assert_eq!(fs::read_to_string(out.join("file")).unwrap(), "pushed by others");
+    // With another output that keeps it, and with layers that were kept before, it is here.
+    lab.write("Dockerfile", &lab.fill(COPY)).write("file", "kept, too");
+    lab.build(&[
+        "-t",
+        &tag,
+        "-o",
+        "type=oci,dest=image.tar",
+        "-o",
+        "type=registry,compression=zstd",
+    ]);
+    assert!(has_name());
+    lab.build(&["-t", &tag, "--push"]);
+    assert!(has_name());
 }
 
 #[test]

@@ -4,8 +4,9 @@
 //! rename and readable by its owner alone. Whatever else stands in the file stays, in its order.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -151,14 +152,14 @@ impl ConfigFile {
             .map_err(io::Error::from)
             .map_err(failed("write", &self.path))?;
         text.push(b'\n');
-        let mut new = tempfile::NamedTempFile::new_in(dir).map_err(failed("create a file in", dir))?;
-        let private = std::fs::Permissions::from_mode(0o600);
-        new.as_file()
-            .set_permissions(private)
-            .map_err(failed("protect", new.path()))?;
-        new.write_all(&text).map_err(failed("write", new.path()))?;
+        let mut private = File::options();
+        private.write(true).create_new(true).mode(0o600);
+        let new = tempfile::Builder::new().make_in(dir, |path| private.open(path));
+        // Apart, because errors of the two together are no error numbers any more.
+        let (mut file, new) = new.map_err(failed("create a file in", dir))?.into_parts();
+        file.write_all(&text).map_err(failed("write", &new))?;
         // A password typed in once is worth an fsync.
-        new.as_file().sync_all().map_err(failed("write", new.path()))?;
+        file.sync_all().map_err(failed("write", &new))?;
         new.persist(&self.path)
             .map_err(|e| e.error)
             .map_err(failed("replace", &self.path))?;
@@ -168,6 +169,8 @@ impl ConfigFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[tokio::test]

@@ -172,7 +172,7 @@ fn nothing_new_is_not_written() {
     let written = fs::metadata(&file).unwrap().ino();
     StatCache::load(&file).save(dir.path()).unwrap();
     assert_eq!(fs::metadata(&file).unwrap().ino(), written);
-    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o400);
     assert_eq!(
         fs::read_dir(dir.path()).unwrap().count(),
         1,

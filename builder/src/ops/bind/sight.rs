@@ -1,10 +1,13 @@
-//! Whether what lies at a path of a context looks where it is as its key says: owned by root, and all of it in one mount.
+//! What was found at a path of a context, and whether an overlay on the context shows just that.
 
-use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::context::Selection;
+use registry::oci::Digest;
+
+use super::mounted::{MountPoints, may_be_uncovered};
+use crate::context::{Selection, Use};
+use crate::ops::LocalContext;
 
 /// What was found at a path of a context.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,82 +16,92 @@ pub(in crate::ops) struct Sight {
     pub(super) origin: PathBuf,
     /// Whether there may be something below it.
     pub(super) is_directory: bool,
-    /// Whether all of it is root's, as far as a step can see: in a user namespace that is the user's own.
-    is_roots: bool,
+    /// What a step is to see of it.
+    pub(super) digest: Digest,
+    /// A file that is not root's, as far as a step could see: in a user namespace the user's own are.
+    others: Option<Foreign>,
+}
+
+/// A file of somebody else, and whose it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::ops) struct Foreign {
+    path: PathBuf,
+    owner: (u32, u32),
+}
+
+/// Why a context is not shown where it is; for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::ops) enum Obstacle {
+    /// An overlay cannot lie on a directory that its own layers lie in.
+    State,
+    /// An overlay shows owners, which are no part of the key, as they are.
+    Owner(Foreign),
+    /// An overlay does not show what is mounted in the context, and may not show what lies below.
+    Mount(PathBuf),
+    /// Nobody knows what is mounted in it.
+    UnknownMounts,
 }
 
 impl Sight {
     /// Notes what was selected by one path.
     pub(in crate::ops) fn of(selection: &Selection) -> Self {
-        let entries = || selection.matches.iter().flat_map(|matched| &matched.entries);
         let first = selection.matches.first();
+        let mut entries = first.iter().flat_map(|matched| &matched.entries);
+        let origin = first.map_or_else(PathBuf::new, |matched| matched.origin.clone());
+        let others = entries.find(|entry| (entry.stat.uid, entry.stat.gid) != (0, 0));
         Self {
-            origin: first.map_or_else(PathBuf::new, |matched| matched.origin.clone()),
-            is_directory: entries().next().is_none_or(|top| top.stat.is_dir()),
-            is_roots: entries().all(|entry| (entry.stat.uid, entry.stat.gid) == (0, 0)),
+            is_directory: first
+                .and_then(|matched| matched.entries.first())
+                .is_none_or(|top| top.stat.is_dir()),
+            digest: selection.digest(Use::Mount { keep_owner: false }),
+            others: others.map(|entry| Foreign {
+                path: match entry.path.as_os_str().is_empty() {
+                    true => origin.clone(),
+                    false => origin.join(&entry.path),
+                },
+                owner: (entry.stat.uid, entry.stat.gid),
+            }),
+            origin,
         }
     }
 
-    /// Returns whether an overlay on the context shows just that. It would not show what is mounted in the context, and
-    /// shows owners, which are no part of the key, as they are.
-    pub(super) fn is_true_to(&self, context: &Path) -> bool {
-        self.is_roots && (!self.is_directory || !has_mounts(&context.join(&self.origin)))
+    /// Returns why an overlay on the context would not show just that, if it would not.
+    pub(super) fn obstacle(&self, context: &LocalContext) -> Option<Obstacle> {
+        if context.holds_state {
+            return Some(Obstacle::State);
+        }
+        if let Some(others) = &self.others {
+            return Some(Obstacle::Owner(others.clone()));
+        }
+        let Ok(mounts) = MountPoints::within(&context.path) else {
+            return Some(Obstacle::UnknownMounts);
+        };
+        let mut hidden = context.tree.hidden();
+        let seen = mounts.seen_at(&self.origin, |directory| hidden.ignores_all_below(directory));
+        let covering = seen.or_else(|| mounts.any().filter(|_| !may_be_uncovered(&context.path)));
+        covering.map(|point| Obstacle::Mount(point.to_owned()))
     }
 }
 
-/// Returns whether something is mounted below a directory, or whether that cannot be told.
-fn has_mounts(directory: &Path) -> bool {
-    let found = fs::canonicalize(directory).and_then(|real| Ok((real, fs::read("/proc/self/mountinfo")?)));
-    found.map_or(true, |(real, mountinfo)| is_mounted_below(&real, &mountinfo))
-}
-
-/// Looks for mount points below a directory in the kernel's list.
-fn is_mounted_below(directory: &Path, mountinfo: &[u8]) -> bool {
-    let below = escaped(directory);
-    let mut points = mountinfo
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
-    points.any(|point| {
-        let rest = point.strip_prefix(below.as_slice());
-        rest.is_some_and(|rest| rest.starts_with(b"/") || below.ends_with(b"/") && !rest.is_empty())
-    })
-}
-
-/// Writes a path as the kernel does in its list of mounts.
-fn escaped(path: &Path) -> Vec<u8> {
-    let mut escaped = Vec::new();
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b' ' | b'\t' | b'\n' | b'\\' => escaped.extend(format!("\\{byte:03o}").bytes()),
-            byte => escaped.push(*byte),
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State => write!(f, "the state directory is in this context"),
+            Self::Owner(Foreign {
+                path,
+                owner: (uid, gid),
+            }) => write!(f, "`{}` belongs to {uid}:{gid} and not to root", shown(path)),
+            Self::Mount(point) => write!(f, "something is mounted on `{}`", shown(point)),
+            Self::UnknownMounts => write!(
+                f,
+                "`/proc/self/mountinfo` does not tell what is mounted in this context"
+            ),
         }
     }
-    escaped
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mounts_below_a_directory_are_found_by_their_paths() {
-        let mountinfo = b"20 1 8:1 / / rw - ext4 /dev/a rw\n\
-            21 20 0:5 / /a/b rw - sysfs s rw\n\
-            22 21 0:6 / /c\\040d\\134/e rw - tmpfs c rw\n";
-        for (directory, expected) in [
-            ("/", true),
-            ("/a", true),
-            ("/a/b", false),
-            ("/a/b/c", false),
-            ("/c", false),
-            ("/c d\\", true),
-            ("/x", false),
-        ] {
-            assert_eq!(
-                is_mounted_below(Path::new(directory), mountinfo),
-                expected,
-                "{directory}"
-            );
-        }
-    }
+/// Shows a path of a context; the top is a dot.
+pub(super) fn shown(path: &Path) -> impl fmt::Display {
+    let top = path.as_os_str().is_empty();
+    if top { Path::new(".") } else { path }.display().to_string()
 }

@@ -8,6 +8,7 @@ mod attest;
 mod cache;
 mod client;
 mod commands;
+mod context_mounts;
 mod contexts;
 mod copy;
 mod copy_paths;

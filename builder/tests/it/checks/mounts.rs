@@ -1,10 +1,6 @@
-//! RUN --mount: contexts, caches and memory.
-
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
-use std::process::Command;
+//! RUN --mount: caches and memory, and what a mount is of.
 
 use super::{builds, lab, read, script};
-use crate::harness::Outcome;
 
 #[test]
 fn a_mount_is_of_the_context_unless_it_says_otherwise() {
@@ -238,61 +234,5 @@ fn steps_that_lock_the_same_caches_in_any_order_do_not_wait_for_each_other() {
     assert_eq!(
         (read(&out, "one"), read(&out, "two")),
         ("one\n".to_owned(), "two\n".to_owned())
-    );
-}
-
-#[test]
-fn files_of_a_context_are_roots_whosever_they_are() {
-    let lab = lab(
-        "FROM BASE/busybox\nRUN --mount=type=bind,target=/src cp -a /src/dir /copied && stat -c %u:%g /copied/* > /owners\n\
-         RUN --mount=type=bind,source=link/others,target=/file,rw [ \"$(stat -c %u:%g:%a /file)\" = 0:0:640 ] && cat /file\n\
-         RUN --mount=type=bind,source=dir,target=/dir [ \"$(stat -c %a /dir)\" = 711 ] && [ ! -e /dir/hidden ]\n",
-        &[("dir/mine", ""), ("dir/others", "content\n"), ("dir/hidden", "")],
-    );
-    lab.write(".dockerignore", "dir/hidden");
-    symlink("dir", lab.context("link")).unwrap();
-    let others = lab.context("dir/others");
-    chown(&others, Some(1), None).unwrap();
-    let set_mode = |path: &str, mode| {
-        std::fs::set_permissions(lab.context(path), std::fs::Permissions::from_mode(mode)).unwrap();
-    };
-    set_mode("dir/others", 0o640);
-    set_mode("dir", 0o711);
-    let out = lab.build_files(&[]);
-    assert_eq!(read(&out, "owners"), "0:0\n0:0\n");
-}
-
-#[test]
-fn a_mount_of_one_file_looks_at_nothing_else() {
-    let lab = lab(
-        "FROM BASE/busybox\nRUN --mount=type=bind,source=file,target=/file [ \"$(cat /file)\" = content ]\n",
-        &[("file", "content"), ("closed/file", ""), (".dockerignore", "*.log")],
-    );
-    chown(lab.context("closed"), Some(0), Some(0)).unwrap();
-    std::fs::set_permissions(lab.context("closed"), std::fs::Permissions::from_mode(0o700)).unwrap();
-    lab.build(&[]);
-}
-
-#[test]
-fn what_is_mounted_in_a_context_is_seen() {
-    let lab = lab(
-        "FROM BASE/busybox\nRUN --mount=type=bind,target=/src cat /src/volume/file > /seen\nCOPY . /copied\n",
-        &[("volume/file", "covered")],
-    );
-    let command = lab.command(&["build", "--progress=plain", "-o", "out", "context"]);
-    // Nobody but this build sees the mount.
-    let script = "mount -t tmpfs none context/volume; echo mounted > context/volume/file; exec \"$@\"";
-    let output = Command::new("unshare")
-        .args(["--mount", "sh", "-euc", script, "sh"])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .current_dir(lab.path())
-        .output();
-    let outcome = Outcome::of(output.unwrap());
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    let out = lab.path().join("out");
-    assert_eq!(
-        (read(&out, "seen").as_str(), read(&out, "copied/volume/file").as_str()),
-        ("mounted\n", "mounted\n")
     );
 }

@@ -208,6 +208,18 @@ fn a_flipped_bit_in_a_file_of_a_snapshot_is_found_and_repaired() {
 }
 
 #[test]
+fn a_name_whose_image_lacks_a_layer_is_found_and_removed() {
+    let store = Store::new();
+    store.build(&[]);
+    fs::remove_file(&store.files("blobs")[0]).unwrap();
+    let found = store.verify(&[]);
+    found.fails(8, &[]);
+    assert!(found.stdout.contains("its image lacks the blob"), "{}", found.stdout);
+    store.verify(&["--repair"]).fails(8, &[]);
+    store.is_whole();
+}
+
+#[test]
 fn what_another_boot_made_is_believed_only_if_it_was_synced() {
     let store = Store::new();
     let other_boot = "11111111-2222-3333-4444-555555555555";

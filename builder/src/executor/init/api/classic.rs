@@ -2,10 +2,9 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -14,6 +13,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountFlags, mount, mount_bind_recursive, mount_move, mount_remount};
 
 use crate::executor::setup_error::{OnPath as _, SetupError};
+use crate::sys;
 
 /// Where mounts lie until they are attached.
 pub(in super::super) struct Classic {
@@ -147,31 +147,10 @@ fn below(mount: u64, mountinfo: &str) -> Vec<PathBuf> {
         };
         if above.contains(&parent) {
             above.insert(id);
-            found.push(unescaped(at));
+            found.push(sys::mount_point(at.as_bytes()));
         }
     }
     found
-}
-
-/// Undoes the kernel's `\040` for a space and its like.
-fn unescaped(text: &str) -> PathBuf {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = (first == b'\\').then(|| after.get(..3)).flatten();
-        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 8).ok());
-        match code {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    OsString::from_vec(bytes).into()
 }
 
 #[cfg(test)]
