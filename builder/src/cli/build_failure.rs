@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
-use crate::image::{LayerError, PullError};
+use crate::image::{GrowthError, LayerError, PullError};
 use crate::ops::OpError;
 use crate::progress::Recorder;
 use crate::remote_cache::RemoteCacheError;
@@ -344,7 +344,13 @@ fn pull_failure(error: &PullError) -> Failure {
         } => Failure::of_client(source).help(error.to_string()),
         PullError::ForOthers { source: None, .. } => Failure::because(Kind::Input, error),
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
-        PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
+        PullError::Unpack { .. } | PullError::Decompress { .. } => match GrowthError::behind(error) {
+            Some(GrowthError::Ratio { .. }) => Failure::because(Kind::Integrity, error)
+                .help("if you trust the image, let its layers be so many times their blobs with `--max-layer-ratio`"),
+            Some(GrowthError::Reserve { .. }) => Failure::because(Kind::Resource, error)
+                .help("free some space, for example with `croze prune`, or let less stay free with `--min-free`"),
+            None => out_of(error, Kind::Integrity),
+        },
         _ => out_of(error, Kind::Environment),
     }
 }
