@@ -186,6 +186,11 @@ impl BuildError {
         }
     }
 
+    /// Returns whether it has left something behind that the user has to mend, also when they have interrupted the build.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Step { source, .. } if source.is_lasting())
+    }
+
     /// Wraps the end of a thread that was doing `name`.
     pub(super) fn panicked(name: &'static str) -> impl FnOnce(tokio::task::JoinError) -> Self {
         move |panic| Self::Panicked {

@@ -96,12 +96,9 @@ pub(super) fn run(
     let outcome = match outcome {
         Ok(outcome) => Ok(outcome),
         Err((error, None)) => Err(error),
-        Err((_, Some(interrupted))) => {
+        Err((error, Some(interrupted))) => {
             within(PATIENCE, move || drop(join(display)));
-            return Err(Failure::new(
-                interrupted,
-                Diagnostic::error("the build was interrupted"),
-            ));
+            return Err(fixed.interrupted(error, interrupted));
         }
     };
     let recorder = join(display);

@@ -154,6 +154,19 @@ impl Fixed {
         }
     }
 
+    /// Says that a signal has ended the build, or that it has left something behind.
+    pub(super) fn interrupted(&self, error: BuildError, kind: Kind) -> Failure {
+        const INTERRUPTED: &str = "the build was interrupted";
+        if !error.is_lasting() {
+            return Failure::new(kind, Diagnostic::error(INTERRUPTED));
+        }
+        let mut failure = self.failure(error, None);
+        for diagnostic in &mut failure.diagnostics {
+            diagnostic.notes.push(INTERRUPTED.to_owned());
+        }
+        failure
+    }
+
     /// Points at an instruction.
     fn at(&self, origin: Option<Span>, mut failure: Failure) -> Failure {
         if let (Some(span), Some(first)) = (origin, failure.diagnostics.first_mut())
