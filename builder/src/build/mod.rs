@@ -19,6 +19,7 @@ mod records;
 mod request;
 mod routes;
 mod services;
+mod shown;
 mod variant;
 mod writing;
 
