@@ -170,10 +170,7 @@ impl BuildError {
     /// Returns the blob of a layer that turned out to be another one when it was packed again.
     pub(super) fn repacked(&self) -> Option<Digest> {
         match self {
-            Self::Layer(error) => match **error {
-                ShipError::Repacked { expected, .. } => Some(expected),
-                _ => None,
-            },
+            Self::Layer(error) => error.repacked(),
             _ => None,
         }
     }
