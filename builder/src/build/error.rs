@@ -155,6 +155,13 @@ pub enum BuildError {
     /// A document could not be written as JSON.
     #[error("cannot write the image's config or manifest")]
     Json(#[from] serde_json::Error),
+    /// Blobs of the store were made anew, and were damaged again.
+    #[error("what is written to the store is damaged again and again")]
+    DamagedAgain {
+        /// What came of it the last time.
+        #[source]
+        source: Box<BuildError>,
+    },
     /// The build was interrupted.
     #[error("the build was cancelled")]
     Cancelled,

@@ -140,6 +140,9 @@ impl Fixed {
             BuildError::Files(error) => self.step_failure(&error),
             BuildError::Import(error) => out_of(&error, Kind::Network),
             BuildError::CacheExport { place, source } => export_failure(&place, &source),
+            BuildError::DamagedAgain { .. } => Failure::because(Kind::Integrity, &error).help(
+                "the disk or the memory of this machine may be failing: look at its log, or choose another `--root`",
+            ),
             BuildError::Panicked { .. } => {
                 Failure::because(Kind::Bug, &error).help("please report it, with the Dockerfile and what was printed")
             }
