@@ -33,8 +33,8 @@ pub struct Allowance {
 }
 
 impl Default for Allowance {
-    /// Returns what no honest layer reaches: what [`Limits`] has, and 200 times its blob, where archives of programs come to
-    /// 4 times and logs to 50. Nothing need stay free.
+    /// Returns what no honest layer should reach: what [`Limits`] has, and 200 times its blob, where gzip can make it 1,032
+    /// times and zstd far more. Nothing need stay free.
     fn default() -> Self {
         Self {
             limits: Limits::default(),
