@@ -3,7 +3,7 @@
 mod mounts;
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -11,6 +11,7 @@ use registry::oci::{Descriptor, Digest};
 
 use super::layers::{LayerTasks, ShipError};
 use super::records::BuiltRecord;
+use super::shown::Shown;
 use super::variant::Variant;
 use super::{BuildError, BuildRequest, Services};
 use crate::diagnostic::Diagnostic;
@@ -76,6 +77,17 @@ pub enum CacheExportError {
     Json(#[from] serde_json::Error),
 }
 
+impl CacheExportError {
+    /// Returns the blob of a layer that turned out to be another one when it was packed again.
+    fn repacked(&self) -> Option<Digest> {
+        match self {
+            Self::Pack(error) => error.repacked(),
+            Self::Push(error) => error.repacked(),
+            _ => None,
+        }
+    }
+}
+
 impl CacheExports<'_> {
     /// Exports to all caches, each as a displayed step.
     pub(super) async fn run(&self, records: &[BuiltRecord]) -> Result<(), BuildError> {
@@ -90,11 +102,9 @@ impl CacheExports<'_> {
                 CacheTo::Objects { place, .. } => ("exporting cache to object store", place.to_string()),
                 CacheTo::Inline => continue,
             };
-            let step = self.progress.declare(name, Digest::of(place.as_bytes()), Vec::new());
-            self.progress.started(step);
-            let outcome = self.export(to, options, records, step).await;
-            self.progress
-                .completed(step, outcome.as_ref().err().map(ToString::to_string));
+            let shown = Shown::begin(self.progress, name, Digest::of(place.as_bytes()));
+            let outcome = self.export_again(to, options, records, shown.step()).await;
+            shown.end(&outcome);
             let Err(error) = outcome else { continue };
             if options.must_succeed {
                 let source = Box::new(error);
@@ -104,6 +114,24 @@ impl CacheExports<'_> {
             self.progress.warn(Diagnostic::consequence(&what, &error));
         }
         Ok(())
+    }
+
+    /// Exports; where a layer turns out to be another blob now, once more with that.
+    async fn export_again(
+        &self,
+        to: &CacheTo,
+        options: &ExportOptions,
+        records: &[BuiltRecord],
+        step: StepId,
+    ) -> Result<(), CacheExportError> {
+        let mut repacked = BTreeSet::new();
+        loop {
+            let outcome = self.export(to, options, records, step).await;
+            match outcome.as_ref().err().and_then(CacheExportError::repacked) {
+                Some(blob) if repacked.insert(blob) => self.tasks.forget(blob),
+                _ => return outcome,
+            }
+        }
     }
 
     async fn export(

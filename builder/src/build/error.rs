@@ -155,6 +155,13 @@ pub enum BuildError {
     /// A document could not be written as JSON.
     #[error("cannot write the image's config or manifest")]
     Json(#[from] serde_json::Error),
+    /// Blobs of the store were made anew, and were damaged again.
+    #[error("what is written to the store is damaged again and again")]
+    DamagedAgain {
+        /// What came of it the last time.
+        #[source]
+        source: Box<BuildError>,
+    },
     /// The build was interrupted.
     #[error("the build was cancelled")]
     Cancelled,
@@ -170,10 +177,7 @@ impl BuildError {
     /// Returns the blob of a layer that turned out to be another one when it was packed again.
     pub(super) fn repacked(&self) -> Option<Digest> {
         match self {
-            Self::Layer(error) => match **error {
-                ShipError::Repacked { expected, .. } => Some(expected),
-                _ => None,
-            },
+            Self::Layer(error) => error.repacked(),
             _ => None,
         }
     }
@@ -184,6 +188,11 @@ impl BuildError {
             Self::Step { source, .. } if source.is_change() => Some(source),
             _ => None,
         }
+    }
+
+    /// Returns whether it has left something behind that the user has to mend, also when they have interrupted the build.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Step { source, .. } if source.is_lasting())
     }
 
     /// Wraps the end of a thread that was doing `name`.

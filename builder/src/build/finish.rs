@@ -10,6 +10,7 @@ use super::attest::Attester;
 use super::inline_cache::Inline;
 use super::layers::LayerTasks;
 use super::outputs::Outputs;
+use super::shown::Shown;
 use super::variant::Variant;
 use super::writing::Writing;
 use super::{BuildError, BuildRequest, Finished, Services};
@@ -68,11 +69,9 @@ impl Finish<'_> {
             Some(OutputSpec::Local { .. }) => "exporting to client directory",
             Some(OutputSpec::CacheOnly) => "exporting to the cache only",
         };
-        let step = self.progress.declare(name, Digest::of(name.as_bytes()), Vec::new());
-        self.progress.started(step);
-        let outcome = self.finish(lowered, scans, value, step).await;
-        self.progress
-            .completed(step, outcome.as_ref().err().map(ToString::to_string));
+        let shown = Shown::begin(self.progress, name, Digest::of(name.as_bytes()));
+        let outcome = self.finish(lowered, scans, value, shown.step()).await;
+        shown.end(&outcome);
         outcome
     }
 

@@ -83,6 +83,16 @@ pub enum ShipError {
     Lost,
 }
 
+impl ShipError {
+    /// Returns the blob of a layer that turned out to be another one when it was packed again.
+    pub(super) fn repacked(&self) -> Option<Digest> {
+        match self {
+            Self::Repacked { expected, .. } => Some(*expected),
+            _ => None,
+        }
+    }
+}
+
 impl LayerTasks {
     pub(super) fn new(shipper: Shipper, routes: Vec<(LayerFormat, Route)>) -> Self {
         Self {
@@ -111,6 +121,13 @@ impl LayerTasks {
             Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(Arc::new(ShipError::Lost))),
             Err(_gone) => Err(Arc::new(ShipError::Lost)),
         }
+    }
+
+    /// Forgets that a layer is this blob: who asks for it again gets what has been noted meanwhile.
+    pub(super) fn forget(&self, blob: Digest) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = |outcome: &Outcome| !matches!(outcome, Some(Ok(layer)) if layer.descriptor.digest == blob);
+        running.outcomes.retain(|_, outcome| is_other(&outcome.borrow()));
     }
 
     /// Returns who makes and pushes blobs.

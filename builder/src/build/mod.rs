@@ -20,6 +20,7 @@ mod records;
 mod request;
 mod routes;
 mod services;
+mod shown;
 mod variant;
 mod writing;
 
@@ -57,6 +58,10 @@ use recording::Recording;
 
 /// How often a build is planned again because files changed before they were copied.
 const MOST_CHANGES: usize = 3;
+
+/// How often a build is planned again because blobs of the store were damaged: made anew they are whole, unless the machine is
+/// broken.
+const MOST_EVICTIONS: usize = 3;
 
 /// How a running build is told to end.
 #[derive(Clone, Debug, Default)]
@@ -265,7 +270,7 @@ impl Planned {
 
 impl Build {
     async fn execute(&self, mut plan: Plan<Value>, interrupt: &Interrupt) -> Result<Finished, BuildError> {
-        let (mut repacked, mut changes) = (BTreeSet::new(), 0);
+        let (mut repacked, mut changes, mut evictions) = (BTreeSet::new(), 0, 0);
         loop {
             let outcome = self.attempt(plan, interrupt).await;
             let losses = self.imports.take_losses();
@@ -280,8 +285,15 @@ impl Build {
             // The other blob is noted now; the image is put together again with it. Once for each layer.
             let is_new = error.repacked().is_some_and(|layer| repacked.insert(layer));
             let change = error.change().filter(|_| changes < MOST_CHANGES);
-            if losses.is_empty() && !is_new && change.is_none() && !self.evict_damaged().await {
-                return Err(error);
+            if losses.is_empty() && !is_new && change.is_none() {
+                if !self.evict_damaged().await {
+                    return Err(error);
+                }
+                if evictions == MOST_EVICTIONS {
+                    let source = Box::new(error);
+                    return Err(BuildError::DamagedAgain { source });
+                }
+                evictions += 1;
             }
             if let Some(change) = change {
                 changes += 1;

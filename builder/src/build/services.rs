@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use registry::client::{Client, ClientOptions};
 use registry::content::ContentStore;
-use snapshotter::layer::Limits;
 use snapshotter::{Evidence, FsError, Inodes, SnapshotStore, Stacking, Stacks};
 
 use super::{BuildError, BuildRequest, Fetching};
 use crate::cache::{CacheStore, LocalCache};
 use crate::fetch::{Fetcher, FetcherOptions};
-use crate::image::{BaseImages, ImportedLayers, LayerPacker, Transfer};
+use crate::image::{Allowance, BaseImages, ImportedLayers, LayerPacker, Transfer};
 use crate::progress::Progress;
 use crate::remote_cache::Sources;
 use crate::rung::Sandbox;
@@ -46,8 +45,8 @@ pub struct Services {
     pub started: jiff::Timestamp,
     /// What the build relies on.
     pub lease: Arc<Lease>,
-    /// How many bytes a layer of an image may hold.
-    pub largest_layer: u64,
+    /// What a layer of an image may take.
+    pub allowance: Allowance,
     pub(super) scratch: Scratch,
     #[expect(dead_code, reason = "held for its lock")]
     lock: BuildLock,
@@ -86,7 +85,7 @@ impl Services {
             build_id,
             started: jiff::Timestamp::now(),
             lease,
-            largest_layer: Limits::default().bytes,
+            allowance: Allowance::default(),
             scratch,
             lock,
         })
@@ -135,10 +134,7 @@ impl Services {
             stacks: self.stacks.clone(),
             progress: progress.clone(),
             flights: self.state.flights(),
-            limits: Limits {
-                bytes: self.largest_layer,
-                ..Limits::default()
-            },
+            allowance: self.allowance,
         }
     }
 

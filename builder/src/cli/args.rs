@@ -6,7 +6,7 @@ mod login;
 mod registry;
 mod store;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
@@ -191,6 +191,10 @@ pub struct BuildArgs {
     /// Refuse base images with a layer that holds more than this, unpacked [default: 1t]
     #[arg(long, value_name = "SIZE", help_heading = "Input")]
     pub max_layer_size: Option<String>,
+    /// Refuse base images with a layer that unpacks to more than 1g and to more than this many times its blob, zeros aside
+    /// [default: 200]
+    #[arg(long, value_name = "TIMES", help_heading = "Input")]
+    pub max_layer_ratio: Option<NonZeroU64>,
     /// Ask the registry for base images even if they are in the store under their tag
     #[arg(long, help_heading = "Input")]
     pub pull: bool,

@@ -18,11 +18,12 @@ use super::request::ReadOnce;
 use super::sandbox::{self, Say};
 use super::signals::{self, Signals};
 use super::store::{self, Sync};
-use super::{PATIENCE, build_failure, policy, render, request, runner, values, within};
+use super::{PATIENCE, build_failure, policy, render, request, runner, within};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
 use crate::fetch::Fetcher;
+use crate::image::Allowance;
 use crate::ops::ForeseenMount;
 use crate::progress::{Bytes, Display, Groups, Plain, Progress, RawJson, Recorder, Tty};
 
@@ -40,16 +41,21 @@ pub(super) fn run(
     let at_hand = locate::at_hand(args, &place)?;
     let ready = at_hand.map(|located| request::build_request(args, environment, located, &read));
     let ready = ready.transpose()?;
-    let largest_layer = args.max_layer_size.as_deref();
-    let largest_layer = largest_layer.map(|text| values::size("--max-layer-size", text));
-    let largest_layer = largest_layer.transpose().map_err(request::usage)?;
+    let allowance = request::allowance(args).map_err(request::usage)?;
     let (sandbox, no_sandbox) = sandbox::enter_for_build(args.sandbox.rung(), root, environment, say(args, global))?;
     let options = request::client_options(args, environment)?;
     let mut services = Services::open(root, options, sandbox, &store::tell_of_sweep).map_err(|error| match &ready {
         Some(request) => build_failure::Fixed::of(request, args.exit_code).failure(error, None),
         None => build_failure::unread(error),
     })?;
-    services.largest_layer = largest_layer.unwrap_or(services.largest_layer);
+    let reserve = bounds
+        .or_default(&services.state)
+        .map_err(store::state_failure)?
+        .min_free;
+    services.allowance = Allowance {
+        reserve: reserve.unwrap_or(allowance.reserve),
+        ..allowance
+    };
     let (state, lease) = (services.state.clone(), Arc::clone(&services.lease));
     let recorder = Recorder::new(Some(services.log_directory()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -90,12 +96,9 @@ pub(super) fn run(
     let outcome = match outcome {
         Ok(outcome) => Ok(outcome),
         Err((error, None)) => Err(error),
-        Err((_, Some(interrupted))) => {
+        Err((error, Some(interrupted))) => {
             within(PATIENCE, move || drop(join(display)));
-            return Err(Failure::new(
-                interrupted,
-                Diagnostic::error("the build was interrupted"),
-            ));
+            return Err(fixed.interrupted(error, interrupted));
         }
     };
     let recorder = join(display);

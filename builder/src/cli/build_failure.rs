@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::executor::{RunError, SetupError};
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
-use crate::image::{LayerError, PullError};
+use crate::image::{GrowthError, LayerError, PullError};
 use crate::ops::OpError;
 use crate::progress::Recorder;
 use crate::remote_cache::RemoteCacheError;
@@ -140,6 +140,9 @@ impl Fixed {
             BuildError::Files(error) => self.step_failure(&error),
             BuildError::Import(error) => out_of(&error, Kind::Network),
             BuildError::CacheExport { place, source } => export_failure(&place, &source),
+            BuildError::DamagedAgain { .. } => Failure::because(Kind::Integrity, &error).help(
+                "the disk or the memory of this machine may be failing: look at its log, or choose another `--root`",
+            ),
             BuildError::Panicked { .. } => {
                 Failure::because(Kind::Bug, &error).help("please report it, with the Dockerfile and what was printed")
             }
@@ -152,6 +155,19 @@ impl Fixed {
             }
             other => out_of(&other, Kind::Environment),
         }
+    }
+
+    /// Says that a signal has ended the build, or that it has left something behind.
+    pub(super) fn interrupted(&self, error: BuildError, kind: Kind) -> Failure {
+        const INTERRUPTED: &str = "the build was interrupted";
+        if !error.is_lasting() {
+            return Failure::new(kind, Diagnostic::error(INTERRUPTED));
+        }
+        let mut failure = self.failure(error, None);
+        for diagnostic in &mut failure.diagnostics {
+            diagnostic.notes.push(INTERRUPTED.to_owned());
+        }
+        failure
     }
 
     /// Points at an instruction.
@@ -344,7 +360,13 @@ fn pull_failure(error: &PullError) -> Failure {
         } => Failure::of_client(source).help(error.to_string()),
         PullError::ForOthers { source: None, .. } => Failure::because(Kind::Input, error),
         PullError::Base(_) | PullError::DiffId { .. } => Failure::because(Kind::Integrity, error),
-        PullError::Unpack { .. } | PullError::Decompress { .. } => out_of(error, Kind::Integrity),
+        PullError::Unpack { .. } | PullError::Decompress { .. } => match GrowthError::behind(error) {
+            Some(GrowthError::Ratio { .. }) => Failure::because(Kind::Integrity, error)
+                .help("if you trust the image, let its layers be so many times their blobs with `--max-layer-ratio`"),
+            Some(GrowthError::Reserve { .. }) => Failure::because(Kind::Resource, error)
+                .help("free some space, for example with `croze prune`, or let less stay free with `--min-free`"),
+            None => out_of(error, Kind::Integrity),
+        },
         _ => out_of(error, Kind::Environment),
     }
 }

@@ -26,6 +26,7 @@ use crate::devices::DeviceRegistry;
 use crate::executor::{DEFAULT_SHM_SIZE, LimitError};
 use crate::export::OutputSpec;
 use crate::frontend::NoCache;
+use crate::image::Allowance;
 use crate::op::Network;
 use crate::ops::Secrets;
 use crate::policy::Policy;
@@ -114,6 +115,18 @@ pub(super) fn build_request(
         jobs: args.jobs,
         resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
     })
+}
+
+/// Returns what a layer of a base image may take.
+pub(super) fn allowance(args: &BuildArgs) -> Result<Allowance, ValueError> {
+    let mut allowance = Allowance::default();
+    if let Some(text) = &args.max_layer_size {
+        allowance.limits.bytes = values::size("--max-layer-size", text)?;
+    }
+    if let Some(ratio) = args.max_layer_ratio {
+        allowance.ratio = ratio.get();
+    }
+    Ok(allowance)
 }
 
 pub(super) fn usage(error: ValueError) -> Failure {

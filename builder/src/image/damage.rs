@@ -4,9 +4,10 @@ use std::io;
 
 use registry::content::{ContentStore, DigestWriter};
 use registry::oci::DiffId;
-use snapshotter::layer::{Limits, PackOptions, TreeForm, UnpackMode, pack};
+use snapshotter::layer::{PackOptions, TreeForm, UnpackMode, pack};
 use snapshotter::{Root, SnapshotName, SnapshotStore};
 
+use super::growth::Allowance;
 use super::transfer::unpack_checked;
 use super::{LayerBlob, LayerError, PullError};
 
@@ -31,7 +32,7 @@ pub fn packed_from(
     let scratch = snapshots.prepare().map_err(PullError::from)?;
     let root = scratch.root().map_err(PullError::from)?;
     let blob = content.open_blob(&layer.descriptor).map_err(PullError::from)?;
-    let leans = unpack_checked(blob, &root, UnpackMode::Upper, layer, &Limits::default())?;
+    let leans = unpack_checked(blob, &root, UnpackMode::Upper, layer, &Allowance::known())?;
     match leans {
         true => Ok(None),
         false => Ok(Some(pack_tree(&root, None)?)),

@@ -16,6 +16,7 @@ use snapshotter::layer::{Limits, UnpackMode};
 use snapshotter::{InvalidSnapshotName, Root, SnapshotName};
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::growth::Allowance;
 use super::transfer::{Transfer, blame, unpack_checked};
 use super::{LayerBlob, Origin, PullError};
 use crate::progress::StepId;
@@ -147,12 +148,16 @@ impl ImportedLayers {
         let blob = &layer.blob.descriptor;
         self.transfer.ensure_blob(&layer.origin, blob, step).await?;
         let (content, layer) = (self.transfer.content.clone(), layer.blob.clone());
+        let allowance = Allowance {
+            limits,
+            ..self.transfer.allowance
+        };
         let unpacking = tokio::task::spawn_blocking(move || {
             let digest = layer.descriptor.digest;
             let unpacked = content
                 .open_blob(&layer.descriptor)
                 .map_err(PullError::from)
-                .and_then(|blob| unpack_checked(blob, &into, UnpackMode::Archive, &layer, &limits));
+                .and_then(|blob| unpack_checked(blob, &into, UnpackMode::Archive, &layer, &allowance));
             unpacked.map(drop).map_err(|error| blame(&content, digest, error))
         });
         let unpacked = unpacking.await.map_err(|_| PullError::Lost)?;

@@ -8,6 +8,7 @@ mod origin;
 mod layer;
 mod layer_stream;
 mod layout;
+mod growth;
 mod transfer;
 mod pull;
 mod stored;
@@ -17,6 +18,7 @@ mod damage;
 
 pub use base::{BaseError, BaseImage, BaseLayer, base_snapshot, is_base_snapshot};
 pub use damage::{DamageError, packed, packed_from};
+pub use growth::{Allowance, GrowthError};
 pub use imported::{ImportError, ImportedLayer, ImportedLayers, imported_snapshot};
 pub use layer::{LayerBlob, LayerError, LayerFormat, LayerPacker};
 pub use layer_stream::LayerStream;

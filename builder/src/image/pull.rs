@@ -10,12 +10,13 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use registry::client::ClientError;
 use registry::content::{ContentError, ContentStore};
-use snapshotter::layer::{Limits, UnpackError, UnpackMode};
+use snapshotter::layer::{UnpackError, UnpackMode};
 use snapshotter::{FsError, SnapshotName, StackError, Stacks, Writes};
 use tokio::sync::Semaphore;
 
 use super::Origin;
 use super::base::{BaseError, BaseImage, BaseLayer};
+use super::growth::Allowance;
 use super::layout::LayoutError;
 use super::resolve::BaseImages;
 use super::transfer::{blame, unpack_checked};
@@ -166,8 +167,8 @@ impl BaseImages {
                 self.transfer.content.clone(),
                 self.transfer.stacks.clone(),
             );
-            let limits = self.transfer.limits;
-            let merged = move || unpack_merged(&content, &stacks, &base.layers[..=position], &limits);
+            let allowance = self.transfer.allowance;
+            let merged = move || unpack_merged(&content, &stacks, &base.layers[..=position], &allowance);
             tokio::task::spawn_blocking(merged)
                 .await
                 .map_err(|_| PullError::Lost)??;
@@ -181,7 +182,7 @@ fn unpack_merged(
     content: &ContentStore,
     stacks: &Stacks,
     layers: &[BaseLayer],
-    limits: &Limits,
+    allowance: &Allowance,
 ) -> Result<(), PullError> {
     let Some((layer, below)) = layers.split_last() else {
         return Ok(());
@@ -189,7 +190,7 @@ fn unpack_merged(
     let below: Vec<SnapshotName> = below.iter().map(|layer| layer.snapshot.clone()).collect();
     let workspace = stacks.workspace(&below, Writes::NewFiles)?;
     let blob = content.open_blob(&layer.descriptor)?;
-    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob(), limits)
+    unpack_checked(blob, workspace.root()?, UnpackMode::Merged, &layer.blob(), allowance)
         .map_err(|error| blame(content, layer.descriptor.digest, error))?;
     Ok(workspace.commit(&layer.snapshot)?)
 }

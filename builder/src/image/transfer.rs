@@ -13,10 +13,11 @@ use registry::client::{Client, ClientError, ObjectStore};
 use registry::compress::decoder;
 use registry::content::{ContentStore, DigestReader, Ingest};
 use registry::oci::{Descriptor, DiffId, Digest};
-use snapshotter::layer::{Limits, UnpackMode, unpack};
+use snapshotter::layer::{UnpackMode, unpack};
 use snapshotter::{ActiveSnapshot, Root, SnapshotName, Stacks};
 use tokio::sync::mpsc;
 
+use super::growth::{Allowance, Counted, Growing};
 use super::layout::{self, LayoutError, blob_path};
 use super::{LayerBlob, Origin, PullError};
 use crate::progress::{Progress, StepId};
@@ -40,8 +41,8 @@ pub struct Transfer {
     pub progress: Progress,
     /// What keeps other processes from fetching the same layer.
     pub flights: Flights,
-    /// What a layer may hold at most.
-    pub limits: Limits,
+    /// What a layer may take at most.
+    pub allowance: Allowance,
 }
 
 /// A layer that has been unpacked on its own.
@@ -95,10 +96,10 @@ impl Transfer {
             Origin::Registry(_) | Origin::Directory(_) | Origin::Objects(_) => {
                 self.ensure_blob(from, &layer.descriptor, step).await?;
                 let (content, snapshot, layer) = (self.content.clone(), self.stacks.store().prepare()?, layer.clone());
-                let limits = self.limits;
+                let allowance = self.allowance;
                 let stored = move || {
                     let blob = content.open_blob(&layer.descriptor)?;
-                    let unpacked = unpack_stream(blob, snapshot, &layer, &limits);
+                    let unpacked = unpack_stream(blob, snapshot, &layer, &allowance);
                     unpacked.map_err(|error| blame(&content, layer.descriptor.digest, error))
                 };
                 tokio::task::spawn_blocking(stored).await.map_err(|_| PullError::Lost)?
@@ -115,13 +116,13 @@ impl Transfer {
         let (content, snapshot, descriptor) = (self.content.clone(), self.stacks.store().prepare()?, &layer.descriptor);
         let (mut sender, receiver) = mpsc::channel(QUEUE);
         let unpacking = tokio::task::spawn_blocking({
-            let (layer, limits) = (layer.clone(), self.limits);
+            let (layer, allowance) = (layer.clone(), self.allowance);
             move || {
                 let mut kept = Kept {
                     pieces: Pieces::of(receiver),
                     ingest: content.ingest()?,
                 };
-                let alone = unpack_stream(&mut kept, snapshot, &layer, &limits)?;
+                let alone = unpack_stream(&mut kept, snapshot, &layer, &allowance)?;
                 kept.drain().map_err(PullError::Keep)?;
                 kept.ingest.commit(Some(layer.descriptor.digest))?;
                 Ok(alone)
@@ -207,10 +208,10 @@ fn unpack_stream(
     blob: impl Read + Send,
     snapshot: ActiveSnapshot,
     layer: &LayerBlob,
-    limits: &Limits,
+    allowance: &Allowance,
 ) -> Result<Alone, PullError> {
     let into = snapshot.root()?;
-    let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer, limits)?;
+    let leans = unpack_checked(blob, &into, UnpackMode::Upper, layer, allowance)?;
     Ok(Alone { snapshot, leans })
 }
 
@@ -220,16 +221,18 @@ pub(super) fn unpack_checked(
     into: &Root,
     mode: UnpackMode,
     layer: &LayerBlob,
-    limits: &Limits,
+    allowance: &Allowance,
 ) -> Result<bool, PullError> {
     let digest = layer.descriptor.digest;
     let damaged = |source| PullError::Decompress {
         layer: digest.to_string(),
         source,
     };
-    let mut blob = blob;
-    let mut tar = DigestReader::new(decoder(&mut blob).map_err(damaged)?);
-    let unpacked = unpack(&mut tar, into, mode, limits).map_err(|source| PullError::Unpack {
+    let mut blob = Counted::new(blob);
+    let read = blob.read_so_far();
+    let growing = Growing::new(decoder(&mut blob).map_err(damaged)?, read, *allowance, into);
+    let mut tar = DigestReader::new(growing);
+    let unpacked = unpack(&mut tar, into, mode, &allowance.limits).map_err(|source| PullError::Unpack {
         layer: digest.to_string(),
         source,
     })?;

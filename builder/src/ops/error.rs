@@ -8,7 +8,7 @@ use super::cache_mount::CacheMountError;
 use crate::context::SelectError;
 use crate::copy::CopyError;
 use crate::devices::DeviceError;
-use crate::executor::{Exit, RunError};
+use crate::executor::{Exit, RunError, SetupError};
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
 use crate::image::{ImportError, PullError};
@@ -117,6 +117,13 @@ pub enum OpError {
 }
 
 impl OpError {
+    /// Returns whether it has left something behind that the user has to mend: files of this container that are not where they
+    /// belong.
+    pub fn is_lasting(&self) -> bool {
+        let Self::Exec { source, .. } = self else { return false };
+        matches!(source, RunError::Setup(SetupError::Stranded { .. }))
+    }
+
     /// Returns whether a file was not any more what it had been a moment before: trying again may work.
     pub fn is_change(&self) -> bool {
         matches!(

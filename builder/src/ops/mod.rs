@@ -157,6 +157,10 @@ impl Evaluator for Ops {
         })
     }
 
+    fn is_lasting(&self, error: &OpError) -> bool {
+        error.is_lasting()
+    }
+
     fn is_local(&self, value: &Value) -> bool {
         match value {
             Value::Context(_) => true,

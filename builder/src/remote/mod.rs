@@ -84,7 +84,7 @@ impl Remote {
 }
 
 /// Decodes `%41` as `A`; what is no such escape stays. `None` if the result is not text.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -118,9 +118,16 @@ pub fn masked(address: &str) -> String {
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     match authority.rsplit_once('@') {
         Some((user, host)) if user.contains(':') => format!("{scheme}://{MASK}:{MASK}@{host}{path}"),
-        Some((_, host)) if scheme.starts_with("http") => format!("{scheme}://{MASK}@{host}{path}"),
+        Some((_, host)) if scheme.ends_with("http") || scheme.ends_with("https") => {
+            format!("{scheme}://{MASK}@{host}{path}")
+        }
         _ => address.to_owned(),
     }
+}
+
+/// Masks the users and passwords of all addresses in a line of words.
+pub fn masked_words(line: &str) -> String {
+    line.split(' ').map(masked).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -175,5 +182,9 @@ mod tests {
         ] {
             assert_eq!(masked(address), shown);
         }
+        assert_eq!(
+            masked_words("ADD [\"https://t@example.com/\", https://u:p@example.com/ /"),
+            "ADD [\"https://xxxxx@example.com/\", https://xxxxx:xxxxx@example.com/ /"
+        );
     }
 }

@@ -52,6 +52,11 @@ pub trait Evaluator: Send + Sync + 'static {
         Aspects::default()
     }
 
+    /// Returns whether an error tells of damage that somebody has to mend, whatever else the build has ended with.
+    fn is_lasting(&self, _error: &Self::Error) -> bool {
+        false
+    }
+
     /// Performs an operation.
     ///
     /// When `work.cancel` is cancelled it must end soon, with everything that it started, and return an

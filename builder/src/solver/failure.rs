@@ -2,7 +2,7 @@
 
 use crate::graph::{Vertex, VertexId};
 
-/// Why planning or executing ended early: the first cause, not what followed from it.
+/// Why planning or executing ended early: the first cause, not what followed from it, unless that outlasts the build.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure<E: std::error::Error + 'static> {
     /// An operation failed.

@@ -1,6 +1,7 @@
 //! Signals: whatever a build waits for or writes, they end it soon, and nothing half is left.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::thread;
@@ -112,4 +113,37 @@ fn a_signal_ends_a_build_that_waits_for_who_reads_its_metadata() {
     }
     thread::sleep(Duration::from_millis(500));
     assert_eq!(interrupt(child), Some(130));
+}
+
+#[test]
+fn what_was_pushed_before_a_signal_is_told_in_every_form() {
+    let registry = Registry::start();
+    let lab = Lab::new("FROM scratch\nCOPY Dockerfile /\n");
+    lab.build(&[]);
+    for progress in ["plain", "github", "gitlab"] {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pushed = format!("{}/{progress}:1", registry.host());
+        let tags = [pushed.clone(), format!("{}/app:1", silent.local_addr().unwrap())];
+        let mut command = lab.command(&["build", &format!("--progress={progress}"), "context", "--push"]);
+        command.args(tags.iter().flat_map(|tag| ["-t", tag]));
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let manifest = registry
+            .storage()
+            .join(format!("docker/registry/v2/repositories/{progress}/_manifests/tags/1"));
+        let began = Instant::now();
+        while !manifest.exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "it is never pushed");
+            thread::sleep(Duration::from_millis(10));
+        }
+        // It has to hear of that.
+        thread::sleep(Duration::from_millis(500));
+        let mut errors = child.stderr.take().unwrap();
+        assert_eq!(interrupt(child), Some(130));
+        let mut told = String::new();
+        errors.read_to_string(&mut told).unwrap();
+        assert!(
+            told.contains(&format!("pushing manifest for {pushed}")),
+            "{progress}:\n{told}"
+        );
+    }
 }

@@ -184,6 +184,35 @@ fn a_layer_that_is_packed_to_another_blob_now_is_pushed_as_that() {
 }
 
 #[test]
+fn a_layer_that_is_packed_to_another_blob_for_a_cache_is_exported_as_that() {
+    let registry = Registry::start();
+    let lab = Lab::new("FROM BASE/busybox\nRUN seq 100000 > /numbers\n");
+    // The registry mounts nothing: what the cache lacks is packed again.
+    let proxy = garbling_proxy(
+        &registry.host(),
+        *b"POST /v2/cache/blobs/uploads/?mount",
+        *b"POST /v2/cache/blobs/uploads/?mourn",
+    );
+    let tag = |number: u32| format!("{proxy}/app:{number}");
+    lab.build(&["-t", &tag(1), "-o", "type=image,push=true,compression-level=1"]);
+    let packed = notes(&lab);
+    lab.build(&["-t", &tag(2), "--push"]);
+    // As if another version of croze had packed it as with the other level.
+    for (path, blob) in notes(&lab) {
+        let other = packed.iter().find(|(_, other)| other.diff_id == blob.diff_id).unwrap();
+        assert!(path == other.0 || blob.descriptor.digest != other.1.descriptor.digest);
+        note::write(&path, lab.path(), &other.1).unwrap();
+        sh(&format!("chown croze-ci {}", path.display()));
+    }
+    let cache = format!("type=registry,ref={proxy}/cache,ignore-error=false");
+    lab.build(&["-t", &tag(3), "--push", "--cache-to", &cache]);
+    sh(&format!("rm -rf {}/state", lab.path().display()));
+    let imported = lab.build(&["--cache-from", &cache.replace(",ignore-error=false", ""), "-o", "out"]);
+    assert!(imported.stderr.contains("CACHED"), "{}", imported.stderr);
+    assert!(lab.path().join("out/numbers").exists());
+}
+
+#[test]
 fn a_snapshot_whose_files_were_changed_is_not_pushed() {
     let (one, other) = (Registry::start(), Registry::start());
     let lab = Lab::new(TWO_LAYERS);

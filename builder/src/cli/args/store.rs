@@ -11,8 +11,8 @@ pub struct BoundsArgs {
     /// else 64g or half of the file system]
     #[arg(long, value_name = "SIZE", help_heading = "Store")]
     pub max_size: Option<String>,
-    /// Remove what was used the longest ago while less is free [default of builds: $CROZE_MIN_FREE, else 2g or
-    /// a fiftieth of the file system]
+    /// Remove what was used the longest ago while less is free; builds also leave as much when they unpack a layer beyond
+    /// 1g [default of builds: $CROZE_MIN_FREE, else 2g or a fiftieth of the file system]
     #[arg(long, value_name = "SIZE", help_heading = "Store")]
     pub min_free: Option<String>,
     /// Keep what was used so recently all the same (`36h`, `7d`) [default of builds: $CROZE_KEEP]

@@ -10,29 +10,45 @@ use super::*;
 use crate::image::LayoutError;
 use crate::swap::SwapError;
 
-#[test]
-fn what_could_not_be_put_back_is_told_with_what_to_do() {
+fn fixed() -> Fixed {
+    Fixed {
+        dockerfile: Arc::new(SourceFile::new("Dockerfile", "FROM scratch")),
+        ignore: None,
+        exit_code: None,
+        no_sandbox: None,
+    }
+}
+
+fn stranded() -> OpError {
     let stranded = SwapError::Stranded {
         path: PathBuf::from("/etc"),
         kept: PathBuf::from("/.croze/swap/own/0/etc"),
         source: io::Error::from_raw_os_error(libc::EBUSY),
     };
-    let error = OpError::Exec {
+    OpError::Exec {
         command: "true".into(),
         source: RunError::Setup(SetupError::from(stranded)),
-    };
-    let fixed = Fixed {
-        dockerfile: Arc::new(SourceFile::new("Dockerfile", "FROM scratch")),
-        ignore: None,
-        exit_code: None,
-        no_sandbox: None,
-    };
-    let failure = fixed.step_failure(&error);
-    assert_eq!(failure.kind.code(), 9);
-    let told = format!("{:?}", failure.diagnostics);
-    for words in ["`/etc`", "`/.croze/swap/own/0/etc`", "run croze here again"] {
-        assert!(told.contains(words), "{told}");
     }
+}
+
+#[test]
+fn what_could_not_be_put_back_is_told_with_what_to_do() {
+    let step = BuildError::Step {
+        name: "[1/1] RUN true".to_owned(),
+        origin: None,
+        step: None,
+        source: Box::new(stranded()),
+    };
+    let interrupted = fixed().interrupted(step, Kind::Interrupted);
+    for failure in [fixed().step_failure(&stranded()), interrupted] {
+        assert_eq!(failure.kind.code(), 9);
+        let told = format!("{:?}", failure.diagnostics);
+        for words in ["`/etc`", "`/.croze/swap/own/0/etc`", "run croze here again"] {
+            assert!(told.contains(words), "{told}");
+        }
+    }
+    let cancelled = fixed().interrupted(BuildError::Cancelled, Kind::Terminated);
+    assert_eq!(cancelled.kind.code(), 143);
 }
 
 #[test]

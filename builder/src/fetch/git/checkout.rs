@@ -84,10 +84,9 @@ pub(super) async fn checkout(
 
 /// Checks submodules out, as shallow as their servers can.
 async fn submodules(git: &Git, tree: &Path) -> Result<(), FetchError> {
-    let (git, address) = git.without_credentials();
     // What an address without a host is relative to.
     let config = tree.join(".git/config");
-    let origin = format!("[remote \"origin\"]\n\turl = {}\n", quoted(&address));
+    let origin = format!("[remote \"origin\"]\n\turl = {}\n", quoted(git.url()));
     let written = File::options().append(true).open(&config);
     let written = written.and_then(|mut file| file.write_all(origin.as_bytes()));
     written.map_err(FetchError::io("write", &config))?;
@@ -107,9 +106,8 @@ fn quoted(value: &str) -> String {
 
 /// Writes down where a repository that stays came from, without user and password.
 async fn remember_origin(git: &Git, tree: &Path) -> Result<(), FetchError> {
-    let (_, address) = git.without_credentials();
     for (key, value) in [
-        ("remote.origin.url", address.as_str()),
+        ("remote.origin.url", git.url()),
         ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
     ] {
         git.run_in("config", tree, &["config", "--local", key, value], NETWORK)

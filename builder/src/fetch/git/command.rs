@@ -1,7 +1,8 @@
 //! The git command, with an environment of our own and nothing else.
 //!
 //! Configuration goes in through `GIT_CONFIG_…` variables: addresses and credentials are then in no argument list,
-//! which every user of a machine can read.
+//! which every user of a machine can read. Git itself gives addresses to the programs that it starts as arguments: so it has
+//! them without user and password, and asks for these.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,14 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::process::Command;
 
 use crate::fetch::FetchError;
+use crate::remote::percent_decoded;
 
 /// The last bytes of what git says that are shown.
 const MESSAGE: usize = 2000;
+
+/// A credential helper (gitcredentials(7)) that knows one user and password, out of variables.
+const HELPER: &str =
+    r#"!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$CROZE_GIT_USER" "$CROZE_GIT_PASSWORD"; }; f"#;
 
 /// Git, ready to talk to one repository.
 #[derive(Clone)]
@@ -63,18 +69,30 @@ impl Git {
             ("http.lowSpeedTime", "60"),
             ("filter.lfs.required", "false"),
         ];
-        let secrets = url.split_once("://").and_then(|(_, rest)| {
-            let (user, _) = rest.split('/').next()?.rsplit_once('@')?;
-            (user != "git").then(|| user.to_owned())
-        });
-        Self {
+        let config = config.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let mut git = Self {
             url: url.to_owned(),
             environment,
-            config: config
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-            secrets: secrets.into_iter().collect(),
+            config: config.into(),
+            secrets: Vec::new(),
+        };
+        if let Some(login) = Login::of(url) {
+            git.log_in(login);
+        }
+        git
+    }
+
+    /// Takes user and password out of the address, and gives them to whatever of its host asks for them: submodules too.
+    fn log_in(&mut self, login: Login) {
+        let key = format!("credential.{}.helper", login.origin);
+        self.config.push((key, HELPER.to_owned()));
+        self.url = login.address;
+        for (name, value) in [("CROZE_GIT_USER", &login.user), ("CROZE_GIT_PASSWORD", &login.password)] {
+            self.environment.push((name.to_owned(), value.into()));
+        }
+        // Which is no secret, and a word of many messages.
+        if login.text != "git" {
+            self.secrets.push(login.text);
         }
     }
 
@@ -87,20 +105,9 @@ impl Git {
         self.secrets.push(header.to_owned());
     }
 
-    /// Returns the address of the repository without credentials, and has git add them for its host wherever they lack: so
-    /// they reach submodules and stand in no file.
-    pub(super) fn without_credentials(&self) -> (Self, String) {
-        let mut git = self.clone();
-        let Some((scheme @ ("http" | "https"), rest)) = self.url.split_once("://") else {
-            return (git, self.url.clone());
-        };
-        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-        let Some((_, host)) = authority.rsplit_once('@') else {
-            return (git, self.url.clone());
-        };
-        let key = format!("url.{scheme}://{authority}/.insteadOf");
-        git.config.push((key, format!("{scheme}://{host}/")));
-        (git, format!("{scheme}://{host}{path}"))
+    /// Returns the address of the repository, without user and password.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Runs git in a repository, or outside of all, where `origin` is what it talks to; returns what it prints. `operands`
@@ -182,6 +189,40 @@ impl Git {
     }
 }
 
+/// What an address of the web says of who asks.
+struct Login {
+    /// As the address has it.
+    text: String,
+    user: String,
+    password: String,
+    /// Scheme and host.
+    origin: String,
+    /// The address without it.
+    address: String,
+}
+
+impl Login {
+    /// Takes an address apart; `None` if it has no user.
+    fn of(url: &str) -> Option<Self> {
+        let (scheme @ ("http" | "https"), rest) = url.split_once("://")? else {
+            return None;
+        };
+        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+        let (text, host) = authority.rsplit_once('@')?;
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        // To git a helper says one thing a line.
+        let decoded = |text| percent_decoded(text).filter(|text| !text.contains(char::is_control));
+        let origin = format!("{scheme}://{host}");
+        Some(Self {
+            text: text.to_owned(),
+            user: decoded(user)?,
+            password: decoded(password)?,
+            address: format!("{origin}{path}"),
+            origin,
+        })
+    }
+}
+
 /// Returns the header that carries a token, as every forge takes it.
 pub(super) fn basic(token: &str) -> String {
     format!("basic {}", STANDARD.encode(format!("x-access-token:{token}")))
@@ -197,5 +238,21 @@ mod tests {
         git.authorize("https://example.com/", "basic c2VjcmV0");
         let said = b"fatal: https://user:pass@example.com/\nbasic c2VjcmV0 \x1b[2J";
         assert_eq!(git.last_words(said), "fatal: https://xxxxx@example.com/; xxxxx  [2J");
+    }
+
+    #[test]
+    fn user_and_password_are_taken_out_of_addresses_of_the_web() {
+        let login = Login::of("https://me%40here:p%3A%2Fss@example.com:8443/x.git").unwrap();
+        assert_eq!((login.user.as_str(), login.password.as_str()), ("me@here", "p:/ss"));
+        assert_eq!(login.address, "https://example.com:8443/x.git");
+        assert_eq!(login.origin, "https://example.com:8443");
+        assert_eq!(Login::of("https://token@example.com/x.git").unwrap().user, "token");
+        for none in [
+            "https://example.com/x@y.git",
+            "ssh://git@example.com/x.git",
+            "https://a%0Ab:c@example.com/",
+        ] {
+            assert!(Login::of(none).is_none(), "{none}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::frontend::stage::OpenStage;
 use crate::frontend::stages::Step;
 use crate::graph::VertexId;
 use crate::op::{CopyOp, CopySource, InlineFile, Op};
-use crate::remote::Remote;
+use crate::remote::{Remote, masked, masked_words};
 
 /// What `COPY` and `ADD` have in common, as written.
 struct Transfer<'a> {
@@ -105,7 +105,7 @@ impl Transfer<'_> {
         let chmod = lowering.optional_word(self.chmod, stage)?;
         let mode = chmod.as_ref().map(ownership::chmod).transpose()?;
         let text = self.history(&paths, &inline, &destination, chown.as_ref(), chmod.as_ref());
-        let title = lowering.title(&step.instruction.original, stage);
+        let title = masked_words(&lowering.title(&step.instruction.original, stage));
 
         // BuildKit copies without --link where there is --chmod, so that the destination's symbolic links count.
         let beside = self.link && chmod.is_none();
@@ -245,7 +245,8 @@ impl Transfer<'_> {
         words.extend(self.parents.then(|| "--parents".to_owned()));
         words.extend(chown.map(|chown| format!("--chown={}", chown.value)));
         words.extend(chmod.map(|chmod| format!("--chmod={}", chmod.value)));
-        words.extend(paths.iter().map(|path| path.text.clone()));
+        // Where it was fetched from is told; as whom, is nobody's business.
+        words.extend(paths.iter().map(|path| masked(&path.text)));
         words.extend(inline.iter().map(|file| format!("<<{}", file.name)));
         words.push(destination.to_owned());
         format!("{} # buildkit", words.join(" "))

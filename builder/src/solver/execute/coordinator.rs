@@ -219,6 +219,8 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
     fn ended(&mut self, id: VertexId, report: Report<E>) {
         match report {
             Report::Ran(Ok(made)) => self.completed(id, made),
+            // What outlasts the build counts more than what has ended it.
+            Report::Ran(Err(error)) if self.problem.evaluator.is_lasting(&error) => self.failed(id, error),
             // What follows from the first failure is not worth a word of its own.
             _ if self.failure.is_some() => self.cancelled(id),
             Report::Ran(Err(_)) if self.limits.cancel.is_cancelled() => {
@@ -226,11 +228,7 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
                 self.cancelled(id);
             }
             Report::Abandoned => self.fail(Failure::Cancelled),
-            Report::Ran(Err(error)) | Report::Read(Err(error)) => {
-                self.running.remove(&id);
-                self.observer.failed(id, &error);
-                self.fail(Failure::operation(self.vertex(id), error));
-            }
+            Report::Ran(Err(error)) | Report::Read(Err(error)) => self.failed(id, error),
             Report::Panicked(message) => {
                 self.running.remove(&id);
                 let failure = Failure::panicked(self.vertex(id), message);
@@ -242,6 +240,12 @@ impl<'a, E: Evaluator> Coordinator<'a, E> {
             Report::Answered(answer) => self.answered(id, answer.map(|record| *record)),
             Report::Read(Ok(contents)) => self.was_read(id, contents),
         }
+    }
+
+    fn failed(&mut self, id: VertexId, error: E::Error) {
+        self.running.remove(&id);
+        self.observer.failed(id, &error);
+        self.fail(Failure::operation(self.vertex(id), error));
     }
 
     fn cancelled(&mut self, id: VertexId) {

@@ -66,8 +66,8 @@ pub struct VertexKeys {
 /// Must be called on a tokio runtime. Records are read and written on the calling thread: they are small.
 ///
 /// # Errors
-/// The first failure of an operation, with its vertex; a panic in one; or the cancellation by the caller. All
-/// that was started has ended by then.
+/// The first failure of an operation, with its vertex; a panic in one; or the cancellation by the caller. A later failure
+/// that is lasting ([`Evaluator::is_lasting`]) takes its place. All that was started has ended by then.
 pub async fn execute<E: Evaluator>(
     problem: &Problem<E>,
     plan: Plan<E::Value>,

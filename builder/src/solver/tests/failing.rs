@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::toy::Toy::{Add, Context, Copy, Fail, Hang, Image, Panic, Stubborn};
+use super::toy::Toy::{Add, Context, Copy, Damage, Fail, Hang, Image, Panic, Stubborn};
 use super::toy::{NAP, Number, SLOW, ToyError};
 use super::workshop::{Sketch, Workshop, jobs};
 use crate::cache::Change;
@@ -145,6 +145,46 @@ async fn a_cancelled_build_ends_at_once_and_says_so() {
     assert_eq!(notes.failed, []);
     assert_eq!(workshop.world.running(), 0);
     assert!(!workshop.world.done().contains(&"ran hang".to_owned()));
+}
+
+#[tokio::test]
+async fn damage_that_outlasts_a_build_is_told_whatever_has_ended_it() {
+    let workshop = Workshop::new(&[]);
+    let sketch = Sketch::new(&[
+        ("damage", Damage, &[]),
+        ("wrong", Fail, &[]),
+        ("both", Add(0), &["damage", "wrong"]),
+    ]);
+    let is_damage = |failure| {
+        matches!(
+            failure,
+            Failure::Operation {
+                error: ToyError::Damage,
+                ..
+            }
+        )
+    };
+    let mut notes = Notes {
+        cancel_at: Some(sketch.id("damage")),
+        ..Notes::default()
+    };
+    let limits = Limits {
+        cancel: notes.cancel.clone(),
+        ..Limits::default()
+    };
+    let cancelled = workshop.solve_within(&sketch, &["damage"], limits, &mut notes).await;
+    assert!(is_damage(cancelled.unwrap_err()));
+    assert_eq!(
+        notes.failed,
+        [(sketch.id("damage"), "it has left damage behind".to_owned())]
+    );
+
+    let mut notes = Notes::default();
+    let failed = workshop
+        .solve_within(&sketch, &["both"], Limits::default(), &mut notes)
+        .await;
+    assert!(is_damage(failed.unwrap_err()));
+    assert_eq!(notes.failed.len(), 2, "the first is told too");
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ pub(super) enum Toy {
     Hang,
     /// Gives 1 after a [`NAP`], whatever happens.
     Stubborn,
+    /// Leaves damage behind after a [`NAP`], whatever happens.
+    Damage,
 }
 
 /// Long enough for others to begin meanwhile.
@@ -75,6 +77,7 @@ impl Define for Toy {
             Self::Sleep(_) => "sleep/1",
             Self::Hang => "hang/1",
             Self::Stubborn => "stubborn/1",
+            Self::Damage => "damage/1",
         }
     }
 
@@ -95,7 +98,8 @@ impl Define for Toy {
             | Self::Fail
             | Self::Panic
             | Self::Hang
-            | Self::Stubborn => {}
+            | Self::Stubborn
+            | Self::Damage => {}
         }
     }
 
@@ -117,6 +121,8 @@ impl Define for Toy {
 pub(super) enum ToyError {
     #[error("it was told to fail")]
     Told,
+    #[error("it has left damage behind")]
+    Damage,
     #[error("it was cancelled")]
     Cancelled,
     #[error("a negative number has no content")]
@@ -258,6 +264,10 @@ impl Evaluator for World {
         })
     }
 
+    fn is_lasting(&self, error: &ToyError) -> bool {
+        *error == ToyError::Damage
+    }
+
     fn is_local(&self, value: &Number) -> bool {
         self.state(|state| value.source.is_none_or(|name| !state.remote.contains(name)))
     }
@@ -327,6 +337,10 @@ impl World {
             Toy::Stubborn => {
                 tokio::time::sleep(NAP).await;
                 Ok(1)
+            }
+            Toy::Damage => {
+                tokio::time::sleep(NAP).await;
+                Err(ToyError::Damage)
             }
             Toy::Sleep(_) | Toy::Hang => {
                 let time = if *op == Toy::Hang { 100 * NAP } else { NAP };

@@ -20,16 +20,40 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts a registry.
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Starts a registry that does nothing for who does not give this user's password.
+    pub(crate) fn start_for(user: &str, password: &str) -> Self {
+        Self::start_with(Some((user, password)))
+    }
+
+    fn start_with(account: Option<(&str, &str)>) -> Self {
         let storage = tempfile::Builder::new()
             .prefix("registry-")
             .tempdir_in(scratch())
             .expect("a temporary directory");
+        let accounts = storage.path().join("accounts");
+        let mut variables = Vec::new();
+        if let Some((user, password)) = account {
+            // Perl has the C library's crypt, and that the only hash which the registry takes.
+            sh(&format!(
+                "perl -e 'print \"{user}:\", crypt(\"{password}\", q($2b$04$abcdefghijklmnopqrstuu)), \"\\n\"' > {}",
+                accounts.display()
+            ));
+            variables.extend([
+                ("REGISTRY_AUTH", "htpasswd".into()),
+                ("REGISTRY_AUTH_HTPASSWD_REALM", "test".into()),
+                ("REGISTRY_AUTH_HTPASSWD_PATH", accounts.into_os_string()),
+            ]);
+        }
         let address = free_address();
         // The registry must not outlive the test, whatever ends it; `setpriv` asks the kernel for that.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "docker-registry", "serve", "/dev/stdin"])
             .env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", storage.path())
             .env("REGISTRY_HTTP_ADDR", address.to_string())
+            .envs(variables)
             .stdin(config())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

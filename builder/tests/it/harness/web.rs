@@ -160,7 +160,12 @@ fn answer(state: &mut State, asked: &Asked) -> (&'static str, Page) {
     };
     let wanted = page.authorization.as_ref().or(state.authorization.as_ref());
     if wanted.is_some() && wanted != given {
-        return ("401 Unauthorized", Page::default());
+        let challenge = ("WWW-Authenticate".to_owned(), "Basic realm=\"test\"".to_owned());
+        let refusal = Page {
+            headers: vec![challenge],
+            ..Page::default()
+        };
+        return ("401 Unauthorized", refusal);
     }
     if page.location.is_some() {
         return ("302 Found", page);

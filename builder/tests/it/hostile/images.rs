@@ -1,6 +1,7 @@
 //! Images that lie, and registries that are to be found elsewhere (rows C4, U15, R13).
 
 use std::fs;
+use std::io::Read;
 
 use serde_json::Value;
 
@@ -162,4 +163,64 @@ fn u11_a_layer_that_holds_more_than_allowed_is_refused() {
     build("16m").fails(8, &["longer than 16777216 bytes"]);
     build("x").fails(2, &["--max-layer-size"]);
     assert_eq!(build("128m").code, 0);
+}
+
+/// Writes a layout whose one layer is a file of 1.5 GiB, out of a blob of 1.5 MiB.
+fn bomb(lab: &Lab) -> std::path::PathBuf {
+    const MEMBER: u64 = 64 << 20;
+    const MEMBERS: u64 = 24;
+    let layout = layout(lab);
+    let mut header = tar::Header::new_gnu();
+    header.set_path("bomb").unwrap();
+    header.set_size(MEMBER * MEMBERS);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let compressed = |content: &mut dyn Read| {
+        let mut packed = Vec::new();
+        let mut encoder = flate2::read::GzEncoder::new(content, flate2::Compression::default());
+        encoder.read_to_end(&mut packed).unwrap();
+        packed
+    };
+    // As many members as one likes are one stream.
+    let head = compressed(&mut header.as_bytes().as_slice());
+    let member = compressed(&mut std::io::repeat(b'x').take(MEMBER));
+    let tail = compressed(&mut std::io::repeat(0).take(1024));
+    let packed = [head, member.repeat(MEMBERS as usize), tail].concat();
+    let digest = registry::oci::Digest::of(&packed).to_string();
+    fs::write(layout.join("blobs").join(digest.replace(':', "/")), &packed).unwrap();
+
+    let mut index = read(&layout.join("index.json"));
+    let mut manifest = read(&blob(&layout, &index["manifests"][0]["digest"]));
+    let mut config = read(&blob(&layout, &manifest["config"]["digest"]));
+    // Nobody gets as far as to find out that it is another.
+    config["rootfs"]["diff_ids"] = serde_json::json!([format!("sha256:{}", "0".repeat(64))]);
+    config["history"] = serde_json::json!([]);
+    let (config, size) = put(&layout, &config);
+    (manifest["config"]["digest"], manifest["config"]["size"]) = (config.into(), size.into());
+    manifest["layers"] = serde_json::json!([{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "digest": digest, "size": packed.len()}]);
+    let (manifest, size) = put(&layout, &manifest);
+    (index["manifests"][0]["digest"], index["manifests"][0]["size"]) = (manifest.into(), size.into());
+    fs::write(layout.join("index.json"), index.to_string()).unwrap();
+    sh(&format!("chmod -R a+rX {}", layout.display()));
+    layout
+}
+
+#[test]
+fn u11_a_layer_that_grows_out_of_all_proportion_or_would_fill_the_disk_is_refused() {
+    let lab = Lab::new("FROM bomb\nRUN true\n");
+    let layout = bomb(&lab);
+    let context = format!("bomb=oci-layout://{}:1", layout.display());
+    let build = |words: &[&str]| lab.croze(&[&["build", "context", "--build-context", &context], words].concat());
+    let refused = build(&[]);
+    refused.fails(
+        8,
+        &["`bomb`", "more than 200 times its compressed size", "--max-layer-ratio"],
+    );
+    // Whoever trusts it may have it, as long as there is space.
+    let full = build(&["--max-layer-ratio=2000", "--min-free=1000t"]);
+    full.fails(10, &["`bomb`", "of the file system free", "--min-free"]);
+    build(&["--max-layer-ratio=0"]).fails(2, &["--max-layer-ratio"]);
+    let left = sh(&format!("du -sm {}/state | cut -f1", lab.path().display()));
+    assert!(left.trim().parse::<u64>().unwrap() < 50, "{left} MiB are left");
 }

@@ -3,14 +3,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use builder::state_dir::Class;
 
-use crate::harness::{Lab, Outcome, Page, WebServer, sh};
+use crate::harness::{Lab, Outcome, Page, WebServer, serve, sh};
 
 /// Steps of all kinds, whose results depend on nothing but the Dockerfile and the context.
 const DOCKERFILE: &str = "\
@@ -83,6 +84,15 @@ fn flip(path: &Path) {
     fs::write(path, bytes).unwrap();
     let time = format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec());
     sh(&format!("touch -d @{time} '{}'", path.display()));
+}
+
+/// Changes the middle of a file, once.
+fn spoil(path: &Path) {
+    // The build removes some by itself.
+    let Ok(mut bytes) = fs::read(path) else { return };
+    let middle = bytes.len() / 2;
+    bytes[middle] = b'#';
+    fs::write(path, bytes).unwrap();
 }
 
 #[test]
@@ -176,6 +186,55 @@ fn a_damaged_blob_is_found_when_it_is_pushed_and_when_it_is_unpacked() {
     );
     store.verify(&["--repair"]);
     store.is_whole();
+}
+
+#[test]
+fn a_disk_that_damages_all_that_is_written_ends_a_build() {
+    let lab = Lab::new("FROM scratch\nCOPY file /\n");
+    lab.write("file", &"content\n".repeat(1000));
+    let blobs = lab.path().join("state/v1/blobs/sha256");
+    let is_document = |path: &Path| fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"{"));
+    // It has all but the layer, which is damaged whenever it is about to be sent.
+    let registry = serve(
+        move |request| match (request.method.as_str(), request.path.rsplit_once("sha256:")) {
+            ("POST", _) => {
+                let list = sh(&format!("find {} -type f -size +0", blobs.display()));
+                let layers = list.lines().map(Path::new).filter(|blob| !is_document(blob));
+                layers.for_each(spoil);
+                ("400 Bad Request", Vec::new())
+            }
+            ("HEAD", Some((_, hex))) if is_document(&blobs.join(&hex[..2]).join(hex)) => ("200 OK", Vec::new()),
+            ("GET", None) if request.path == "/v2/" => ("200 OK", Vec::new()),
+            _ => ("404 Not Found", Vec::new()),
+        },
+    );
+    let tag = format!("{registry}/app:1");
+    let words = [
+        "build",
+        "--progress=plain",
+        "context",
+        "-t",
+        &tag,
+        "--push",
+        "-o",
+        "type=oci,dest=out.tar",
+    ];
+    let mut child = lab
+        .command(&words)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            panic!("it goes on for ever");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let outcome = Outcome::of(child.wait_with_output().unwrap());
+    outcome.fails(8, &["damaged again and again", "may be failing"]);
 }
 
 #[test]
