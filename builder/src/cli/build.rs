@@ -18,7 +18,7 @@ use super::request::ReadOnce;
 use super::sandbox::{self, Say};
 use super::signals::{self, Signals};
 use super::store::{self, Sync};
-use super::{PATIENCE, build_failure, policy, render, request, runner, within};
+use super::{PATIENCE, build_failure, policy, render, request, runner, runtime, within};
 use crate::build::{self, BuildRequest, Finished, Interrupt, Services};
 use crate::diagnostic::Diagnostic;
 use crate::export;
@@ -58,10 +58,7 @@ pub(super) fn run(
     };
     let (state, lease) = (services.state.clone(), Arc::clone(&services.lease));
     let recorder = Recorder::new(Some(services.log_directory()));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::because(Kind::Resource, &error))?;
+    let runtime = runtime::start(&mut tokio::runtime::Builder::new_multi_thread())?;
     let mut signals = {
         let _inside = runtime.enter();
         Signals::listen()?

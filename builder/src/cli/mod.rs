@@ -24,6 +24,7 @@ mod registries;
 mod render;
 mod request;
 mod runner;
+mod runtime;
 mod sandbox;
 mod signals;
 mod ssh;
@@ -174,8 +175,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::because(Kind::Resource, &error))?;
+    let runtime = runtime::start(&mut tokio::runtime::Builder::new_current_thread())?;
     let outcome = runtime.block_on(work);
     // What blocks, such as a read of standard input, need never end.
     runtime.shutdown_background();

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, Kind, out_of};
 use crate::sys;
 
 /// What listens to them. It does so from when it is made, and must be there before anything is begun that they are to end:
@@ -20,7 +20,7 @@ impl Signals {
     /// # Errors
     /// If descriptors have run out.
     pub(super) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::because(Kind::Resource, &error));
+        let listen = |kind| signal(kind).map_err(|error| out_of(&error, Kind::Resource));
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
