@@ -53,7 +53,6 @@ mod walk;
 #[doc(hidden)]
 pub mod foreign;
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 
@@ -120,8 +119,8 @@ pub struct Pass(u64);
 
 impl Pass {
     /// Makes a new one.
-    fn draw() -> Self {
-        Self(RandomState::new().build_hasher().finish())
+    fn draw() -> io::Result<Self> {
+        sys::random().map(u64::from_ne_bytes).map(Self)
     }
 }
 
@@ -149,7 +148,7 @@ pub fn submit(needs: Needs) -> io::Result<Submission> {
     // give, the supervisor gives.
     set_no_new_privs(true)?;
     state::tag_first(rustix::process::getpid())?;
-    let pass = Pass::draw();
+    let pass = Pass::draw()?;
     let makes_calls = needs == Needs::OwnersAndPaths;
     let program =
         filter::compile(calls::rows(needs), makes_calls.then_some(pass)).ok_or(io::ErrorKind::FileTooLarge)?;

@@ -25,6 +25,9 @@ use super::view::inode;
 /// Longest name of an interpreter that the kernel takes.
 const PATH_MAX: usize = 4096;
 
+/// How many copies are kept for who starts the same programs again: each takes a descriptor, and the disk that it takes.
+const MAX_COPIES: usize = 128;
+
 /// The programs of one step.
 #[derive(Debug)]
 pub(super) struct Programs {
@@ -82,6 +85,10 @@ impl Programs {
         let (inode, copy) = (inode(&copy)?, Arc::new(copy));
         let mut copies = self.copies();
         copies.originals.insert(inode, path);
+        if copies.by_file.len() >= MAX_COPIES {
+            // Who runs one has it all the same.
+            copies.by_file.clear();
+        }
         copies.by_file.insert(version, Arc::clone(&copy));
         Ok(copy)
     }

@@ -230,7 +230,10 @@ impl Crew {
                 }
             }
         })?;
-        crew.threads().push(thread);
+        let mut threads = crew.threads();
+        // What is not joined keeps its stack.
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
         Ok(())
     }
 

@@ -111,6 +111,21 @@ impl Registers {
         self
     }
 
+    /// Returns whether a thread that was to make a call has entered it, and no other.
+    pub(super) fn has_entered(&self, prepared: &Self) -> bool {
+        let is_same = |place: usize| self.0[place] == prepared.0[place];
+        let number = self.0[LAYOUT.in_call.unwrap_or(LAYOUT.number)];
+        number == prepared.0[LAYOUT.number]
+            && self.next() == prepared.next() + CALL_INSTRUCTION.len() as u64
+            && LAYOUT.arguments.into_iter().all(is_same)
+    }
+
+    /// Sets the last argument of a call.
+    pub(super) fn with_last_argument(mut self, value: u64) -> Self {
+        self.0[LAYOUT.arguments[5]] = value;
+        self
+    }
+
     fn leave_call(&mut self) {
         if let Some(in_call) = LAYOUT.in_call {
             self.0[in_call] = u64::MAX;

@@ -30,6 +30,9 @@ const GENERAL: u64 = 1;
 /// Size of the kernel's set of signals, in bytes.
 const SIGNAL_SET_SIZE: u64 = 8;
 
+/// What a call returns that a stop has interrupted, before the kernel looks whether it is to begin anew (`ERESTART*`).
+const INTERRUPTED: [i64; 4] = [-512, -513, -514, -516];
+
 /// What a stop at a call looks like.
 const CALL_STOP: i32 = libc::SIGTRAP | 0x80;
 
@@ -82,11 +85,17 @@ impl Stopping {
         // Whatever stops it first, it has not gone on.
         let (thread, _) = wait()?;
         debug_assert_eq!(thread, self.thread, "a thread stops one at a time");
+        let before = registers(thread)?;
+        if before.next() != next {
+            // Whoever made the call has ended, and this is somebody else, who has its number.
+            ask(DETACH, thread, 0, 0)?;
+            return Err(io::Error::from_raw_os_error(libc::ESRCH).into());
+        }
         let mut mask = 0_u64;
         ask(GET_SIGNAL_MASK, thread, SIGNAL_SET_SIZE, &raw mut mask as u64)?;
         let stopped = Stopped {
             thread,
-            before: registers(thread)?,
+            before,
             next,
             instruction: next - CALL_INSTRUCTION.len() as u64,
             mask,
@@ -104,10 +113,31 @@ impl Stopped {
     }
 
     /// Has it make a system call, and returns what that returns: a number, or an error number below zero.
+    ///
+    /// The last argument may be a secret. The thread gets it in the kernel, behind the instruction that makes the call:
+    /// what is there in the program's memory, and what comes instead of it, is the program's affair.
     pub fn call(&mut self, number: i64, arguments: [u64; 6]) -> Result<i64, Lost> {
-        let prepared = self.before.before_call(self.instruction, number, arguments);
+        loop {
+            match self.call_once(number, arguments)? {
+                // What cannot be held back, as being frozen, comes as soon as the thread goes on.
+                result if INTERRUPTED.contains(&result) => {}
+                result => return Ok(result),
+            }
+        }
+    }
+
+    fn call_once(&mut self, number: i64, [first @ .., last]: [u64; 6]) -> Result<i64, Lost> {
+        let [a, b, c, d, e] = first;
+        let prepared = self.before.before_call(self.instruction, number, [a, b, c, d, e, 0]);
         set_registers(self.thread, prepared)?;
         self.go_to_call()?;
+        if last != 0 {
+            let entered = registers(self.thread)?;
+            if !entered.has_entered(&prepared) {
+                return Err(io::Error::from_raw_os_error(libc::EFAULT).into());
+            }
+            set_registers(self.thread, entered.with_last_argument(last))?;
+        }
         self.go_to_call()?;
         Ok(registers(self.thread)?.result())
     }

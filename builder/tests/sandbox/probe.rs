@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -19,6 +19,7 @@ use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsopen, open_tree};
 use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Pid, PidfdFlags, geteuid, getpid, getuid, pidfd_open};
 use rustix::pty::{ptsname, unlockpt};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::{leaving, messages, random_calls};
 
@@ -39,6 +40,8 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         }
         ["connect", path] => println!("{}", told(UnixStream::connect(path).map(drop))),
         ["trace"] => trace(),
+        ["filter"] => filter(),
+        ["send-without-room", meanwhile] => send_without_room(meanwhile),
         ["kill-at-once", times] => println!("{}", (0..times.parse().unwrap()).filter(|_| kill_at_once()).count()),
         ["call", path] => {
             let listener = UnixListener::bind(path).unwrap();
@@ -103,6 +106,36 @@ fn trace() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Installs a filter that forbids nothing.
+fn filter() {
+    let architecture = std::env::consts::ARCH.try_into().unwrap();
+    let (allow, refuse) = (SeccompAction::Allow, SeccompAction::Errno(1));
+    let filter = SeccompFilter::new([].into(), allow, refuse, architecture);
+    let program: BpfProgram = filter.unwrap().try_into().unwrap();
+    println!("{}", told(builder::sys::install_filter(&program)));
+}
+
+/// Sends a message to a socket that has no room for it, for a second; a shell does something with this process meanwhile.
+fn send_without_room(meanwhile: &str) {
+    const SOCKET: &str = "/tmp/full";
+    let receiver = UnixDatagram::bind(SOCKET).unwrap();
+    let sender = UnixDatagram::unbound().unwrap();
+    sender.set_nonblocking(true).unwrap();
+    while sender.send_to(b"x", SOCKET).is_ok() {}
+    sender.set_nonblocking(false).unwrap();
+    let script = format!("sleep 0.4; {meanwhile}");
+    let arguments = ["-c", &script, &std::process::id().to_string()];
+    let mut shell = Command::new("/bin/sh").args(arguments).spawn().unwrap();
+    let reader = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(1));
+        receiver.recv(&mut [0]).unwrap();
+        receiver
+    });
+    println!("{}", told(sender.send_to(b"x", SOCKET).map(drop)));
+    reader.join().unwrap();
+    shell.wait().unwrap();
 }
 
 /// Kills a child that has just started a program, and returns whether that is how it ended.

@@ -13,6 +13,9 @@ pub(crate) const TESTS: &[Test] = tests![
     sockets_have_their_paths_in_the_step_s_root,
     nobody_can_be_traced,
     the_arguments_of_a_call_are_nobody_s_business,
+    no_filter_of_a_step_s_own_sees_what_the_supervisor_does,
+    a_message_that_waits_for_room_survives_a_stop,
+    a_step_that_is_killed_while_a_message_waits_is_told_as_killed,
     a_signal_reaches_a_program_that_starts_others_all_the_time,
     processes_that_are_killed_when_they_start_a_program_can_be_waited_for,
 ];
@@ -89,6 +92,25 @@ fn the_arguments_of_a_call_are_nobody_s_business(sandbox: &Sandbox) {
         "{:?}",
         ran.report
     );
+}
+
+fn no_filter_of_a_step_s_own_sees_what_the_supervisor_does(sandbox: &Sandbox) {
+    let ran = probing(sandbox, &["filter"]).run();
+    assert_eq!(ran.report.stdout, "EINVAL\n", "{:?}", ran.report);
+}
+
+fn a_message_that_waits_for_room_survives_a_stop(sandbox: &Sandbox) {
+    let ran = probing(
+        sandbox,
+        &["send-without-room", "kill -STOP $0; sleep 0.2; kill -CONT $0"],
+    )
+    .run();
+    assert_eq!(ran.report.stdout, "ok\n", "{:?}", ran.report);
+}
+
+fn a_step_that_is_killed_while_a_message_waits_is_told_as_killed(sandbox: &Sandbox) {
+    let ran = probing(sandbox, &["send-without-room", "kill -KILL $0"]).run();
+    assert_eq!(ran.report.exit, Ok(137), "{:?}", ran.report);
 }
 
 fn a_signal_reaches_a_program_that_starts_others_all_the_time(sandbox: &Sandbox) {

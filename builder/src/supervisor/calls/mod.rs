@@ -76,6 +76,8 @@ const FIRST_IS_TAG: When = Argument(0, &[super::state::TAG]);
 const SECOND_IS_TAG: When = Argument(1, &[super::state::TAG]);
 /// `SO_PEERCRED`, the third argument of `getsockopt`.
 const PEER: When = Argument(2, &[SO_PEERCRED as u32]);
+/// What `seccomp` may be asked that changes anything.
+const SETS_FILTER: When = Argument(0, &[SECCOMP_SET_MODE_STRICT, SECCOMP_SET_MODE_FILTER]);
 
 // Calls that the `libc` crate does not name for every target. Since Linux 5.1 a new call has the same number everywhere.
 const FCHMODAT2: c_long = 452;
@@ -218,4 +220,5 @@ const PATHS: &[Row] = &[
     (SYS_name_to_handle_at, Always, through::no_handle),
     // Whoever is traced cannot go on a detour.
     (SYS_ptrace, Always, through::no_tracing),
+    (SYS_seccomp, SETS_FILTER, through::set_filter),
 ];

@@ -16,6 +16,7 @@ const SET_SECUREBITS: u32 = libc::PR_SET_SECUREBITS as u32;
 const SET_NO_NEW_PRIVS: u32 = libc::PR_SET_NO_NEW_PRIVS as u32;
 const GET_NO_NEW_PRIVS: u32 = libc::PR_GET_NO_NEW_PRIVS as u32;
 const CAP_AMBIENT: u32 = libc::PR_CAP_AMBIENT as u32;
+const SET_SECCOMP: u32 = libc::PR_SET_SECCOMP as u32;
 
 /// The options that are answered here.
 pub(super) const OPTIONS: &[u32] = &[
@@ -29,6 +30,7 @@ pub(super) const OPTIONS: &[u32] = &[
     SET_NO_NEW_PRIVS,
     GET_NO_NEW_PRIVS,
     CAP_AMBIENT,
+    SET_SECCOMP,
 ];
 
 pub(super) fn prctl(call: &Call<'_>) -> Outcome {
@@ -46,6 +48,7 @@ pub(super) fn prctl(call: &Call<'_>) -> Outcome {
         SET_NO_NEW_PRIVS => set_no_new_privileges(call),
         GET_NO_NEW_PRIVS if rest_is_zero(call, 1) => flag(call.credentials.no_new_privileges),
         CAP_AMBIENT => ambient(call),
+        SET_SECCOMP => super::through::set_filter(call),
         _ => Err(Errno::INVAL),
     }
 }

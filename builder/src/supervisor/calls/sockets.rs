@@ -2,9 +2,9 @@
 
 use std::ffi::CString;
 
-use rustix::fd::AsFd;
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
+use rustix::process::Pid;
 
 use crate::supervisor::call::{AT_FDCWD, Call, DONE, Outcome, Reply};
 use crate::supervisor::find::Last;
@@ -67,13 +67,17 @@ pub(super) fn peer(call: &Call<'_>) -> Outcome {
     let Ok(socket) = sys::duplicate_descriptor(process, call.descriptor(0)) else {
         return Ok(Reply::Continue);
     };
-    let Ok(peer) = socket_peercred(socket.as_fd()) else {
+    // Without a peer there is no process, which is number 0.
+    let peer = getsockopt(&socket, PeerCredentials)
+        .ok()
+        .and_then(|peer| Pid::from_raw(peer.pid()));
+    let Some(peer) = peer else {
         return Ok(Reply::Continue);
     };
-    let Ok((_, credentials)) = call.step.states.of(call.place, peer.pid) else {
+    let Ok((_, credentials)) = call.step.states.of(call.place, peer) else {
         return Ok(Reply::Continue);
     };
-    let Some(number) = call.number_of(peer.pid)? else {
+    let Some(number) = call.number_of(peer)? else {
         return Ok(Reply::Continue);
     };
     let mut bytes = Vec::new();

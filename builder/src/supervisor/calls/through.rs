@@ -24,7 +24,7 @@ use crate::supervisor::find::{Found, Last, handle};
 use crate::supervisor::view::inode;
 use crate::supervisor::walk::Walk;
 
-pub(super) use elsewhere::{connect, no_handle, no_tracing, watch};
+pub(super) use elsewhere::{connect, no_handle, no_tracing, set_filter, watch};
 pub(super) use messages::{send_message, send_messages, send_to};
 #[cfg(target_arch = "x86_64")]
 pub(super) use tell::readlink;

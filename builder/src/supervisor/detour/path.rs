@@ -144,8 +144,7 @@ impl Way {
             return Ok(entered);
         }
         let result = act(caller, &address);
-        caller.call(libc::SYS_fchdir, [*back, 0, 0, 0, 0, 0])?;
-        result
+        undo(caller, result, libc::SYS_fchdir, [*back, 0, 0, 0, 0, 0])
     }
 }
 
@@ -171,8 +170,15 @@ pub(super) fn with_memory(
         return Ok(mapped);
     }
     let address = mapped.cast_unsigned();
-    sys::write_memory(caller.thread(), address, &bytes(address))?;
-    let result = way(caller, address);
-    caller.call(libc::SYS_munmap, [address, PAGE, 0, 0, 0, 0])?;
+    let written = sys::write_memory(caller.thread(), address, &bytes(address));
+    let result = written.map_err(Lost::from).and_then(|_| way(caller, address));
+    undo(caller, result, libc::SYS_munmap, [address, PAGE, 0, 0, 0, 0])
+}
+
+/// Has the caller make a call that takes something back, and returns what came of it before, unless that was its end.
+fn undo(caller: &mut Stopped, result: Result<i64, Lost>, number: i64, arguments: [u64; 6]) -> Result<i64, Lost> {
+    if !matches!(result, Err(Lost::Ended { .. })) {
+        caller.call(number, arguments)?;
+    }
     result
 }

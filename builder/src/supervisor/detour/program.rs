@@ -8,6 +8,7 @@ use std::io;
 
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::{Signal, kill_process};
 
 use super::Detour;
 use super::beginning::Beginning;
@@ -89,10 +90,15 @@ pub(in crate::supervisor) fn start(
         if result < 0 {
             return Ok(result);
         }
+        let stack = caller.started()?;
         if credentials != *call.credentials || call.step.states.has_threads() {
-            call.step.states.start(call.place, caller.thread(), credentials)?;
+            let started = call.step.states.start(call.place, caller.thread(), credentials);
+            started.inspect_err(|_| {
+                // It must not go on with those of the program before. Only one that has ended cannot be ended.
+                let _ended = kill_process(caller.thread(), Signal::KILL);
+            })?;
         }
-        dress(caller, given, &arguments_of(scripts, given))?;
+        dress(caller, stack, given, &arguments_of(scripts, given))?;
         Ok(0)
     })
 }
@@ -111,8 +117,7 @@ fn arguments_of<'a>(scripts: &'a [Shebang], given: &'a Given) -> Vec<&'a [u8]> {
 }
 
 /// Puts right what the new program is told.
-fn dress(caller: &mut Stopped, given: &Given, first: &[&[u8]]) -> Result<(), Lost> {
-    let stack = caller.started()?;
+fn dress(caller: &mut Stopped, stack: u64, given: &Given, first: &[&[u8]]) -> Result<(), Lost> {
     let thread = caller.thread();
     let read = |address: u64, buffer: &mut [u8]| match sys::read_memory(thread, address, buffer)? {
         length if length == buffer.len() => Ok(()),

@@ -82,6 +82,15 @@ pub(in crate::supervisor::calls) fn no_tracing(_call: &Call<'_>) -> Outcome {
     Err(Errno::PERM)
 }
 
+/// A filter of the step's own sees what the supervisor has a process do, with all arguments, and can answer in the place
+/// of the kernel. As far as programs are told this kernel has none (`seccomp(2)`).
+pub(in crate::supervisor::calls) fn set_filter(call: &Call<'_>) -> Outcome {
+    if call.place.view.as_ref().is_some_and(|view| view.programs().is_some()) {
+        return Err(Errno::INVAL);
+    }
+    Ok(Reply::Continue)
+}
+
 /// `utime(2)`.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn set_seconds(call: &Call<'_>, at: At) -> Outcome {
