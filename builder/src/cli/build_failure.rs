@@ -11,15 +11,18 @@ use super::policy;
 use super::store::state_failure;
 use crate::build::{BuildError, BuildRequest, CacheExportError, ShipError};
 use crate::context::SelectError;
+use crate::copy::CopyError;
 use crate::devices::DeviceError;
 use crate::diagnostic::{Diagnostic, SourceFile, Span};
 use crate::executor::{RunError, SetupError};
+use crate::export::ExportError;
 use crate::fetch::FetchError;
 use crate::identity::IdentityError;
 use crate::image::{GrowthError, LayerError, PullError};
 use crate::ops::OpError;
 use crate::progress::Recorder;
 use crate::remote_cache::RemoteCacheError;
+use snapshotter::layer::PackError;
 
 /// The shell that runs what is not written as JSON.
 const SHELL: &str = "/bin/sh";
@@ -133,6 +136,7 @@ impl Fixed {
                 ShipError::Content(_) | ShipError::Repacked { .. } => Failure::because(Kind::Integrity, &error),
                 ShipError::Pack(LayerError::Changed { .. }) => Failure::because(Kind::Integrity, &error)
                     .help("`croze verify --repair` removes it, and the next build makes it again"),
+                ShipError::Pack(LayerError::Pack(error @ PackError::ReservedName { .. })) => reserved_name(error),
                 ShipError::Push(error) => Failure::of_client(error),
                 ShipError::Import(_) => out_of(&*error, Kind::Network),
                 ShipError::Pack(_) | ShipError::Lost => out_of(&*error, Kind::Environment),
@@ -147,6 +151,7 @@ impl Fixed {
                 Failure::because(Kind::Bug, &error).help("please report it, with the Dockerfile and what was printed")
             }
             BuildError::Cancelled => Failure::because(Kind::Interrupted, &error),
+            BuildError::Export(ExportError::Pack(error @ PackError::ReservedName { .. })) => reserved_name(&error),
             BuildError::Export(error) => out_of(&error, Kind::Input),
             BuildError::Statements(error) => out_of(&error, Kind::Input),
             BuildError::Scan(_) | BuildError::Bundle(_) => {
@@ -286,7 +291,19 @@ impl Fixed {
     }
 }
 
-fn copy_failure(error: &crate::copy::CopyError) -> Failure {
+/// Says that there is a file that no image can have.
+fn reserved_name(error: &PackError) -> Failure {
+    Failure::because(Kind::Integrity, error)
+        .help("remove it in the step that makes it, or keep it out of the context with `.dockerignore`")
+}
+
+fn copy_failure(error: &CopyError) -> Failure {
+    if error.is_unmapped_owner() {
+        return Failure::because(Kind::Environment, error).help(
+            "give the user more ids in `/etc/subuid` and `/etc/subgid`, or choose `--sandbox userns-single`, which keeps \
+             owners of every number",
+        );
+    }
     let kind = resource_or(error, Kind::Input);
     if kind == Kind::Resource {
         out_of(error, kind)

@@ -1,6 +1,7 @@
 //! What `--output` and its relatives ask for, checked against each other.
 
 use std::io::{self, IsTerminal as _};
+use std::path::Path;
 
 use registry::oci::Reference;
 
@@ -12,7 +13,7 @@ use super::values::ValueError;
 use crate::attest::AttestOptions;
 use crate::build::Annotations;
 use crate::diagnostic::Diagnostic;
-use crate::export::{AnnotationTarget, Destination, ImageOptions, LayoutPlace, LocalMode, OutputSpec};
+use crate::export::{AnnotationTarget, Destination, Form, ImageOptions, LayoutPlace, LocalMode, OutputSpec};
 use crate::image::MediaTypes;
 
 /// Reads `--output`s and `--push`.
@@ -55,6 +56,16 @@ fn check_output(args: &BuildArgs, text: &str, output: &OutputSpec) -> Result<(),
     if is_to_stdout(output) && io::stdout().is_terminal() {
         return refuse("an archive is nothing for a terminal: redirect standard output, or name a file with `dest=`");
     }
+    if let Some(path) = file_of(output)
+        && let Some(directory) = path.parent().filter(|directory| *directory != Path::new(""))
+        && !directory.is_dir()
+    {
+        let problem = format!("`{}` is no directory", directory.display());
+        return Err(usage(ValueError::new("--output", text, problem)));
+    }
+    if matches!(output, OutputSpec::Layout { form: Form::Docker, .. }) && args.platforms.len() > 1 {
+        return refuse("`type=docker` holds an image for one platform: use `type=oci`");
+    }
     if matches!(
         output,
         OutputSpec::Tar { files, .. } if files.platform_split == Some(false)
@@ -63,6 +74,21 @@ fn check_output(args: &BuildArgs, text: &str, output: &OutputSpec) -> Result<(),
         return refuse("a tar of several platforms has a directory for each");
     }
     Ok(())
+}
+
+/// Returns the file that an output is written to, if it is one.
+fn file_of(output: &OutputSpec) -> Option<&Path> {
+    match output {
+        OutputSpec::Tar {
+            destination: Destination::File(path),
+            ..
+        }
+        | OutputSpec::Layout {
+            place: LayoutPlace::Archive(Destination::File(path)),
+            ..
+        } => Some(path),
+        _ => None,
+    }
 }
 
 fn is_to_stdout(output: &OutputSpec) -> bool {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use rustix::fs::{Access, access};
 use snapshotter::Ownership;
 
 use super::args::GlobalArgs;
@@ -64,6 +65,10 @@ pub(super) fn enter(
 pub(super) fn enter_for_store(root: &Path, environment: &Environment, global: &GlobalArgs) -> Result<(), Failure> {
     if !StateDir::exists(root, Ownership::Real) {
         return Ok(());
+    }
+    if let Err(error) = access(root, Access::WRITE_OK) {
+        let message = Diagnostic::error(format!("cannot write in the state directory `{}`", root.display()));
+        return Err(Failure::new(Kind::Environment, message.because(&error)));
     }
     enter(None, root, environment, Say::of_store(global)).map(drop)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use snapshotter::FsError;
-use snapshotter::layer::UnpackError;
+use snapshotter::layer::{UnpackCause, UnpackError};
 
 use crate::context::Shown;
 
@@ -56,4 +56,15 @@ pub enum CopyError {
     /// A call failed.
     #[error(transparent)]
     Io(#[from] FsError),
+}
+
+impl CopyError {
+    /// Returns whether an owner is the reason whom this user namespace lacks.
+    pub fn is_unmapped_owner(&self) -> bool {
+        match self {
+            Self::UnmappedOwner { .. } => true,
+            Self::Archive { source, .. } => matches!(source.cause, UnpackCause::UnmappedOwner { .. }),
+            _ => false,
+        }
+    }
 }

@@ -9,7 +9,7 @@ use snapshotter::{DirAttributes, Root, Stacks, Timestamp, Workspace, Writes};
 use super::value::Rootfs;
 use super::{OpError, Value, changed, look, made_now, rootfs, snapshot_name};
 use crate::context::{Query, Selection, Tree, Use, select};
-use crate::copy::{Arrival, Copier};
+use crate::copy::{Arrival, Copied, Copier};
 use crate::identity::{self, Owner};
 use crate::op::key::CacheKey;
 use crate::op::{CopyOp, CopySource, Mount, MountSource, Op, RunOp, WorkdirOp};
@@ -145,13 +145,13 @@ fn commit(workspace: Workspace, below: &Rootfs, key: CacheKey) -> Result<Rootfs,
     Ok(below.with(made_now(name)))
 }
 
-/// Performs a copy. `selected` has, by input, what was digested for the key; what it lacks is selected now.
+/// Performs a copy, and returns what was copied too. `selected` has, by input, what was digested for the key; what it lacks is selected now.
 pub(super) fn copy(
     stacks: &Stacks,
     op: &CopyOp,
     work: &Work<Value>,
     mut selected: impl FnMut(usize) -> Option<Vec<Selection>>,
-) -> Result<Rootfs, OpError> {
+) -> Result<(Rootfs, Copied), OpError> {
     let inputs = &work.inputs;
     let below = changed(inputs, op.scratch);
     let workspace = workspace(stacks, &below)?;
@@ -187,8 +187,8 @@ pub(super) fn copy(
             }
         }
     }
-    copier.finish()?;
-    commit(workspace, &below, work.key)
+    let copied = copier.finish()?;
+    Ok((commit(workspace, &below, work.key)?, copied))
 }
 
 /// Resolves `--chown` with the accounts of the input that it names, or of the destination.

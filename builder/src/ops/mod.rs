@@ -32,7 +32,7 @@ use crate::graph::{Vertex, VertexId};
 use crate::image::{BaseImages, ImportedLayers};
 use crate::op::Op;
 use crate::op::key::CacheKey;
-use crate::progress::{Progress, StepId};
+use crate::progress::{Progress, StepId, Stream};
 use crate::rung::Confinement;
 use crate::solver::{Evaluator, Excerpt, Made, Pinned, Serves, Work};
 use crate::state_dir::Lease;
@@ -198,7 +198,10 @@ impl Evaluator for Ops {
             Op::Copy(op) => {
                 let (op, stacks) = (op.clone(), self.stacks.clone());
                 let mut selected = self.take_selected(vertex);
-                blocking(move || files::copy(&stacks, &op, &work, |input| selected.remove(&input))).await?
+                let copying = move || files::copy(&stacks, &op, &work, |input| selected.remove(&input));
+                let (files, copied) = blocking(copying).await?;
+                self.tell_of_devices(vertex, copied.devices_skipped);
+                files
             }
             Op::Workdir(op) => {
                 let (op, inputs, stacks) = (op.clone(), work.inputs.clone(), self.stacks.clone());
@@ -251,6 +254,17 @@ impl Ops {
     /// Returns the displayed step of a vertex.
     fn step(&self, vertex: &Vertex<Op>) -> Option<StepId> {
         self.steps.get(&vertex.id).copied()
+    }
+
+    /// Says in a step's log that archives have devices that cannot be made here.
+    fn tell_of_devices(&self, vertex: &Vertex<Op>, skipped: u64) {
+        if let (Some(step), 1..) = (self.step(vertex), skipped) {
+            let note = format!(
+                "croze: device nodes left out, which cannot be made in a user namespace: {skipped}; `--sandbox \
+                 userns-single` keeps them\n"
+            );
+            self.progress.log(step, Stream::Stderr, note.into());
+        }
     }
 
     /// Looks at what was digested of an input for the key of a vertex, if that is still here.

@@ -23,3 +23,4 @@ mod shared_cache;
 mod stalled;
 mod store;
 mod streaming;
+mod unmakeable;

@@ -140,8 +140,10 @@ fn a_store_that_cannot_be_written_is_named_with_the_reason() {
     sh(&format!(
         "mount --bind {state} {state} && mount -o remount,ro,bind {state}"
     ));
-    let outcome = rig.build(&[], &[]);
+    let outcomes = [rig.build(&[], &[]), rig.verify(&[])];
     sh(&format!("umount {state}"));
-    outcome.fails(9, &[rig.state.to_str().unwrap(), "read-only file system"]);
+    for outcome in outcomes {
+        outcome.fails(9, &[rig.state.to_str().unwrap(), "read-only file system"]);
+    }
     assert!(fs::exists(&rig.state).unwrap());
 }
