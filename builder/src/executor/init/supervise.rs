@@ -25,7 +25,9 @@ use super::identity;
 use crate::executor::plan::{StepRoot, Supervised};
 use crate::executor::setup_error::{OnPath, SetupError};
 use crate::executor::wire;
-use crate::supervisor::{self, Credentials, FirstProcess, Ground, Inode, KnownOwners, Needs, Owner, Submission, Supervisor, Top};
+use crate::supervisor::{
+    self, Credentials, FirstProcess, Ground, Inode, KnownOwners, Needs, Owner, Submission, Supervisor, Top,
+};
 
 /// The owners of files that croze makes for a step, by device and inode.
 #[derive(Default, Serialize, Deserialize)]
