@@ -10,7 +10,7 @@ log=${1:-}
 if [ -z "$log" ]; then
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    testdata/test.sh --no-fail-fast > "$log" 2>&1 || true
+    testdata/test.sh > "$log" 2>&1 || true
 fi
 awk -F '\t' '
     # A log: which binary is running, and how its tests end. Those of sandboxes run once for each place.

@@ -192,7 +192,7 @@ async fn a_token_that_runs_out_in_mid_push_is_replaced() {
     let bytes: Bytes = noise(1 << 20, 9).repeat(40).into();
     let source = BlobSource::Bytes(bytes.clone());
     let (to, client) = (registry.reference("app:1"), client());
-    let slow = |sent: u64| std::thread::sleep(Duration::from_millis(if sent > 0 { 40 } else { 0 }));
+    let slow = |sent: u64| std::thread::sleep(Duration::from_millis(if sent > 0 { 100 } else { 0 }));
     let pushed = client.push_blob(&to, &layer(&bytes), source, &[], &slow).await;
     assert_eq!(pushed.unwrap(), Pushed::Uploaded);
     assert!(registry.blob("app", Digest::of(&bytes)).unwrap() == bytes);
