@@ -22,18 +22,24 @@ pub fn create(scratch: &Path, prefix: &str) -> io::Result<(File, TempPath)> {
     Ok(made.into_parts())
 }
 
+/// How often a directory is made anew that somebody removes.
+const ATTEMPTS: usize = 100;
+
 /// Renames a finished file to where it belongs. A directory that is missing is made.
 ///
 /// # Errors
 /// If it cannot be renamed, also because what it was written in is gone.
-pub fn put(file: TempPath, path: &Path) -> io::Result<()> {
-    let file = match file.persist(path) {
-        // The first in this directory, or it was empty and somebody removed it.
-        Err(error) if error.error.kind() == io::ErrorKind::NotFound => error.path,
-        put => return put.map_err(|error| error.error),
-    };
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+pub fn put(mut file: TempPath, path: &Path) -> io::Result<()> {
+    for _ in 0..ATTEMPTS {
+        file = match file.persist(path) {
+            // The first in this directory, or a collection has emptied and removed it: which it may again at any moment.
+            Err(error) if error.error.kind() == io::ErrorKind::NotFound => error.path,
+            put => return put.map_err(|error| error.error),
+        };
+        match path.parent().map_or(Ok(()), fs::create_dir_all) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
+            made => made?,
+        }
     }
     file.persist(path).map_err(|error| error.error)
 }
@@ -49,6 +55,26 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let error = create(&directory.path().join("gone"), "note-").unwrap_err();
         assert_eq!(Errno::from_io_error(&error), Some(Errno::NOENT));
+    }
+
+    #[test]
+    fn a_file_is_put_into_a_directory_that_is_removed_whenever_it_is_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        let (scratch, place) = (directory.path().join("scratch"), directory.path().join("place"));
+        fs::create_dir(&scratch).unwrap();
+        std::thread::scope(|scope| {
+            let putting = scope.spawn(|| {
+                for _ in 0..1000 {
+                    let (_, file) = create(&scratch, "note-").unwrap();
+                    put(file, &place.join("note")).unwrap();
+                    fs::remove_file(place.join("note")).unwrap();
+                }
+            });
+            while !putting.is_finished() {
+                let _in_use = fs::remove_dir(&place);
+                std::thread::sleep(std::time::Duration::from_micros(10));
+            }
+        });
     }
 
     #[test]
