@@ -13,6 +13,7 @@
 //! | `credentials`, `state`, `starts` | whom processes take themselves for; how that is handed on, also to programs |
 //! | `attributes`, `specials`, `owners`, `machine`, `privileges` | what files are taken for, and when they lose of it |
 //! | `find`, `walk`, `place`, `top_names`, `view` | which file a path means |
+//! | `in_flight` | how the step gets files that were opened for it |
 //! | `detour`, `programs`, `elf` | what only a process itself can do, and the kernel would do with another file |
 //! | `permission` | who may do what |
 //! | `status` | what `/proc` tells of it |
@@ -32,6 +33,7 @@ mod elf;
 mod filter;
 mod find;
 mod handover;
+mod in_flight;
 mod machine;
 mod owners;
 mod permission;
@@ -62,6 +64,7 @@ use rustix::thread::set_no_new_privs;
 
 use attributes::Inodes;
 use detour::Ended;
+use in_flight::InFlight;
 use machine::MachineFiles;
 use shown::Terminals;
 use starts::Starts;
@@ -87,6 +90,7 @@ struct Step {
     inodes: Inodes,
     machine: MachineFiles,
     terminals: Terminals,
+    in_flight: InFlight,
     /// What a call has for its last argument that is to be let pass.
     pass: Pass,
     /// How its first process has ended, if it did on a detour.
@@ -105,6 +109,7 @@ impl Step {
             inodes: Inodes::new(),
             machine: MachineFiles::default(),
             terminals: Terminals::default(),
+            in_flight: InFlight::default(),
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) fn open(call: &Call<'_>, directory: i32, path: &CStr, flags: OFlags) 
     let copy = memfd_create("status", MemfdFlags::CLOEXEC)?;
     rustix::io::retry_on_intr(|| rustix::io::write(&copy, text.as_bytes()))?;
     seek(&copy, SeekFrom::Start(0))?;
-    super::calls::hand_over(call, &copy, flags).map(Some)
+    super::calls::hand_over(call, copy, flags).map(Some)
 }
 
 /// Returns the tag of the process that a file of procfs is about, if it is about one.

@@ -8,6 +8,7 @@ use crate::tests;
 pub(crate) const TESTS: &[Test] = tests![
     programs_are_known_by_the_path_they_were_started_by,
     a_script_is_interpreted_in_the_step_s_root,
+    a_program_can_be_started_as_soon_as_it_is_written,
     links_and_dots_end_at_the_step_s_root,
     a_slash_asks_for_a_directory_and_follows_no_link,
     sockets_have_their_paths_in_the_step_s_root,
@@ -42,6 +43,15 @@ fn a_script_is_interpreted_in_the_step_s_root(sandbox: &Sandbox) {
         "{:?}",
         ran.report
     );
+}
+
+fn a_program_can_be_started_as_soon_as_it_is_written(sandbox: &Sandbox) {
+    // Whoever supervises it is to be kept from its work.
+    let script = "cd /tmp; (while :; do :; done) & (while :; do :; done) & number=0; while [ $number -lt 500 ]; do \
+        number=$((number + 1)); printf 'echo started' > p$number; chmod +x p$number; ./p$number > said || exit; done; \
+        echo $number";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(ran.report.stdout, "500\n", "{:?}", ran.report);
 }
 
 fn links_and_dots_end_at_the_step_s_root(sandbox: &Sandbox) {

@@ -38,6 +38,7 @@ pub(super) fn execveat(call: &Call<'_>) -> Outcome {
 
 /// The path begins at a descriptor, and is an argument of the call.
 fn start(call: &Call<'_>, file: OwnedFd, (directory, path): (i32, usize)) -> Outcome {
+    call.step.in_flight.wait();
     let mut file = file;
     let mut scripts = Vec::new();
     for _ in 0..MAX_INTERPRETERS {

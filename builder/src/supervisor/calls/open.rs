@@ -186,7 +186,7 @@ fn create(call: &Call<'_>, opening: &Opening, path: &CStr) -> Outcome {
             Err(error) => return Err(error),
             Ok(file) => {
                 new.dress(call)?;
-                return hand_over(call, &file, opening.flags);
+                return hand_over(call, file, opening.flags);
             }
         }
     }
@@ -232,15 +232,16 @@ fn unnamed(call: &Call<'_>, opening: &Opening, path: &CStr) -> Outcome {
     let usable = Mode::from_raw_mode(meaning.mode_on_disk());
     let file = open_at(&directory, c".", opening.flags | OFlags::CLOEXEC, usable)?;
     call.step.inodes.dress(call.place, &file, meaning)?;
-    hand_over(call, &file, opening.flags)
+    hand_over(call, file, opening.flags)
 }
 
 /// Gives the caller a file that was opened for it.
-pub(in crate::supervisor) fn hand_over(call: &Call<'_>, file: &OwnedFd, flags: OFlags) -> Outcome {
-    use std::os::fd::AsFd;
+pub(in crate::supervisor) fn hand_over(call: &Call<'_>, file: OwnedFd, flags: OFlags) -> Outcome {
     let close_on_exec = flags.contains(OFlags::CLOEXEC);
-    let added = sys::add_descriptor(call.step.listener(), call.notification.id, file.as_fd(), close_on_exec);
-    added.map(|()| Reply::Told).map_err(|error| errno(&error))
+    call.step.in_flight.hand_over(file, |file| {
+        let added = sys::add_descriptor(call.step.listener(), call.notification.id, file, close_on_exec);
+        added.map(|()| Reply::Told).map_err(|error| errno(&error))
+    })
 }
 
 pub(super) fn truncate(call: &Call<'_>) -> Outcome {

@@ -41,7 +41,7 @@ pub(super) fn open(call: &Call<'_>, at: At, flags: OFlags, mode: u32) -> Outcome
         None if flags.contains(OFlags::CREATE) && !found.wants_directory => {
             call.may_change(&found.directory)?;
             let flags_here = flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-            hand_over(call, &openat(&found.directory, &found.name, flags_here, mode)?, flags)
+            hand_over(call, openat(&found.directory, &found.name, flags_here, mode)?, flags)
         }
         None => Err(Errno::NOENT),
     }
@@ -74,13 +74,13 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
         } else {
             hand_over(
                 call,
-                &openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
+                openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
                 flags,
             )
         };
     }
     if let Some(text) = proc_text::of(call, found)? {
-        return hand_over(call, &text, flags);
+        return hand_over(call, text, flags);
     }
     // A terminal must not become this process's own.
     let flags_here = flags.difference(OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW) | OFlags::NOCTTY;
@@ -94,7 +94,7 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
         Err(Errno::ACCESS) if file_type == FileType::Fifo => open_fifo(call, file, flags_here)?,
         opened => opened?,
     };
-    hand_over(call, &opened, flags)
+    hand_over(call, opened, flags)
 }
 
 /// Opens a FIFO that the caller may use and its owner on disk may not: there is no other place for its mode.
@@ -120,14 +120,14 @@ fn open_device(call: &Call<'_>, file: &OwnedFd, flags_here: OFlags, flags: OFlag
     {
         call.step.terminals.note(number);
     }
-    hand_over(call, &opened, flags)
+    hand_over(call, opened, flags)
 }
 
 /// Gives the caller a handle, or something as good: no mere handle can be handed over.
 fn open_handle(call: &Call<'_>, found: &Found, file: &OwnedFd, file_type: FileType, flags: OFlags) -> Outcome {
     match file_type {
         FileType::Directory | FileType::RegularFile => {
-            hand_over(call, &call.place.open(file, OFlags::RDONLY | OFlags::NONBLOCK)?, flags)
+            hand_over(call, call.place.open(file, OFlags::RDONLY | OFlags::NONBLOCK)?, flags)
         }
         _ if follows_all(call) => detour::open(call, found, flags),
         _ => Err(Errno::ACCESS),
