@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Largest secret, in bytes; BuildKit's limit.
 const MAX_SIZE: u64 = 500 * 1024;
@@ -71,6 +71,18 @@ pub enum SecretError {
 }
 
 impl Secrets {
+    /// Looks whether every file that was given is there, and not too large: a step that would read it may come late, or
+    /// need it only next time.
+    ///
+    /// # Errors
+    /// [`SecretError::Unreadable`] and [`SecretError::TooLarge`].
+    pub fn check(&self) -> Result<(), SecretError> {
+        self.secrets.iter().try_for_each(|(id, source)| match source {
+            SecretSource::File(path) => is_fit(id, path),
+            SecretSource::Value(_) => Ok(()),
+        })
+    }
+
     /// Returns the bytes of a secret; `None` if nobody gave it.
     ///
     /// # Errors
@@ -80,22 +92,29 @@ impl Secrets {
             None => Ok(None),
             Some(SecretSource::Value(value)) => Ok(Some(value.clone())),
             Some(SecretSource::File(path)) => {
-                let unreadable = |source| SecretError::Unreadable {
-                    id: id.to_owned(),
-                    path: path.clone(),
-                    source,
-                };
-                let size = fs::metadata(path).map_err(unreadable)?.len();
-                if size > MAX_SIZE {
-                    return Err(SecretError::TooLarge {
-                        id: id.to_owned(),
-                        path: path.clone(),
-                        size,
-                    });
-                }
-                fs::read(path).map(Some).map_err(unreadable)
+                is_fit(id, path)?;
+                fs::read(path).map(Some).map_err(|source| unreadable(id, path, source))
             }
         }
+    }
+}
+
+fn is_fit(id: &str, path: &Path) -> Result<(), SecretError> {
+    match fs::metadata(path).map_err(|source| unreadable(id, path, source))?.len() {
+        size if size > MAX_SIZE => Err(SecretError::TooLarge {
+            id: id.to_owned(),
+            path: path.to_owned(),
+            size,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn unreadable(id: &str, path: &Path, source: io::Error) -> SecretError {
+    SecretError::Unreadable {
+        id: id.to_owned(),
+        path: path.to_owned(),
+        source,
     }
 }
 
@@ -112,7 +131,7 @@ mod tests {
         let secrets = Secrets {
             secrets: BTreeMap::from([
                 ("small".to_owned(), SecretSource::File(small.clone())),
-                ("large".to_owned(), SecretSource::File(large)),
+                ("large".to_owned(), SecretSource::File(large.clone())),
                 ("variable".to_owned(), SecretSource::Value(b"v".to_vec())),
             ]),
             ..Secrets::default()
@@ -123,6 +142,9 @@ mod tests {
         assert_eq!(secrets.get("variable").unwrap().unwrap(), b"v");
         assert_eq!(secrets.get("absent").unwrap(), None);
         assert!(matches!(secrets.get("large"), Err(SecretError::TooLarge { .. })));
+        assert!(matches!(secrets.check(), Err(SecretError::TooLarge { .. })));
+        fs::remove_file(&large).unwrap();
+        assert!(matches!(secrets.check(), Err(SecretError::Unreadable { id, .. }) if id == "large"));
         assert!(!format!("{secrets:?}").contains("[118]"), "a value must not be printed");
     }
 }

@@ -292,7 +292,7 @@ impl ReadOnce {
     /// Reads it.
     ///
     /// # Errors
-    /// Usage, or missing input for an agent, a key or a file that is not there.
+    /// Usage, or missing input for an agent, a key, a secret or a file that is not there.
     pub(super) fn new(args: &BuildArgs, environment: &Environment) -> Result<Self, Failure> {
         let variable = |name: &str| environment.given(name).map(std::os::unix::ffi::OsStringExt::into_vec);
         let secrets = args
@@ -307,6 +307,7 @@ impl ReadOnce {
             secrets,
             agents: agents.sockets.clone(),
         };
+        secrets.check().map_err(|error| Failure::because(Kind::Input, &error))?;
         Ok(Self {
             secrets,
             policy,

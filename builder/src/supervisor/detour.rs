@@ -26,7 +26,7 @@ use crate::sys::{self, Lost, Response, Stopped};
 
 pub(super) use directory::enter;
 pub(super) use message::{Header, Written, send};
-pub(super) use path::{bind, connect, open, watch};
+pub(super) use path::{bind, connect, open, open_patiently, watch};
 pub(super) use program::{Given, Shebang, start};
 
 /// What the kernel returns of a call that is to be made again: no program ever sees it.

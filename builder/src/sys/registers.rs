@@ -92,6 +92,32 @@ impl Registers {
         self.0[LAYOUT.result].cast_signed()
     }
 
+    /// Returns whether they are those of a thread that is in a call, which it has made with the instruction before this one,
+    /// and is to begin anew.
+    pub(super) fn have_called(&self, next: u64) -> bool {
+        match LAYOUT.in_call {
+            Some(_) => self.next() == next,
+            // Already set back.
+            None => self.next() + CALL_INSTRUCTION.len() as u64 == next,
+        }
+    }
+
+    /// Goes on where a call that was begun anew would, and if a signal has interrupted the one that was made instead of it,
+    /// as if it had this one.
+    pub(super) fn interrupted_call(self, next: u64, result: i64) -> Self {
+        match LAYOUT.in_call {
+            // The number is there, the arguments are where they were.
+            Some(_) => {
+                let mut interrupted = self;
+                interrupted.0[LAYOUT.result] = result.cast_unsigned();
+                interrupted.0[LAYOUT.next] = next;
+                interrupted
+            }
+            // The kernel has another first argument by now.
+            None => self.after_call(next, -i64::from(libc::EINTR)),
+        }
+    }
+
     /// Goes on at an instruction, as if the call had returned this.
     pub(super) fn after_call(mut self, next: u64, result: i64) -> Self {
         self.leave_call();

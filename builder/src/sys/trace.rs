@@ -12,6 +12,7 @@ use rustix::process::Pid;
 use super::check;
 use super::registers::{CALL_INSTRUCTION, Registers};
 
+const CONTINUE: c_long = 7;
 const CONTINUE_TO_CALL: c_long = 24;
 const DETACH: c_long = 17;
 const GET_REGISTERS: c_long = 0x4204;
@@ -86,7 +87,7 @@ impl Stopping {
         let (thread, _) = wait()?;
         debug_assert_eq!(thread, self.thread, "a thread stops one at a time");
         let before = registers(thread)?;
-        if before.next() != next {
+        if !before.have_called(next) {
             // Whoever made the call has ended, and this is somebody else, who has its number.
             ask(DETACH, thread, 0, 0)?;
             return Err(io::Error::from_raw_os_error(libc::ESRCH).into());
@@ -112,7 +113,7 @@ impl Stopped {
         self.thread
     }
 
-    /// Has it make a system call, and returns what that returns: a number, or an error number below zero.
+    /// Has it make a system call, and returns what that returns: a number, or an error number below zero. Signals wait.
     ///
     /// The last argument may be a secret. The thread gets it in the kernel, behind the instruction that makes the call:
     /// what is there in the program's memory, and what comes instead of it, is the program's affair.
@@ -126,7 +127,23 @@ impl Stopped {
         }
     }
 
-    fn call_once(&mut self, number: i64, [first @ .., last]: [u64; 6]) -> Result<i64, Lost> {
+    /// Does the same, but the signals that its program takes interrupt the call, as they would have its own. They come as
+    /// soon as the thread is released with what this returns, which may be no error number that a program ever sees.
+    pub fn call_interruptibly(&mut self, number: i64, arguments: [u64; 6]) -> Result<i64, Lost> {
+        self.enter_call(number, arguments)?;
+        self.set_mask(self.mask)?;
+        let result = self.leave_call()?;
+        // What comes afterwards is for the program as it was.
+        self.set_mask(u64::MAX)?;
+        Ok(result)
+    }
+
+    fn call_once(&mut self, number: i64, arguments: [u64; 6]) -> Result<i64, Lost> {
+        self.enter_call(number, arguments)?;
+        self.leave_call()
+    }
+
+    fn enter_call(&mut self, number: i64, [first @ .., last]: [u64; 6]) -> Result<(), Lost> {
         let [a, b, c, d, e] = first;
         let prepared = self.before.before_call(self.instruction, number, [a, b, c, d, e, 0]);
         set_registers(self.thread, prepared)?;
@@ -138,6 +155,10 @@ impl Stopped {
             }
             set_registers(self.thread, entered.with_last_argument(last))?;
         }
+        Ok(())
+    }
+
+    fn leave_call(&mut self) -> Result<i64, Lost> {
         self.go_to_call()?;
         Ok(registers(self.thread)?.result())
     }
@@ -166,14 +187,32 @@ impl Stopped {
     }
 
     /// Lets it go on as if its own call had returned this.
-    pub fn release(self, result: i64) -> Result<(), Lost> {
-        let told = set_registers(self.thread, self.before.after_call(self.next, result))
-            .and_then(|()| self.set_mask(self.mask));
+    pub fn release(mut self, result: i64) -> Result<(), Lost> {
+        let told = self.end_call(result);
         // Unless its end was waited for it is let go whatever it has been told.
         match told {
             Err(ended @ Lost::Ended { .. }) => Err(ended),
             told => ask(DETACH, self.thread, 0, 0).and(told),
         }
+    }
+
+    fn end_call(&mut self, result: i64) -> Result<(), Lost> {
+        let is_interrupted = INTERRUPTED.contains(&result);
+        let registers = if is_interrupted {
+            self.before.interrupted_call(self.next, result)
+        } else {
+            self.before.after_call(self.next, result)
+        };
+        set_registers(self.thread, registers)?;
+        self.set_mask(self.mask)?;
+        if is_interrupted {
+            // To where the kernel looks for signals and then whether the call is to begin anew. It would not look if another
+            // thread had taken the signal meanwhile.
+            ask(INTERRUPT, self.thread, 0, 0)?;
+            ask(CONTINUE, self.thread, 0, 0)?;
+            (self.thread, _) = wait()?;
+        }
+        Ok(())
     }
 
     fn set_mask(&self, mask: u64) -> Result<(), Lost> {

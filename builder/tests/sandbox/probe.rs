@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::SigSet;
 use nix::unistd::{getresgid, getresuid};
 use rustix::fs::{
     CWD, Mode, OFlags, RenameFlags, ResolveFlags, XattrFlags, getxattr, openat2, renameat_with, setxattr,
@@ -129,8 +130,11 @@ fn send_without_room(meanwhile: &str) {
     let arguments = ["-c", &script, &std::process::id().to_string()];
     let mut shell = Command::new("/bin/sh").args(arguments).spawn().unwrap();
     let reader = std::thread::spawn(move || {
+        // Signals are the sender's.
+        SigSet::all().thread_block().unwrap();
         std::thread::sleep(Duration::from_secs(1));
         receiver.recv(&mut [0]).unwrap();
+        println!("received");
         receiver
     });
     println!("{}", told(sender.send_to(b"x", SOCKET).map(drop)));

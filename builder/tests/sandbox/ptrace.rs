@@ -17,6 +17,9 @@ pub(crate) const TESTS: &[Test] = tests![
     no_filter_of_a_step_s_own_sees_what_the_supervisor_does,
     a_message_that_waits_for_room_survives_a_stop,
     a_step_that_is_killed_while_a_message_waits_is_told_as_killed,
+    a_signal_ends_whoever_waits_for_room,
+    a_signal_ends_whoever_waits_for_the_other_end_of_a_fifo,
+    a_signal_that_is_caught_interrupts_the_wait_for_the_other_end_of_a_fifo,
     a_signal_reaches_a_program_that_starts_others_all_the_time,
     processes_that_are_killed_when_they_start_a_program_can_be_waited_for,
 ];
@@ -115,12 +118,41 @@ fn a_message_that_waits_for_room_survives_a_stop(sandbox: &Sandbox) {
         &["send-without-room", "kill -STOP $0; sleep 0.2; kill -CONT $0"],
     )
     .run();
-    assert_eq!(ran.report.stdout, "ok\n", "{:?}", ran.report);
+    assert_eq!(ran.report.stdout, "received\nok\n", "{:?}", ran.report);
 }
 
 fn a_step_that_is_killed_while_a_message_waits_is_told_as_killed(sandbox: &Sandbox) {
     let ran = probing(sandbox, &["send-without-room", "kill -KILL $0"]).run();
     assert_eq!(ran.report.exit, Ok(137), "{:?}", ran.report);
+}
+
+fn a_signal_ends_whoever_waits_for_room(sandbox: &Sandbox) {
+    let ran = probing(sandbox, &["send-without-room", "kill -TERM $0"]).run();
+    assert_eq!(
+        (&ran.report.exit, &*ran.report.stdout),
+        (&Ok(143), ""),
+        "{:?}",
+        ran.report
+    );
+}
+
+fn a_signal_ends_whoever_waits_for_the_other_end_of_a_fifo(sandbox: &Sandbox) {
+    // Nobody is left behind who reads what comes later.
+    let script = "cd /tmp; mkfifo p; timeout 1 cat p; echo $?; (echo more > p) & sleep 0.5; echo unread; \
+        timeout 5 cat p; wait";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(ran.report.stdout, "143\nunread\nmore\n", "{:?}", ran.report);
+}
+
+fn a_signal_that_is_caught_interrupts_the_wait_for_the_other_end_of_a_fifo(sandbox: &Sandbox) {
+    let script = "mkfifo /tmp/p; trap 'echo caught; exit 3' USR1; (sleep 0.3; kill -USR1 $$) & cat < /tmp/p";
+    let ran = sandbox.sh(script).run();
+    assert_eq!(
+        (&ran.report.exit, &*ran.report.stdout),
+        (&Ok(3), "caught\n"),
+        "{:?}",
+        ran.report
+    );
 }
 
 fn a_signal_reaches_a_program_that_starts_others_all_the_time(sandbox: &Sandbox) {

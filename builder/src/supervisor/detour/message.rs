@@ -96,7 +96,7 @@ pub(in crate::supervisor) fn send(
                 with_memory(
                     caller,
                     |at| header.at(at, address),
-                    |caller, at| caller.call(libc::SYS_sendmsg, [socket, at, flags, 0, 0, pass]),
+                    |caller, at| caller.call_interruptibly(libc::SYS_sendmsg, [socket, at, flags, 0, 0, pass]),
                 )
             })?;
             let Written::InMemory(place) = written else {

@@ -42,7 +42,9 @@ pub(in crate::supervisor) fn connect(call: &Call<'_>, found: &Found) -> Outcome 
                 with_memory(
                     caller,
                     |_| address.to_vec(),
-                    |caller, at| caller.call(libc::SYS_connect, [socket, at, address.len() as u64, 0, 0, pass]),
+                    |caller, at| {
+                        caller.call_interruptibly(libc::SYS_connect, [socket, at, address.len() as u64, 0, 0, pass])
+                    },
                 )
             })
         })
@@ -66,16 +68,30 @@ pub(in crate::supervisor) fn watch(call: &Call<'_>, found: &Found) -> Outcome {
 
 /// Has the caller open what cannot be lent to it: a mere handle.
 pub(in crate::supervisor) fn open(call: &Call<'_>, found: &Found, flags: OFlags) -> Outcome {
+    opening(call, found, flags)?(Detour::of(call)?)
+}
+
+/// Has the caller open a FIFO, whose other end somebody else may have to open first.
+pub(in crate::supervisor) fn open_patiently(call: &Call<'_>, found: &Found, flags: OFlags) -> Outcome {
+    patiently(call, opening(call, found, flags)?)
+}
+
+fn opening(
+    call: &Call<'_>,
+    found: &Found,
+    flags: OFlags,
+) -> Result<impl FnOnce(Detour) -> Outcome + Send + use<>, Errno> {
     let (way, flags) = (Way::to(call, found)?, u64::from(flags.bits()));
-    let detour = Detour::of(call)?;
-    let pass = detour.pass.0;
-    detour.take(&[way.directory.as_fd()], |caller, lent| {
-        let name = [&way.name[..], b"\0"].concat();
-        with_memory(
-            caller,
-            |_| name,
-            |caller, at| caller.call(libc::SYS_openat, [lent[0], at, flags, 0, 0, pass]),
-        )
+    Ok(move |detour: Detour| {
+        let pass = detour.pass.0;
+        detour.take(&[way.directory.as_fd()], |caller, lent| {
+            let name = [&way.name[..], b"\0"].concat();
+            with_memory(
+                caller,
+                |_| name,
+                |caller, at| caller.call_interruptibly(libc::SYS_openat, [lent[0], at, flags, 0, 0, pass]),
+            )
+        })
     })
 }
 

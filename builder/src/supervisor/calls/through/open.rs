@@ -1,7 +1,7 @@
 //! Opening what is seen through a window, and making files on that occasion.
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::pty::ptsname;
 
@@ -11,6 +11,7 @@ use crate::supervisor::calls::hand_over;
 use crate::supervisor::detour;
 use crate::supervisor::find::{Found, Last};
 use crate::supervisor::shown;
+use crate::supervisor::view::inode;
 use crate::sys::{self, Response};
 
 /// The conditions of `openat2` are the kernel's to check: who has any opens what the kernel finds.
@@ -87,8 +88,12 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
     if file_type == FileType::CharacterDevice {
         return open_device(call, file, flags_here, flags);
     }
-    if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) {
-        return open_patiently(call, file, flags_here);
+    if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) && has_name(found, file)? {
+        return if follows_all(call) {
+            detour::open_patiently(call, found, flags_here | OFlags::NOFOLLOW)
+        } else {
+            open_patiently(call, file, flags_here)
+        };
     }
     let opened = match call.place.open_with(file, flags_here, mode) {
         Err(Errno::ACCESS) if file_type == FileType::Fifo => open_fifo(call, file, flags_here)?,
@@ -134,11 +139,20 @@ fn open_handle(call: &Call<'_>, found: &Found, file: &OwnedFd, file_type: FileTy
     }
 }
 
+/// Whether a file has the name that it was found by, as pipes without any have not: those need nobody else to open them.
+fn has_name(found: &Found, file: &OwnedFd) -> Result<bool, Errno> {
+    match statat(&found.directory, &found.name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(named) => Ok((named.st_dev, named.st_ino) == inode(file)?),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn is_masked(call: &Call<'_>, file: &OwnedFd) -> Result<bool, Errno> {
     Ok(shown::is_masked(call.place.path(file.as_fd())?.to_bytes()))
 }
 
-/// Opens a FIFO, for which somebody else may have to open its other end first.
+/// Opens a FIFO for a caller who cannot be stopped to do it.
 fn open_patiently(call: &Call<'_>, file: &OwnedFd, flags: OFlags) -> Outcome {
     let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|error| errno(&error));
     let (listener, file) = (copy(call.step.listener())?, copy(file.as_fd())?);
