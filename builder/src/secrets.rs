@@ -71,7 +71,7 @@ pub enum SecretError {
 }
 
 impl Secrets {
-    /// Looks whether every file that was given is there, and not too large: a step that would read it may come late, or
+    /// Looks whether every file that was given can be read, and is not too large: a step that would read it may come late, or
     /// need it only next time.
     ///
     /// # Errors
@@ -100,14 +100,24 @@ impl Secrets {
 }
 
 fn is_fit(id: &str, path: &Path) -> Result<(), SecretError> {
-    match fs::metadata(path).map_err(|source| unreadable(id, path, source))?.len() {
-        size if size > MAX_SIZE => Err(SecretError::TooLarge {
+    let unreadable = |source| unreadable(id, path, source);
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    let size = metadata.len();
+    if metadata.is_dir() {
+        return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+    }
+    if size > MAX_SIZE {
+        return Err(SecretError::TooLarge {
             id: id.to_owned(),
             path: path.to_owned(),
             size,
-        }),
-        _ => Ok(()),
+        });
     }
+    // To open a pipe is to read from it.
+    if metadata.is_file() {
+        fs::File::open(path).map_err(unreadable)?;
+    }
+    Ok(())
 }
 
 fn unreadable(id: &str, path: &Path, source: io::Error) -> SecretError {
@@ -144,6 +154,8 @@ mod tests {
         assert!(matches!(secrets.get("large"), Err(SecretError::TooLarge { .. })));
         assert!(matches!(secrets.check(), Err(SecretError::TooLarge { .. })));
         fs::remove_file(&large).unwrap();
+        assert!(matches!(secrets.check(), Err(SecretError::Unreadable { id, .. }) if id == "large"));
+        fs::create_dir(&large).unwrap();
         assert!(matches!(secrets.check(), Err(SecretError::Unreadable { id, .. }) if id == "large"));
         assert!(!format!("{secrets:?}").contains("[118]"), "a value must not be printed");
     }

@@ -57,20 +57,24 @@ impl Detour {
     }
 
     /// Has the caller go a way that returns what its call does. It has copies of descriptors meanwhile, whose numbers the
-    /// way is told.
-    fn take(self, lent: &[BorrowedFd<'_>], way: impl FnOnce(&mut Stopped, &[u64]) -> Result<i64, Lost>) -> Outcome {
+    /// way is told; it keeps those that the way takes out.
+    fn take(
+        self,
+        lent: &[BorrowedFd<'_>],
+        way: impl FnOnce(&mut Stopped, &mut Vec<u64>) -> Result<i64, Lost>,
+    ) -> Outcome {
         let listener = self.listener.as_fd();
         // Before it is to stop, which in kernels before 5.19 ends its waiting for an answer.
         let numbers: Result<Vec<u64>, _> = lent
             .iter()
             .map(|descriptor| sys::lend_descriptor(listener, self.id, *descriptor))
             .collect();
-        let numbers = numbers.map_err(|error| errno(&error))?;
+        let mut numbers = numbers.map_err(|error| errno(&error))?;
         let stopping = sys::stop_after_call(self.thread).map_err(|error| errno(&error))?;
         // Kernels before 5.19 have begun the call anew by now: that it is to stop has interrupted it.
         let _interrupted = sys::respond(listener, self.id, Response::Fail(MADE_AGAIN));
         let gone = stopping.wait(self.next).and_then(|mut caller| {
-            let gone = way(&mut caller, &numbers).and_then(|result| {
+            let gone = way(&mut caller, &mut numbers).and_then(|result| {
                 if !caller.has_started() {
                     close(&mut caller, &numbers)?;
                 }

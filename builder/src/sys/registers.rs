@@ -36,8 +36,7 @@ const X86_64: Layout = Layout {
 };
 
 /// `struct user_pt_regs`. That a call is to begin anew the kernel has decided before anybody can look, by setting these
-/// registers back; it keeps the first argument of a call elsewhere, which therefore must not be replaced in a call that a
-/// signal can interrupt.
+/// registers back; the first argument it keeps elsewhere, that of the last call.
 const AARCH64: Layout = Layout {
     count: 34,
     number: 8,
@@ -102,20 +101,16 @@ impl Registers {
         }
     }
 
-    /// Goes on where a call that was begun anew would, and if a signal has interrupted the one that was made instead of it,
-    /// as if it had this one.
-    pub(super) fn interrupted_call(self, next: u64, result: i64) -> Self {
-        match LAYOUT.in_call {
-            // The number is there, the arguments are where they were.
-            Some(_) => {
-                let mut interrupted = self;
-                interrupted.0[LAYOUT.result] = result.cast_unsigned();
-                interrupted.0[LAYOUT.next] = next;
-                interrupted
-            }
-            // The kernel has another first argument by now.
-            None => self.after_call(next, -i64::from(libc::EINTR)),
-        }
+    /// Returns the first argument of the call.
+    pub(super) fn first_argument(&self) -> u64 {
+        self.0[LAYOUT.arguments[0]]
+    }
+
+    /// Leaves the call as one that a signal has interrupted: its number and arguments are where they were.
+    pub(super) fn interrupted_call(mut self, next: u64, result: i64) -> Self {
+        self.0[LAYOUT.result] = result.cast_unsigned();
+        self.0[LAYOUT.next] = next;
+        self
     }
 
     /// Goes on at an instruction, as if the call had returned this.

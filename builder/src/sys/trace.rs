@@ -199,6 +199,8 @@ impl Stopped {
     fn end_call(&mut self, result: i64) -> Result<(), Lost> {
         let is_interrupted = INTERRUPTED.contains(&result);
         let registers = if is_interrupted {
+            // Where the kernel keeps the first argument of the last call, it begins anew with that.
+            self.call_once(libc::SYS_getpid, [self.before.first_argument(), 0, 0, 0, 0, 0])?;
             self.before.interrupted_call(self.next, result)
         } else {
             self.before.after_call(self.next, result)

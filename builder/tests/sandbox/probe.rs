@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt as _;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::SigSet;
-use nix::unistd::{getresgid, getresuid};
+use nix::unistd::{getresgid, getresuid, mkfifo};
 use rustix::fs::{
     CWD, Mode, OFlags, RenameFlags, ResolveFlags, XattrFlags, getxattr, openat2, renameat_with, setxattr,
 };
@@ -42,7 +43,8 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         ["connect", path] => println!("{}", told(UnixStream::connect(path).map(drop))),
         ["trace"] => trace(),
         ["filter"] => filter(),
-        ["send-without-room", meanwhile] => send_without_room(meanwhile),
+        ["send-without-room", seconds, meanwhile] => send_without_room(seconds.parse().unwrap(), meanwhile),
+        ["open-fifo", path] => open_fifo(path),
         ["kill-at-once", times] => println!("{}", (0..times.parse().unwrap()).filter(|_| kill_at_once()).count()),
         ["call", path] => {
             let listener = UnixListener::bind(path).unwrap();
@@ -119,7 +121,8 @@ fn filter() {
 }
 
 /// Sends a message to a socket that has no room for it, for a second; a shell does something with this process meanwhile.
-fn send_without_room(meanwhile: &str) {
+/// Sends a message for which there is room after some seconds, while a shell does something.
+fn send_without_room(seconds: u64, meanwhile: &str) {
     const SOCKET: &str = "/tmp/full";
     let receiver = UnixDatagram::bind(SOCKET).unwrap();
     let sender = UnixDatagram::unbound().unwrap();
@@ -132,14 +135,24 @@ fn send_without_room(meanwhile: &str) {
     let reader = std::thread::spawn(move || {
         // Signals are the sender's.
         SigSet::all().thread_block().unwrap();
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_secs(seconds));
+        println!("receives");
         receiver.recv(&mut [0]).unwrap();
-        println!("received");
         receiver
     });
     println!("{}", told(sender.send_to(b"x", SOCKET).map(drop)));
     reader.join().unwrap();
     shell.wait().unwrap();
+}
+
+/// Opens a FIFO that somebody else opens later, and another file then; tells their descriptors.
+fn open_fifo(path: &str) {
+    mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let script = format!("sleep 0.3; echo > {path}");
+    let mut writer = Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();
+    let (fifo, other) = (File::open(path).unwrap(), File::open("/dev/null").unwrap());
+    println!("{} {}", fifo.as_raw_fd(), other.as_raw_fd());
+    writer.wait().unwrap();
 }
 
 /// Kills a child that has just started a program, and returns whether that is how it ended.

@@ -19,6 +19,8 @@ pub(crate) const TESTS: &[Test] = tests![
     a_step_that_is_killed_while_a_message_waits_is_told_as_killed,
     a_signal_ends_whoever_waits_for_room,
     a_signal_ends_whoever_waits_for_the_other_end_of_a_fifo,
+    a_fifo_is_waited_for_however_it_is_come_by,
+    a_fifo_that_was_waited_for_has_the_lowest_descriptor,
     a_signal_that_is_caught_interrupts_the_wait_for_the_other_end_of_a_fifo,
     a_signal_reaches_a_program_that_starts_others_all_the_time,
     processes_that_are_killed_when_they_start_a_program_can_be_waited_for,
@@ -115,19 +117,19 @@ fn no_filter_of_a_step_s_own_sees_what_the_supervisor_does(sandbox: &Sandbox) {
 fn a_message_that_waits_for_room_survives_a_stop(sandbox: &Sandbox) {
     let ran = probing(
         sandbox,
-        &["send-without-room", "kill -STOP $0; sleep 0.2; kill -CONT $0"],
+        &["send-without-room", "1", "kill -STOP $0; sleep 0.2; kill -CONT $0"],
     )
     .run();
-    assert_eq!(ran.report.stdout, "received\nok\n", "{:?}", ran.report);
+    assert_eq!(ran.report.stdout, "receives\nok\n", "{:?}", ran.report);
 }
 
 fn a_step_that_is_killed_while_a_message_waits_is_told_as_killed(sandbox: &Sandbox) {
-    let ran = probing(sandbox, &["send-without-room", "kill -KILL $0"]).run();
+    let ran = probing(sandbox, &["send-without-room", "10", "kill -KILL $0"]).run();
     assert_eq!(ran.report.exit, Ok(137), "{:?}", ran.report);
 }
 
 fn a_signal_ends_whoever_waits_for_room(sandbox: &Sandbox) {
-    let ran = probing(sandbox, &["send-without-room", "kill -TERM $0"]).run();
+    let ran = probing(sandbox, &["send-without-room", "10", "kill -TERM $0"]).run();
     assert_eq!(
         (&ran.report.exit, &*ran.report.stdout),
         (&Ok(143), ""),
@@ -142,6 +144,16 @@ fn a_signal_ends_whoever_waits_for_the_other_end_of_a_fifo(sandbox: &Sandbox) {
         timeout 5 cat p; wait";
     let ran = sandbox.sh(script).run();
     assert_eq!(ran.report.stdout, "143\nunread\nmore\n", "{:?}", ran.report);
+}
+
+fn a_fifo_is_waited_for_however_it_is_come_by(sandbox: &Sandbox) {
+    let script = "cd /tmp; mkfifo p; (echo one > p; sleep 1; echo two > p) & (sleep 0.3; read a; echo $a; \
+        timeout 5 cat /dev/stdin) < p; wait";
+    assert_eq!(sandbox.sh(script).stdout(), "one\ntwo\n");
+}
+
+fn a_fifo_that_was_waited_for_has_the_lowest_descriptor(sandbox: &Sandbox) {
+    assert_eq!(probing(sandbox, &["open-fifo", "/tmp/p"]).stdout(), "3 4\n");
 }
 
 fn a_signal_that_is_caught_interrupts_the_wait_for_the_other_end_of_a_fifo(sandbox: &Sandbox) {

@@ -86,13 +86,29 @@ fn opening(
         let pass = detour.pass.0;
         detour.take(&[way.directory.as_fd()], |caller, lent| {
             let name = [&way.name[..], b"\0"].concat();
-            with_memory(
+            let opened = with_memory(
                 caller,
                 |_| name,
                 |caller, at| caller.call_interruptibly(libc::SYS_openat, [lent[0], at, flags, 0, 0, pass]),
-            )
+            )?;
+            put_in_place(caller, opened, lent, flags)
         })
     })
+}
+
+/// Gives what was opened the number of the directory that was lent: the lowest one, as it would have had.
+fn put_in_place(caller: &mut Stopped, opened: i64, lent: &mut Vec<u64>, flags: u64) -> Result<i64, Lost> {
+    let (Ok(number), &[lowest]) = (u64::try_from(opened), &lent[..]) else {
+        return Ok(opened);
+    };
+    let close_on_exec = flags & u64::from(OFlags::CLOEXEC.bits());
+    let placed = caller.call(libc::SYS_dup3, [number, lowest, close_on_exec, 0, 0, 0])?;
+    if placed < 0 {
+        return Ok(opened);
+    }
+    lent.clear();
+    caller.call(libc::SYS_close, [number, 0, 0, 0, 0, 0])?;
+    Ok(placed)
 }
 
 /// A directory that is lent, and a name in it.

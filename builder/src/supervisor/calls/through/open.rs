@@ -88,8 +88,8 @@ fn open_existing(call: &Call<'_>, found: &Found, file: &OwnedFd, flags: OFlags, 
     if file_type == FileType::CharacterDevice {
         return open_device(call, file, flags_here, flags);
     }
-    if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) && has_name(found, file)? {
-        return if follows_all(call) {
+    if file_type == FileType::Fifo && !flags.contains(OFlags::NONBLOCK) {
+        return if follows_all(call) && has_name(found, file)? {
             detour::open_patiently(call, found, flags_here | OFlags::NOFOLLOW)
         } else {
             open_patiently(call, file, flags_here)
@@ -139,7 +139,7 @@ fn open_handle(call: &Call<'_>, found: &Found, file: &OwnedFd, file_type: FileTy
     }
 }
 
-/// Whether a file has the name that it was found by, as pipes without any have not: those need nobody else to open them.
+/// Whether a file has the name that it was found by, and not a link of procfs.
 fn has_name(found: &Found, file: &OwnedFd) -> Result<bool, Errno> {
     match statat(&found.directory, &found.name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(named) => Ok((named.st_dev, named.st_ino) == inode(file)?),
@@ -152,7 +152,7 @@ fn is_masked(call: &Call<'_>, file: &OwnedFd) -> Result<bool, Errno> {
     Ok(shown::is_masked(call.place.path(file.as_fd())?.to_bytes()))
 }
 
-/// Opens a FIFO for a caller who cannot be stopped to do it.
+/// Opens a FIFO for a caller who cannot be stopped to do it, or who has no name for it.
 fn open_patiently(call: &Call<'_>, file: &OwnedFd, flags: OFlags) -> Outcome {
     let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|error| errno(&error));
     let (listener, file) = (copy(call.step.listener())?, copy(file.as_fd())?);
