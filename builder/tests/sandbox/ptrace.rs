@@ -147,8 +147,8 @@ fn a_signal_ends_whoever_waits_for_the_other_end_of_a_fifo(sandbox: &Sandbox) {
 }
 
 fn a_fifo_is_waited_for_however_it_is_come_by(sandbox: &Sandbox) {
-    let script = "cd /tmp; mkfifo p; (echo one > p; sleep 1; echo two > p) & (sleep 0.3; read a; echo $a; \
-        timeout 5 cat /dev/stdin) < p; wait";
+    let script = "cd /tmp; mkfifo p; (echo one > p; sleep 3; echo two > p) & (sleep 0.3; read a; echo $a; \
+        timeout 20 cat /dev/stdin) < p; wait";
     assert_eq!(sandbox.sh(script).stdout(), "one\ntwo\n");
 }
 
@@ -157,7 +157,7 @@ fn a_fifo_that_was_waited_for_has_the_lowest_descriptor(sandbox: &Sandbox) {
 }
 
 fn a_signal_that_is_caught_interrupts_the_wait_for_the_other_end_of_a_fifo(sandbox: &Sandbox) {
-    let script = "mkfifo /tmp/p; trap 'echo caught; exit 3' USR1; (sleep 0.3; kill -USR1 $$) & cat < /tmp/p";
+    let script = "mkfifo /tmp/p; trap 'echo caught; exit 3' USR1; (sleep 0.3; kill -USR1 $$) & read line < /tmp/p";
     let ran = sandbox.sh(script).run();
     assert_eq!(
         (&ran.report.exit, &*ran.report.stdout),
