@@ -307,7 +307,9 @@ impl ReadOnce {
             secrets,
             agents: agents.sockets.clone(),
         };
-        secrets.check().map_err(|error| Failure::because(Kind::Input, &error))?;
+        secrets.check().map_err(|error| {
+            Failure::because(Kind::Input, &error).help("`src=` of `--secret` names a file that croze can read")
+        })?;
         Ok(Self {
             secrets,
             policy,

@@ -120,8 +120,7 @@ fn filter() {
     println!("{}", told(builder::sys::install_filter(&program)));
 }
 
-/// Sends a message to a socket that has no room for it, for a second; a shell does something with this process meanwhile.
-/// Sends a message for which there is room after some seconds, while a shell does something.
+/// Sends a message for which there is room after some seconds; a shell does something with this process meanwhile.
 fn send_without_room(seconds: u64, meanwhile: &str) {
     const SOCKET: &str = "/tmp/full";
     let receiver = UnixDatagram::bind(SOCKET).unwrap();

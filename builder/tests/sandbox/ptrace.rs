@@ -1,7 +1,7 @@
 //! The sandbox in which the kernel has another root than the step.
 
 use super::Test;
-use crate::harness::Sandbox;
+use crate::harness::{Sandbox, Step};
 use crate::isolation::probing;
 use crate::tests;
 
@@ -25,6 +25,11 @@ pub(crate) const TESTS: &[Test] = tests![
     a_signal_reaches_a_program_that_starts_others_all_the_time,
     processes_that_are_killed_when_they_start_a_program_can_be_waited_for,
 ];
+
+fn ends(step: Step<'_>, code: i32, stdout: &str) {
+    let report = step.run().report;
+    assert_eq!((&report.exit, &*report.stdout), (&Ok(code), stdout), "{report:?}");
+}
 
 fn programs_are_known_by_the_path_they_were_started_by(sandbox: &Sandbox) {
     let script = "readlink /proc/self/exe; cat /proc/self/comm; cat /proc/$$/comm; cd /bin; ./cat /proc/self/comm; \
@@ -129,13 +134,7 @@ fn a_step_that_is_killed_while_a_message_waits_is_told_as_killed(sandbox: &Sandb
 }
 
 fn a_signal_ends_whoever_waits_for_room(sandbox: &Sandbox) {
-    let ran = probing(sandbox, &["send-without-room", "10", "kill -TERM $0"]).run();
-    assert_eq!(
-        (&ran.report.exit, &*ran.report.stdout),
-        (&Ok(143), ""),
-        "{:?}",
-        ran.report
-    );
+    ends(probing(sandbox, &["send-without-room", "10", "kill -TERM $0"]), 143, "");
 }
 
 fn a_signal_ends_whoever_waits_for_the_other_end_of_a_fifo(sandbox: &Sandbox) {
@@ -158,13 +157,7 @@ fn a_fifo_that_was_waited_for_has_the_lowest_descriptor(sandbox: &Sandbox) {
 
 fn a_signal_that_is_caught_interrupts_the_wait_for_the_other_end_of_a_fifo(sandbox: &Sandbox) {
     let script = "mkfifo /tmp/p; trap 'echo caught; exit 3' USR1; (sleep 0.3; kill -USR1 $$) & read line < /tmp/p";
-    let ran = sandbox.sh(script).run();
-    assert_eq!(
-        (&ran.report.exit, &*ran.report.stdout),
-        (&Ok(3), "caught\n"),
-        "{:?}",
-        ran.report
-    );
+    ends(sandbox.sh(script), 3, "caught\n");
 }
 
 fn a_signal_reaches_a_program_that_starts_others_all_the_time(sandbox: &Sandbox) {

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     IgnoreRange,
     /// The upload keeps so many bytes of the request's body, then the connection breaks.
     TakeThenBreak(usize),
+    /// The request's whole body is read, and answered with a status.
+    TakeThenAnswer(u16),
     /// Nothing is read of the request's body, and nothing is said.
     Deaf,
     /// The request is carried out, and the connection breaks before the answer.

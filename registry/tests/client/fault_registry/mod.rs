@@ -239,6 +239,10 @@ async fn serve(State(registry): State<FaultRegistry>, request: Request) -> Respo
             registry.lock().uploads.entry(id).or_default().extend_from_slice(&taken);
             break_connection()
         }
+        Some(Fault::TakeThenAnswer(status)) => {
+            take(body, usize::MAX).await;
+            return Response::builder().status(status).body(Body::empty()).unwrap();
+        }
         Some(Fault::Deaf) => std::future::pending().await,
         _ => axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default(),
     };
