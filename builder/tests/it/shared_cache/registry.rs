@@ -1,7 +1,7 @@
 //! A cache in a registry: what is found, by whom, and who may add to it at the same time.
 
 use super::{Machines, UNIQUE, manifest, tags};
-use crate::harness::Registry;
+use crate::harness::{Registry, sh};
 
 #[test]
 fn a_second_machine_builds_nothing() {
@@ -28,6 +28,32 @@ fn a_second_machine_builds_nothing() {
     // Found once, it is kept, also when nobody answers any more.
     drop(registry);
     assert_eq!(machines.file("two", "unique", &["--cache-from", &cache]), first);
+}
+
+#[test]
+fn c5_a_cache_that_is_only_read_is_not_written_to_whoever_refuses_the_other() {
+    let (trusted, own) = (Registry::start(), Registry::start());
+    let refusing = Registry::start_for("owner", "password");
+    let dockerfile = format!("FROM BASE/busybox\nRUN {UNIQUE}\n");
+    let machines = Machines::new(&dockerfile);
+    let trusted_cache = format!("{}/app:main", trusted.host());
+    let first = machines.file("main", "unique", &["--cache-to", &trusted_cache]);
+    let content = || {
+        sh(&format!(
+            "find {} -type f | sort | xargs sha256sum",
+            trusted.storage().display()
+        ))
+    };
+    let before = content();
+    for (number, other) in [&own, &refusing].into_iter().enumerate() {
+        machines.edit(&format!("{dockerfile}RUN echo {number} > /change\n"));
+        let to = format!("{}/app:change", other.host());
+        let words = ["--cache-from", &trusted_cache, "--cache-to", &to];
+        assert_eq!(machines.file("change", "unique", &words), first);
+        assert_eq!(content(), before, "{to}");
+    }
+    // Both steps and what leads to them.
+    assert_eq!(tags(&format!("{}/app", own.host())).len(), 3);
 }
 
 #[test]
